@@ -1,0 +1,33 @@
+"""The edge: from sound to a genre with an exported model, and nothing that a Raspberry Pi does not need.
+
+Examples
+--------
+>>> from edge_runtime import AudioFile, GenreClassifier, listen
+>>> classifier = GenreClassifier.open("demo.int8.tflite")                                    # doctest: +SKIP
+>>> with AudioFile("song.mp3", sample_rate=classifier.card.spectrogram.sample_rate) as song:  # doctest: +SKIP
+...     for answer in listen(song, classifier):
+...         print(answer.genre, answer.confidence)
+"""
+
+from edge_runtime.audio import AudioFile, read_audio
+from edge_runtime.card import ModelCard
+from edge_runtime.classifier import Classification, GenreClassifier
+from edge_runtime.errors import TmgcError
+from edge_runtime.listening import Answer, ListenSettings, Summarizer, Summary, listen
+from edge_runtime.spectrogram import Spectrogram, SpectrogramSettings
+
+__all__ = [
+    "Answer",
+    "AudioFile",
+    "Classification",
+    "GenreClassifier",
+    "ListenSettings",
+    "ModelCard",
+    "Spectrogram",
+    "SpectrogramSettings",
+    "Summarizer",
+    "Summary",
+    "TmgcError",
+    "listen",
+    "read_audio",
+]

@@ -1,0 +1,115 @@
+"""The model card: everything that a model needs to be told to be used, in one JSON document.
+
+It stands beside ``model.keras`` and inside every exported file, so that one file on the Pi is enough.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge_runtime.errors import TmgcError
+from edge_runtime.spectrogram import Palette, SpectrogramSettings
+
+SCHEMA = 1
+"""Version of the document. A reader refuses any other."""
+
+METADATA_KEY = "tmgc_card"
+"""Name of the card in ONNX ``metadata_props`` and of its metadata buffer in TFLite."""
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What a model must be told to be used, and where it comes from."""
+
+    name: str
+    """The run that made it."""
+    genres: tuple[str, ...]
+    """Names of the outputs, in the order of the outputs."""
+    spectrogram: SpectrogramSettings
+    """How sound becomes the picture that it was trained on."""
+    palette: tuple[tuple[int, int, int], ...]
+    """256 RGB triples from the quietest to the loudest."""
+    temperature: float = 1.0
+    """Divides the logits, so that confidence is a probability. 1 leaves them alone."""
+    threshold: float = 0.0
+    """Confidence below which the answer is ``unknown``, in [0, 1]."""
+    demonstration: bool = False
+    """Trained on synthesised music: it knows nothing about real music."""
+    network: Mapping[str, Any] = field(default_factory=dict)
+    """Architecture, number of weights, where they started from."""
+    training: Mapping[str, Any] = field(default_factory=dict)
+    """Songs and clips of each split, epochs, seconds."""
+    accuracy: Mapping[str, Any] = field(default_factory=dict)
+    """Shares of songs and of clips that were named right, by split."""
+    export: Mapping[str, Any] = field(default_factory=dict)
+    """Format, recipe, calibration clips and parity; empty beside ``model.keras``."""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """Versions of Python and of the libraries that made the file."""
+
+    def __post_init__(self) -> None:
+        if len(self.genres) < 2 or len(set(self.genres)) != len(self.genres):
+            raise TmgcError(f"a model card names at least two different genres, got {list(self.genres)}")
+        if len(self.palette) != 256 or any(len(colour) != 3 for colour in self.palette):
+            raise TmgcError(f"a model card's palette is 256 RGB triples, got {len(self.palette)} entries")
+        if not self.temperature > 0:
+            raise TmgcError(f"a model card's temperature must be above 0, got {self.temperature}")
+        if not 0 <= self.threshold <= 1:
+            raise TmgcError(f"a model card's threshold must lie in [0, 1], got {self.threshold}")
+
+    @property
+    def palette_array(self) -> Palette:
+        """The palette as ``np.ndarray [shape=(256, 3)], uint8``."""
+        return np.array(self.palette, np.uint8)
+
+    def to_json(self) -> str:
+        """The card as a JSON document."""
+        document: dict[str, Any] = {"schema": SCHEMA}
+        document |= {item.name: getattr(self, item.name) for item in fields(self)}
+        document["spectrogram"] = self.spectrogram.to_json()
+        return json.dumps(document, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str, *, where: str) -> ModelCard:
+        """The card of a JSON document.
+
+        Parameters
+        ----------
+        text : str
+        where : str
+            The file that it comes from, for the message.
+
+        Raises
+        ------
+        TmgcError
+            It is not a card, or one of another schema.
+        """
+        try:
+            document = json.loads(text)
+            schema = document.pop("schema")
+            if schema != SCHEMA:
+                raise TmgcError(f"{where}: a model card of schema {SCHEMA} is needed, got {schema}: update tmgc")
+            document["genres"] = tuple(document["genres"])
+            document["palette"] = tuple(tuple(colour) for colour in document["palette"])
+            document["spectrogram"] = SpectrogramSettings.from_json(document["spectrogram"])
+            return cls(**document)
+        except TmgcError as error:
+            raise TmgcError(f"{where}: {error}") from error
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise TmgcError(f"{where} holds no readable model card ({error}): export the model again") from error
+
+    @classmethod
+    def read(cls, path: Path) -> ModelCard:
+        """The card that stands beside a ``model.keras``."""
+        if not path.is_file():
+            raise TmgcError(f"a trained run has a {path.name}: there is none in {path.parent}. Run: tmgc-train fit")
+        return cls.from_json(path.read_text("utf-8"), where=str(path))
+
+    def but(self, **changes: Any) -> ModelCard:
+        """The card with some of its fields changed."""
+        return replace(self, **changes)

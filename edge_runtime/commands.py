@@ -1,0 +1,52 @@
+"""What the four commands have in common: errors in one line, the newest run, and progress on standard error."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+import click
+
+from edge_runtime.errors import TmgcError
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+RUNS = Path("runs")
+"""Where runs stand unless a command is told otherwise."""
+
+
+def say(line: str) -> None:
+    """Tell a person something: on standard error, since standard output is for data."""
+    click.echo(line, err=True)
+
+
+def one_line_errors(command: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+    """Print a :class:`TmgcError` as one line and exit with 2; end quietly where a reader closes the pipe."""
+
+    @wraps(command)
+    def wrapped(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+        try:
+            return command(*args, **kwargs)
+        except TmgcError as error:
+            say(f"error: {error}")
+            sys.exit(2)
+
+    return wrapped
+
+
+def newest_run(holding: str) -> Path:
+    """The run folder under ``./runs`` whose file ``holding`` was written last.
+
+    Raises
+    ------
+    TmgcError
+        There is none.
+    """
+    found = [path for path in RUNS.glob(f"*/{holding}") if path.is_file()]
+    if not found:
+        raise TmgcError(f"a run folder is needed: no ./{RUNS}/*/{holding} here. Name one, or make one: tmgc-train all")
+    return max(found, key=lambda path: path.stat().st_mtime).parent

@@ -1,0 +1,102 @@
+"""TFLite files: run by LiteRT, or by whichever of its predecessors is installed."""
+
+from __future__ import annotations
+
+import importlib
+import zipfile
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_runtime.card import METADATA_KEY, ModelCard
+from edge_runtime.errors import TmgcError
+from edge_runtime.interpreters import check_signature
+
+CARD_ENTRY = "card.json"
+"""Name of the card among the zip entries that follow the model in its file."""
+
+_RUNTIMES = (
+    ("ai_edge_litert.interpreter", "ai-edge-litert"),
+    ("tflite_runtime.interpreter", "tflite-runtime"),
+    ("tensorflow.lite.python.interpreter", "tensorflow"),
+)
+"""Module and distribution of each interpreter, the one to prefer first."""
+
+
+class LiteRTInterpreter:
+    """A ``.tflite`` file and the interpreter that runs it."""
+
+    def __init__(self, path: Path, *, threads: int) -> None:
+        self.card = read_card(path)
+        self.threads = threads
+        module, self.runtime = _import_runtime()
+        try:
+            self._interpreter: Any = module.Interpreter(model_path=str(path), num_threads=threads)
+            self._interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            raise TmgcError(
+                f"{path} cannot be run by {self.runtime} ({_first_line(error)}): it may be damaged, or made for a "
+                "newer interpreter. Copy it again, or update with: pip install --upgrade ai-edge-litert"
+            ) from error
+        taken, given = self._interpreter.get_input_details()[0], self._interpreter.get_output_details()[0]
+        self._input, self._output = taken["index"], given["index"]
+        check_signature(
+            path,
+            self.card,
+            taken=tuple(int(size) for size in taken["shape"][1:]),
+            taken_type=np.dtype(taken["dtype"]).name,
+            given=int(given["shape"][-1]),
+        )
+
+    def invoke(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+        self._interpreter.set_tensor(self._input, picture[np.newaxis])
+        self._interpreter.invoke()
+        probabilities: NDArray[np.float32] = self._interpreter.get_tensor(self._output)[0]
+        return probabilities
+
+
+def read_card(path: Path) -> ModelCard:
+    """The model card of a ``.tflite`` file, from the zip entries at its end.
+
+    Raises
+    ------
+    TmgcError
+        The file carries no card, or its end is missing.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            text = archive.read(CARD_ENTRY).decode("utf-8")
+    except (zipfile.BadZipFile, KeyError, EOFError, OSError, UnicodeDecodeError):
+        raise TmgcError(_why_no_card(path)) from None
+    return ModelCard.from_json(text, where=str(path))
+
+
+def _why_no_card(path: Path) -> str:
+    content = path.read_bytes()
+    if content[4:8] != b"TFL3":
+        return f"a model file must be TFLite: {path} is not one ({len(content)} bytes). Make one with tmgc-export"
+    if METADATA_KEY.encode() in content:
+        return f"a model file must be whole: {path} has lost its end ({len(content)} bytes are left). Copy it again"
+    return (
+        f"a model file must carry its model card: {path} has none, so its genres and its spectrogram are unknown. "
+        "Make one with tmgc-export"
+    )
+
+
+def _import_runtime() -> tuple[Any, str]:
+    for module, distribution in _RUNTIMES:
+        try:
+            return importlib.import_module(module), f"{distribution} {version(distribution)}"
+        except (ImportError, PackageNotFoundError):
+            continue
+    raise TmgcError(
+        "a .tflite file needs an interpreter and none is installed: pip install ai-edge-litert on a 64-bit system "
+        "(tflite-runtime on an older one), or export with --format onnx and pip install onnxruntime"
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

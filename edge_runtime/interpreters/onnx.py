@@ -1,0 +1,62 @@
+"""ONNX files, run by ONNX Runtime."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_runtime.card import METADATA_KEY, ModelCard
+from edge_runtime.errors import TmgcError
+from edge_runtime.interpreters import check_signature
+
+_TYPE_NAMES = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}
+
+
+class OnnxInterpreter:
+    """An ``.onnx`` file and the ONNX Runtime session that runs it."""
+
+    def __init__(self, path: Path, *, threads: int) -> None:
+        try:
+            import onnxruntime
+        except ImportError:
+            raise TmgcError(
+                "an .onnx file needs ONNX Runtime, which is not installed: pip install onnxruntime, or listen with a "
+                ".tflite file"
+            ) from None
+        self.threads = threads
+        self.runtime = f"onnxruntime {onnxruntime.__version__}"
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 4
+        try:
+            self._session: Any = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime raises classes of its own that share no public base
+            reason = str(error).strip().splitlines()[0][:200]
+            raise TmgcError(
+                f"{path} cannot be run by {self.runtime} ({reason}): it may be truncated, or made for a newer runtime. "
+                "Copy it again, or update with: pip install --upgrade onnxruntime"
+            ) from error
+        text = self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+        if text is None:
+            raise TmgcError(
+                f"a model file must carry its model card: {path} has none, so its genres and its spectrogram are "
+                "unknown. Make one with tmgc-export"
+            )
+        self.card = ModelCard.from_json(text, where=str(path))
+        taken, given = self._session.get_inputs()[0], self._session.get_outputs()[0]
+        self._input, self._output = taken.name, given.name
+        check_signature(
+            path,
+            self.card,
+            taken=tuple(taken.shape[1:]),
+            taken_type=_TYPE_NAMES.get(taken.type, taken.type),
+            given=given.shape[-1],
+        )
+
+    def invoke(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+        probabilities: NDArray[np.float32] = self._session.run([self._output], {self._input: picture[np.newaxis]})[0][0]
+        return probabilities

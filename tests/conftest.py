@@ -1,0 +1,58 @@
+"""What all tests share: folders of real sound where there are any, and small files made on the spot."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from edge_runtime import ModelCard, SpectrogramSettings
+
+MUSIC = Path(os.environ.get("TMGC_MUSIC", Path(__file__).parents[2] / "shared" / "music"))
+"""Optional folder of real music; tests that need it are skipped where it is missing."""
+
+
+@pytest.fixture(scope="session")
+def recordings() -> list[Path]:
+    """Real recordings of many formats, rates and channel counts."""
+    found = sorted(path for path in (MUSIC / "recordings").glob("*") if path.suffix in (".ogg", ".mp3", ".wav"))
+    if not found:
+        pytest.skip(f"no recordings in {MUSIC}: set TMGC_MUSIC to a folder that holds some")
+    return found
+
+
+@pytest.fixture(scope="session")
+def labelled_music() -> Path:
+    """A folder of real, labelled music: ``<genre>/<song>``."""
+    folder = MUSIC / "gtzan_short"
+    if not folder.is_dir():
+        pytest.skip(f"no labelled music in {MUSIC}: set TMGC_MUSIC to a folder that holds gtzan_short")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def palette() -> NDArray[np.uint8]:
+    """A palette whose colours are all different."""
+    grey = np.arange(256, dtype=np.uint8)
+    return np.stack([grey, grey[::-1], (grey * 7).astype(np.uint8)], axis=1)
+
+
+@pytest.fixture(scope="session")
+def card(palette: NDArray[np.uint8]) -> ModelCard:
+    """The card of a model of three genres with small pictures."""
+    return ModelCard(
+        name="tiny",
+        genres=("Halk", "Caz", "Rock"),
+        spectrogram=SpectrogramSettings(sample_rate=22_050, image_height=32, image_width=48),
+        palette=tuple(map(tuple, palette.tolist())),
+        export={"format": "tflite", "recipe": "float32"},
+    )
+
+
+def tone(seconds: float, *, sample_rate: int, hz: float = 440.0, level: float = 0.5) -> NDArray[np.float32]:
+    """A sine, ``[shape=(round(seconds * sample_rate),)], float32``."""
+    time = np.arange(round(seconds * sample_rate)) / sample_rate
+    return (level * np.sin(2 * np.pi * hz * time)).astype(np.float32)

@@ -1,0 +1,150 @@
+"""The spectrogram is librosa's, and the picture is what the settings say."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from edge_runtime import Spectrogram, SpectrogramSettings, TmgcError, read_audio
+from edge_runtime.spectrogram import mel_weights
+
+DECIBEL_TOLERANCE = 1e-3
+"""Float32 Fourier transforms of different libraries differ by less than this, and no picture shows it."""
+
+
+def by_librosa(samples: NDArray[np.float32], settings: SpectrogramSettings) -> NDArray[np.float32]:
+    import librosa
+
+    power = librosa.feature.melspectrogram(
+        y=samples,
+        sr=settings.sample_rate,
+        n_fft=settings.n_fft,
+        hop_length=settings.hop_length,
+        n_mels=settings.n_mels,
+        pad_mode="constant",
+    )
+    decibels: NDArray[np.float32] = librosa.power_to_db(power, ref=np.max, top_db=settings.top_db)
+    return decibels
+
+
+@pytest.mark.parametrize("sample_rate", [11_025, 22_050, 44_100])
+def test_the_decibels_of_real_recordings_are_those_of_librosa(
+    sample_rate: int, recordings: list[Path], palette: NDArray[np.uint8]
+) -> None:
+    settings = SpectrogramSettings(sample_rate=sample_rate)
+    spectrogram = Spectrogram(settings, palette)
+    for path in recordings:
+        sound = read_audio(path, sample_rate=sample_rate, seconds=20)
+        for start in range(0, len(sound) - settings.window_samples, 3 * settings.window_samples):
+            samples = sound[start : start + settings.window_samples]
+            expected = by_librosa(samples, settings)
+            found = spectrogram.decibels(samples)
+            assert found.dtype == np.float32
+            assert found.shape == expected.shape == (settings.n_mels, settings.frame_count)
+            np.testing.assert_allclose(found, expected, atol=DECIBEL_TOLERANCE, err_msg=f"{path.name} at {start}")
+
+
+@pytest.mark.parametrize("sample_rate", [11_025, 22_050, 44_100])
+@pytest.mark.parametrize("sound", ["noise", "tone", "click", "silence", "almost silence", "full scale"])
+def test_the_decibels_of_synthetic_sound_are_those_of_librosa(
+    sample_rate: int, sound: str, palette: NDArray[np.uint8]
+) -> None:
+    settings = SpectrogramSettings(sample_rate=sample_rate)
+    length = settings.window_samples
+    noise = np.random.default_rng(0).standard_normal(length).astype(np.float32)
+    click = np.zeros(length, np.float32)
+    click[length // 3] = 1.0
+    samples = {
+        "noise": noise * 0.1,
+        "tone": np.sin(2 * np.pi * 1000 * np.arange(length) / sample_rate).astype(np.float32),
+        "click": click,
+        "silence": np.zeros(length, np.float32),
+        "almost silence": noise * 1e-6,
+        "full scale": np.sign(noise),
+    }[sound]
+    found = Spectrogram(settings, palette).decibels(samples)
+    tolerance = DECIBEL_TOLERANCE
+    loud = by_librosa(samples, settings) > -70 if sound == "tone" else slice(None)
+    np.testing.assert_allclose(found[loud], by_librosa(samples, settings)[loud], atol=tolerance)
+
+
+@pytest.mark.parametrize("sample_rate", [11_025, 22_050, 44_100])
+def test_the_mel_filters_are_those_of_librosa(sample_rate: int) -> None:
+    import librosa
+
+    expected = librosa.filters.mel(sr=sample_rate, n_fft=512, n_mels=64)
+    np.testing.assert_allclose(mel_weights(SpectrogramSettings(sample_rate=sample_rate)), expected, atol=1e-8)
+
+
+def test_two_seconds_at_44100_hz_are_345_frames() -> None:
+    settings = SpectrogramSettings()
+    assert (settings.window_samples, settings.frame_count) == (88_200, 345)
+
+
+def test_a_picture_has_low_notes_at_the_bottom_and_early_ones_at_the_left(palette: NDArray[np.uint8]) -> None:
+    settings = SpectrogramSettings()
+    samples = np.zeros(settings.window_samples, np.float32)
+    first_half = np.arange(settings.window_samples // 2)
+    samples[: len(first_half)] = np.sin(2 * np.pi * 200 * first_half / settings.sample_rate)
+    grey = Spectrogram(settings, palette).grey(samples)
+    row, column = np.unravel_index(np.argmax(grey), grey.shape)
+    assert grey.shape == (224, 224)
+    assert row > 200
+    assert column < 112
+    assert grey[row, 200] == 0
+
+
+def test_the_image_is_the_grey_picture_in_the_colours_of_the_palette(palette: NDArray[np.uint8]) -> None:
+    settings = SpectrogramSettings(image_height=40, image_width=60)
+    spectrogram = Spectrogram(settings, palette)
+    samples = np.random.default_rng(1).uniform(-1, 1, settings.window_samples).astype(np.float32)
+    image = spectrogram.image(samples)
+    assert image.shape == (40, 60, 3)
+    assert image.dtype == np.uint8
+    np.testing.assert_array_equal(image, palette[spectrogram.grey(samples)])
+
+
+def test_scaling_is_bilinear_with_half_pixel_centres(palette: NDArray[np.uint8]) -> None:
+    from PIL import Image
+
+    settings = SpectrogramSettings(image_height=200, image_width=700)
+    spectrogram = Spectrogram(settings, palette)
+    samples = np.random.default_rng(2).uniform(-1, 1, settings.window_samples).astype(np.float32)
+    brightness = spectrogram.decibels(samples)[::-1] / settings.top_db + 1.0
+    enlarged = Image.fromarray(brightness).resize((700, 200), Image.Resampling.BILINEAR)
+    np.testing.assert_allclose(spectrogram.grey(samples), np.asarray(enlarged) * 255, atol=0.51)
+
+
+def test_louder_sound_makes_the_same_picture(palette: NDArray[np.uint8]) -> None:
+    settings = SpectrogramSettings()
+    spectrogram = Spectrogram(settings, palette)
+    samples = np.random.default_rng(3).uniform(-0.4, 0.4, settings.window_samples).astype(np.float32)
+    np.testing.assert_array_equal(spectrogram.grey(samples), spectrogram.grey(samples * np.float32(2)))
+
+
+def test_a_window_of_another_length_is_refused(palette: NDArray[np.uint8]) -> None:
+    with pytest.raises(ValueError, match="expected 88200 mono samples"):
+        Spectrogram(SpectrogramSettings(), palette).image(np.zeros(88_199, np.float32))
+
+
+def test_settings_survive_json() -> None:
+    settings = SpectrogramSettings(sample_rate=22_050, image_width=96)
+    assert SpectrogramSettings.from_json(settings.to_json()) == settings
+
+
+@pytest.mark.parametrize("change", [{"n_mels": None}, {"colour": 1}])
+def test_settings_with_missing_or_unknown_names_are_refused(change: dict[str, int | None]) -> None:
+    document = SpectrogramSettings().to_json() | change
+    document = {name: value for name, value in document.items() if value is not None}
+    with pytest.raises(TmgcError, match="missing or unknown"):
+        SpectrogramSettings.from_json(document)
+
+
+@pytest.mark.parametrize("name", ["sample_rate", "n_fft", "top_db", "image_width"])
+def test_settings_of_zero_or_less_are_refused(name: str) -> None:
+    with pytest.raises(TmgcError, match=name):
+        replace(SpectrogramSettings(), **{name: 0})

@@ -1,0 +1,162 @@
+"""The clips of a run: the list in ``corpus.csv``, their sound, and their pictures."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_runtime.audio import Samples, read_audio
+from edge_runtime.errors import TmgcError
+from edge_runtime.spectrogram import Palette, SpectrogramSettings
+from edge_runtime.windows import cut_windows
+from train.run import Run
+
+_COLUMNS = ("clip", "song", "genre", "split", "offset_s", "lead_s", "level_dbfs")
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Two seconds of a song."""
+
+    name: str
+    """Unique in the run, and the stem of its files."""
+    song: str
+    """The song's path below its corpus, or its group where ``groups.csv`` names one. Songs are split, not clips."""
+    genre: str
+    split: str
+    """``train``, ``validation`` or ``test``."""
+    offset_seconds: float
+    """Where the clip begins in its song."""
+    lead_seconds: float
+    """Sound before the clip in its FLAC file."""
+    level_dbfs: float
+    """Root mean square, dBFS."""
+
+    def sound(self, run: Run) -> Path:
+        """The FLAC file with the clip and a margin on both sides."""
+        return run.clips / f"{self.name}.flac"
+
+    def picture(self, run: Run) -> Path:
+        """The PNG file."""
+        return run.images / self.split / self.genre / f"{self.name}.png"
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """What a run was prepared from, and its clips."""
+
+    run: Run
+    genres: tuple[str, ...]
+    """In the order of the network's outputs."""
+    spectrogram: SpectrogramSettings
+    palette: Palette
+    demonstration: bool
+    """Synthesised music: nothing that is learned from it says anything about real music."""
+    clips: tuple[Clip, ...]
+
+    def of(self, split: str) -> list[Clip]:
+        """The clips of one split, in the order of ``corpus.csv``."""
+        return [clip for clip in self.clips if clip.split == split]
+
+    def labels(self, clips: Sequence[Clip]) -> NDArray[np.int64]:
+        """Index of each clip's genre, ``[shape=(n_clips,)], int64``."""
+        index = {genre: number for number, genre in enumerate(self.genres)}
+        return np.array([index[clip.genre] for clip in clips], np.int64)
+
+    def grey(self, clips: Sequence[Clip]) -> NDArray[np.uint8]:
+        """The clips' pictures before they are coloured.
+
+        Returns
+        -------
+        grey : np.ndarray [shape=(n_clips, image_height, image_width)], uint8
+            Indices into the palette: a third of the memory of the pictures.
+        """
+        from PIL import Image
+
+        height, width = self.spectrogram.image_height, self.spectrogram.image_width
+        grey = np.empty((len(clips), height, width), np.uint8)
+        for number, clip in enumerate(clips):
+            with Image.open(clip.picture(self.run)) as image:
+                grey[number] = np.asarray(image)
+        return grey
+
+    def pictures(self, clips: Sequence[Clip]) -> NDArray[np.uint8]:
+        """The clips' pictures, ``[shape=(n_clips, image_height, image_width, 3)], uint8``."""
+        pictures: NDArray[np.uint8] = self.palette[self.grey(clips)]
+        return pictures
+
+    def windows(self, clips: Iterable[Clip], *, hop_seconds: float) -> Iterator[tuple[Clip, Samples]]:
+        """Every window that the clips' sound holds, margins included, as a listener would cut them.
+
+        Parameters
+        ----------
+        clips : iterable of Clip
+        hop_seconds : float > 0, seconds
+
+        Yields
+        ------
+        clip : Clip
+        samples : np.ndarray [shape=(window_samples,)], float32 in [-1, 1]
+        """
+        for clip in clips:
+            sound = read_audio(clip.sound(self.run), sample_rate=self.spectrogram.sample_rate)
+            for window in cut_windows([sound], self.spectrogram, hop_seconds=hop_seconds):
+                yield clip, window.samples
+
+
+def write_corpus(corpus: Corpus) -> None:
+    """Write ``corpus.json`` and then ``corpus.csv``, whose presence says that the corpus is whole."""
+    document: dict[str, Any] = {
+        "genres": list(corpus.genres),
+        "spectrogram": corpus.spectrogram.to_json(),
+        "palette": corpus.palette.tolist(),
+        "demonstration": corpus.demonstration,
+    }
+    corpus.run.corpus_json.write_text(json.dumps(document, ensure_ascii=False), "utf-8")
+    with corpus.run.corpus_csv.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(_COLUMNS)
+        for clip in corpus.clips:
+            numbers = (f"{clip.offset_seconds:.3f}", f"{clip.lead_seconds:.6f}", f"{clip.level_dbfs:.1f}")
+            writer.writerow((clip.name, clip.song, clip.genre, clip.split, *numbers))
+
+
+def read_corpus(run: Run) -> Corpus:
+    """The corpus of a run.
+
+    Raises
+    ------
+    TmgcError
+        The run has not been prepared.
+    """
+    if not run.existing().corpus_csv.is_file():
+        raise TmgcError(f"a prepared run holds {run.corpus_csv.name}: {run.folder} does not. Run: tmgc-train prepare")
+    document = json.loads(run.corpus_json.read_text("utf-8"))
+    with run.corpus_csv.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return Corpus(
+        run=run,
+        genres=tuple(document["genres"]),
+        spectrogram=SpectrogramSettings.from_json(document["spectrogram"]),
+        palette=np.array(document["palette"], np.uint8),
+        demonstration=document["demonstration"],
+        clips=tuple(
+            Clip(
+                name=row["clip"],
+                song=row["song"],
+                genre=row["genre"],
+                split=row["split"],
+                offset_seconds=float(row["offset_s"]),
+                lead_seconds=float(row["lead_s"]),
+                level_dbfs=float(row["level_dbfs"]),
+            )
+            for row in rows
+        ),
+    )

@@ -1,0 +1,159 @@
+"""The network: a ``keras.applications`` backbone between the picture's scaling and the seed's head."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_runtime.errors import TmgcError
+
+SCALING, BACKBONE, HEAD = "scaling", "backbone", "head"
+"""Names of the network's three layers, in their order."""
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A backbone, and the pixels that it was designed for."""
+
+    application: str
+    """Name of its class in ``keras.applications``."""
+    scale: float
+    """Pixels in 0..255 are multiplied by it ..."""
+    offset: float
+    """... and then this is added."""
+    smallest_side: int
+    """Pixels that a picture must have at least."""
+
+
+ARCHITECTURES = {"inception_resnet_v2": Architecture("InceptionResNetV2", 1 / 127.5, -1.0, smallest_side=75)}
+
+
+def build_network(
+    architecture: str, *, image_height: int, image_width: int, n_genres: int, weights: str = "imagenet"
+) -> keras.Model:
+    """An untrained head on a backbone; uint8 pictures in, float32 probabilities out.
+
+    Parameters
+    ----------
+    architecture : str
+        A name in :data:`ARCHITECTURES`.
+    image_height, image_width : int > 0, pixels
+    n_genres : int >= 2
+    weights : str
+        ``imagenet``, ``none`` (random), or the path of a Keras weights file: of the backbone, or of a network that
+        this function made.
+
+    Returns
+    -------
+    network : keras.Model
+        Takes ``[shape=(n, image_height, image_width, 3)], uint8``, gives ``[shape=(n, n_genres)], float32``. Its batch
+        normalisation is frozen.
+
+    Raises
+    ------
+    TmgcError
+        The weights cannot be had, or the pictures are too small for the architecture.
+    """
+    choice = ARCHITECTURES[architecture]
+    if min(image_height, image_width) < choice.smallest_side:
+        raise TmgcError(
+            f"{architecture} needs pictures of at least {choice.smallest_side} x {choice.smallest_side} pixels, got "
+            f"{image_height} x {image_width}: prepare the run again with a larger --image-size"
+        )
+    backbone = _backbone(choice, (image_height, image_width, 3), weights)
+    picture = keras.Input((image_height, image_width, 3), dtype="uint8", name="picture")
+    pixels = keras.layers.Rescaling(choice.scale, choice.offset, name=SCALING)(picture)
+    network = keras.Model(picture, _head(n_genres)(backbone(pixels)), name=architecture)
+    if weights not in ("imagenet", "none"):
+        _load_weights(network, backbone, Path(weights))
+    for layer in batch_normalizations(network):
+        layer.trainable = False
+    return network
+
+
+def _backbone(choice: Architecture, shape: tuple[int, int, int], weights: str) -> keras.Model:
+    make = getattr(keras.applications, choice.application)
+    options = {"include_top": False, "input_shape": shape, "pooling": "avg", "name": BACKBONE}
+    if weights != "imagenet":
+        return make(weights=None, **options)
+    try:
+        return make(weights="imagenet", **options)
+    except Exception as error:  # keras wraps whatever the network connection raised in a bare Exception
+        raise TmgcError(
+            "--weights imagenet downloads a file that could not be had "
+            f"({str(error).splitlines()[0][:120] if str(error) else type(error).__name__}): connect this machine to "
+            "the internet, or use --weights none (random) or --weights FILE"
+        ) from error
+
+
+def _head(n_genres: int) -> keras.Sequential:
+    """The seed's head; its softmax stays in float32 whatever the precision of the rest."""
+    layers = keras.layers
+    return keras.Sequential(
+        [
+            layers.Dropout(0.3),
+            layers.Dense(256, activation="relu"),
+            layers.Dropout(0.3),
+            layers.Dense(128, activation="relu"),
+            layers.Dense(n_genres, activation="softmax", dtype="float32"),
+        ],
+        name=HEAD,
+    )
+
+
+def _load_weights(network: keras.Model, backbone: keras.Model, path: Path) -> None:
+    if not path.is_file():
+        raise TmgcError(f"--weights is imagenet, none or an existing weights file: got {path}. Check the spelling")
+    reasons = []
+    for model in (network, backbone):
+        try:
+            model.load_weights(path)
+            return
+        except (ValueError, OSError, KeyError) as error:
+            reasons.append((str(error).splitlines() or [type(error).__name__])[0][:120])
+    raise TmgcError(
+        f"--weights {path} must hold the weights of this network or of its backbone: {reasons[-1]}. Save them with "
+        "keras' save_weights from the same architecture and number of genres"
+    )
+
+
+def feature_extractor(network: keras.Model) -> keras.Model:
+    """The network without its head: uint8 pictures in, ``[shape=(n, n_features)], float32`` out. Weights are shared."""
+    picture = keras.Input(network.input_shape[1:], dtype="uint8")
+    return keras.Sequential([picture, network.get_layer(SCALING), network.get_layer(BACKBONE)])
+
+
+def calibrate_batch_normalization(
+    network: keras.Model, pictures: NDArray[np.uint8], *, earlier_batches: int = 0
+) -> None:
+    """Take one batch of pictures into the statistics of batch normalisation, as a plain mean over all batches.
+
+    Random weights come with statistics of mean 0 and variance 1, which are not what their layers see: the signal then
+    fades or explodes. Statistics from real pictures put every layer's output where it can be learned from
+    (Krähenbühl et al. 2016, "Data-dependent initializations of convolutional neural networks").
+
+    Parameters
+    ----------
+    network : keras.Model
+        Of :func:`build_network`. Its batch normalisation stays frozen, as it came.
+    pictures : np.ndarray [shape=(n, image_height, image_width, 3)], uint8
+    earlier_batches : int >= 0
+        Batches taken before this one; the first forgets what the layers came with.
+    """
+    layers = batch_normalizations(network)
+    before = [(layer.momentum, layer.trainable) for layer in layers]
+    for layer in layers:
+        layer.momentum, layer.trainable = earlier_batches / (earlier_batches + 1), True
+    network(pictures, training=True)
+    for layer, (momentum, trainable) in zip(layers, before, strict=True):
+        layer.momentum, layer.trainable = momentum, trainable
+
+
+def batch_normalizations(network: keras.Model) -> list[keras.layers.BatchNormalization]:
+    """The backbone's batch normalisation layers."""
+    layers = network.get_layer(BACKBONE).layers
+    return [layer for layer in layers if isinstance(layer, keras.layers.BatchNormalization)]

@@ -1,0 +1,105 @@
+"""A training run: one folder, and what stands in it under which name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_runtime.card import ModelCard
+from edge_runtime.errors import TmgcError
+
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Run:
+    """The folder of a run. Nothing is read or made until it is asked for."""
+
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """The run's name, which its exports carry on."""
+        return self.folder.resolve().name
+
+    @property
+    def corpus_csv(self) -> Path:
+        """Every clip: see :mod:`train.corpus`."""
+        return self.folder / "corpus.csv"
+
+    @property
+    def corpus_json(self) -> Path:
+        """The settings that the clips were prepared with."""
+        return self.folder / "corpus.json"
+
+    @property
+    def skipped_csv(self) -> Path:
+        """Songs and clips that were left out, each with its reason."""
+        return self.folder / "skipped.csv"
+
+    @property
+    def clips(self) -> Path:
+        """The sound of each clip with a margin on both sides, FLAC."""
+        return self.folder / "clips"
+
+    @property
+    def images(self) -> Path:
+        """The pictures, PNG: ``images/<split>/<genre>/``."""
+        return self.folder / "images"
+
+    @property
+    def model(self) -> Path:
+        """The trained network."""
+        return self.folder / "model.keras"
+
+    @property
+    def card_json(self) -> Path:
+        """The model card."""
+        return self.folder / "card.json"
+
+    @property
+    def history_csv(self) -> Path:
+        """Loss and accuracy of every epoch."""
+        return self.folder / "history.csv"
+
+    @property
+    def evaluation_json(self) -> Path:
+        """How the model does on songs that it has not heard."""
+        return self.folder / "evaluation.json"
+
+    @property
+    def exports(self) -> Path:
+        """The files for the edge."""
+        return self.folder / "exports"
+
+    @property
+    def parity_json(self) -> Path:
+        """How far the exports' answers are from Keras'."""
+        return self.folder / "parity.json"
+
+    @property
+    def bench(self) -> Path:
+        """Latency reports."""
+        return self.folder / "bench"
+
+    def card(self) -> ModelCard:
+        """The model card.
+
+        Raises
+        ------
+        TmgcError
+            The run has not been trained.
+        """
+        return ModelCard.read(self.card_json)
+
+    def existing(self) -> Run:
+        """The run itself, if its folder is there.
+
+        Raises
+        ------
+        TmgcError
+            It is not.
+        """
+        if not self.folder.is_dir():
+            raise TmgcError(f"a run folder must exist: there is none at {self.folder}. Make one: tmgc-train prepare")
+        return self
