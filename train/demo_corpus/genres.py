@@ -1,0 +1,262 @@
+"""The ten genres as recipes: what marks each of them, as data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+GENRES: tuple[str, ...] = (
+    "Arabesk",
+    "Caz",
+    "Elektronik",
+    "Halk",
+    "Klasik",
+    "Pop",
+    "Punk",
+    "Rap",
+    "Rock",
+    "Tasavvuf",
+)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One instrument's part in a song."""
+
+    instrument: str
+    """A name in ``MELODIC`` or ``KITS``."""
+    level_db: float
+    """Root-mean-square level in the mix, dB."""
+    style: str = "melody"
+    """How its notes are found: melody, arpeggio, chords, drone or speech; strokes for a kit."""
+    octave: int = 0
+    """Register, octaves above the song's tonic."""
+    durations: tuple[int, ...] = (2,)
+    """Lengths that a note may have, steps of the metre."""
+    rest: float = 0.0
+    """Chance that a note is left out; two in a row never are."""
+    voicing: tuple[int, ...] = (0,)
+    """Degrees above the root that sound at once."""
+
+
+@dataclass(frozen=True)
+class GenreRecipe:
+    """What all songs of a genre share. A pair is a range that each song draws from."""
+
+    neighbour: str
+    """The genre that it is most easily mistaken for; higher difficulties borrow from it."""
+    scales: tuple[str, ...]
+    """Names in ``SCALES``."""
+    metres: tuple[str, ...]
+    """Names in ``METRES``."""
+    tempo_bpm: tuple[float, float]
+    """Beats a minute."""
+    tonic_hz: tuple[float, float]
+    """The tonic in octave 0."""
+    layers: tuple[Layer, ...]
+    """All of them play all the time, so that every cut of a song carries the genre's marks."""
+    progressions: tuple[tuple[int, ...], ...] = ((0,),)
+    """Roots of the chords as degrees of the scale, one a cycle of the metre."""
+    looseness_ms: float = 6.0
+    """How far a note strays from the beat, standard deviation."""
+    reverb_s: float = 0.4
+    """Time constant of the room, s."""
+    reverb_db: float = -22.0
+    """Level of the room against the dry sound."""
+    tilt_db: float = 0.0
+    """Slope of the whole mix, dB an octave."""
+    saturation: float = 0.5
+    """How far the mix is driven into soft clipping: what makes a loud record dense."""
+    peak_db: float = -3.0
+    """Peak of the song, dB of full scale."""
+
+
+RECIPES: dict[str, GenreRecipe] = {
+    "Arabesk": GenreRecipe(
+        neighbour="Halk",
+        scales=("hicaz", "kürdi", "uşşak", "nihavent"),
+        metres=("düyek", "sofyan"),
+        tempo_bpm=(84.0, 114.0),
+        tonic_hz=(140.0, 185.0),
+        layers=(
+            Layer("strings", 0.0, octave=1, durations=(1, 2, 2, 3)),
+            Layer("arabesk singer", -2.0, durations=(1, 2, 3)),
+            Layer("darbuka", 3.0, "strokes"),
+            Layer("electric bass", -5.0, "chords", octave=-1, durations=(2, 4)),
+        ),
+        progressions=((0,), (0, 0, 3, 0), (0, 3, 4, 0)),
+        looseness_ms=8.0,
+        reverb_s=0.5,
+        reverb_db=-15.0,
+        peak_db=-3.0,
+    ),
+    "Caz": GenreRecipe(
+        neighbour="Rap",
+        scales=("dorian", "mixolydian", "blues"),
+        metres=("swing", "swing with snare"),
+        tempo_bpm=(130.0, 190.0),
+        tonic_hz=(170.0, 240.0),
+        layers=(
+            Layer("jazz kit", -1.0, "strokes"),
+            Layer("upright bass", -1.0, octave=-2, durations=(3,)),
+            Layer("piano", -4.0, "chords", octave=0, durations=(2, 4, 5, 6), rest=0.2, voicing=(2, 4, 6, 8)),
+            Layer("saxophone", -2.0, octave=1, durations=(2, 1, 3, 3), rest=0.1),
+        ),
+        progressions=((0, 0, 3, 0), (1, 4, 0, 5), (0, 3, 1, 4)),
+        looseness_ms=10.0,
+        reverb_s=0.35,
+        reverb_db=-20.0,
+        saturation=0.2,
+        peak_db=-7.0,
+    ),
+    "Elektronik": GenreRecipe(
+        neighbour="Pop",
+        scales=("minor", "dorian"),
+        metres=("four on the floor", "techno"),
+        tempo_bpm=(122.0, 142.0),
+        tonic_hz=(100.0, 140.0),
+        layers=(
+            Layer("house kit", 3.0, "strokes"),
+            Layer("saw arpeggio", -1.0, "arpeggio", octave=2, durations=(1,)),
+            Layer("pumping pad", -5.0, "chords", octave=1, durations=(4,), voicing=(0, 2, 4)),
+            Layer("synth bass", -3.0, "chords", octave=-1, durations=(1, 2), rest=0.1),
+        ),
+        progressions=((0, 5, 3, 4), (0, 0, 5, 5), (0, 6, 5, 6)),
+        looseness_ms=0.0,
+        reverb_s=0.3,
+        reverb_db=-20.0,
+        saturation=1.2,
+        peak_db=-0.5,
+    ),
+    "Halk": GenreRecipe(
+        neighbour="Arabesk",
+        scales=("hüseyni", "uşşak", "hicaz"),
+        metres=("aksak", "curcuna", "türk aksağı"),
+        tempo_bpm=(140.0, 200.0),
+        tonic_hz=(195.0, 260.0),
+        layers=(
+            Layer("bağlama", 1.0, octave=0, durations=(1, 1, 1, 2)),
+            Layer("bağlama", -7.0, "drone", durations=(1,), rest=0.1, voicing=(-7, -3, 0)),
+            Layer("davul and spoons", -1.0, "strokes"),
+            Layer("zurna", -11.0, octave=1, durations=(1, 2, 2, 3), rest=0.08),
+        ),
+        looseness_ms=7.0,
+        reverb_s=0.2,
+        reverb_db=-24.0,
+        peak_db=-4.0,
+    ),
+    "Klasik": GenreRecipe(
+        neighbour="Tasavvuf",
+        scales=("rast", "segâh", "nihavent", "hüseyni"),
+        metres=("sofyan", "aksak", "düyek"),
+        tempo_bpm=(70.0, 100.0),
+        tonic_hz=(180.0, 250.0),
+        layers=(
+            Layer("kanun", 0.0, octave=1, durations=(1, 1, 2)),
+            Layer("ud", -2.0, octave=-1, durations=(1, 2)),
+            Layer("kemençe", -3.0, octave=1, durations=(2, 3, 4)),
+            Layer("kudüm", -5.0, "strokes"),
+        ),
+        looseness_ms=12.0,
+        reverb_s=0.5,
+        reverb_db=-17.0,
+        tilt_db=-0.5,
+        saturation=0.1,
+        peak_db=-8.0,
+    ),
+    "Pop": GenreRecipe(
+        neighbour="Elektronik",
+        scales=("major", "minor", "kürdi"),
+        metres=("handclaps", "backbeat"),
+        tempo_bpm=(92.0, 122.0),
+        tonic_hz=(120.0, 170.0),
+        layers=(
+            Layer("pop kit", 3.0, "strokes"),
+            Layer("pop singer", 0.0, octave=1, durations=(1, 2, 2, 4), rest=0.08),
+            Layer("bright pad", -6.0, "chords", octave=1, durations=(16,), voicing=(0, 2, 4)),
+            Layer("acoustic guitar", -5.0, "chords", octave=0, durations=(2, 1), voicing=(0, 4, 7, 9)),
+            Layer("electric bass", -2.0, "chords", octave=-1, durations=(2, 4)),
+        ),
+        progressions=((0, 4, 5, 3), (0, 5, 3, 4), (5, 3, 0, 4)),
+        looseness_ms=4.0,
+        reverb_db=-18.0,
+        saturation=0.9,
+        peak_db=-1.0,
+    ),
+    "Punk": GenreRecipe(
+        neighbour="Rock",
+        scales=("major", "minor", "mixolydian"),
+        metres=("d-beat", "polka beat"),
+        tempo_bpm=(168.0, 208.0),
+        tonic_hz=(82.0, 110.0),
+        layers=(
+            Layer("buzzsaw guitar", 2.0, "chords", octave=0, durations=(2,), voicing=(0, 4, 7)),
+            Layer("punk kit", 4.0, "strokes"),
+            Layer("electric bass", -6.0, "chords", octave=-1, durations=(2,)),
+            Layer("shouter", -4.0, octave=1, durations=(2, 2, 4), rest=0.15),
+        ),
+        progressions=((0, 3, 4, 3), (0, 4, 5, 3), (0, 3, 0, 4)),
+        looseness_ms=8.0,
+        reverb_s=0.15,
+        reverb_db=-24.0,
+        tilt_db=0.7,
+        saturation=1.4,
+        peak_db=-0.3,
+    ),
+    "Rap": GenreRecipe(
+        neighbour="Caz",
+        scales=("minor", "kürdi", "hicaz"),
+        metres=("boom bap", "trap"),
+        tempo_bpm=(78.0, 98.0),
+        tonic_hz=(98.0, 130.0),
+        layers=(
+            Layer("rapper", 0.0, "speech", durations=(1, 1, 1, 2)),
+            Layer("rap kit", 2.0, "strokes"),
+            Layer("sub bass", 1.0, "chords", octave=-1, durations=(4, 6, 8)),
+            Layer("dark keys", -8.0, "chords", octave=1, durations=(4, 8), voicing=(0, 2, 4)),
+        ),
+        progressions=((0,), (0, 5), (0, 3)),
+        looseness_ms=9.0,
+        reverb_s=0.15,
+        reverb_db=-28.0,
+        saturation=1.0,
+        peak_db=-1.0,
+    ),
+    "Rock": GenreRecipe(
+        neighbour="Punk",
+        scales=("minor", "blues", "mixolydian"),
+        metres=("backbeat", "heavy backbeat"),
+        tempo_bpm=(96.0, 138.0),
+        tonic_hz=(82.0, 110.0),
+        layers=(
+            Layer("power chords", 1.0, "chords", octave=0, durations=(4, 6, 8), voicing=(0, 4, 7)),
+            Layer("rock kit", 2.0, "strokes"),
+            Layer("electric bass", -3.0, "chords", octave=-1, durations=(2,)),
+            Layer("lead guitar", -2.0, octave=2, durations=(2, 3, 4, 6), rest=0.05),
+        ),
+        progressions=((0, 3, 4, 0), (0, 5, 6, 0), (0, 0, 3, 4)),
+        looseness_ms=7.0,
+        reverb_s=0.35,
+        reverb_db=-20.0,
+        saturation=1.4,
+        peak_db=-1.0,
+    ),
+    "Tasavvuf": GenreRecipe(
+        neighbour="Klasik",
+        scales=("uşşak", "segâh", "rast", "hüseyni"),
+        metres=("sofyan", "düyek"),
+        tempo_bpm=(50.0, 74.0),
+        tonic_hz=(200.0, 270.0),
+        layers=(
+            Layer("ney", 1.0, octave=1, durations=(1, 2, 2, 3)),
+            Layer("bendir", -1.0, "strokes"),
+            Layer("tanbur", -5.0, octave=-1, durations=(1, 2, 2)),
+            Layer("drone", -9.0, "drone", octave=-1, durations=(8,), voicing=(0, 4)),
+        ),
+        looseness_ms=14.0,
+        reverb_s=1.1,
+        reverb_db=-9.0,
+        tilt_db=-0.5,
+        saturation=0.1,
+        peak_db=-9.0,
+    ),
+}
