@@ -1,0 +1,1 @@
+"""How fast the exported models are against the original pipeline, measured on the machine at hand."""

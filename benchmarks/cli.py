@@ -1,0 +1,104 @@
+"""``tmgc-bench``: times the original pipeline and every export of a run on the same windows."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edge_runtime.commands import newest_run, one_line_errors, say
+
+if TYPE_CHECKING:
+    from benchmarks.running import Progress
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("run", required=False, type=click.Path(path_type=Path))
+@click.option("--audio", type=click.Path(path_type=Path), help="Sound to time. Default: test clips of the run.")
+@click.option("--threads", default=2, show_default=True, type=click.IntRange(min=1), help="Threads of every row.")
+@click.option("--runs", type=click.IntRange(min=1), help="Windows of each row. Default: 50, or 10 with --quick.")
+@click.option("--quick", is_flag=True, help="The original, Keras, and the int8 and dynamic exports: about a minute.")
+@click.option("--only", default="", metavar="ROW,...", help="Rows to time: original,keras-predict,tflite-int8,onnx,...")
+@click.option("--output", type=click.Path(path_type=Path), help="Folder of the report. Default: RUN/bench.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON, not as a table.")
+@click.version_option(package_name="tmgc")
+@one_line_errors
+def main(
+    run: Path | None,
+    audio: Path | None,
+    threads: int,
+    runs: int | None,
+    quick: bool,
+    only: str,
+    output: Path | None,
+    as_json: bool,
+) -> None:
+    """Time the original pipeline, Keras and every export of RUN, from two seconds of sound to an answer.
+
+    RUN is a folder of tmgc-train; without one, the newest under ./runs.
+
+    Exit code 0: measured; 1: every row failed; 2: a file or an option was refused.
+    """
+    from benchmarks.benchmark import BenchSettings, benchmark
+    from benchmarks.report import to_json
+    from train.run import Run
+
+    settings = BenchSettings(
+        audio=audio,
+        threads=threads,
+        runs=runs,
+        quick=quick,
+        only=tuple(name.strip() for name in only.split(",") if name.strip()),
+        output=output,
+    )
+    chosen = Run(run or newest_run("model.keras"))
+    with _shown_progress() as progress:
+        report = benchmark(chosen, settings, progress=progress)
+    if as_json:
+        click.echo(to_json(report))
+    else:
+        _print_table(report)
+    say(f"report: {output or chosen.bench}/bench.json, bench.md")
+    sys.exit(0 if any(row["ok"] for row in report["rows"]) else 1)
+
+
+@contextmanager
+def _shown_progress() -> Iterator[Progress]:
+    """On standard error: a bar on a terminal, a line for each new step elsewhere."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _said_once()
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("starting", total=None)
+        yield lambda row, what, done, steps: bar.update(task, description=f"{row}: {what}", completed=done, total=steps)
+
+
+def _said_once() -> Progress:
+    last = ""
+
+    def tell(row: str, what: str, done: int, steps: int) -> None:
+        nonlocal last
+        if what != last:
+            say(f"{what} ({done}/{steps})")
+        last = what
+
+    return tell
+
+
+def _print_table(report: dict[str, Any]) -> None:
+    from rich.console import Console
+
+    from benchmarks.table import WIDTH, terminal_table
+
+    console = Console(highlight=False)
+    console.width = min(console.width, WIDTH) if console.is_terminal else WIDTH
+    console.print(terminal_table(report))

@@ -1,0 +1,111 @@
+"""The machine that a benchmark ran on, as far as it tells."""
+
+from __future__ import annotations
+
+import os
+import platform
+from hashlib import sha256
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+LIBRARIES = (
+    "tmgc",
+    "numpy",
+    "soundfile",
+    "soxr",
+    "ai-edge-litert",
+    "tflite-runtime",
+    "onnxruntime",
+    "tensorflow",
+    "keras",
+    "librosa",
+    "matplotlib",
+    "Pillow",
+)
+"""Distributions that a row's time may depend on."""
+
+
+def describe_machine() -> dict[str, Any]:
+    """The machine, its system and the libraries; None for what it does not tell."""
+    return {
+        "board": board_model(),
+        "cpu": cpu_model(),
+        "architecture": platform.machine(),
+        "cores": os.cpu_count(),
+        "usable_cores": _usable_cores(),
+        "governor": _text(Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")),
+        "memory_mb": _memory_mb(),
+        "load_average": _load_average(),
+        "system": platform.system(),
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+        "versions": versions(),
+    }
+
+
+def board_model(path: Path = Path("/proc/device-tree/model")) -> str | None:
+    """Name of a single-board computer, e.g. ``Raspberry Pi 5 Model B Rev 1.0``."""
+    return _text(path)
+
+
+def cpu_model(path: Path = Path("/proc/cpuinfo")) -> str | None:
+    """Name of the processor: ``model name`` of Linux, or what Python knows."""
+    for line in (_text(path) or "").splitlines():
+        key, _, value = line.partition(":")
+        if key.strip() == "model name":
+            return value.strip()
+    return platform.processor() or None
+
+
+def versions() -> dict[str, str]:
+    """Installed versions of :data:`LIBRARIES`."""
+    found = {}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    digest = sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def one_line(machine: dict[str, Any]) -> str:
+    """A machine for people, e.g. ``AMD EPYC, 2 cores, 8.0 GB, Linux 6.1, Python 3.11.9``."""
+    name = ", ".join(part for part in (machine["board"], machine["cpu"]) if part) or machine["architecture"]
+    memory = f"{machine['memory_mb'] / 1e3:.1f} GB, " if machine["memory_mb"] else ""
+    governor = f"governor {machine['governor']}, " if machine["governor"] else ""
+    return (
+        f"{name}, {machine['usable_cores']} of {machine['cores']} cores, {governor}{memory}"
+        f"{machine['system']} {machine['kernel']}, Python {machine['python']}"
+    )
+
+
+def _text(path: Path) -> str | None:
+    try:
+        return path.read_text("utf-8", errors="replace").strip("\0 \n") or None
+    except OSError:
+        return None
+
+
+def _usable_cores() -> int | None:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+def _load_average() -> float | None:
+    return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
+
+
+def _memory_mb() -> float | None:
+    try:
+        return round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e6, 1)
+    except (AttributeError, OSError, ValueError):
+        return None

@@ -1,0 +1,151 @@
+"""The process of a row, seen from the benchmark that started it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import site
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from threading import Timer
+from time import perf_counter
+from types import TracebackType
+from typing import Any
+
+from benchmarks.rows import RowSpec
+from benchmarks.sound import Excerpt
+
+PATIENCE_SECONDS = 600.0
+"""A process that says nothing for so long is ended. Loading a large network on a small board takes minutes."""
+
+_THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+    "TF_NUM_INTRAOP_THREADS",
+    "TF_NUM_INTEROP_THREADS",
+)
+
+
+class RowFailedError(Exception):
+    """A row cannot be measured. The message says why, in one line."""
+
+
+class RowProcess:
+    """A row in a process of its own, with the same number of threads as every other.
+
+    Parameters
+    ----------
+    row : RowSpec
+    threads : int > 0
+
+    Attributes
+    ----------
+    loaded : dict
+        What the process told of itself after loading, with ``start_ms`` from its start until then.
+    """
+
+    def __init__(self, row: RowSpec, *, threads: int) -> None:
+        self.row = row
+        self.threads = threads
+        self.loaded: dict[str, Any] = {}
+        self._complaints = tempfile.TemporaryFile("w+b")  # noqa: SIM115  (lives as long as the process)
+        self._begun = perf_counter()
+        self._process = subprocess.Popen(
+            # -P: a folder called benchmarks where the user stands must not be taken for this package.
+            [sys.executable, "-P", "-m", "benchmarks.row"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._complaints,
+            env=environment(threads),
+            encoding="utf-8",
+        )
+
+    def __enter__(self) -> RowProcess:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def load(self, excerpts: list[Excerpt]) -> None:
+        """Let it import its libraries and load its model."""
+        told = [excerpt.to_json() for excerpt in excerpts]
+        self.loaded = self.ask("load", row=self.row.to_json(), threads=self.threads, excerpts=told)
+        self.loaded["start_ms"] = (perf_counter() - self._begun) * 1e3
+
+    def measure(self, source: str, *, first: int, count: int) -> list[dict[str, Any]]:
+        """Time ``count`` windows from ``file`` or ``memory``: one document each, as :mod:`benchmarks.row` makes it."""
+        windows: list[dict[str, Any]] = self.ask("measure", source=source, first=first, count=count)["windows"]
+        return windows
+
+    def ask(self, verb: str, **options: Any) -> dict[str, Any]:
+        """Give a command and wait for its reply.
+
+        Raises
+        ------
+        RowFailedError
+            The command failed, or the process is gone or hangs.
+        """
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        guard = Timer(PATIENCE_SECONDS, self._process.kill)
+        guard.start()
+        try:
+            self._process.stdin.write(json.dumps({"do": verb, **options}) + "\n")
+            self._process.stdin.flush()
+            line = self._process.stdout.readline()
+        except BrokenPipeError:
+            line = ""
+        finally:
+            guard.cancel()
+        if not line:
+            raise RowFailedError(self._why_gone())
+        reply: dict[str, Any] = json.loads(line)
+        if "error" in reply:
+            raise RowFailedError(reply["error"])
+        return reply
+
+    def close(self) -> None:
+        """End the process."""
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.communicate()
+        self._complaints.close()
+
+    def _why_gone(self) -> str:
+        code = self._process.wait()
+        self._complaints.seek(0)
+        lines = self._complaints.read().decode("utf-8", "replace").strip().splitlines()
+        if code == -signal.SIGKILL:
+            return f"its process was killed: out of memory, or no answer for {PATIENCE_SECONDS:.0f} s"
+        ended = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        return f"its process ended ({ended}): {lines[-1] if lines else 'it said nothing'}"
+
+
+def environment(threads: int) -> dict[str, str]:
+    """The environment of every row's process: equal threads, no accelerator, no display, and this very package.
+
+    Parameters
+    ----------
+    threads : int > 0
+    """
+    variables = dict(os.environ)
+    variables.update(dict.fromkeys(_THREAD_VARIABLES, str(threads)))
+    variables.update(
+        CUDA_VISIBLE_DEVICES="-1",
+        KERAS_BACKEND="tensorflow",
+        TF_CPP_MIN_LOG_LEVEL="3",
+        MPLBACKEND="Agg",
+        PYTHONUNBUFFERED="1",
+    )
+    home = str(Path(__file__).resolve().parent.parent)
+    if home not in site.getsitepackages():
+        variables["PYTHONPATH"] = os.pathsep.join(filter(None, (home, os.environ.get("PYTHONPATH"))))
+    return variables

@@ -1,0 +1,152 @@
+"""Rows measured in rounds: each in its own process, one at a time, all within every round."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+from benchmarks.process import RowFailedError, RowProcess
+from benchmarks.rows import RowSpec
+from benchmarks.sound import Excerpt
+
+SOURCES = ("file", "memory")
+"""Where a window comes from: an audio file on disk, or samples that are decoded already."""
+
+Progress = Callable[[str, str, int, int], None]
+"""Told the row, what is being done with it, how many steps are done, and of how many."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How often everything is measured."""
+
+    threads: int
+    rounds: int
+    windows_per_round: int
+    """Windows of each row, from each source, in each round."""
+    warmup_windows: int = 3
+    """Windows of each row, from each source, before the first round; not kept."""
+    settling_windows: int = 1
+    """Windows before those that are kept, in each turn of a row: they bring its model back into the caches."""
+    loading_at_once: int = 1
+    """Processes that may load side by side. Nothing is measured meanwhile, but their start takes longer."""
+
+    @classmethod
+    def of(cls, *, threads: int, runs: int, rounds: int, loading_at_once: int = 1) -> Plan:
+        """At least ``runs`` windows of each row and source, in at most ``rounds`` rounds of equal size."""
+        windows_per_round = math.ceil(runs / rounds)
+        return cls(
+            threads=threads,
+            rounds=math.ceil(runs / windows_per_round),
+            windows_per_round=windows_per_round,
+            loading_at_once=loading_at_once,
+        )
+
+
+@dataclass
+class RowResult:
+    """What was measured of one row."""
+
+    row: RowSpec
+    failure: str | None = None
+    """Why there is no more to tell, in one line."""
+    loaded: dict[str, Any] = field(default_factory=dict)
+    """``start_ms``, ``load_ms``, ``memory_mb``, ``runtime``; see :mod:`benchmarks.row`."""
+    first_answer_ms: float | None = None
+    peak_memory_mb: float | None = None
+    windows: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: {source: [] for source in SOURCES})
+    """By source, in the order of measuring: ``total_ms``, ``stages_ms``, ``excerpt`` and ``genre`` of each window."""
+
+
+def run_rows(
+    rows: Sequence[RowSpec], excerpts: Sequence[Excerpt], plan: Plan, *, progress: Progress
+) -> list[RowResult]:
+    """Measure rows, interleaved. A row that fails says why in its result, and the others go on.
+
+    Parameters
+    ----------
+    rows : sequence of RowSpec
+    excerpts : sequence of Excerpt
+        The same for every row; in each round, every row is timed on the same ones.
+    plan : Plan
+    progress : callable
+    """
+    with ExitStack() as stack:
+        measuring = _Measuring(excerpts, plan, progress, steps=len(rows) * (2 + plan.rounds))
+        turns = [_Turn(RowResult(row)) for row in rows]
+        measuring.start(turns, stack)
+        for turn in turns:
+            measuring.attempt(turn, "first answer", measuring.warm_up)
+        for number in range(plan.rounds):
+            # Every second round goes backwards, so that no row always follows the same neighbour.
+            for turn in turns if number % 2 == 0 else reversed(turns):
+                measuring.attempt(turn, f"round {number + 1} of {plan.rounds}", measuring.round, number)
+        for turn in turns:
+            measuring.attempt(turn, "memory", measuring.memory, steps=0)
+        return [turn.result for turn in turns]
+
+
+@dataclass
+class _Turn:
+    result: RowResult
+    process: RowProcess | None = None
+
+
+class _Measuring:
+    """The steps of a benchmark, each on one row that has its turn."""
+
+    def __init__(self, excerpts: Sequence[Excerpt], plan: Plan, progress: Progress, *, steps: int) -> None:
+        self._excerpts = list(excerpts)
+        self._plan = plan
+        self._progress = progress
+        self._steps = steps
+        self._done = 0
+
+    def start(self, turns: Sequence[_Turn], stack: ExitStack) -> None:
+        """Start the processes and load their models, as many side by side as the plan allows."""
+
+        def load(turn: _Turn) -> None:
+            turn.process = stack.enter_context(RowProcess(turn.result.row, threads=self._plan.threads))
+            self.attempt(turn, "loading", self._load)
+
+        with ThreadPoolExecutor(self._plan.loading_at_once) as pool:
+            list(pool.map(load, turns))
+
+    def attempt(self, turn: _Turn, what: str, step: Callable[..., None], *arguments: Any, steps: int = 1) -> None:
+        """Do one step of a row, unless the row has failed; a row that fails gives its memory back."""
+        result = turn.result
+        if turn.process is not None and result.failure is None:
+            self._progress(result.row.name, what, self._done, self._steps)
+            try:
+                step(result, turn.process, *arguments)
+            except RowFailedError as error:
+                result.failure = str(error)
+                turn.process.close()
+        self._done += steps
+
+    def _load(self, result: RowResult, process: RowProcess) -> None:
+        process.load(self._excerpts)
+        result.loaded = process.loaded
+
+    def warm_up(self, result: RowResult, process: RowProcess) -> None:
+        """The first answer, and then some that are not kept."""
+        result.first_answer_ms = process.measure("file", first=0, count=1)[0]["total_ms"]
+        for source in SOURCES:
+            process.measure(source, first=1, count=self._plan.warmup_windows)
+
+    def round(self, result: RowResult, process: RowProcess, number: int) -> None:
+        """One round of one row: windows from files, then the same from memory."""
+        settling, kept = self._plan.settling_windows, self._plan.windows_per_round
+        # The excerpts that settle the caches come before those that are kept, and so differ from them.
+        first = number * kept + len(self._excerpts) - settling
+        for source in SOURCES:
+            windows = process.measure(source, first=first, count=settling + kept)
+            result.windows[source].extend(windows[settling:])
+
+    def memory(self, result: RowResult, process: RowProcess) -> None:
+        """What the row has taken at most, after everything."""
+        result.peak_memory_mb = process.ask("memory")["peak_memory_mb"]

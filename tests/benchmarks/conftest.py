@@ -1,0 +1,149 @@
+"""A run with a tiny network of the real contract, and one benchmark of it that many tests look at."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import warnings
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+from click.testing import CliRunner
+
+from edge_runtime.card import METADATA_KEY, ModelCard
+from edge_runtime.interpreters.litert import CARD_ENTRY
+from edge_runtime.spectrogram import SpectrogramSettings
+from train.corpus import Clip, Corpus, write_corpus
+from train.run import Run
+
+GENRES = ("Caz", "Halk", "Rock")
+SETTINGS = SpectrogramSettings(image_height=24, image_width=32)
+PALETTE = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
+LEAD_SECONDS = 0.25
+
+
+@dataclass(frozen=True)
+class Benched:
+    """What ``tmgc-bench`` gave for the tiny run."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+    report: dict[str, Any]
+    markdown: str
+
+
+@pytest.fixture(scope="session")
+def tiny_card() -> ModelCard:
+    palette = tuple((level, level, level) for level in range(256))
+    return ModelCard(name="tiny", genres=GENRES, spectrogram=SETTINGS, palette=palette)
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory: pytest.TempPathFactory, tiny_card: ModelCard) -> Run:
+    """A run with ``model.keras``, test clips, three exports that work, one that does not, one that failed parity."""
+    run = Run(tmp_path_factory.mktemp("runs") / "tiny")
+    run.exports.mkdir(parents=True)
+    run.clips.mkdir()
+    run.card_json.write_text(tiny_card.to_json(), "utf-8")
+    _write_clips(run)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what the exporters say about each other is not the matter here
+        _write_models(run, tiny_card)
+    return run
+
+
+@pytest.fixture
+def light_run(tmp_path: Path, tiny_run: Run) -> Run:
+    """A copy of the tiny run that a test may change."""
+    shutil.copytree(tiny_run.folder, tmp_path / "tiny")
+    return Run(tmp_path / "tiny")
+
+
+@pytest.fixture(scope="session")
+def bench() -> Callable[..., Any]:
+    """``tmgc-bench`` with these arguments."""
+    from benchmarks.cli import main
+
+    return lambda *arguments: CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="session")
+def benched(tiny_run: Run, bench: Callable[..., Any]) -> Benched:
+    """Every row of the tiny run, measured once for all tests."""
+    everything = "original,keras,tflite,onnx"
+    result = bench(tiny_run.folder, "--quick", "--only", everything, "--runs", 12, "--threads", 1)
+    report = json.loads((tiny_run.bench / "bench.json").read_text("utf-8"))
+    markdown = (tiny_run.bench / "bench.md").read_text("utf-8")
+    return Benched(result.exit_code, result.stdout, result.stderr, report, markdown)
+
+
+def noise(seconds: float, *, seed: int) -> np.ndarray[Any, np.dtype[np.float32]]:
+    return np.random.default_rng(seed).normal(0, 0.1, round(seconds * SETTINGS.sample_rate)).astype(np.float32)
+
+
+def _write_clips(run: Run) -> None:
+    clips = []
+    for number, genre in enumerate(GENRES * 2):
+        split = "test" if number < 5 else "train"
+        clip = Clip(f"clip{number}", f"song{number}", genre, split, 60.0, LEAD_SECONDS, -20.0)
+        soundfile.write(clip.sound(run), noise(2.5, seed=number), SETTINGS.sample_rate)
+        clips.append(clip)
+    write_corpus(Corpus(run, GENRES, SETTINGS, PALETTE, True, tuple(clips)))
+
+
+def _write_models(run: Run, card: ModelCard) -> None:
+    import keras
+    import tensorflow
+
+    keras.utils.set_random_seed(0)
+    picture = keras.Input((SETTINGS.image_height, SETTINGS.image_width, 3), dtype="uint8", name="picture")
+    pixels = keras.layers.Rescaling(1 / 127.5, -1.0)(picture)
+    features = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3, strides=4, activation="relu")(pixels))
+    network = keras.Model(picture, keras.layers.Dense(len(GENRES), activation="softmax")(features))
+    network.save(run.model)
+    saved = run.folder / "saved"
+    network.export(saved, verbose=False)
+    for recipe, optimizations in (("float32", []), ("dynamic", [tensorflow.lite.Optimize.DEFAULT])):
+        converter = tensorflow.lite.TFLiteConverter.from_saved_model(str(saved))
+        converter.optimizations = optimizations
+        path = run.exports / f"tiny.{recipe}.tflite"
+        path.write_bytes(converter.convert())
+        with zipfile.ZipFile(path, "a") as archive:
+            archive.writestr(CARD_ENTRY, card.to_json())
+    shutil.rmtree(saved)
+    whole = (run.exports / "tiny.float32.tflite").read_bytes()
+    (run.exports / "tiny.int8.tflite").write_bytes(whole[: len(whole) // 2])
+    (run.exports / "tiny.int8.FAILED.onnx").write_bytes(b"")
+    _write_onnx(run.exports / "tiny.float32.onnx", card)
+
+
+def _write_onnx(path: Path, card: ModelCard) -> None:
+    """Mean over the pixels, then one layer: enough of a network to be timed."""
+    import onnx
+    from onnx import TensorProto, helper
+
+    weights = np.random.default_rng(0).normal(size=(3, len(GENRES))).astype(np.float32)
+    nodes = [
+        helper.make_node("Cast", ["picture"], ["pixels"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["pixels"], ["means"], axes=[1, 2], keepdims=0),
+        helper.make_node("MatMul", ["means", "weights"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], ["genres"]),
+    ]
+    shape = (1, SETTINGS.image_height, SETTINGS.image_width, 3)
+    graph = helper.make_graph(
+        nodes,
+        "tiny",
+        [helper.make_tensor_value_info("picture", TensorProto.UINT8, shape)],
+        [helper.make_tensor_value_info("genres", TensorProto.FLOAT, (1, len(GENRES)))],
+        [onnx.numpy_helper.from_array(weights, "weights")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    helper.set_model_props(model, {METADATA_KEY: card.to_json()})
+    onnx.save(model, path)

@@ -1,0 +1,38 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from benchmarks.pipelines import ExportPipeline, load_network, open_pipeline, read_window
+from benchmarks.rows import rows_of
+from benchmarks.sound import Excerpt, excerpts_of_run
+from edge_runtime.errors import TmgcError
+from edge_runtime.spectrogram import SpectrogramSettings
+from train.run import Run
+
+
+def test_a_window_is_read_at_the_models_rate_and_is_silent_beyond_the_files_end(tmp_path: Path) -> None:
+    settings = SpectrogramSettings()
+    path = tmp_path / "short.wav"
+    soundfile.write(path, np.full((33_075, 2), 0.5, np.float32), 22_050)
+    samples = read_window(Excerpt(path, 0.5), settings)
+    assert samples.shape == (settings.window_samples,)
+    assert samples.dtype == np.float32
+    assert samples[20_000] == pytest.approx(0.5, abs=0.01)
+    assert not samples[-settings.sample_rate // 2 :].any()
+
+
+@pytest.mark.parametrize("name", ["tflite-float32", "onnx-float32"])
+def test_an_export_answers_with_a_genre_and_the_time_of_its_stages(tiny_run: Run, name: str) -> None:
+    row = next(row for row in rows_of(tiny_run)[0] if row.name == name)
+    pipeline = open_pipeline(row, threads=1)
+    assert isinstance(pipeline, ExportPipeline)
+    answered = pipeline.answer(pipeline.read(excerpts_of_run(tiny_run)[0]))
+    assert answered.genre in range(3)
+    assert set(answered.stages_ms) == {"spectrogram", "model"}
+
+
+def test_a_missing_network_is_refused_before_tensorflow_is_loaded(tmp_path: Path) -> None:
+    with pytest.raises(TmgcError, match="tmgc-train fit"):
+        load_network(tmp_path / "model.keras", threads=1)
