@@ -97,7 +97,7 @@ class AudioFile:
             if start:
                 self._file.seek(min(start, self._file.frames))
             while read < frames:
-                block = self._file.read(min(length, math.ceil(frames - read)), dtype="float32", always_2d=True)
+                block = self._file.read(math.ceil(min(length, frames - read)), dtype="float32", always_2d=True)
                 if not len(block):
                     break
                 read += len(block)
