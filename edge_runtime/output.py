@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from edge_runtime.card import ModelCard
@@ -12,6 +13,9 @@ from edge_runtime.listening import Answer, Summary
 
 SCHEMA = 1
 """Version of the JSON lines."""
+
+JSON_LINES_SCHEMA = Path(__file__).with_name("json_lines.schema.json")
+"""The JSON Schema that every line keeps."""
 
 
 def window_json(answer: Answer) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edge_runtime.commands import newest_run, one_line_errors, say
-from edge_runtime.errors import TmgcError
 
 if TYPE_CHECKING:
     from train.evaluate import Evaluation
@@ -70,7 +68,6 @@ def _fit_options(command: Command) -> Command:
 @click.version_option(package_name="tmgc")
 def main() -> None:
     """Train a genre classifier on a folder of songs: SONGS/<genre>/<song>.mp3."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
 @main.command("demo-corpus")
@@ -176,12 +173,11 @@ def _fit_settings(**options: Any) -> FitSettings:
 
 
 def _require_keras() -> None:
-    try:
-        import keras  # noqa: F401
-    except ImportError:
-        raise TmgcError(
-            "training needs Keras and TensorFlow, which are not installed: pip install 'tmgc[train]'"
-        ) from None
+    """Import Keras and wake its backend without what they print on the way: no user can act on it."""
+    from train.libraries import library, silence
+
+    with silence():
+        library("keras", extra="train").ops.zeros(1)
 
 
 def _prepare(songs: Path, folder: Path, settings: PrepareSettings) -> None:

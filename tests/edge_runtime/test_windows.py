@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from edge_runtime import SpectrogramSettings, TmgcError
 from edge_runtime.windows import cut_windows, hop_samples
@@ -42,7 +45,7 @@ def test_a_stream_shorter_than_a_window_gives_none() -> None:
 def test_a_window_is_given_as_soon_as_its_last_sample_has_come() -> None:
     taken = 0
 
-    def blocks():  # type: ignore[no-untyped-def]
+    def blocks() -> Iterator[NDArray[np.float32]]:
         nonlocal taken
         for _ in range(100):
             taken += 441

@@ -1,0 +1,58 @@
+# The two commands of the README, and what they need. Everything is installed into .venv, nothing outside it.
+PYTHON ?= python3
+BIN := .venv/bin
+DEMO := runs/demo
+SONGS := runs/demo-songs
+
+.PHONY: help demo test test-full lint wheel clean
+
+help:
+	@echo "make demo       from nothing to an answer: synthesised songs, a trained network, exports, latency (10 minutes)"
+	@echo "make test       lint, types and tests (10 minutes)"
+	@echo "make test-full  the tests that take longer (40 minutes)"
+	@echo "make wheel      dist/tmgc-*.whl, which is what a Raspberry Pi needs"
+	@echo "make clean      take away .venv and dist; runs stay"
+
+# The clips are small and the training is short to fit into minutes; the network is the whole one.
+demo: .venv/with-bench
+	$(BIN)/tmgc-train demo-corpus $(SONGS)
+	$(BIN)/tmgc-train all $(SONGS) $(DEMO) --offsets 0,2,4,6 --image-size 96 --weights none \
+		--head-epochs 10 --epochs 4 --learning-rate 3e-4
+	$(BIN)/tmgc-export $(DEMO) --format tflite --quantize dynamic,int8 --force
+	$(BIN)/tmgc-listen $$($(HELD_OUT)) --model $(DEMO)/exports/demo.int8.tflite
+	$(BIN)/tmgc-export $(DEMO) --format onnx --quantize dynamic,int8 --force
+	$(BIN)/tmgc-listen $$($(HELD_OUT)) --model $(DEMO)/exports/demo.int8.onnx
+	$(BIN)/tmgc-bench $(DEMO) --quick
+	@echo
+	@echo "That was synthesised music: a demonstration that everything works, not a model of real music."
+	@echo "Next, with songs of your own in SONGS/<genre>/*.mp3 (README: Train on your own songs):"
+	@echo "  $(BIN)/tmgc-train all SONGS runs/mine && $(BIN)/tmgc-export runs/mine && $(BIN)/tmgc-listen song.mp3"
+
+# One song that the network has not heard, as corpus.csv lists it.
+HELD_OUT = awk -F, -v songs=$(SONGS) '$$4 == "test" {print songs "/" $$2; exit}' $(DEMO)/corpus.csv
+
+test: lint
+	$(BIN)/python -m pytest -m "not full"
+
+test-full: .venv/with-dev
+	$(BIN)/python -m pytest -m full
+
+lint: .venv/with-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+wheel: .venv/with-bench
+	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
+	@ls dist/tmgc-*.whl
+
+clean:
+	rm -rf .venv dist build *.egg-info
+
+.venv/with-%: pyproject.toml
+	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else "Python 3.11 to 3.13 is needed, got %d.%d: make PYTHON=python3.11" % v)'
+	$(PYTHON) -m venv .venv
+	@echo "installing tmgc[$*] into .venv (TensorFlow is large: a minute or two) ..."
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet --editable '.[$*]'
+	@touch $@

@@ -1,0 +1,57 @@
+"""A classifier draws the card's picture and gives tempered probabilities."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from edge_runtime import GenreClassifier, ModelCard, Spectrogram
+from edge_runtime.classifier import with_temperature
+from edge_runtime.interpreters import open_interpreter
+from tests.conftest import tone
+
+
+def softmax(logits: NDArray[np.float64]) -> NDArray[np.float32]:
+    exponentials = np.exp(logits)
+    shares: NDArray[np.float64] = exponentials / exponentials.sum(axis=-1, keepdims=True)
+    return shares.astype(np.float32)
+
+
+@pytest.mark.parametrize("form", ["tflite", "onnx"])
+def test_the_sound_goes_through_the_spectrogram_of_the_card(
+    form: str, models: dict[str, Path], card: ModelCard
+) -> None:
+    samples = tone(2.0, sample_rate=22_050)
+    picture = Spectrogram(card.spectrogram, card.palette_array).image(samples)
+    expected = open_interpreter(models[form]).invoke(picture)
+    found = GenreClassifier.open(models[form]).classify(samples)
+    np.testing.assert_array_equal(found.probabilities, expected)
+    assert found.spectrogram_ms > 0
+    assert found.model_ms > 0
+
+
+def test_the_temperature_of_the_card_is_applied(graphs: dict[str, Path], card: ModelCard, tmp_path: Path) -> None:
+    from export.embed import write_with_card
+
+    answers = []
+    for temperature in (1.0, 2.0):
+        path = tmp_path / f"{temperature}.tflite"
+        write_with_card(graphs["tflite"], replace(card, temperature=temperature), path)
+        answers.append(GenreClassifier.open(path).classify(tone(2.0, sample_rate=22_050)).probabilities)
+    np.testing.assert_allclose(answers[1], with_temperature(answers[0], 2.0), atol=1e-6)
+    assert answers[1].max() < answers[0].max()
+
+
+def test_a_temperature_divides_the_logits() -> None:
+    logits = np.array([[1.0, -2.0, 0.5], [3.0, 3.0, -9.0]])
+    np.testing.assert_allclose(with_temperature(softmax(logits), 1.7), softmax(logits / 1.7), atol=1e-6)
+
+
+def test_a_probability_of_zero_stays_a_number() -> None:
+    tempered = with_temperature(np.array([1.0, 0.0], np.float32), 2.0)
+    assert np.isfinite(tempered).all()
+    assert tempered.sum() == pytest.approx(1)
