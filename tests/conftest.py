@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edge_runtime import ModelCard, SpectrogramSettings
+from train.run import Run
 
 MUSIC = Path(os.environ.get("TMGC_MUSIC", Path(__file__).parents[2] / "shared" / "music"))
 """Optional folder of real music; tests that need it are skipped where it is missing."""
@@ -56,3 +57,25 @@ def tone(seconds: float, *, sample_rate: int, hz: float = 440.0, level: float = 
     """A sine, ``[shape=(round(seconds * sample_rate),)], float32``."""
     time = np.arange(round(seconds * sample_rate)) / sample_rate
     return (level * np.sin(2 * np.pi * hz * time)).astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def trained_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The whole InceptionResNetV2, trained for a few minutes on the demonstration corpus with small pictures."""
+    from train.demo_corpus import write_demo_corpus
+    from train.evaluate import evaluate
+    from train.fit import FitSettings, fit
+    from train.prepare import PrepareSettings, prepare
+    from train.progress import Reporter
+
+    folder = tmp_path_factory.mktemp("trained")
+    write_demo_corpus(folder / "songs", songs_per_genre=16)
+    settings = PrepareSettings(
+        offsets_seconds=(0.0, 2.0, 4.0, 6.0),
+        spectrogram=SpectrogramSettings(image_height=96, image_width=96),
+        shares=(0.625, 0.125, 0.25),  # more songs to compare on than a user would keep back
+    )
+    corpus, _ = prepare(folder / "songs", Run(folder / "trained"), settings)
+    fit(corpus, FitSettings(weights="none", head_epochs=10, epochs=5, learning_rate=3e-4), Reporter())
+    evaluate(corpus, "test")
+    return corpus.run

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -111,9 +112,11 @@ def _load_weights(network: keras.Model, backbone: keras.Model, path: Path) -> No
     reasons = []
     for model in (network, backbone):
         try:
-            model.load_weights(path)
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")  # Keras only warns of a layer that it found no weights for
+                model.load_weights(path)
             return
-        except (ValueError, OSError, KeyError) as error:
+        except (ValueError, OSError, KeyError, UserWarning) as error:
             reasons.append((str(error).splitlines() or [type(error).__name__])[0][:120])
     raise TmgcError(
         f"--weights {path} must hold the weights of this network or of its backbone: {reasons[-1]}. Save them with "
