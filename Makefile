@@ -2,7 +2,6 @@
 PYTHON ?= python3
 BIN := .venv/bin
 DEMO := runs/demo
-SONGS := runs/demo-songs
 
 .PHONY: help demo test test-full lint wheel clean
 
@@ -13,23 +12,27 @@ help:
 	@echo "make wheel      dist/tmgc-*.whl, which is what a Raspberry Pi needs"
 	@echo "make clean      take away .venv and dist; runs stay"
 
-# The clips are small and the training is short to fit into minutes; the network is the whole one.
+# The pictures are small and the training is short, to fit into minutes; the network is the whole one.
 demo: .venv/with-bench
-	$(BIN)/tmgc-train demo-corpus $(SONGS)
-	$(BIN)/tmgc-train all $(SONGS) $(DEMO) --offsets 0,2,4,6 --image-size 96 --weights none \
+	$(BIN)/tmgc-train demo-corpus $(DEMO)-songs
+	$(BIN)/tmgc-train all $(DEMO)-songs $(DEMO) --offsets 0,2,4,6 --image-size 96 --weights none \
 		--head-epochs 10 --epochs 4 --learning-rate 3e-4
 	$(BIN)/tmgc-export $(DEMO) --format tflite --quantize dynamic,int8 --force
-	$(BIN)/tmgc-listen $$($(HELD_OUT)) --model $(DEMO)/exports/demo.int8.tflite
+	@echo "listening to a song that the network has not heard, with the int8 TFLite file:"
+	@$(BIN)/tmgc-listen $$($(HELD_OUT)) --model $(DEMO)/exports/demo.int8.tflite
 	$(BIN)/tmgc-export $(DEMO) --format onnx --quantize dynamic,int8 --force
-	$(BIN)/tmgc-listen $$($(HELD_OUT)) --model $(DEMO)/exports/demo.int8.onnx
+	@echo "listening to the same song with the int8 ONNX file:"
+	@$(BIN)/tmgc-listen $$($(HELD_OUT)) --model $(DEMO)/exports/demo.int8.onnx
 	$(BIN)/tmgc-bench $(DEMO) --quick
 	@echo
 	@echo "That was synthesised music: a demonstration that everything works, not a model of real music."
 	@echo "Next, with songs of your own in SONGS/<genre>/*.mp3 (README: Train on your own songs):"
-	@echo "  $(BIN)/tmgc-train all SONGS runs/mine && $(BIN)/tmgc-export runs/mine && $(BIN)/tmgc-listen song.mp3"
+	@echo "  $(BIN)/tmgc-train all SONGS runs/mine"
+	@echo "  $(BIN)/tmgc-export runs/mine"
+	@echo "  $(BIN)/tmgc-listen song.mp3"
 
-# One song that the network has not heard, as corpus.csv lists it.
-HELD_OUT = awk -F, -v songs=$(SONGS) '$$4 == "test" {print songs "/" $$2; exit}' $(DEMO)/corpus.csv
+# The first song of the test split, as corpus.csv lists it.
+HELD_OUT = awk -F, '$$4 == "test" {print "$(DEMO)-songs/" $$2; exit}' $(DEMO)/corpus.csv
 
 test: lint
 	$(BIN)/python -m pytest -m "not full"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
@@ -32,7 +33,7 @@ class Evaluation:
     song_accuracy: float
     """Share of songs that were named right by the mean of their clips' probabilities, in [0, 1]."""
     song_interval: tuple[float, float]
-    """95 % interval, bootstrapped over songs."""
+    """95 % interval after Wilson, which stays honest where all songs are named right."""
     confusion: tuple[tuple[int, ...], ...]
     """Clips, ``[shape=(n_genres, n_genres)]``: rows are the true genres, columns the answers."""
     per_genre: dict[str, dict[str, float]]
@@ -137,13 +138,33 @@ def judge(
         clip_accuracy=float((answers == truth).mean()),
         clip_interval=_interval(right_clips[drawn].sum(axis=1) / counts[drawn].sum(axis=1)),
         song_accuracy=float(right_songs.mean()),
-        song_interval=_interval(right_songs[drawn].mean(axis=1)),
+        song_interval=wilson_interval(int(right_songs.sum()), len(right_songs)),
         confusion=tuple(tuple(map(int, row)) for row in confusion_matrix(truth, answers, labels=every_genre)),
         per_genre={
             genre: dict(zip(names, map(float, values), strict=True))
             for genre, values in zip(genres, zip(*scores, strict=True), strict=True)
         },
     )
+
+
+def wilson_interval(right: int, count: int) -> tuple[float, float]:
+    """95 % interval of a share, by the score method of Wilson (1927).
+
+    Parameters
+    ----------
+    right : int in 0..count
+    count : int > 0
+        Independent trials.
+
+    Returns
+    -------
+    low, high : float in [0, 1]
+    """
+    z = 1.959964
+    share, spread = right / count, z * z / count
+    centre = (share + spread / 2) / (1 + spread)
+    half = z * math.sqrt(share * (1 - share) / count + spread / (4 * count)) / (1 + spread)
+    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 def _interval(draws: NDArray[np.float64]) -> tuple[float, float]:

@@ -142,7 +142,8 @@ def fit(corpus: Corpus, settings: FitSettings, reporter: Reporter) -> ModelCard:
     training.fine_tune(network)
     reporter.phase("saving the model", 0)
     card = _card(network, corpus, settings, epochs=len(training.history), seconds=perf_counter() - begun)
-    network.save(corpus.run.model)
+    # A model of its own around the same layers: without the optimizer's state the file is a third as large.
+    keras.Model(network.inputs, network.outputs, name=network.name).save(corpus.run.model)
     corpus.run.card_json.write_text(card.to_json(), "utf-8")
     _write_history(corpus, training.history)
     return card
@@ -173,7 +174,7 @@ class _Training:
         parts = [self._batches(data) for data in (self._train, self._validation)]
         self._reporter.phase("computing the backbone's features", sum(len(part) for part in parts))
         train, validation = (extractor.predict(part, callbacks=[_Steps(self._reporter)], verbose=0) for part in parts)
-        head = network.get_layer(HEAD)
+        head = keras.Sequential([keras.Input(train.shape[1:]), network.get_layer(HEAD)])
         head.compile(keras.optimizers.Adam(self._settings.head_learning_rate), _LOSS, metrics=["accuracy"])
         self._reporter.phase("training the head on them", self._settings.head_epochs * len(parts[0]))
         head.fit(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from train.corpus import Clip
-from train.evaluate import judge
+from train.evaluate import judge, wilson_interval
 
 GENRES = ("Caz", "Halk")
 
@@ -43,3 +43,11 @@ def test_an_evaluation_is_json() -> None:
     document = json.loads(found.to_json())
     assert document["song_accuracy"] == pytest.approx(1.0)
     assert "100.0%" in found.as_text()
+
+
+@pytest.mark.parametrize(
+    ("right", "count", "low", "high"),
+    [(30, 30, 0.8865, 1.0), (0, 10, 0.0, 0.2775), (81, 263, 0.2553, 0.3662)],  # the last: Newcombe 1998, table I
+)
+def test_the_interval_of_a_share_is_wilsons(right: int, count: int, low: float, high: float) -> None:
+    assert wilson_interval(right, count) == pytest.approx((low, high), abs=1e-4)
