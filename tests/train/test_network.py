@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import keras
@@ -108,18 +105,3 @@ def test_weights_that_are_missing_or_of_another_network_are_refused(tmp_path: Pa
 def test_pictures_that_are_too_small_are_refused() -> None:
     with pytest.raises(TmgcError, match="at least 75 x 75"):
         build_network("inception_resnet_v2", image_height=64, image_width=96, n_genres=10, weights="none")
-
-
-def test_without_the_internet_imagenet_weights_name_the_other_ways(tmp_path: Path) -> None:
-    program = (
-        "from train.network import build_network\n"
-        "build_network('inception_resnet_v2', image_height=75, image_width=75, n_genres=10, weights='imagenet')"
-    )
-    nowhere = "http://127.0.0.1:9"
-    environment = os.environ | {"KERAS_HOME": str(tmp_path), "https_proxy": nowhere, "http_proxy": nowhere}
-    command = [sys.executable, "-c", program]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    last = done.stderr.strip().splitlines()[-1]
-    assert last.startswith("edge_runtime.errors.TmgcError: --weights imagenet")
-    assert "--weights none" in last
-    assert "--weights FILE" in last

@@ -1,0 +1,117 @@
+"""``tmgc-train`` as its user calls it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from tests.conftest import tone
+from train.run import Run
+
+
+def tmgc_train(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from train.cli import main; main()", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, env=os.environ | environment, check=False)
+
+
+def one_error(done: subprocess.CompletedProcess[str]) -> str:
+    """The one line of a refusal."""
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if line.lower().startswith("error: ")]
+    return line
+
+
+def write_songs(folder: Path, *, songs: int = 3) -> Path:
+    for number, genre in enumerate(("Caz", "Halk")):
+        (folder / genre).mkdir(parents=True)
+        for song in range(songs):
+            sound = tone(2.5, sample_rate=22_050, hz=200.0 * (number + 1) + song)
+            soundfile.write(folder / genre / f"{song}.wav", sound, 22_050)
+    return folder
+
+
+def test_a_demonstration_corpus_says_what_it_is(tmp_path: Path) -> None:
+    done = tmgc_train("demo-corpus", tmp_path / "songs", "--songs", 1, "--seconds", 2)
+    assert done.returncode == 0, done.stderr
+    assert "demonstration only" in done.stderr
+    assert len(list((tmp_path / "songs").glob("*/*.flac"))) == 10
+
+
+def test_prepare_counts_the_clips_of_each_split_and_names_the_next_step(tmp_path: Path) -> None:
+    done = tmgc_train(
+        "prepare", write_songs(tmp_path / "songs"), tmp_path / "run", "--offsets", "0", "--image-size", 75
+    )
+    assert done.returncode == 0, done.stderr
+    assert "train: 2 clips of 2 songs" in done.stderr
+    assert done.stderr.splitlines()[-1] == f"next: tmgc-train fit {tmp_path / 'run'}"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["prepare", "NOWHERE", "RUN"], "there is no folder"),
+        (["prepare", "EMPTY", "RUN"], "found 0 songs"),
+        (["prepare", "SONGS", "RUN", "--offsets", "0,x"], "offsets are seconds"),
+        (["prepare", "SONGS", "RUN", "--offsets", "-1"], "offsets are seconds"),
+        (["prepare", "SONGS", "RUN", "--offsets", "60"], "--offsets must fit"),
+        (["prepare", "SONGS", "RUN", "--image-size", "0"], "image_height must be a number above 0"),
+        (["fit", "NOWHERE"], "a run folder must exist"),
+        (["fit", "EMPTY"], "tmgc-train prepare"),
+        (["fit", "EMPTY", "--epochs", "0"], "--epochs is at least 1"),
+        (["evaluate", "EMPTY"], "tmgc-train prepare"),
+        (["all", "SONGS", "RUN", "--architecture", "resnet"], "--architecture is one of"),
+        (["demo-corpus", "SONGS"], "SONGS"),
+        (["demo-corpus", "RUN", "--difficulty", "impossible"], "impossible"),
+    ],
+)
+def test_bad_input_gets_one_line_and_exit_code_2(arguments: list[str], said: str, tmp_path: Path) -> None:
+    (tmp_path / "EMPTY").mkdir()
+    write_songs(tmp_path / "SONGS")
+    places = {name: str(tmp_path / name) for name in ("NOWHERE", "EMPTY", "SONGS", "RUN")}
+    done = tmgc_train(*(places.get(argument, argument) for argument in arguments))
+    assert said in one_error(done)
+    assert len(list((tmp_path / "SONGS").rglob("*.wav"))) == 6, "nothing is lost"
+
+
+def test_a_genre_with_too_few_songs_to_split_is_named(tmp_path: Path) -> None:
+    songs = write_songs(tmp_path / "songs")
+    (songs / "Halk" / "0.wav").unlink()
+    assert "Halk has 2" in one_error(tmgc_train("prepare", songs, tmp_path / "run", "--offsets", "0"))
+
+
+def test_without_the_internet_imagenet_weights_name_the_other_ways(tmp_path: Path) -> None:
+    songs = write_songs(tmp_path / "songs")
+    nowhere = "http://127.0.0.1:9"
+    offline = {"KERAS_HOME": str(tmp_path), "https_proxy": nowhere, "http_proxy": nowhere}
+    line = one_error(tmgc_train("all", songs, tmp_path / "run", "--offsets", 0, "--image-size", 75, **offline))
+    assert "--weights none" in line
+    assert "--weights FILE" in line
+
+
+def test_evaluate_prints_the_accuracy_of_unheard_songs(trained_run: Run) -> None:
+    done = tmgc_train("evaluate", trained_run.folder, "--json")
+    document = json.loads(done.stdout)
+    assert document["song_accuracy"] >= 0.8
+    assert document == json.loads(trained_run.evaluation_json.read_text("utf-8"))
+    assert np.sum(document["confusion"]) == document["clips"]
+
+
+@pytest.mark.full
+def test_it_trains_on_real_recordings(labelled_music: Path, tmp_path: Path) -> None:
+    quick = ["--image-size", 75, "--head-epochs", 10, "--epochs", 2]
+    done = tmgc_train("all", labelled_music, tmp_path / "real", "--offsets", 0, "--weights", "none", *quick)
+    assert done.returncode == 0, done.stderr
+    run = Run(tmp_path / "real")
+    assert run.card().genres == tuple(sorted(folder.name for folder in labelled_music.iterdir() if folder.is_dir()))
+    assert not run.card().demonstration
+    low, high = run.card().accuracy["clip_interval"]
+    assert low > 0.1, "better than chance"
+    assert high <= 1
