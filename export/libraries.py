@@ -1,0 +1,96 @@
+"""The heavy libraries: imported when they are needed, and quiet."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from importlib.metadata import PackageNotFoundError, version
+from platform import python_version
+from typing import Any, TextIO
+
+from edge_runtime.errors import TmgcError
+
+_QUIET = {
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    "GLOG_minloglevel": "3",
+    "TQDM_DISABLE": "1",
+    # tf2onnx would copy the whole graph before each of its passes, to go on where one fails: 11 GB instead of 5.
+    "TF2ONNX_CATCH_ERRORS": "FALSE",
+}
+
+
+def library(name: str) -> Any:
+    """Import a library that only the export needs.
+
+    Raises
+    ------
+    TmgcError
+        It is not installed.
+    """
+    for variable, value in _QUIET.items():
+        os.environ.setdefault(variable, value)
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise TmgcError(
+            f"tmgc-export needs {name.partition('.')[0]}, and it cannot be imported ({error}): "
+            "pip install 'tmgc[export]'"
+        ) from error
+
+
+def versions(distributions: Iterable[str]) -> dict[str, str]:
+    """Versions of Python and of those of the distributions that are installed."""
+    found = {"python": python_version()}
+    for distribution in distributions:
+        try:
+            found[distribution] = version(distribution)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+@contextmanager
+def silence() -> Iterator[None]:
+    """Keep what libraries print, log and warn about from the terminal: what they cannot do, they raise.
+
+    TensorFlow's native code writes to the file descriptor itself, so that is turned away as well.
+    """
+    level = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        with (
+            warnings.catch_warnings(),
+            open(os.devnull, "w", encoding="utf-8") as nowhere,  # noqa: PTH123
+            redirect_stdout(nowhere),
+            redirect_stderr(nowhere),
+            _native_stderr_to(nowhere),
+        ):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(level)
+
+
+@contextmanager
+def _native_stderr_to(file: TextIO) -> Iterator[None]:
+    kept = os.dup(2)
+    os.dup2(file.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def own_stderr() -> TextIO:
+    """A standard error that :func:`silence` does not turn away."""
+    try:
+        return os.fdopen(os.dup(sys.stderr.fileno()), "w", buffering=1, encoding="utf-8", errors="replace")
+    except (OSError, io.UnsupportedOperation, AttributeError):
+        return sys.stderr

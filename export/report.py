@@ -1,0 +1,90 @@
+"""Parity reports for a person, for a program, and in the run's ``parity.json``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edge_runtime.errors import TmgcError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+SCHEMA = 1
+"""Version of ``parity.json`` and of ``tmgc-export --json``."""
+
+
+def write_parity_json(path: Path, reports: Sequence[Mapping[str, Any]]) -> None:
+    """Put reports into ``parity.json``; those of other files stay.
+
+    Parameters
+    ----------
+    path : Path
+    reports : sequence of dict
+        Each names its ``file`` and, as ``replaces``, the names that the same target may stand under.
+
+    Raises
+    ------
+    TmgcError
+        What stands there is not such a file.
+    """
+    replaced = {name for report in reports for name in report["replaces"]}
+    kept = [report for report in read_parity_json(path) if report["file"] not in replaced]
+    new = [{name: value for name, value in report.items() if name != "replaces"} for report in reports]
+    partial = path.with_name(f".{path.name}.part")
+    document = {"schema": SCHEMA, "reports": [*kept, *new]}
+    partial.write_text(json.dumps(document, ensure_ascii=False, indent=1) + "\n", "utf-8")
+    partial.replace(path)
+
+
+def read_parity_json(path: Path) -> list[dict[str, Any]]:
+    """The reports of a run's exports; none where nothing has been exported.
+
+    Raises
+    ------
+    TmgcError
+        The file is damaged, or of another schema.
+    """
+    if not path.exists():
+        return []
+    try:
+        document = json.loads(path.read_text("utf-8"))
+        schema, reports = document["schema"], document["reports"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise TmgcError(f"{path} must hold parity reports and cannot be read ({error}): delete it") from error
+    if schema != SCHEMA:
+        raise TmgcError(f"{path}: reports of schema {SCHEMA} are needed, got {schema}: delete it or update tmgc")
+    return list(reports)
+
+
+def parity_table(reports: Sequence[Mapping[str, Any]]) -> Table:
+    """The reports as a table, one line a file, narrow enough for 80 columns."""
+    from rich.box import SIMPLE
+    from rich.table import Table
+
+    table = Table(title=_title(reports), title_justify="left", box=SIMPLE, pad_edge=False)
+    for heading in ("file", "MB", "same genre", "largest Δp", "accuracy", "parity"):
+        table.add_column(heading, justify="left" if heading in ("file", "parity") else "right", no_wrap=True)
+    for report in reports:
+        parity = report["parity"]
+        accuracy = parity["accuracy"]
+        table.add_row(
+            Path(report["file"]).name,
+            f"{report['size_bytes'] / 1e6:.1f}",
+            f"{parity['top1_agreement']:.1%}",
+            f"{parity['max_probability_difference']:.1e}",
+            f"{accuracy['accuracy_file']:.1%}",
+            "held" if parity["held"] else "MISSED",
+        )
+    return table
+
+
+def _title(reports: Sequence[Mapping[str, Any]]) -> str:
+    parity = reports[0]["parity"]
+    return (
+        f"Against Keras on {parity['windows']} windows of the {parity['split']} split "
+        f"({parity['clips']} clips of {parity['songs']} songs),\n"
+        f"a window every {parity['hop_seconds']} s; Keras names {parity['accuracy']['accuracy_keras']:.1%} right"
+    )

@@ -1,0 +1,168 @@
+"""A tiny trained run that keeps the contract of a real one, exported once for all the tests that look at the files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from edge_runtime.card import ModelCard
+from edge_runtime.spectrogram import Spectrogram, SpectrogramSettings
+from export.calibration import calibration_clips
+from export.exporting import ExportSettings, export_run
+from export.keras_model import KerasModel
+from export.libraries import silence
+from export.parity import ParityReport, Probabilities, answers_of, compare
+from export.pictures import ParityPictures, parity_pictures
+from export.progress import Steps
+from export.recipes import FORMATS
+from export.workshop import Workshop
+from train.corpus import Clip, Corpus, read_corpus, write_corpus
+from train.run import SPLITS, Run
+
+SETTINGS = SpectrogramSettings(
+    sample_rate=8000, window_seconds=0.5, n_fft=256, hop_length=128, n_mels=32, image_height=32, image_width=32
+)
+GENRES = ("Halk", "Klasik", "Rap", "Rock")
+SONGS = {"train": 24, "validation": 12, "test": 12}
+"""Songs of each genre; a song is one clip."""
+MARGIN_SECONDS = 0.8
+
+
+def _sound(genre: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    """A chord whose register marks its genre, in noise."""
+    seconds = np.arange(round((0.5 + 2 * MARGIN_SECONDS) * SETTINGS.sample_rate)) / SETTINGS.sample_rate
+    lowest = 180.0 * 2.1**genre * rng.uniform(0.9, 1.1)
+    tones = [np.sin(2 * np.pi * (lowest * step * seconds + rng.uniform())) for step in (1.0, 1.19, 1.5)]
+    beat = 0.6 + 0.4 * np.sin(2 * np.pi * rng.uniform(2.0, 5.0) * seconds)
+    sound = 0.15 * beat * sum(tones) + rng.normal(0.0, 0.04, len(seconds))
+    return np.clip(sound, -1.0, 1.0).astype(np.float32)
+
+
+def _write_clips(run: Run, palette: NDArray[np.uint8]) -> list[Clip]:
+    import soundfile
+    from PIL import Image
+
+    spectrogram, rng, clips = Spectrogram(SETTINGS, palette), np.random.default_rng(7), []
+    run.clips.mkdir(parents=True)
+    for split in SPLITS:
+        for index, genre in enumerate(GENRES):
+            for number in range(SONGS[split]):
+                name = f"{genre.lower()}_{split}_{number:02d}"
+                clip = Clip(name, f"{genre}/{name}.wav", genre, split, 0.0, MARGIN_SECONDS, -15.0)
+                sound = _sound(index, rng)
+                soundfile.write(clip.sound(run), sound, SETTINGS.sample_rate)
+                start = round(MARGIN_SECONDS * SETTINGS.sample_rate)
+                clip.picture(run).parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(spectrogram.grey(sound[start : start + SETTINGS.window_samples])).save(
+                    clip.picture(run)
+                )
+                clips.append(clip)
+    return clips
+
+
+def _network(keras: Any) -> Any:
+    layers = keras.layers
+    picture = hidden = keras.Input((32, 32, 3))
+    for filters in (16, 32):
+        hidden = layers.Conv2D(filters, 3, use_bias=False, padding="same")(hidden)
+        hidden = layers.ReLU()(layers.BatchNormalization(momentum=0.8)(hidden))
+        beside = layers.Conv2D(filters, 1, padding="same")(hidden)
+        hidden = layers.MaxPooling2D(4)(layers.Concatenate()([hidden, beside]))
+    backbone = keras.Model(picture, layers.GlobalAveragePooling2D()(hidden), name="backbone")
+    pixels = keras.Input((32, 32, 3), dtype="uint8", name="picture")
+    features = layers.Dropout(0.1)(backbone(layers.Rescaling(1 / 127.5, -1)(pixels)))
+    hidden = layers.Dense(32, activation="relu")(features)
+    return keras.Model(pixels, layers.Dense(len(GENRES), activation="softmax", dtype="float32")(hidden))
+
+
+def _train(run: Run, corpus: Corpus) -> None:
+    with silence():
+        import keras
+
+        keras.utils.set_random_seed(1)
+        clips = corpus.of("train")
+        spectrogram = Spectrogram(SETTINGS, corpus.palette)
+        shown = [(clip, spectrogram.image(window)) for clip, window in corpus.windows(clips, hop_seconds=0.25)]
+        model = _network(keras)
+        model.compile(keras.optimizers.Adam(3e-3), "sparse_categorical_crossentropy")
+        pictures, labels = np.stack([picture for _, picture in shown]), corpus.labels([clip for clip, _ in shown])
+        model.fit(pictures, labels, epochs=6, batch_size=32, verbose=0)
+        model.save(run.model)
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run of four genres with a network of seven layers. Do not write into it."""
+    from matplotlib import colormaps
+
+    run = Run(tmp_path_factory.mktemp("runs") / "tiny")
+    palette = (colormaps["magma"](np.arange(256))[:, :3] * 255).round().astype(np.uint8)
+    clips = tuple(_write_clips(run, palette))
+    write_corpus(Corpus(run, GENRES, SETTINGS, palette, demonstration=True, clips=clips))
+    _train(run, read_corpus(run))
+    triples = tuple((int(red), int(green), int(blue)) for red, green, blue in palette)
+    card = ModelCard("tiny", GENRES, SETTINGS, triples, demonstration=True, versions={"python": "3"})
+    run.card_json.write_text(card.to_json(), "utf-8")
+    return run
+
+
+@pytest.fixture(scope="session")
+def exports(tiny_run: Run, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """The report of every format and recipe, by file name."""
+    settings = ExportSettings(
+        formats=tuple(FORMATS.values()), words=("all",), output=tmp_path_factory.mktemp("exports"), calibration_clips=40
+    )
+    reports = export_run(tiny_run, settings, Steps())
+    return {Path(report["file"]).name: report for report in reports}
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Everything that a test needs to make a file of its own and hold it against Keras."""
+
+    corpus: Corpus
+    card: ModelCard
+    folder: Path
+    shown: ParityPictures
+    keras: Probabilities
+    calibration: NDArray[np.uint8]
+    workshop: Workshop
+
+    def report(self, file: Path, recipe: str) -> ParityReport:
+        """Parity of any file."""
+        said = answers_of(file, self.card, self.shown.pictures, [], threads=1)
+        return compare(recipe, self.shown, self.keras, said.windows, card_differences=said.card_differences)
+
+
+@pytest.fixture(scope="session")
+def bench(tiny_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    """The tiny network, its pictures and what Keras says of them."""
+    folder, corpus = tmp_path_factory.mktemp("bench"), read_corpus(tiny_run)
+    with silence():
+        model = KerasModel(tiny_run.model)
+        shown = parity_pictures(corpus, "test")
+        keras = model.probabilities(shown.pictures)
+        model.save(folder / "saved_model")
+    calibration = corpus.pictures(calibration_clips(corpus, 40))
+    workshop = Workshop(folder, folder / "saved_model", calibration, Steps())
+    return Bench(corpus, tiny_run.card(), folder, shown, keras, calibration, workshop)
+
+
+@pytest.fixture
+def copy_of(tmp_path: Path) -> Callable[[Run], Run]:
+    """A run of the same files in another folder, which a test may write into."""
+
+    def copied(run: Run) -> Run:
+        copy = replace(run, folder=tmp_path / "copy")
+        copy.folder.mkdir()
+        for path in run.folder.iterdir():
+            (copy.folder / path.name).symlink_to(path)
+        return copy
+
+    return copied

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from edge_runtime.output import warning_of
+from export.cli import main
+from export.report import read_parity_json
+from export.tolerances import TOLERANCES, Tolerance
+from train.run import Run
+
+
+def _call(*arguments: str) -> Result:
+    return CliRunner().invoke(main, arguments)
+
+
+@pytest.fixture
+def run(tiny_run: Run, copy_of: Callable[[Run], Run]) -> Run:
+    """A trained run that may be written into."""
+    return copy_of(tiny_run)
+
+
+def test_an_export_ends_with_the_files_on_stdout_and_the_next_step(run: Run) -> None:
+    result = _call(str(run.folder), "--quantize", "none", "--calibration", "8")
+    file = run.exports / "copy.float32.tflite"
+    assert result.exit_code == 0, result.output
+    assert result.stdout == f"{file}\n"
+    assert result.stderr.splitlines()[-1] == f"Listen with it: tmgc-listen song.mp3 --model {file}"
+    assert "Converting the network to TFLite" in result.stderr
+    assert [report["file"] for report in read_parity_json(run.parity_json)] == [str(file)]
+
+
+def test_json_is_one_document_on_stdout(run: Run) -> None:
+    result = _call(str(run.folder), "--format", "onnx", "--quantize", "none", "--calibration", "8", "--json")
+    document = json.loads(result.stdout)
+    assert document["schema"] == 1
+    assert [report["recipe"] for report in document["reports"]] == ["float32"]
+
+
+def test_a_miss_exits_with_1_and_names_the_worst_clips(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(TOLERANCES, "float32", Tolerance(top1_agreement=1.1))
+    result = _call(str(run.folder), "--quantize", "none", "--calibration", "8")
+    assert result.exit_code == 1
+    assert result.stdout == f"{run.exports / 'copy.float32.FAILED.tflite'}\n"
+    assert "worst clips: " in result.stderr
+    assert "tmgc-listen" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere"], "a run folder must exist"),
+        (["--quantize", "int8"], "a run folder is needed"),
+        (["--quantize", "int88"], "Did you mean int8"),
+        (["--format", "onnx", "--quantize", "float16"], "onnx files can be quantised as none, dynamic, int8"),
+        (["--calibration", "0"], "at least 1 clip"),
+    ],
+)
+def test_bad_usage_is_one_line_and_exit_code_2(
+    arguments: list[str], message: str, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if "--format" in arguments or "--calibration" in arguments:
+        arguments = [str(run.folder), *arguments]
+    result = _call(*arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_an_unknown_format_gets_the_list(run: Run) -> None:
+    result = _call(str(run.folder), "--format", "coreml")
+    assert result.exit_code == 2
+    assert "'tflite', 'onnx', 'all'" in result.stderr
+
+
+def test_a_run_without_a_model_is_refused(run: Run) -> None:
+    run.model.unlink()
+    result = _call(str(run.folder))
+    assert result.exit_code == 2
+    assert result.stderr.splitlines()[-1].startswith("error: a trained run holds model.keras")
+
+
+def test_the_newest_trained_run_is_the_default(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
+    run.folder.rename(tmp_path / "runs" / "mine")
+    monkeypatch.chdir(tmp_path)
+    result = _call("--quantize", "dynamic", "--calibration", "8")
+    assert result.exit_code == 0, result.output
+    assert result.stdout == "runs/mine/exports/mine.dynamic.tflite\n"
+
+
+def test_help_is_quick_since_it_imports_no_heavy_library() -> None:
+    code = (
+        "import sys\nfrom click.testing import CliRunner\nfrom export.cli import main\n"
+        "assert CliRunner().invoke(main, ['--help']).exit_code == 0\n"
+        "print(*sorted({'tensorflow', 'keras', 'onnx', 'onnxruntime', 'tf2onnx', 'ai_edge_litert'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
+def test_a_failed_file_makes_the_listener_warn(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from edge_runtime.interpreters import open_interpreter
+
+    monkeypatch.setitem(TOLERANCES, "dynamic", Tolerance(top1_agreement=1.1))
+    _call(str(run.folder), "--format", "onnx", "--quantize", "dynamic", "--calibration", "8")
+    card = open_interpreter(run.exports / "copy.dynamic.FAILED.onnx").card
+    assert "do not trust its answers" in (warning_of(card) or "")

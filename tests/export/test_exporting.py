@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edge_runtime.card import ModelCard
+from edge_runtime.errors import TmgcError
+from edge_runtime.interpreters import open_interpreter
+from edge_runtime.output import warning_of
+from export import exporting
+from export.exporting import ExportSettings, export_run
+from export.parity import ParityReport
+from export.progress import Steps
+from export.recipes import FORMATS, formats_of
+from export.tolerances import TOLERANCES, Tolerance
+from train.corpus import read_corpus
+from train.run import Run
+
+TFLITE = tuple(formats_of("tflite"))
+NAMES = [f"tiny.{recipe.name}{format_.suffix}" for format_ in FORMATS.values() for recipe in format_.recipes]
+
+
+def test_every_format_and_recipe_is_written_within_tolerance(exports: dict[str, dict[str, Any]]) -> None:
+    assert list(exports) == NAMES
+    for report in exports.values():
+        assert report["parity"]["held"], report["parity"]["misses"]
+        assert Path(report["file"]).stat().st_size == report["size_bytes"]
+        assert hashlib.sha256(Path(report["file"]).read_bytes()).hexdigest() == report["sha256"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_written_file_is_the_one_that_was_compared(name: str, exports: dict[str, Any], bench: Any) -> None:
+    report = bench.report(Path(exports[name]["file"]), exports[name]["recipe"])
+    written = exports[name]["parity"]
+    assert report.max_probability_difference == pytest.approx(written["max_probability_difference"], abs=1e-6)
+    assert report.top1_agreement == written["top1_agreement"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_card_inside_tells_where_the_file_comes_from(name: str, exports: dict[str, Any], tiny_run: Run) -> None:
+    card = open_interpreter(exports[name]["file"]).card
+    assert card.but(export={}, versions={}) == tiny_run.card().but(export={}, versions={})
+    assert f"tiny.{card.export['recipe']}.{card.export['format']}" == name
+    assert card.export["parity"]["held"] is True
+    assert card.export["keras_sha256"] == hashlib.sha256(tiny_run.model.read_bytes()).hexdigest()
+    assert {"python", "tensorflow", "tf2onnx", "litert-quantizer"} <= set(card.versions)
+    training = {clip.name for clip in read_corpus(tiny_run).of("train")}
+    calibrated = card.export["recipe"] == "int8"
+    assert len(card.export["calibration"]) == (40 if calibrated else 0)
+    assert training.issuperset(card.export["calibration"])
+    assert card.export.get("opset") == (17 if card.export["format"] == "onnx" else None)
+
+
+def test_the_same_run_exported_twice_gives_the_same_bytes(
+    tiny_run: Run, exports: dict[str, Any], tmp_path: Path
+) -> None:
+    settings = ExportSettings(tuple(FORMATS.values()), ("int8",), tmp_path, calibration_clips=40)
+    again = {Path(report["file"]).name: report["sha256"] for report in export_run(tiny_run, settings, Steps())}
+    assert again == {name: exports[name]["sha256"] for name in again}
+
+
+def test_without_a_recipe_the_first_within_tolerance_on_validation_is_taken(tiny_run: Run, tmp_path: Path) -> None:
+    (report,) = export_run(tiny_run, ExportSettings(TFLITE, output=tmp_path, calibration_clips=40), Steps())
+    assert Path(report["file"]).name == "tiny.int8.tflite"
+    assert "taking int8" in report["reason"]
+    assert "validation split" in report["reason"]
+    assert report["parity"]["split"] == "test"
+
+
+def test_a_recipe_that_misses_on_validation_is_passed_over_and_said_why(
+    tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(TOLERANCES, "int8", Tolerance(top1_agreement=1.1))
+    (report,) = export_run(tiny_run, ExportSettings(TFLITE, output=tmp_path, calibration_clips=40), Steps())
+    assert report["recipe"] == "dynamic"
+    assert "taking dynamic" in report["reason"]
+    assert "int8 missed (" in report["reason"]
+    assert [path.name for path in tmp_path.iterdir()] == ["tiny.dynamic.tflite"]
+
+
+def test_a_miss_is_written_into_name_and_card_and_the_good_file_goes(
+    tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tiny.float32.tflite").write_bytes(b"of an earlier model")
+    monkeypatch.setattr(exporting, "compare", _missing)
+    settings = ExportSettings(TFLITE, ("none",), tmp_path, calibration_clips=8, force=True)
+    (report,) = export_run(tiny_run, settings, Steps())
+    assert not report["parity"]["held"]
+    assert [path.name for path in tmp_path.iterdir()] == ["tiny.float32.FAILED.tflite"]
+    card = open_interpreter(report["file"]).card
+    assert card.export["parity"]["held"] is False
+    assert "failed its parity check" in (warning_of(card) or "")
+
+
+def test_an_existing_file_is_refused_before_any_work_and_left_alone(tiny_run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "tiny.int8.tflite"
+    file.write_bytes(b"precious")
+    for words in (("int8",), ()):
+        with pytest.raises(TmgcError, match="only written over with --force"):
+            export_run(tiny_run, ExportSettings(TFLITE, words, tmp_path), _NoSteps())
+    assert file.read_bytes() == b"precious"
+
+
+def test_a_run_prepared_anew_since_its_training_is_refused(tiny_run: Run, copy_of: Callable[[Run], Run]) -> None:
+    run = copy_of(tiny_run)
+    card = run.card()
+    run.card_json.unlink()
+    run.card_json.write_text(card.but(genres=card.genres[::-1]).to_json(), "utf-8")
+    with pytest.raises(TmgcError, match="prepared anew since"):
+        export_run(run, ExportSettings(TFLITE, ("none",)), Steps())
+
+
+def test_the_first_window_of_a_split_is_never_a_training_clip(tiny_run: Run, exports: dict[str, Any]) -> None:
+    corpus = read_corpus(tiny_run)
+    tested = {clip.song for clip in corpus.of("test")}
+    card: ModelCard = open_interpreter(exports["tiny.int8.onnx"]["file"]).card
+    songs = {clip.name: clip.song for clip in corpus.clips}
+    assert tested.isdisjoint(songs[name] for name in card.export["calibration"])
+
+
+def _missing(recipe: str, shown: Any, keras: Any, file: Any, **details: Any) -> ParityReport:
+    from export.parity import compare
+
+    return compare(recipe, shown, keras, np.roll(file, 1, axis=1), **details)
+
+
+class _NoSteps(Steps):
+    def step(self, what: str) -> Any:
+        raise AssertionError(f"nothing may be done, got: {what}")

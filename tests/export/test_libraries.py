@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import warnings
+
+import pytest
+
+from edge_runtime.errors import TmgcError
+from export.libraries import library, own_stderr, silence, versions
+
+
+def test_a_missing_library_says_which_extra_to_install() -> None:
+    with pytest.raises(TmgcError, match=r"needs no_such_library.*pip install 'tmgc\[export\]'"):
+        library("no_such_library.part")
+
+
+def test_versions_name_python_and_what_is_installed_only() -> None:
+    found = versions(["numpy", "no-such-distribution"])
+    assert set(found) == {"python", "numpy"}
+
+
+def test_silence_holds_for_prints_logs_warnings_and_native_code(capfd: pytest.CaptureFixture[str]) -> None:
+    with silence():
+        print("printed")
+        print("printed", file=sys.stderr)
+        logging.error("logged")
+        warnings.warn("warned", stacklevel=1)
+        os.write(2, b"native")
+    os.write(2, b"after")
+    captured = capfd.readouterr()
+    assert (captured.out, captured.err) == ("", "after")
+
+
+def test_own_stderr_speaks_through_silence(capfd: pytest.CaptureFixture[str]) -> None:
+    with own_stderr() as file, silence():
+        print("progress", file=file)
+    assert capfd.readouterr().err == "progress\n"
+
+
+def test_silence_ends_with_an_error() -> None:
+    level = logging.root.manager.disable
+    with pytest.raises(ValueError), silence():
+        raise ValueError
+    assert logging.root.manager.disable == level

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edge_runtime.errors import TmgcError
+from export.recipes import DYNAMIC, FLOAT32, FORMATS, INT8, Target, formats_of, preferences_of, targets_of, words_of
+
+
+def test_words_may_be_repeated_and_separated_by_commas() -> None:
+    assert words_of(["int8,dynamic", "none", "int8"]) == ["int8", "dynamic", "none"]
+
+
+def test_a_misspelt_word_gets_the_nearest_one() -> None:
+    with pytest.raises(TmgcError, match=r"got 'int88'\. Did you mean int8"):
+        words_of(["int88"])
+
+
+def test_a_word_like_no_other_gets_the_list() -> None:
+    with pytest.raises(TmgcError, match=r"none, float16, dynamic, int8, all: got 'zzz'\.$"):
+        words_of(["zzz"])
+
+
+def test_onnx_refuses_float16_and_says_what_it_can() -> None:
+    with pytest.raises(TmgcError, match="onnx files can be quantised as none, dynamic, int8: got float16"):
+        targets_of(formats_of("all"), ["float16"])
+
+
+def test_all_is_whatever_each_format_can() -> None:
+    targets = targets_of(formats_of("all"), ["all"])
+    assert [str(target) for target in targets if target.format.name == "onnx"] == [
+        "onnx float32",
+        "onnx dynamic",
+        "onnx int8",
+    ]
+    assert len(targets) == 7
+
+
+def test_preferences_begin_with_int8_and_end_with_float32() -> None:
+    recipes = [target.recipe for target in preferences_of(FORMATS["onnx"])]
+    assert recipes == [INT8, DYNAMIC, FLOAT32]
+
+
+def test_file_names_tell_run_recipe_and_format() -> None:
+    target = Target(FORMATS["tflite"], FLOAT32)
+    assert target.file(Path("out"), "demo") == Path("out/demo.float32.tflite")
+    assert target.failed_file(Path("out"), "demo") == Path("out/demo.float32.FAILED.tflite")
