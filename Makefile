@@ -15,7 +15,7 @@ help:
 # The pictures are small and the training is short, to fit into minutes; the network is the whole one.
 demo: .venv/with-bench
 	$(BIN)/tmgc-train demo-corpus $(DEMO)-songs
-	$(BIN)/tmgc-train all $(DEMO)-songs $(DEMO) --offsets 0,2,4,6 --image-size 96 --weights none \
+	$(BIN)/tmgc-train all $(DEMO)-songs $(DEMO) --offsets 0,3,6 --image-size 96 --weights none \
 		--head-epochs 10 --epochs 4 --learning-rate 3e-4
 	$(BIN)/tmgc-export $(DEMO) --format tflite --quantize dynamic,int8 --force
 	@echo "listening to a song that the network has not heard, with the int8 TFLite file:"
@@ -56,6 +56,6 @@ clean:
 	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else "Python 3.11 to 3.13 is needed, got %d.%d: make PYTHON=python3.11" % v)'
 	$(PYTHON) -m venv .venv
 	@echo "installing tmgc[$*] into .venv (TensorFlow is large: a minute or two) ..."
-	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet --editable '.[$*]'
+	$(BIN)/pip install -qq --upgrade pip
+	$(BIN)/pip install -qq --editable '.[$*]'
 	@touch $@
