@@ -18,13 +18,13 @@ from edge_runtime.errors import TmgcError
 from export.calibration import CALIBRATION_SEED, calibration_clips
 from export.embed import copy_atomically, write_with_card
 from export.keras_model import KerasModel
-from export.libraries import versions
 from export.parity import ParityReport, Probabilities, answers_of, compare, hard_answers
 from export.pictures import ParityPictures, hard_pictures, parity_pictures
 from export.progress import Steps
 from export.recipes import ONNX_OPSET, Format, Target, preferences_of, targets_of
 from export.workshop import Workshop
 from train.corpus import Corpus, read_corpus
+from train.libraries import versions
 from train.run import Run
 
 CHOICE_SPLIT = "validation"

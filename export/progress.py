@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from export.libraries import own_stderr, silence
+from train.libraries import own_stderr, silence
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import csv
 import math
-import platform
 from dataclasses import dataclass
-from importlib.metadata import version
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -26,6 +24,7 @@ from edge_runtime.card import ModelCard
 from edge_runtime.errors import TmgcError
 from edge_runtime.spectrogram import Palette
 from train.corpus import Corpus
+from train.libraries import versions
 from train.network import ARCHITECTURES, HEAD, build_network, calibrate_batch_normalization, feature_extractor
 from train.progress import Reporter
 from train.run import SPLITS
@@ -262,7 +261,7 @@ def _card(network: keras.Model, corpus: Corpus, settings: FitSettings, *, epochs
             "initial_weights": settings.weights,
         },
         training=training,
-        versions={"python": platform.python_version(), **{name: version(name) for name in _LIBRARIES}},
+        versions=versions(_LIBRARIES),
     )
 
 

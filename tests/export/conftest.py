@@ -16,13 +16,13 @@ from edge_runtime.spectrogram import Spectrogram, SpectrogramSettings
 from export.calibration import calibration_clips
 from export.exporting import ExportSettings, export_run
 from export.keras_model import KerasModel
-from export.libraries import silence
 from export.parity import ParityReport, Probabilities, answers_of, compare
 from export.pictures import ParityPictures, parity_pictures
 from export.progress import Steps
 from export.recipes import FORMATS
 from export.workshop import Workshop
 from train.corpus import Clip, Corpus, read_corpus, write_corpus
+from train.libraries import silence
 from train.run import SPLITS, Run
 
 SETTINGS = SpectrogramSettings(

@@ -8,7 +8,7 @@ import pytest
 
 from edge_runtime.errors import TmgcError
 from export.keras_model import KerasModel
-from export.libraries import silence
+from train.libraries import silence
 from train.run import Run
 
 

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from export import onnx_file, tflite
 from export.embed import write_with_card
-from export.libraries import silence
 from export.parity import ParityReport, card_differences, compare, hard_answers, mean_kl
 from export.recipes import FLOAT32, FORMATS, INT8, RECIPES, Target
+from train.libraries import silence
 
 TFLITE, ONNX = FORMATS["tflite"], FORMATS["onnx"]
 TARGETS = [Target(format_, recipe) for format_ in FORMATS.values() for recipe in format_.recipes]

@@ -8,8 +8,8 @@ import pytest
 
 from edge_runtime.errors import TmgcError
 from export import tflite
-from export.libraries import silence
 from export.recipes import FLOAT32, FORMATS, RECIPES, Recipe, Target
+from train.libraries import silence
 
 TFLITE = FORMATS["tflite"]
 

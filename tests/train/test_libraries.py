@@ -8,12 +8,12 @@ import warnings
 import pytest
 
 from edge_runtime.errors import TmgcError
-from export.libraries import library, own_stderr, silence, versions
+from train.libraries import library, own_stderr, silence, versions
 
 
 def test_a_missing_library_says_which_extra_to_install() -> None:
-    with pytest.raises(TmgcError, match=r"needs no_such_library.*pip install 'tmgc\[export\]'"):
-        library("no_such_library.part")
+    with pytest.raises(TmgcError, match=r"no_such_library is needed.*pip install 'tmgc\[export\]'"):
+        library("no_such_library.part", extra="export")
 
 
 def test_versions_name_python_and_what_is_installed_only() -> None:
