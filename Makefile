@@ -15,7 +15,7 @@ help:
 # The pictures are small and the training is short, to fit into minutes; the network is the whole one.
 demo: .venv/with-bench
 	$(BIN)/tmgc-train demo-corpus $(DEMO)-songs
-	$(BIN)/tmgc-train all $(DEMO)-songs $(DEMO) --offsets 0,3,6 --image-size 96 --weights none \
+	$(BIN)/tmgc-train all $(DEMO)-songs $(DEMO) --offsets 0.5,3,5.5 --image-size 96 --weights none \
 		--head-epochs 10 --epochs 4 --learning-rate 3e-4
 	$(BIN)/tmgc-export $(DEMO) --format tflite --quantize dynamic,int8 --force
 	@echo "listening to a song that the network has not heard, with the int8 TFLite file:"

@@ -63,7 +63,12 @@ def main(
 
 
 def _newest_export() -> Path:
-    found = [path for pattern in ("*.tflite", "*.onnx") for path in RUNS.glob(f"*/exports/{pattern}")]
+    found = [
+        path
+        for pattern in ("*.tflite", "*.onnx")
+        for path in RUNS.glob(f"*/exports/{pattern}")
+        if ".FAILED." not in path.name
+    ]
     if not found:
         raise TmgcError("a model is needed: none under ./runs/*/exports. Name one with --model, or run tmgc-export")
     return max(found, key=lambda path: path.stat().st_mtime)

@@ -69,13 +69,13 @@ def trained_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     from train.progress import Reporter
 
     folder = tmp_path_factory.mktemp("trained")
-    write_demo_corpus(folder / "songs", songs_per_genre=16)
+    write_demo_corpus(folder / "songs", songs_per_genre=20)
     settings = PrepareSettings(
-        offsets_seconds=(0.0, 2.0, 4.0, 6.0),
-        spectrogram=SpectrogramSettings(image_height=96, image_width=96),
-        shares=(0.625, 0.125, 0.25),  # more songs to compare on than a user would keep back
+        offsets_seconds=(0.5, 3.0, 5.5),
+        spectrogram=SpectrogramSettings(image_height=75, image_width=75),  # the smallest that the network takes
+        shares=(0.75, 0.1, 0.15),  # more songs to compare on than a user would keep back
     )
     corpus, _ = prepare(folder / "songs", Run(folder / "trained"), settings)
-    fit(corpus, FitSettings(weights="none", head_epochs=10, epochs=5, learning_rate=3e-4), Reporter())
+    fit(corpus, FitSettings(weights="none", head_epochs=10, epochs=6, learning_rate=3e-4), Reporter())
     evaluate(corpus, "test")
     return corpus.run

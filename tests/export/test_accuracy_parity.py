@@ -13,7 +13,7 @@ from edge_runtime import AudioFile, GenreClassifier, Summarizer, listen
 from export.exporting import ExportSettings, export_run
 from export.progress import Steps
 from export.recipes import FORMATS
-from export.tolerances import PARITY_WINDOWS, TOLERANCES
+from export.tolerances import PARITY_WINDOWS, TOLERANCES, UNDECIDED_MARGIN
 from train.corpus import read_corpus
 from train.run import Run
 
@@ -21,7 +21,7 @@ EVERYTHING = [(form, recipe.name) for form, made in FORMATS.items() for recipe i
 
 
 def exported(run: Run, folder: Path, *words: str) -> dict[tuple[str, str], dict[str, Any]]:
-    settings = ExportSettings(formats=tuple(FORMATS.values()), words=words, output=folder)
+    settings = ExportSettings(tuple(FORMATS.values()), words, output=folder, calibration_clips=100)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         reports = export_run(run, settings, Steps())
@@ -64,7 +64,11 @@ def test_the_file_alone_answers_as_keras_does(
     asked = keras.models.load_model(trained_run.model, compile=False).predict(pictures, verbose=0)
     classifier = GenreClassifier.open(int8_exports[form, "int8"]["file"])
     said = np.stack([classifier.classify_picture(picture) for picture in pictures])
-    assert np.mean(asked.argmax(axis=1) == said.argmax(axis=1)) >= 0.97
+    best, next_best = np.sort(asked, axis=1)[:, :-3:-1].T
+    undecided = best - next_best < UNDECIDED_MARGIN
+    agreed = (asked.argmax(axis=1) == said.argmax(axis=1)) | undecided
+    assert undecided.mean() < 0.05
+    assert agreed.mean() >= TOLERANCES["int8"].top1_agreement
     np.testing.assert_allclose(said.sum(axis=1), 1, atol=1e-3)
 
 
