@@ -83,17 +83,24 @@ class Labelled(NamedTuple):
 
 
 class PictureBatches(keras.utils.PyDataset):
-    """Batches of pictures, coloured only when they are needed: in memory they are a third as large."""
+    """Batches of pictures, coloured only when they are needed: in memory they are a third as large.
+
+    With a ``shuffle_seed`` the pictures come in another order each epoch, and all batches are of one size: those that
+    do not fill the last one are left out, others each time, since a batch of another size would have the whole
+    training step traced again.
+    """
 
     def __init__(self, data: Labelled, palette: Palette, *, batch_size: int, shuffle_seed: int | None = None) -> None:
         super().__init__()
-        self._data, self._palette, self._batch_size = data, palette, batch_size
+        count = len(data.labels)
+        self._data, self._palette, self._batch_size = data, palette, min(batch_size, count)
         self._random = None if shuffle_seed is None else np.random.default_rng(shuffle_seed)
-        self._order = np.arange(len(data.labels))
+        self._batches = math.ceil(count / self._batch_size) if self._random is None else count // self._batch_size
+        self._order = np.arange(count)
         self.on_epoch_end()
 
     def __len__(self) -> int:
-        return math.ceil(len(self._order) / self._batch_size)
+        return self._batches
 
     def __getitem__(self, number: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         chosen = self._order[number * self._batch_size : (number + 1) * self._batch_size]

@@ -33,6 +33,11 @@ class LiteRTInterpreter:
         self.card = read_card(path)
         self.threads = threads
         module, self.runtime = _import_runtime()
+        if self.runtime.startswith("tflite-runtime") and self.card.export.get("recipe") == "dynamic":
+            raise TmgcError(
+                f"{path} is a dynamic-range file, which {self.runtime} runs without complaint and answers wrongly: "
+                "listen with the int8 or the float32 export, or pip install ai-edge-litert"
+            )
         try:
             self._interpreter: Any = module.Interpreter(model_path=str(path), num_threads=threads)
             self._interpreter.allocate_tensors()

@@ -39,10 +39,16 @@ def test_training_pictures_come_in_another_order_each_epoch_and_the_same_for_the
         return epochs
 
     first, second = orders(0)
-    assert sorted(first) == sorted(second) == list(range(50))
+    assert len(set(first)) == len(set(second)) == 48
     assert first != second
     assert orders(0) == [first, second]
     assert orders(1) != [first, second]
+
+
+@pytest.mark.parametrize(("count", "sizes"), [(3, [3]), (8, [8]), (23, [8, 8])])
+def test_all_batches_to_train_on_are_of_one_size(count: int, sizes: list[int], palette: np.ndarray) -> None:
+    batches = PictureBatches(labelled(count), palette, batch_size=8, shuffle_seed=0)
+    assert [len(batches[number][1]) for number in range(len(batches))] == sizes
 
 
 @pytest.mark.parametrize(
