@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import platform
-from hashlib import sha256
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from train.libraries import versions
 
 LIBRARIES = (
     "tmgc",
@@ -40,7 +40,7 @@ def describe_machine() -> dict[str, Any]:
         "system": platform.system(),
         "kernel": platform.release(),
         "python": platform.python_version(),
-        "versions": versions(),
+        "versions": versions(LIBRARIES),
     }
 
 
@@ -56,26 +56,6 @@ def cpu_model(path: Path = Path("/proc/cpuinfo")) -> str | None:
         if key.strip() == "model name":
             return value.strip()
     return platform.processor() or None
-
-
-def versions() -> dict[str, str]:
-    """Installed versions of :data:`LIBRARIES`."""
-    found = {}
-    for name in LIBRARIES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    digest = sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def one_line(machine: dict[str, Any]) -> str:

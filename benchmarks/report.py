@@ -28,12 +28,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.machine import describe_machine, sha256_of
+from benchmarks.machine import describe_machine
 from benchmarks.rows import KERAS_PREDICT, ORIGINAL
 from benchmarks.running import Plan, RowResult
 from benchmarks.sound import WINDOW_SECONDS, Excerpt
 from benchmarks.summary import pairwise_ratio, summarize
 from edge_runtime.errors import TmgcError
+from edge_runtime.files import sha256_of, written_whole
 
 SCHEMA = 1
 
@@ -128,8 +129,8 @@ def write_text(text: str, path: Path) -> Path:
         It cannot be written there.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text + "\n", "utf-8")
+        with written_whole(path) as partial:
+            partial.write_text(text + "\n", "utf-8")
     except OSError as error:
         raise TmgcError(
             f"the report needs a folder that can be written to: {path.parent} cannot ({error.strerror}). Name another: "

@@ -170,7 +170,7 @@ def _open(path: Path):  # type: ignore[no-untyped-def]  # soundfile is not typed
         raise TmgcError(f"an audio file must hold sound: {path} is empty (0 bytes). Copy it again")
     try:
         return soundfile.SoundFile(path)
-    except soundfile.LibsndfileError as error:
+    except (soundfile.LibsndfileError, TypeError) as error:  # the latter for raw samples, whose rate nobody knows
         raise TmgcError(
             f"an audio file must be WAV, FLAC, OGG, MP3 or AIFF: {path} is not one that can be decoded "
             f"({_reason(error)}). Convert it, e.g. ffmpeg -i {path.name} {path.stem}.flac"
@@ -187,7 +187,9 @@ def _lacks_its_end(path: Path, container: str) -> bool:
     with path.open("rb") as file:
         if container == "WAV":
             header = file.read(8)
-            return header[:4] == b"RIFF" and 8 + int.from_bytes(header[4:], "little") > size + 1
+            promised = int.from_bytes(header[4:], "little")
+            streamed = promised in (0, 0xFFFFFFFF)  # a program that wrote to a pipe could not know
+            return header[:4] == b"RIFF" and not streamed and 8 + promised > size + 1
         if container == "OGG":
             file.seek(max(0, size - 65_536))
             tail = file.read()

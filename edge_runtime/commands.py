@@ -25,7 +25,7 @@ def say(line: str) -> None:
 
 
 def one_line_errors(command: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
-    """Print a :class:`TmgcError` as one line and exit with 2; end quietly where a reader closes the pipe."""
+    """Print a :class:`TmgcError`, or what the system refuses, as one line and exit with 2."""
 
     @wraps(command)
     def wrapped(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
@@ -33,6 +33,11 @@ def one_line_errors(command: Callable[Parameters, Result]) -> Callable[Parameter
             return command(*args, **kwargs)
         except TmgcError as error:
             say(f"error: {error}")
+            sys.exit(2)
+        except BrokenPipeError:
+            raise  # click ends quietly where a reader has closed the pipe
+        except OSError as error:
+            say(f"error: the system refuses {error.filename or 'it'}: {error.strerror or error}. Check the path")
             sys.exit(2)
 
     return wrapped

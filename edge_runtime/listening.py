@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -50,6 +51,8 @@ class ListenSettings:
     def __post_init__(self) -> None:
         if self.smooth < 1:
             raise TmgcError(f"smoothing takes at least 1 window, got {self.smooth}")
+        if math.isnan(self.silence_dbfs):
+            raise TmgcError("the level of silence must be a number of dBFS, got nan: try --silence -50")
         if self.threshold is not None and not 0 <= self.threshold <= 1:
             raise TmgcError(f"the threshold must lie in [0, 1], got {self.threshold}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -34,8 +35,10 @@ def hop_samples(settings: SpectrogramSettings, hop_seconds: float) -> int:
     Raises
     ------
     TmgcError
-        The hop is shorter than one spectrogram frame.
+        The hop is shorter than one spectrogram frame, or not a finite number.
     """
+    if not math.isfinite(hop_seconds):
+        raise TmgcError(f"the hop must be a number of seconds, got {hop_seconds}: try --hop 1.0")
     if hop_seconds >= settings.window_seconds:
         return round(hop_seconds * settings.sample_rate)
     frames = round(hop_seconds * settings.sample_rate / settings.hop_length)

@@ -59,7 +59,6 @@ def main(
 
     from export.exporting import ExportSettings, export_run
     from export.progress import Steps
-    from export.report import write_parity_json
     from train.run import Run
 
     settings = ExportSettings(
@@ -67,7 +66,6 @@ def main(
     )
     folder, steps = Run(run).existing(), Steps()
     reports = export_run(folder, settings, steps)
-    write_parity_json(folder.parity_json, reports)
     _print(reports, steps, as_json=as_json)
     sys.exit(0 if all(report["parity"]["held"] for report in reports) else 1)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -88,14 +87,3 @@ def _packed(model: Any) -> bytearray:
     builder.Finish(model.Pack(builder), b"TFL3")
     packed: bytearray = builder.Output()
     return packed
-
-
-def copy_atomically(source: Path, destination: Path) -> None:
-    """Put a finished file where it belongs, so that nobody ever finds half of it there."""
-    destination.parent.mkdir(parents=True, exist_ok=True)
-    partial = destination.with_name(f".{destination.name}.part")
-    try:
-        shutil.copyfile(source, partial)
-        partial.replace(destination)
-    finally:
-        partial.unlink(missing_ok=True)

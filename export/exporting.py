@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,13 +14,15 @@ from numpy.typing import NDArray
 
 from edge_runtime.card import ModelCard
 from edge_runtime.errors import TmgcError
+from edge_runtime.files import sha256_of, written_whole
 from export.calibration import CALIBRATION_SEED, calibration_clips
-from export.embed import copy_atomically, write_with_card
+from export.embed import write_with_card
 from export.keras_model import KerasModel
 from export.parity import ParityReport, Probabilities, answers_of, compare, hard_answers
 from export.pictures import ParityPictures, hard_pictures, parity_pictures
 from export.progress import Steps
 from export.recipes import ONNX_OPSET, Format, Target, preferences_of, targets_of
+from export.report import add_to_parity_json
 from export.workshop import Workshop
 from train.corpus import Corpus, read_corpus
 from train.libraries import versions
@@ -84,7 +85,7 @@ def export_run(run: Run, settings: ExportSettings, steps: Steps) -> list[dict[st
     Returns
     -------
     reports : list of dict
-        One for each file, as they stand in ``parity.json``.
+        One for each file, as they are added to ``parity.json``.
 
     Raises
     ------
@@ -95,7 +96,7 @@ def export_run(run: Run, settings: ExportSettings, steps: Steps) -> list[dict[st
     output = settings.output or run.exports
     _refuse_existing(targets or [preferences_of(item)[0] for item in settings.formats], output, run, settings)
     corpus, card = read_corpus(run), run.card()
-    _refuse_another_corpus(corpus, card)
+    corpus.check_trained(card)
     with TemporaryDirectory(prefix="tmgc-export-") as folder:
         exporter = Exporter(run, corpus, card, settings, steps, Path(folder))
         if targets:
@@ -114,7 +115,7 @@ class Exporter:
         self._evidence: dict[str, Evidence] = {}
         with steps.step(f"Loading {run.model}"):
             model = KerasModel(run.model)
-            self._keras_sha256 = _sha256(run.model)
+            self._keras_sha256 = sha256_of(run.model)
         for split in (PROOF_SPLIT,) if settings.words else (PROOF_SPLIT, CHOICE_SPLIT):
             self._evidence[split] = self._asked(corpus, split, model)
         with steps.step("Saving the network for its converters"):
@@ -146,21 +147,22 @@ class Exporter:
         parity = self._measure(target, PROOF_SPLIT)
         path, other = (good, failed) if parity.held else (failed, good)
         with self._steps.step(f"Writing {path}"):
-            finished = self._folder / f"finished{target.format.suffix}"
-            write_with_card(self._workshop.graph(target), self._card_of(target, parity.summary()), finished)
-            copy_atomically(finished, path)
+            with written_whole(path) as partial:
+                write_with_card(self._workshop.graph(target), self._card_of(target, parity.summary()), partial)
             other.unlink(missing_ok=True)
-        return {
+        report = {
             "file": str(path),
             "replaces": [str(good), str(failed)],
             "format": target.format.name,
             "recipe": target.recipe.name,
             "reason": reason,
             "size_bytes": path.stat().st_size,
-            "sha256": _sha256(path),
+            "sha256": sha256_of(path),
             "keras_sha256": self._keras_sha256,
             "parity": parity.to_json(),
         }
+        add_to_parity_json(self._run.parity_json, report)
+        return {name: value for name, value in report.items() if name != "replaces"}
 
     def _asked(self, corpus: Corpus, split: str, model: KerasModel) -> Evidence:
         with self._steps.step(f"Asking Keras about windows of the {split} split"):
@@ -208,19 +210,6 @@ def _refuse_existing(targets: Sequence[Target], output: Path, run: Run, settings
 
 def _exists(path: Path) -> str:
     return f"an existing file is only written over with --force: {path} exists"
-
-
-def _refuse_another_corpus(corpus: Corpus, card: ModelCard) -> None:
-    if (corpus.genres, corpus.spectrogram) != (card.genres, card.spectrogram):
-        raise TmgcError(
-            f"a run's model must have been trained on its clips: {corpus.run.folder} was prepared anew since, with "
-            "other genres or another spectrogram. Run: tmgc-train fit"
-        )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _cores() -> int:

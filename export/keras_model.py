@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.errors import TmgcError
+from edge_runtime.errors import TmgcError, first_line
 from export.libraries import library
 
 INPUT_NAME = "picture"
@@ -40,8 +40,9 @@ class KerasModel:
         try:
             model = keras.models.load_model(path, compile=False)
         except (ValueError, OSError, TypeError, KeyError) as error:
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise TmgcError(f"{path} cannot be read as a Keras model ({reason}): train the run again") from error
+            raise TmgcError(
+                f"{path} cannot be read as a Keras model ({first_line(error)}): train the run again"
+            ) from error
         shape = tuple(model.input_shape[1:])
         taken = keras.backend.standardize_dtype(model.inputs[0].dtype)
         if taken != "uint8" or len(shape) != 3 or None in shape:

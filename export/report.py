@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge_runtime.errors import TmgcError
+from edge_runtime.files import written_whole
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -16,27 +17,25 @@ SCHEMA = 1
 """Version of ``parity.json`` and of ``tmgc-export --json``."""
 
 
-def write_parity_json(path: Path, reports: Sequence[Mapping[str, Any]]) -> None:
-    """Put reports into ``parity.json``; those of other files stay.
+def add_to_parity_json(path: Path, report: Mapping[str, Any]) -> None:
+    """Put the report of one file into ``parity.json``; those of other files stay.
 
     Parameters
     ----------
     path : Path
-    reports : sequence of dict
-        Each names its ``file`` and, as ``replaces``, the names that the same target may stand under.
+    report : dict
+        Names its ``file`` and, as ``replaces``, the names that the same target may stand under.
 
     Raises
     ------
     TmgcError
         What stands there is not such a file.
     """
-    replaced = {name for report in reports for name in report["replaces"]}
-    kept = [report for report in read_parity_json(path) if report["file"] not in replaced]
-    new = [{name: value for name, value in report.items() if name != "replaces"} for report in reports]
-    partial = path.with_name(f".{path.name}.part")
-    document = {"schema": SCHEMA, "reports": [*kept, *new]}
-    partial.write_text(json.dumps(document, ensure_ascii=False, indent=1) + "\n", "utf-8")
-    partial.replace(path)
+    kept = [other for other in read_parity_json(path) if other["file"] not in report["replaces"]]
+    new = {name: value for name, value in report.items() if name != "replaces"}
+    with written_whole(path) as partial:
+        document = {"schema": SCHEMA, "reports": [*kept, new]}
+        partial.write_text(json.dumps(document, ensure_ascii=False, indent=1) + "\n", "utf-8")
 
 
 def read_parity_json(path: Path) -> list[dict[str, Any]]:

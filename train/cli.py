@@ -18,28 +18,25 @@ if TYPE_CHECKING:
 Command = Callable[..., Any]
 
 
-class OffsetList(click.ParamType[tuple[float, ...]]):
-    """Seconds, separated by commas."""
+SEED = click.IntRange(min=0)
 
-    name = "seconds"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, ...]:
-        if isinstance(value, tuple):
-            return value
-        try:
-            return tuple(float(part) for part in value.split(","))
-        except ValueError:
-            self.fail(f"offsets are seconds separated by commas, got {value!r}: try 60,70,80,90", param, ctx)
+def _seconds(context: click.Context, parameter: click.Parameter, value: str) -> tuple[float, ...]:
+    """Numbers that are separated by commas."""
+    try:
+        return tuple(float(part) for part in value.split(","))
+    except ValueError:
+        raise click.BadParameter(f"offsets are seconds separated by commas, got {value!r}: try 60,70,80,90") from None
 
 
 def _prepare_options(command: Command) -> Command:
     for option in (
-        click.option("--seed", default=0, show_default=True, help="Which songs come to which split."),
+        click.option("--seed", type=SEED, default=0, show_default=True, help="Which songs come to which split."),
         click.option("--image-size", default=224, show_default=True, help="Pixels of a picture's side."),
         click.option("--sample-rate", default=44_100, show_default=True, help="Hz that songs are resampled to."),
         click.option(
             "--offsets",
-            type=OffsetList(),
+            callback=_seconds,
             default="60,70,80,90",
             show_default=True,
             help="Where clips begin, in seconds.",
@@ -75,7 +72,7 @@ def main() -> None:
 @click.option("--songs", default=30, show_default=True, help="Songs of each genre.")
 @click.option("--seconds", default=8.0, show_default=True, help="Length of a song.")
 @click.option("--difficulty", default="easy", show_default=True, help="easy, medium or hard: how alike neighbours are.")
-@click.option("--seed", default=0, show_default=True, help="Same seed, same bytes.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Same seed, same bytes.")
 @one_line_errors
 def demo_corpus(folder: Path, songs: int, seconds: float, difficulty: str, seed: int) -> None:
     """Synthesise ten genres of demonstration music into FOLDER.
@@ -112,7 +109,7 @@ def prepare(songs: Path, run: Path, offsets: tuple[float, ...], sample_rate: int
 @main.command()
 @click.argument("run", type=click.Path(path_type=Path), required=False)
 @_fit_options
-@click.option("--seed", default=0, show_default=True, help="Of random weights and the order of pictures.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Of random weights and the order of pictures.")
 @one_line_errors
 def fit(run: Path | None, **options: Any) -> None:
     """Train a network on the prepared RUN (default: the newest under ./runs)."""

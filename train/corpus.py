@@ -13,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.audio import Samples, read_audio
+from edge_runtime.card import ModelCard
 from edge_runtime.errors import TmgcError
+from edge_runtime.files import sha256_of, written_whole
 from edge_runtime.spectrogram import Palette, SpectrogramSettings
 from edge_runtime.windows import cut_windows
 from train.run import Run
@@ -60,6 +62,24 @@ class Corpus:
     demonstration: bool
     """Synthesised music: nothing that is learned from it says anything about real music."""
     clips: tuple[Clip, ...]
+
+    def fingerprint(self) -> str:
+        """SHA-256 of ``corpus.csv``: of the clips, and of the split that each is on."""
+        return sha256_of(self.run.corpus_csv)
+
+    def check_trained(self, card: ModelCard) -> None:
+        """Hold a model against the clips: one that was trained on another split may know the songs that judge it.
+
+        Raises
+        ------
+        TmgcError
+            The run was prepared anew after it was trained.
+        """
+        if card.training.get("corpus_sha256") != self.fingerprint():
+            raise TmgcError(
+                f"a run's model must have been trained on its clips: {self.run.folder} was prepared anew since, and "
+                "what was a training song may now be a test song. Run: tmgc-train fit"
+            )
 
     def of(self, split: str) -> list[Clip]:
         """The clips of one split, in the order of ``corpus.csv``."""
@@ -111,16 +131,21 @@ class Corpus:
                 yield clip, window.samples
 
 
-def write_corpus(corpus: Corpus) -> None:
-    """Write ``corpus.json`` and then ``corpus.csv``, whose presence says that the corpus is whole."""
+def write_settings(corpus: Corpus) -> None:
+    """Write ``corpus.json``, which marks the folder as a run, before its first clip."""
     document: dict[str, Any] = {
         "genres": list(corpus.genres),
         "spectrogram": corpus.spectrogram.to_json(),
         "palette": corpus.palette.tolist(),
         "demonstration": corpus.demonstration,
     }
-    corpus.run.corpus_json.write_text(json.dumps(document, ensure_ascii=False), "utf-8")
-    with corpus.run.corpus_csv.open("w", newline="", encoding="utf-8") as file:
+    with written_whole(corpus.run.corpus_json) as path:
+        path.write_text(json.dumps(document, ensure_ascii=False), "utf-8")
+
+
+def write_clips(corpus: Corpus) -> None:
+    """Write ``corpus.csv``, whose presence says that the corpus is whole."""
+    with written_whole(corpus.run.corpus_csv) as path, path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(_COLUMNS)
         for clip in corpus.clips:

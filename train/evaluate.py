@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.classifier import with_temperature
+from edge_runtime.files import written_whole
 from train.corpus import Clip, Corpus
 
 _RESAMPLES = 2000
@@ -23,6 +24,8 @@ class Evaluation:
     """Accuracy of a model on one split."""
 
     split: str
+    demonstration: bool
+    """On synthesised music: it says nothing about real music."""
     genres: tuple[str, ...]
     clips: int
     songs: int
@@ -56,6 +59,8 @@ class Evaluation:
             f"  {genre:<12} F1 {scores['f1']:.2f}  precision {scores['precision']:.2f}  recall {scores['recall']:.2f}"
             for genre, scores in self.per_genre.items()
         ]
+        if self.demonstration:
+            rows.append("  of synthesised music, for demonstration only: nothing about real music follows from it")
         return "\n".join(rows)
 
     def for_card(self) -> dict[str, Any]:
@@ -72,7 +77,9 @@ class Evaluation:
 
 
 def evaluate(corpus: Corpus, split: str, *, batch_size: int = 32) -> Evaluation:
-    """Judge a run's model on the clips of one split; writes ``evaluation.json`` and the accuracy into the card.
+    """Judge a run's model on the clips of one split, and write ``evaluation.json``.
+
+    The accuracy on the test split, and on no other, goes into the card.
 
     Parameters
     ----------
@@ -85,22 +92,38 @@ def evaluate(corpus: Corpus, split: str, *, batch_size: int = 32) -> Evaluation:
     Raises
     ------
     TmgcError
-        The run has not been trained.
+        The run has not been trained, or not on these clips.
     """
     import keras
 
     card = corpus.run.card()
+    corpus.check_trained(card)
     network = keras.models.load_model(corpus.run.model, compile=False)
     clips = corpus.of(split)
     probabilities = network.predict(corpus.pictures(clips), batch_size=batch_size, verbose=0)
-    result = judge(with_temperature(probabilities, card.temperature), clips, corpus.genres, split=split)
-    corpus.run.evaluation_json.write_text(result.to_json(), "utf-8")
-    corpus.run.card_json.write_text(card.but(accuracy=result.for_card()).to_json(), "utf-8")
+    result = judge(
+        with_temperature(probabilities, card.temperature),
+        clips,
+        corpus.genres,
+        split=split,
+        demonstration=corpus.demonstration,
+    )
+    with written_whole(corpus.run.evaluation_json(split)) as path:
+        path.write_text(result.to_json(), "utf-8")
+    if split == "test":
+        with written_whole(corpus.run.card_json) as path:
+            path.write_text(card.but(accuracy=result.for_card()).to_json(), "utf-8")
     return result
 
 
 def judge(
-    probabilities: NDArray[np.float32], clips: list[Clip], genres: tuple[str, ...], *, split: str, seed: int = 0
+    probabilities: NDArray[np.float32],
+    clips: list[Clip],
+    genres: tuple[str, ...],
+    *,
+    split: str,
+    demonstration: bool = False,
+    seed: int = 0,
 ) -> Evaluation:
     """Hold a model's probabilities against the truth.
 
@@ -111,7 +134,8 @@ def judge(
     genres : tuple of str
         In the order of the probabilities' columns.
     split : str
-        Named in the result.
+    demonstration : bool
+        Named in the result, as the split is.
     seed : int
         Of the bootstrap.
     """
@@ -132,6 +156,7 @@ def judge(
     names = ("precision", "recall", "f1", "clips")
     return Evaluation(
         split=split,
+        demonstration=demonstration,
         genres=genres,
         clips=len(clips),
         songs=len(rows),

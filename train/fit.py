@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from edge_runtime.card import ModelCard
 from edge_runtime.errors import TmgcError
+from edge_runtime.files import written_whole
 from edge_runtime.spectrogram import Palette
 from train.corpus import Corpus
 from train.libraries import versions
@@ -147,10 +148,12 @@ def fit(corpus: Corpus, settings: FitSettings, reporter: Reporter) -> ModelCard:
         training.fit_head(network)
     training.fine_tune(network)
     reporter.phase("saving the model", 0)
-    card = _card(network, corpus, settings, epochs=len(training.history), seconds=perf_counter() - begun)
+    card = _card(network, corpus, settings, history=training.history, seconds=perf_counter() - begun)
     # A model of its own around the same layers: without the optimizer's state the file is a third as large.
-    keras.Model(network.inputs, network.outputs, name=network.name).save(corpus.run.model)
-    corpus.run.card_json.write_text(card.to_json(), "utf-8")
+    with written_whole(corpus.run.model) as path:
+        keras.Model(network.inputs, network.outputs, name=network.name).save(path)
+    with written_whole(corpus.run.card_json) as path:
+        path.write_text(card.to_json(), "utf-8")
     _write_history(corpus, training.history)
     return card
 
@@ -197,8 +200,9 @@ class _Training:
         """Train the whole network, and keep the weights of the lowest validation loss."""
         batches = self._batches(self._train, shuffle=True)
         steps = self._settings.epochs * len(batches)
+        warm_up = max(1, round(_WARM_UP * steps))
         schedule = keras.optimizers.schedules.CosineDecay(
-            0.0, steps, warmup_target=self._settings.learning_rate, warmup_steps=max(1, round(_WARM_UP * steps))
+            0.0, max(1, steps - warm_up), warmup_target=self._settings.learning_rate, warmup_steps=warm_up
         )
         network.compile(keras.optimizers.Adam(schedule), _LOSS, metrics=["accuracy"], jit_compile=False)
         self._reporter.phase("fine-tuning the whole network (the first step takes a minute or so)", steps)
@@ -251,8 +255,16 @@ class _Epochs(keras.callbacks.Callback):
         self._reporter.epoch(epoch + 1, values)
 
 
-def _card(network: keras.Model, corpus: Corpus, settings: FitSettings, *, epochs: int, seconds: float) -> ModelCard:
-    training: dict[str, Any] = {"head_epochs": settings.head_epochs, "epochs": epochs, "seconds": round(seconds, 1)}
+def _card(
+    network: keras.Model, corpus: Corpus, settings: FitSettings, *, history: list[dict[str, Any]], seconds: float
+) -> ModelCard:
+    phases = [row["phase"] for row in history]
+    training: dict[str, Any] = {
+        "corpus_sha256": corpus.fingerprint(),
+        "head_epochs": phases.count("head"),
+        "epochs": phases.count("fine-tuning"),
+        "seconds": round(seconds, 1),
+    }
     for split in SPLITS:
         clips = corpus.of(split)
         training[split] = {"songs": len({(clip.genre, clip.song) for clip in clips}), "clips": len(clips)}
@@ -274,7 +286,7 @@ def _card(network: keras.Model, corpus: Corpus, settings: FitSettings, *, epochs
 
 def _write_history(corpus: Corpus, history: list[dict[str, Any]]) -> None:
     columns = list(dict.fromkeys(name for row in history for name in row))
-    with corpus.run.history_csv.open("w", newline="", encoding="utf-8") as file:
+    with written_whole(corpus.run.history_csv) as path, path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
         writer.writerows(history)

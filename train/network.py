@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.errors import TmgcError
+from edge_runtime.errors import TmgcError, first_line
 
 SCALING, BACKBONE, HEAD = "scaling", "backbone", "head"
 """Names of the network's three layers, in their order."""
@@ -86,7 +86,7 @@ def _backbone(choice: Architecture, shape: tuple[int, int, int], weights: str) -
     except Exception as error:  # keras wraps whatever the network connection raised in a bare Exception
         raise TmgcError(
             "--weights imagenet downloads a file that could not be had "
-            f"({str(error).splitlines()[0][:120] if str(error) else type(error).__name__}): connect this machine to "
+            f"({first_line(error, longest=120)}): connect this machine to "
             "the internet, or use --weights none (random) or --weights FILE"
         ) from error
 
@@ -113,11 +113,11 @@ def _load_weights(network: keras.Model, backbone: keras.Model, path: Path) -> No
     for model in (network, backbone):
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("error")  # Keras only warns of a layer that it found no weights for
+                warnings.simplefilter("error", UserWarning)  # Keras only warns of a layer that it found no weights for
                 model.load_weights(path)
             return
         except (ValueError, OSError, KeyError, UserWarning) as error:
-            reasons.append((str(error).splitlines() or [type(error).__name__])[0][:120])
+            reasons.append(first_line(error, longest=120))
     raise TmgcError(
         f"--weights {path} must hold the weights of this network or of its backbone: {reasons[-1]}. Save them with "
         "keras' save_weights from the same architecture and number of genres"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import math
 import os
 import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
@@ -20,7 +21,7 @@ import numpy as np
 from edge_runtime.audio import AUDIO_SUFFIXES, AudioFile, Samples, level_dbfs
 from edge_runtime.errors import TmgcError
 from edge_runtime.spectrogram import Palette, Spectrogram, SpectrogramSettings
-from train.corpus import Clip, Corpus, write_corpus
+from train.corpus import Clip, Corpus, write_clips, write_settings
 from train.demo_corpus import MARKER
 from train.run import SPLITS, Run
 
@@ -44,7 +45,7 @@ class PrepareSettings:
     """Which songs come to which split."""
 
     def __post_init__(self) -> None:
-        if not self.offsets_seconds or min(self.offsets_seconds) < 0:
+        if not all(math.isfinite(offset) and offset >= 0 for offset in self.offsets_seconds):
             raise TmgcError(f"offsets are seconds of 0 or more, got {list(self.offsets_seconds)}: try --offsets 60,70")
 
 
@@ -97,27 +98,28 @@ def prepare(
     songs = find_songs(songs_folder)
     splits = split_songs(songs, shares=settings.shares, seed=settings.seed)
     _empty(run)
+    corpus = Corpus(
+        run=run,
+        genres=tuple(sorted({song.genre for song in songs})),
+        spectrogram=settings.spectrogram,
+        palette=magma(),
+        demonstration=(songs_folder / MARKER).is_file(),
+        clips=(),
+    )
+    write_settings(corpus)
     run.clips.mkdir(parents=True)
     on_songs(len(songs))
-    palette = magma()
-    jobs = [_Job(song, splits[song.name], run, settings, palette) for song in songs]
+    jobs = [_Job(song, splits[song.name], run, settings, corpus.palette) for song in songs]
     clips: list[Clip] = []
     skipped: list[Skipped] = []
     for made, left_out in _in_processes(jobs, workers):
         clips += made
         skipped += left_out
         on_song()
-    corpus = Corpus(
-        run=run,
-        genres=tuple(sorted({song.genre for song in songs})),
-        spectrogram=settings.spectrogram,
-        palette=palette,
-        demonstration=(songs_folder / MARKER).is_file(),
-        clips=tuple(clips),
-    )
+    corpus = replace(corpus, clips=tuple(clips))
     _write_skipped(run, skipped)
     _check_every_split_is_filled(corpus)
-    write_corpus(corpus)
+    write_clips(corpus)
     return corpus, skipped
 
 
@@ -139,6 +141,11 @@ def find_songs(folder: Path) -> list[Song]:
         if path.suffix.lower() in AUDIO_SUFFIXES and path.is_file() and not hidden:
             name = below.as_posix()
             songs.append(Song(path, name, groups.get(name, name), below.parts[0]))
+    if strangers := sorted(set(groups) - {song.below for song in songs}):
+        raise TmgcError(
+            f"{folder / 'groups.csv'} must name songs by their path below {folder}: there is no song {strangers[0]} "
+            f"({len(strangers)} such rows). Correct the spelling, or take the rows out"
+        )
     genres = {song.genre for song in songs}
     if len(genres) < 2:
         raise TmgcError(
@@ -310,7 +317,7 @@ def _groups(folder: Path) -> dict[str, str]:
     path = folder / "groups.csv"
     if not path.is_file():
         return {}
-    with path.open(newline="", encoding="utf-8") as file:
+    with path.open(newline="", encoding="utf-8-sig") as file:
         reader = csv.DictReader(file)
         if reader.fieldnames is None or not {"path", "group"} <= set(reader.fieldnames):
             raise TmgcError(f"{path} must have the columns path and group, got {reader.fieldnames}: correct its header")

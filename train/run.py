@@ -62,10 +62,9 @@ class Run:
         """Loss and accuracy of every epoch."""
         return self.folder / "history.csv"
 
-    @property
-    def evaluation_json(self) -> Path:
-        """How the model does on songs that it has not heard."""
-        return self.folder / "evaluation.json"
+    def evaluation_json(self, split: str) -> Path:
+        """How the model does on a split: ``evaluation.json`` on songs that it has not heard, the test split."""
+        return self.folder / ("evaluation.json" if split == "test" else f"evaluation.{split}.json")
 
     @property
     def exports(self) -> Path:

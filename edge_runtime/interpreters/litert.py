@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.card import METADATA_KEY, ModelCard
-from edge_runtime.errors import TmgcError
+from edge_runtime.errors import TmgcError, first_line
 from edge_runtime.interpreters import check_signature
 
 CARD_ENTRY = "card.json"
@@ -43,7 +43,7 @@ class LiteRTInterpreter:
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise TmgcError(
-                f"{path} cannot be run by {self.runtime} ({_first_line(error)}): it may be damaged, or made for a "
+                f"{path} cannot be run by {self.runtime} ({first_line(error)}): it may be damaged, or made for a "
                 "newer interpreter. Copy it again, or update with: pip install --upgrade ai-edge-litert"
             ) from error
         taken, given = self._interpreter.get_input_details()[0], self._interpreter.get_output_details()[0]
@@ -91,17 +91,21 @@ def _why_no_card(path: Path) -> str:
     )
 
 
+def _version(distribution: str) -> str:
+    """Its version, where it is installed under that name: TensorFlow also comes under others."""
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return "(version unknown)"
+
+
 def _import_runtime() -> tuple[Any, str]:
     for module, distribution in _RUNTIMES:
         try:
-            return importlib.import_module(module), f"{distribution} {version(distribution)}"
-        except (ImportError, PackageNotFoundError):
+            return importlib.import_module(module), f"{distribution} {_version(distribution)}"
+        except ImportError:
             continue
     raise TmgcError(
         "a .tflite file needs an interpreter and none is installed: pip install ai-edge-litert on a 64-bit system "
         "(tflite-runtime on an older one), or export with --format onnx and pip install onnxruntime"
     )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.card import METADATA_KEY, ModelCard
-from edge_runtime.errors import TmgcError
+from edge_runtime.errors import TmgcError, first_line
 from edge_runtime.interpreters import check_signature
 
 _TYPE_NAMES = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}
@@ -35,10 +35,9 @@ class OnnxInterpreter:
         try:
             self._session: Any = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime raises classes of its own that share no public base
-            reason = str(error).strip().splitlines()[0][:200]
             raise TmgcError(
-                f"{path} cannot be run by {self.runtime} ({reason}): it may be truncated, or made for a newer runtime. "
-                "Copy it again, or update with: pip install --upgrade onnxruntime"
+                f"{path} cannot be run by {self.runtime} ({first_line(error)}): it may be truncated, or made for a "
+                "newer runtime. Copy it again, or update with: pip install --upgrade onnxruntime"
             ) from error
         text = self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
         if text is None:

@@ -19,7 +19,7 @@ from click.testing import CliRunner
 from edge_runtime.card import METADATA_KEY, ModelCard
 from edge_runtime.interpreters.litert import CARD_ENTRY
 from edge_runtime.spectrogram import SpectrogramSettings
-from train.corpus import Clip, Corpus, write_corpus
+from train.corpus import Clip, Corpus, write_clips, write_settings
 from train.run import Run
 
 GENRES = ("Caz", "Halk", "Rock")
@@ -95,7 +95,9 @@ def _write_clips(run: Run) -> None:
         clip = Clip(f"clip{number}", f"song{number}", genre, split, 60.0, LEAD_SECONDS, -20.0)
         soundfile.write(clip.sound(run), noise(2.5, seed=number), SETTINGS.sample_rate)
         clips.append(clip)
-    write_corpus(Corpus(run, GENRES, SETTINGS, PALETTE, True, tuple(clips)))
+    corpus = Corpus(run, GENRES, SETTINGS, PALETTE, True, tuple(clips))
+    write_settings(corpus)
+    write_clips(corpus)
 
 
 def _write_models(run: Run, card: ModelCard) -> None:

@@ -21,7 +21,7 @@ from export.pictures import ParityPictures, parity_pictures
 from export.progress import Steps
 from export.recipes import FORMATS
 from export.workshop import Workshop
-from train.corpus import Clip, Corpus, read_corpus, write_corpus
+from train.corpus import Clip, Corpus, read_corpus, write_clips, write_settings
 from train.libraries import silence
 from train.run import SPLITS, Run
 
@@ -104,10 +104,15 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     run = Run(tmp_path_factory.mktemp("runs") / "tiny")
     palette = (colormaps["magma"](np.arange(256))[:, :3] * 255).round().astype(np.uint8)
     clips = tuple(_write_clips(run, palette))
-    write_corpus(Corpus(run, GENRES, SETTINGS, palette, demonstration=True, clips=clips))
-    _train(run, read_corpus(run))
+    corpus = Corpus(run, GENRES, SETTINGS, palette, demonstration=True, clips=clips)
+    write_settings(corpus)
+    write_clips(corpus)
+    _train(run, corpus)
+    trained_on = {"corpus_sha256": corpus.fingerprint()}
     triples = tuple((int(red), int(green), int(blue)) for red, green, blue in palette)
-    card = ModelCard("tiny", GENRES, SETTINGS, triples, demonstration=True, versions={"python": "3"})
+    card = ModelCard(
+        "tiny", GENRES, SETTINGS, triples, demonstration=True, training=trained_on, versions={"python": "3"}
+    )
     run.card_json.write_text(card.to_json(), "utf-8")
     return run
 

@@ -9,7 +9,7 @@ import pytest
 
 from edge_runtime.card import METADATA_KEY
 from edge_runtime.interpreters import open_interpreter
-from export.embed import copy_atomically, write_with_card
+from export.embed import write_with_card
 from export.recipes import DYNAMIC, FLOAT32, FORMATS, INT8, Format, Recipe, Target
 
 TFLITE, ONNX = FORMATS["tflite"], FORMATS["onnx"]
@@ -57,15 +57,6 @@ def test_the_same_card_gives_the_same_bytes(bench: Any, tmp_path: Path) -> None:
         for path in paths:
             write_with_card(graph, bench.card, path)
         assert paths[0].read_bytes() == paths[1].read_bytes()
-
-
-def test_a_copy_that_fails_leaves_the_old_file_and_no_rest(tmp_path: Path) -> None:
-    there = tmp_path / "there.tflite"
-    there.write_bytes(b"old")
-    with pytest.raises(FileNotFoundError):
-        copy_atomically(tmp_path / "missing", there)
-    assert there.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [there]
 
 
 def _buffer(path: Path) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from edge_runtime.errors import TmgcError
-from export.report import parity_table, read_parity_json, write_parity_json
+from export.report import add_to_parity_json, parity_table, read_parity_json
 
 
 def _report(file: str, *, recipe: str = "int8") -> dict[str, Any]:
@@ -17,8 +17,9 @@ def _report(file: str, *, recipe: str = "int8") -> dict[str, Any]:
 
 def test_reports_of_other_files_stay_and_those_of_the_same_are_replaced(tmp_path: Path) -> None:
     path = tmp_path / "parity.json"
-    write_parity_json(path, [_report("a"), _report("b.FAILED")])
-    write_parity_json(path, [_report("b"), _report("a", recipe="new")])
+    failed = _report("b") | {"file": "b.FAILED.tflite"}
+    for report in (_report("a"), failed, _report("b"), _report("a", recipe="new")):
+        add_to_parity_json(path, report)
     assert [(report["file"], report["recipe"]) for report in read_parity_json(path)] == [
         ("b.tflite", "int8"),
         ("a.tflite", "new"),

@@ -100,7 +100,7 @@ def test_evaluate_prints_the_accuracy_of_unheard_songs(trained_run: Run) -> None
     done = tmgc_train("evaluate", trained_run.folder, "--json")
     document = json.loads(done.stdout)
     assert document["song_accuracy"] >= 0.8
-    assert document == json.loads(trained_run.evaluation_json.read_text("utf-8"))
+    assert document == json.loads(trained_run.evaluation_json("test").read_text("utf-8"))
     assert np.sum(document["confusion"]) == document["clips"]
 
 

@@ -1,0 +1,39 @@
+"""Files are whole or not there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edge_runtime.files import sha256_of, written_whole
+
+
+def test_a_file_takes_its_place_when_the_writing_has_gone_well(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "card.json"
+    with written_whole(path) as partial:
+        partial.write_text("whole")
+        assert not path.exists()
+    assert path.read_text() == "whole"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_an_interrupted_writing_leaves_the_old_file_and_no_rest(tmp_path: Path) -> None:
+    path = tmp_path / "card.json"
+    path.write_text("old")
+
+    def write_half() -> None:
+        with written_whole(path) as partial:
+            partial.write_text("ha")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_half()
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_sha256_is_that_of_the_bytes(tmp_path: Path) -> None:
+    (tmp_path / "empty").touch()
+    expected = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    assert sha256_of(tmp_path / "empty") == expected
