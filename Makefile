@@ -45,8 +45,9 @@ lint: .venv/with-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-wheel: .venv/with-bench
-	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
+wheel:
+	rm -rf build
+	$(PYTHON) -m pip wheel --quiet --no-deps --wheel-dir dist .
 	@ls dist/tmgc-*.whl
 
 clean:

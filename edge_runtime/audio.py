@@ -23,6 +23,10 @@ _BLOCK_SECONDS = 0.25
 """A decoder that fails loses the block that it fails in, so a block is short."""
 
 
+_LOUDEST = 1e4
+"""Samples beyond it, 80 dB above full scale, are damage and no sound."""
+
+
 class AudioFile:
     """A decoded audio file, read in blocks so that memory stays flat however long the recording is.
 
@@ -110,10 +114,10 @@ class AudioFile:
             self._warn(f"is truncated: {(start + read) / self._file.samplerate:.2f} s could be decoded")
 
     def _mono(self, block: NDArray[np.float32]) -> Samples:
+        if not np.abs(block).max() <= _LOUDEST:
+            self._warn("holds samples that are not sound (not numbers, or far above full scale); they count as silence")
+            block = np.where(np.abs(block) <= _LOUDEST, block, np.float32(0))
         mono: Samples = block[:, 0] if block.shape[1] == 1 else block.mean(axis=1)
-        if not np.isfinite(mono).all():
-            self._warn("holds samples that are not numbers; they count as silence")
-            mono = np.nan_to_num(mono, nan=0.0, posinf=0.0, neginf=0.0)
         return np.ascontiguousarray(mono)
 
     def _warn(self, what: str) -> None:
@@ -169,7 +173,7 @@ def _open(path: Path):  # type: ignore[no-untyped-def]  # soundfile is not typed
     if path.stat().st_size == 0:
         raise TmgcError(f"an audio file must hold sound: {path} is empty (0 bytes). Copy it again")
     try:
-        return soundfile.SoundFile(path)
+        return soundfile.SoundFile(os.fsencode(path))
     except (soundfile.LibsndfileError, TypeError) as error:  # the latter for raw samples, whose rate nobody knows
         raise TmgcError(
             f"an audio file must be WAV, FLAC, OGG, MP3 or AIFF: {path} is not one that can be decoded "
@@ -195,5 +199,6 @@ def _lacks_its_end(path: Path, container: str) -> bool:
             tail = file.read()
             last_page = tail.rfind(b"OggS")
             end_of_stream = 0x04
-            return last_page >= 0 and not tail[last_page + 5 : last_page + 6][0] & end_of_stream
+            flags = tail[last_page + 5 : last_page + 6]
+            return last_page >= 0 and not (flags and flags[0] & end_of_stream)
     return False

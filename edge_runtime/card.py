@@ -23,6 +23,9 @@ METADATA_KEY = "tmgc_card"
 """Name of the card in ONNX ``metadata_props`` and of its metadata buffer in TFLite."""
 
 
+_LEVELS = frozenset(range(256))
+
+
 @dataclass(frozen=True)
 class ModelCard:
     """What a model must be told to be used, and where it comes from."""
@@ -55,10 +58,16 @@ class ModelCard:
     def __post_init__(self) -> None:
         if len(self.genres) < 2 or len(set(self.genres)) != len(self.genres):
             raise TmgcError(f"a model card names at least two different genres, got {list(self.genres)}")
-        if len(self.palette) != 256 or any(len(colour) != 3 for colour in self.palette):
-            raise TmgcError(f"a model card's palette is 256 RGB triples, got {len(self.palette)} entries")
-        if not self.temperature > 0:
-            raise TmgcError(f"a model card's temperature must be above 0, got {self.temperature}")
+        if not all(isinstance(genre, str) and genre.isprintable() and genre for genre in self.genres):
+            raise TmgcError(f"a model card's genres are names of one line, got {list(self.genres)}")
+        levels = [level for colour in self.palette if len(colour) == 3 for level in colour]
+        if len(self.palette) != 256 or len(levels) != 768 or not set(levels) <= _LEVELS:
+            raise TmgcError(f"a model card's palette is 256 RGB triples of 0 to 255, got {len(self.palette)} entries")
+        for name in ("network", "training", "accuracy", "export", "versions"):
+            if not isinstance(getattr(self, name), Mapping):
+                raise TmgcError(f"a model card's {name} is an object, got {getattr(self, name)!r}")
+        if not 0.01 <= self.temperature <= 100:
+            raise TmgcError(f"a model card's temperature must lie in [0.01, 100], got {self.temperature}")
         if not 0 <= self.threshold <= 1:
             raise TmgcError(f"a model card's threshold must lie in [0, 1], got {self.threshold}")
 
@@ -100,7 +109,7 @@ class ModelCard:
             return cls(**document)
         except TmgcError as error:
             raise TmgcError(f"{where}: {error}") from error
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
             raise TmgcError(f"{where} holds no readable model card ({error}): export the model again") from error
 
     @classmethod
@@ -108,7 +117,7 @@ class ModelCard:
         """The card that stands beside a ``model.keras``."""
         if not path.is_file():
             raise TmgcError(f"a trained run has a {path.name}: there is none in {path.parent}. Run: tmgc-train fit")
-        return cls.from_json(path.read_text("utf-8"), where=str(path))
+        return cls.from_json(path.read_text("utf-8", errors="replace"), where=str(path))
 
     def but(self, **changes: Any) -> ModelCard:
         """The card with some of its fields changed."""

@@ -25,6 +25,10 @@ SILENCE = "silence"
 """The answer where there is nothing to hear."""
 
 
+MOST_SMOOTHED = 10_000
+"""Windows: some hours of them."""
+
+
 class AudioSource(Protocol):
     """Where sound comes from: a file, or anything else that gives blocks of samples."""
 
@@ -49,10 +53,12 @@ class ListenSettings:
     """Level below which a window is silence, dBFS."""
 
     def __post_init__(self) -> None:
-        if self.smooth < 1:
-            raise TmgcError(f"smoothing takes at least 1 window, got {self.smooth}")
-        if math.isnan(self.silence_dbfs):
-            raise TmgcError("the level of silence must be a number of dBFS, got nan: try --silence -50")
+        if not 1 <= self.smooth <= MOST_SMOOTHED:
+            raise TmgcError(f"smoothing takes 1 to {MOST_SMOOTHED} windows, got {self.smooth}")
+        if not math.isfinite(self.silence_dbfs):
+            raise TmgcError(
+                f"the level of silence must be a number of dBFS, got {self.silence_dbfs}: try --silence -50"
+            )
         if self.threshold is not None and not 0 <= self.threshold <= 1:
             raise TmgcError(f"the threshold must lie in [0, 1], got {self.threshold}")
 

@@ -89,7 +89,7 @@ def summary_line(summary: Summary) -> str:
 
 def warning_of(card: ModelCard) -> str | None:
     """What the listener must know of the model before believing it."""
-    if card.export.get("parity", {}).get("held") is False:
+    if dict(card.export.get("parity") or {}).get("held") is False:
         return "this export failed its parity check against Keras: do not trust its answers"
     if card.demonstration:
         return "this model is a demonstration: it knows synthesised music only, and nothing about real music"
@@ -114,7 +114,7 @@ def _iso(time: datetime) -> str:
 
 
 def _line(kind: str, **values: Any) -> str:
-    return json.dumps({"schema": SCHEMA, "type": kind, **values}, ensure_ascii=False)
+    return json.dumps({"schema": SCHEMA, "type": kind, **values}, ensure_ascii=False, allow_nan=False)
 
 
 def _rounded(values: Any, digits: int) -> dict[str, float]:

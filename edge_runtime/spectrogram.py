@@ -21,6 +21,10 @@ Palette = NDArray[np.uint8]
 """256 RGB triples, ``[shape=(256, 3)], uint8``, from the quietest to the loudest."""
 
 
+_HIGHEST = {"sample_rate": 192_000, "window_seconds": 60, "image_height": 1024, "image_width": 1024}
+"""What no setting of sense exceeds: beyond it memory would."""
+
+
 @dataclass(frozen=True)
 class SpectrogramSettings:
     """Every number that makes a picture out of sound. Two equal settings make equal pictures."""
@@ -45,8 +49,12 @@ class SpectrogramSettings:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
-                raise TmgcError(f"spectrogram setting {field.name} must be a number above 0, got {value!r}")
+            kind = int | float if field.name in ("window_seconds", "top_db") else int
+            highest = _HIGHEST.get(field.name, 10_000)
+            if isinstance(value, bool) or not isinstance(value, kind) or not 0 < value <= highest:
+                raise TmgcError(
+                    f"spectrogram setting {field.name} must be a number above 0 and at most {highest}, got {value!r}"
+                )
         if self.n_fft > self.window_samples:
             raise TmgcError(f"n_fft must fit into a window of {self.window_samples} samples, got {self.n_fft}")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -11,6 +10,8 @@ import numpy as np
 from edge_runtime.audio import Samples
 from edge_runtime.errors import TmgcError
 from edge_runtime.spectrogram import SpectrogramSettings
+
+LONGEST_HOP_SECONDS = 86_400.0
 
 
 class Window(NamedTuple):
@@ -37,8 +38,8 @@ def hop_samples(settings: SpectrogramSettings, hop_seconds: float) -> int:
     TmgcError
         The hop is shorter than one spectrogram frame, or not a finite number.
     """
-    if not math.isfinite(hop_seconds):
-        raise TmgcError(f"the hop must be a number of seconds, got {hop_seconds}: try --hop 1.0")
+    if not hop_seconds <= LONGEST_HOP_SECONDS:
+        raise TmgcError(f"the hop must be a number of seconds, at most a day, got {hop_seconds}: try --hop 1.0")
     if hop_seconds >= settings.window_seconds:
         return round(hop_seconds * settings.sample_rate)
     frames = round(hop_seconds * settings.sample_rate / settings.hop_length)

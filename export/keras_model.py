@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +40,7 @@ class KerasModel:
         tensorflow, keras = library("tensorflow"), library("keras")
         try:
             model = keras.models.load_model(path, compile=False)
-        except (ValueError, OSError, TypeError, KeyError) as error:
+        except (ValueError, OSError, TypeError, KeyError, BadZipFile) as error:
             raise TmgcError(
                 f"{path} cannot be read as a Keras model ({first_line(error)}): train the run again"
             ) from error

@@ -185,7 +185,11 @@ def compare(
         top1_agreement=float(1.0 - counted.mean()),
         disagreements=int(counted.sum()),
         undecided_disagreements=int((others & undecided).sum()),
-        accuracy=paired_test(keras.argmax(axis=1) == shown.labels, file.argmax(axis=1) == shown.labels),
+        accuracy=paired_test(
+            keras.argmax(axis=1) == shown.labels,
+            file.argmax(axis=1) == shown.labels,
+            [clip.song for clip in shown.clips],
+        ),
         worst_clips=_worst(shown, counted, differences),
         card_differences=card_differences,
         hard_pictures=hard_pictures or {},

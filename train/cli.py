@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Command = Callable[..., Any]
 
 
-SEED = click.IntRange(min=0)
+SEED = click.IntRange(min=0, max=2**32 - 1)
 
 
 def _seconds(context: click.Context, parameter: click.Parameter, value: str) -> tuple[float, ...]:

@@ -14,11 +14,14 @@ from numpy.typing import NDArray
 
 from edge_runtime.audio import Samples, read_audio
 from edge_runtime.card import ModelCard
-from edge_runtime.errors import TmgcError
+from edge_runtime.errors import TmgcError, first_line
 from edge_runtime.files import sha256_of, written_whole
 from edge_runtime.spectrogram import Palette, SpectrogramSettings
 from edge_runtime.windows import cut_windows
-from train.run import Run
+from train.run import SPLITS, Run
+
+_ANY_NAME: dict[str, Any] = {"encoding": "utf-8", "errors": "surrogateescape"}
+"""File names need not be UTF-8, and come back as they were."""
 
 _COLUMNS = ("clip", "song", "genre", "split", "offset_s", "lead_s", "level_dbfs")
 
@@ -64,8 +67,8 @@ class Corpus:
     clips: tuple[Clip, ...]
 
     def fingerprint(self) -> str:
-        """SHA-256 of ``corpus.csv``: of the clips, and of the split that each is on."""
-        return sha256_of(self.run.corpus_csv)
+        """SHA-256 of the clips, the split that each is on, and the settings of their pictures."""
+        return "-".join(sha256_of(path) for path in (self.run.corpus_csv, self.run.corpus_json))
 
     def check_trained(self, card: ModelCard) -> None:
         """Hold a model against the clips: one that was trained on another split may know the songs that judge it.
@@ -103,8 +106,14 @@ class Corpus:
         height, width = self.spectrogram.image_height, self.spectrogram.image_width
         grey = np.empty((len(clips), height, width), np.uint8)
         for number, clip in enumerate(clips):
-            with Image.open(clip.picture(self.run)) as image:
-                grey[number] = np.asarray(image)
+            try:
+                with Image.open(clip.picture(self.run)) as image:
+                    grey[number] = np.asarray(image)
+            except (OSError, ValueError) as error:
+                raise TmgcError(
+                    f"a clip's picture must be there: {clip.picture(self.run)} cannot be read ({first_line(error)}). "
+                    "Run: tmgc-train prepare"
+                ) from error
         return grey
 
     def pictures(self, clips: Sequence[Clip]) -> NDArray[np.uint8]:
@@ -145,7 +154,7 @@ def write_settings(corpus: Corpus) -> None:
 
 def write_clips(corpus: Corpus) -> None:
     """Write ``corpus.csv``, whose presence says that the corpus is whole."""
-    with written_whole(corpus.run.corpus_csv) as path, path.open("w", newline="", encoding="utf-8") as file:
+    with written_whole(corpus.run.corpus_csv) as path, path.open("w", newline="", **_ANY_NAME) as file:
         writer = csv.writer(file)
         writer.writerow(_COLUMNS)
         for clip in corpus.clips:
@@ -163,9 +172,21 @@ def read_corpus(run: Run) -> Corpus:
     """
     if not run.existing().corpus_csv.is_file():
         raise TmgcError(f"a prepared run holds {run.corpus_csv.name}: {run.folder} does not. Run: tmgc-train prepare")
+    try:
+        return _parsed(run)
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, OSError, csv.Error) as error:
+        raise TmgcError(
+            f"{run.corpus_csv}, {run.corpus_json.name} cannot be read: {type(error).__name__}, {first_line(error)}. "
+            "Run: tmgc-train prepare"
+        ) from error
+
+
+def _parsed(run: Run) -> Corpus:
     document = json.loads(run.corpus_json.read_text("utf-8"))
-    with run.corpus_csv.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    with run.corpus_csv.open(newline="", **_ANY_NAME) as file:
+        rows = list(csv.DictReader(file, strict=True))
+    if not rows or any(row["split"] not in SPLITS or row["genre"] not in document["genres"] for row in rows):
+        raise ValueError("every clip needs a known split and genre, and there must be one")
     return Corpus(
         run=run,
         genres=tuple(document["genres"]),

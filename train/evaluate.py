@@ -7,11 +7,13 @@ import math
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.classifier import with_temperature
+from edge_runtime.errors import TmgcError, first_line
 from edge_runtime.files import written_whole
 from train.corpus import Clip, Corpus
 
@@ -98,7 +100,10 @@ def evaluate(corpus: Corpus, split: str, *, batch_size: int = 32) -> Evaluation:
 
     card = corpus.run.card()
     corpus.check_trained(card)
-    network = keras.models.load_model(corpus.run.model, compile=False)
+    try:
+        network = keras.models.load_model(corpus.run.model, compile=False)
+    except (ValueError, OSError, TypeError, KeyError, BadZipFile) as error:
+        raise TmgcError(f"{corpus.run.model} cannot be read ({first_line(error)}). Run: tmgc-train fit") from error
     clips = corpus.of(split)
     probabilities = network.predict(corpus.pictures(clips), batch_size=batch_size, verbose=0)
     result = judge(

@@ -70,8 +70,8 @@ class FitSettings:
             )
         if self.batch_size < 1:
             raise TmgcError(f"--batch-size is at least 1, got {self.batch_size}")
-        if not self.learning_rate > 0:
-            raise TmgcError(f"--learning-rate is above 0, got {self.learning_rate}")
+        if not 0 < self.learning_rate <= 1:
+            raise TmgcError(f"--learning-rate is above 0 and at most 1, got {self.learning_rate}")
 
 
 class Labelled(NamedTuple):

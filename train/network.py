@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import keras
 import numpy as np
@@ -116,7 +117,7 @@ def _load_weights(network: keras.Model, backbone: keras.Model, path: Path) -> No
                 warnings.simplefilter("error", UserWarning)  # Keras only warns of a layer that it found no weights for
                 model.load_weights(path)
             return
-        except (ValueError, OSError, KeyError, UserWarning) as error:
+        except (ValueError, OSError, KeyError, UserWarning, BadZipFile) as error:
             reasons.append(first_line(error, longest=120))
     raise TmgcError(
         f"--weights {path} must hold the weights of this network or of its backbone: {reasons[-1]}. Save them with "

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import math
 import os
 import shutil
 from collections import defaultdict
@@ -19,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from edge_runtime.audio import AUDIO_SUFFIXES, AudioFile, Samples, level_dbfs
-from edge_runtime.errors import TmgcError
+from edge_runtime.errors import TmgcError, first_line
 from edge_runtime.spectrogram import Palette, Spectrogram, SpectrogramSettings
 from train.corpus import Clip, Corpus, write_clips, write_settings
 from train.demo_corpus import MARKER
@@ -45,8 +44,11 @@ class PrepareSettings:
     """Which songs come to which split."""
 
     def __post_init__(self) -> None:
-        if not all(math.isfinite(offset) and offset >= 0 for offset in self.offsets_seconds):
-            raise TmgcError(f"offsets are seconds of 0 or more, got {list(self.offsets_seconds)}: try --offsets 60,70")
+        different = {f"{offset:g}" for offset in self.offsets_seconds}
+        if len(different) < len(self.offsets_seconds) or not all(0 <= offset < 1e6 for offset in self.offsets_seconds):
+            raise TmgcError(
+                f"offsets are different seconds of 0 or more, got {list(self.offsets_seconds)}: try --offsets 60,70"
+            )
 
 
 class Song(NamedTuple):
@@ -97,30 +99,36 @@ def prepare(
     """
     songs = find_songs(songs_folder)
     splits = split_songs(songs, shares=settings.shares, seed=settings.seed)
-    _empty(run)
+    _refuse_unfit(run, songs_folder)
+    staging = Run(run.folder / ".preparing")
+    shutil.rmtree(staging.folder, ignore_errors=True)
     corpus = Corpus(
-        run=run,
+        run=staging,
         genres=tuple(sorted({song.genre for song in songs})),
         spectrogram=settings.spectrogram,
         palette=magma(),
         demonstration=(songs_folder / MARKER).is_file(),
         clips=(),
     )
-    write_settings(corpus)
-    run.clips.mkdir(parents=True)
+    staging.clips.mkdir(parents=True)
     on_songs(len(songs))
-    jobs = [_Job(song, splits[song.name], run, settings, corpus.palette) for song in songs]
+    jobs = [_Job(song, splits[song.name], staging, settings, corpus.palette) for song in songs]
     clips: list[Clip] = []
     skipped: list[Skipped] = []
-    for made, left_out in _in_processes(jobs, workers):
-        clips += made
-        skipped += left_out
-        on_song()
-    corpus = replace(corpus, clips=tuple(clips))
-    _write_skipped(run, skipped)
-    _check_every_split_is_filled(corpus)
-    write_clips(corpus)
-    return corpus, skipped
+    try:
+        for made, left_out in _in_processes(jobs, workers):
+            clips += made
+            skipped += left_out
+            on_song()
+        corpus = replace(corpus, clips=tuple(clips))
+        _write_skipped(run, skipped)
+        _check_every_split_is_filled(corpus, run)
+        write_settings(corpus)
+        write_clips(corpus)
+        _take_place(staging, run)
+    finally:
+        shutil.rmtree(staging.folder, ignore_errors=True)
+    return replace(corpus, run=run), skipped
 
 
 def find_songs(folder: Path) -> list[Song]:
@@ -183,7 +191,7 @@ def split_songs(songs: Iterable[Song], *, shares: tuple[float, float, float], se
                 f"a genre needs at least {len(SPLITS)} songs, one for each of {', '.join(SPLITS)}: {genre} has "
                 f"{len(names)}. Add songs, or take the folder away"
             )
-        random = np.random.default_rng([seed, *genre.encode()])
+        random = np.random.default_rng([seed, *os.fsencode(genre)])
         shuffled = [names[index] for index in random.permutation(len(names))]
         test = max(1, round(shares[2] * len(names)))
         validation = max(1, round(shares[1] * len(names)))
@@ -200,15 +208,31 @@ def magma() -> Palette:
     return palette
 
 
-def _empty(run: Run) -> None:
-    """Take an earlier corpus out of the run: pictures of two corpora must not mix."""
-    if run.folder.is_dir() and any(run.folder.iterdir()) and not run.corpus_json.is_file():
+def _refuse_unfit(run: Run, songs_folder: Path) -> None:
+    """A run must not be taken for a genre, nor another folder for a run."""
+    if run.folder.resolve().is_relative_to(songs_folder.resolve()):
+        raise TmgcError(f"a run must not stand among the songs: {run.folder} is inside {songs_folder}. Name another")
+    others = [path for path in run.folder.iterdir() if path.name not in _OURS] if run.folder.is_dir() else []
+    if others and not run.corpus_json.is_file():
         raise TmgcError(f"a run goes into a new folder: {run.folder} holds other files. Name another")
-    for path in (run.corpus_csv, run.skipped_csv):
-        path.unlink(missing_ok=True)
-    for folder in (run.clips, run.images):
-        if folder.is_dir():
-            shutil.rmtree(folder)
+
+
+_OURS = {".preparing", "skipped.csv"}
+"""What a preparation that failed or was interrupted leaves in a new run."""
+
+
+def _take_place(staging: Run, run: Run) -> None:
+    """Put the new corpus in the place of an earlier one; until then nothing of that was lost."""
+    run.corpus_csv.unlink(missing_ok=True)
+    for path in (run.clips, run.images):
+        shutil.rmtree(path, ignore_errors=True)
+    for made, place in (
+        (staging.corpus_json, run.corpus_json),
+        (staging.clips, run.clips),
+        (staging.images, run.images),
+        (staging.corpus_csv, run.corpus_csv),
+    ):
+        made.replace(place)
 
 
 class _Job(NamedTuple):
@@ -238,6 +262,8 @@ def _cut_song(job: _Job) -> tuple[list[Clip], list[Skipped]]:
                 skipped.append(Skipped(str(job.song.path), f"at {offset:g} s: {reason}"))
     except TmgcError as error:
         skipped.append(Skipped(str(job.song.path), str(error)))
+    except (ValueError, RuntimeError, AssertionError) as error:  # whatever a decoder makes of a damaged file
+        skipped.append(Skipped(str(job.song.path), f"{type(error).__name__}: {first_line(error)}"))
     return clips, skipped
 
 
@@ -274,7 +300,7 @@ def _cut_clip(job: _Job, offset: float, clips: list[Clip]) -> str | None:
 def _clip_stem(song: Song) -> str:
     """A file name that a person recognises, made unique by a hash of the song's whole path."""
     readable = "".join(letter if letter.isalnum() else "_" for letter in song.path.stem)[:40]
-    return f"{readable}_{hashlib.sha256(song.below.encode()).hexdigest()[:8]}"
+    return f"{readable}_{hashlib.sha256(os.fsencode(song.below)).hexdigest()[:8]}"
 
 
 def _write_clip(job: _Job, clip: Clip, sound: Samples, samples: Samples) -> None:
@@ -296,18 +322,18 @@ def _spectrogram(settings: SpectrogramSettings, palette: bytes) -> Spectrogram:
     return Spectrogram(settings, np.frombuffer(palette, np.uint8).reshape(256, 3))
 
 
-def _check_every_split_is_filled(corpus: Corpus) -> None:
+def _check_every_split_is_filled(corpus: Corpus, run: Run) -> None:
     for genre in corpus.genres:
         for split in SPLITS:
             if not any(clip.genre == genre and clip.split == split for clip in corpus.clips):
                 raise TmgcError(
                     f"every genre needs a clip in every split: {genre} has none in {split}. Look into "
-                    f"{corpus.run.skipped_csv}; --offsets must fit into the songs"
+                    f"{run.skipped_csv}; --offsets must fit into the songs"
                 )
 
 
 def _write_skipped(run: Run, skipped: list[Skipped]) -> None:
-    with run.skipped_csv.open("w", newline="", encoding="utf-8") as file:
+    with run.skipped_csv.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         writer = csv.writer(file)
         writer.writerow(("song", "reason"))
         writer.writerows(skipped)
@@ -315,10 +341,16 @@ def _write_skipped(run: Run, skipped: list[Skipped]) -> None:
 
 def _groups(folder: Path) -> dict[str, str]:
     path = folder / "groups.csv"
-    if not path.is_file():
+    if not path.exists():
         return {}
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        if reader.fieldnames is None or not {"path", "group"} <= set(reader.fieldnames):
-            raise TmgcError(f"{path} must have the columns path and group, got {reader.fieldnames}: correct its header")
-        return {row["path"]: row["group"] for row in reader}
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, strict=True)
+            if reader.fieldnames is None or not {"path", "group"} <= set(reader.fieldnames):
+                raise TmgcError(f"{path} must have the columns path and group, got {reader.fieldnames}: correct it")
+            groups = {row["path"]: row["group"] for row in reader}
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise TmgcError(f"{path} must be CSV in UTF-8 ({first_line(error)}): save it again as that") from error
+    if nameless := [name for name, group in groups.items() if not group]:
+        raise TmgcError(f"{path} must name a group for each path: {nameless[0]} has none. Correct the row")
+    return groups

@@ -16,6 +16,10 @@ SUFFIXES = (".tflite", ".onnx")
 """Names of the model files that can be opened."""
 
 
+MOST_THREADS = 64
+"""More than any board has; thousands end the process instead of an error."""
+
+
 class Interpreter(Protocol):
     """A loaded model file. One thread at a time may call it."""
 
@@ -57,8 +61,8 @@ def open_interpreter(path: str | Path, *, threads: int | None = None) -> Interpr
         raise TmgcError(f"a model file ends in {' or '.join(SUFFIXES)}: got {path}. Make one with tmgc-export")
     if not path.is_file():
         raise TmgcError(f"a model file must exist: there is no file {path}. Make one with tmgc-export")
-    if threads is not None and threads < 1:
-        raise TmgcError(f"threads must be at least 1, got {threads}")
+    if threads is not None and not 1 <= threads <= MOST_THREADS:
+        raise TmgcError(f"threads must be at least 1 and at most {MOST_THREADS}, got {threads}")
     threads = threads or default_threads()
     if path.suffix == ".tflite":
         from edge_runtime.interpreters.litert import LiteRTInterpreter

@@ -41,7 +41,7 @@ class LiteRTInterpreter:
         try:
             self._interpreter: Any = module.Interpreter(model_path=str(path), num_threads=threads)
             self._interpreter.allocate_tensors()
-        except (ValueError, RuntimeError) as error:
+        except (ValueError, RuntimeError, TypeError) as error:
             raise TmgcError(
                 f"{path} cannot be run by {self.runtime} ({first_line(error)}): it may be damaged, or made for a "
                 "newer interpreter. Copy it again, or update with: pip install --upgrade ai-edge-litert"

@@ -27,7 +27,7 @@ def test_a_tone_keeps_its_pitch_and_length_from_every_rate_and_format(tmp_path: 
     soundfile.write(path, tone(3, sample_rate=rate), rate)
     samples = read_audio(path, sample_rate=44_100)
     assert samples.dtype == np.float32
-    assert len(samples) == pytest.approx(3 * 44_100, abs=44_100 * 0.06)
+    assert len(samples) == pytest.approx(3 * 44_100, abs=44_100 * 0.06 if suffix == "mp3" else 1)
     assert loudest_hz(samples, 44_100) == pytest.approx(440, abs=1)
 
 
@@ -74,17 +74,29 @@ def test_a_truncated_file_is_read_as_far_as_it_decodes_and_that_is_said(tmp_path
     assert file.read_seconds == pytest.approx(len(samples) / 22_050)
 
 
+def test_a_wav_that_was_written_to_a_pipe_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "streamed.wav"
+    soundfile.write(path, tone(3, sample_rate=8_000), 8_000)
+    content = path.read_bytes()
+    path.write_bytes(content[:4] + b"\xff\xff\xff\xff" + content[8:])
+    with AudioFile(path, sample_rate=8_000) as file:
+        assert sum(map(len, file.blocks())) == 24_000
+    assert not file.warnings
+
+
 def test_samples_that_are_not_numbers_count_as_silence_and_that_is_said(tmp_path: Path) -> None:
     path = tmp_path / "nan.wav"
     sound = tone(1, sample_rate=8_000)
     sound[100:200] = np.nan
-    sound[300] = np.inf
+    sound[300:302] = np.inf, 1e38
     soundfile.write(path, sound, 8_000, subtype="FLOAT")
     with AudioFile(path, sample_rate=8_000) as file:
         samples = np.concatenate(list(file.blocks()))
     assert np.isfinite(samples).all()
     assert not samples[100:200].any()
-    assert file.warnings == [f"{path} holds samples that are not numbers; they count as silence"]
+    assert file.warnings == [
+        f"{path} holds samples that are not sound (not numbers, or far above full scale); they count as silence"
+    ]
 
 
 @pytest.mark.parametrize(

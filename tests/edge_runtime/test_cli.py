@@ -117,6 +117,10 @@ BAD_INPUT = {
     "a model that is none": (["song.wav", "--model", "text.mp3"], "ends in .tflite or .onnx"),
     "no model anywhere": (["song.wav"], "none under ./runs"),
     "a hop of nothing": (["song.wav", "--model", "MODEL", "--hop", "0"], "hop must be at least one frame"),
+    "a hop that is no number": (["song.wav", "--hop", "nan"], "hop must be a number of seconds"),
+    "an endless hop": (["song.wav", "--hop", "inf"], "hop must be a number of seconds"),
+    "a silence that is no number": (["song.wav", "--silence", "nan"], "level of silence must be a number"),
+    "samples without a header": (["samples.raw"], "is not one that can be decoded"),
     "a negative hop": (["song.wav", "--model", "MODEL", "--hop", "-1"], "hop must be at least one frame"),
     "a threshold above 1": (["song.wav", "--model", "MODEL", "--threshold", "7"], "threshold must lie in [0, 1]"),
     "no threads": (["song.wav", "--model", "MODEL", "--threads", "0"], "threads must be at least 1"),
@@ -129,6 +133,7 @@ def test_bad_input_gets_one_line_and_exit_code_2(case: str, models: dict[str, Pa
     soundfile.write(tmp_path / "short.wav", tone(1.5, sample_rate=8_000), 8_000)
     (tmp_path / "empty.wav").touch()
     (tmp_path / "text.mp3").write_text("no music")
+    (tmp_path / "samples.raw").write_bytes(bytes(10_000))
     arguments, said = BAD_INPUT[case]
     if "--model" not in arguments and case != "no model anywhere":
         arguments = [*arguments, "--model", "MODEL"]

@@ -82,6 +82,7 @@ def test_the_card_says_what_the_network_was_trained_on(trained_run: Run) -> None
     assert card.network["architecture"] == "inception_resnet_v2"
     assert card.network["parameters"] > 54_000_000
     assert card.training["train"]["clips"] == len(corpus.of("train"))
+    assert (card.training["head_epochs"], card.training["epochs"]) == (10, 6)
     assert card.versions["keras"] == keras.__version__
     assert card.accuracy["split"] == "test"
 

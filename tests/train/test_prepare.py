@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 import soundfile
 from PIL import Image
 
-from edge_runtime import Spectrogram, SpectrogramSettings, TmgcError, read_audio
+from edge_runtime import ModelCard, Spectrogram, SpectrogramSettings, TmgcError, read_audio
 from tests.conftest import tone
 from train.corpus import read_corpus
 from train.prepare import PrepareSettings, Song, find_songs, magma, prepare, split_songs
@@ -130,8 +131,12 @@ def test_a_run_can_be_prepared_again_and_holds_only_the_new_clips(tmp_path: Path
 
 def test_a_folder_of_something_else_is_not_taken_for_a_run(tmp_path: Path) -> None:
     songs = write_songs(tmp_path / "songs")
+    with pytest.raises(TmgcError, match="must not stand among the songs"):
+        prepare(songs, Run(songs / "run"), SETTINGS, workers=1)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "letter.txt").touch()
     with pytest.raises(TmgcError, match="holds other files"):
-        prepare(songs, Run(songs), SETTINGS, workers=1)
+        prepare(songs, Run(tmp_path / "other"), SETTINGS, workers=1)
     assert len(list(songs.rglob("*.wav"))) == 10
 
 
@@ -147,6 +152,34 @@ def test_songs_that_fit_no_offset_leave_a_split_empty_and_that_is_said(tmp_path:
 def test_an_empty_corpus_is_refused(tmp_path: Path, songs: int, genres: tuple[str, ...], said: str) -> None:
     with pytest.raises(TmgcError, match=said):
         find_songs(write_songs(tmp_path / "songs", songs=songs, genres=genres))
+
+
+def test_a_preparation_that_failed_can_be_done_again(tmp_path: Path) -> None:
+    songs, run = write_songs(tmp_path / "songs"), Run(tmp_path / "run")
+    far = replace(SETTINGS, offsets_seconds=(60.0,))
+    with pytest.raises(TmgcError):
+        prepare(songs, run, far, workers=1)
+    corpus, _ = prepare(songs, run, SETTINGS, workers=1)
+    assert len(corpus.clips) == 20
+
+
+def test_a_group_of_a_song_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    songs = write_songs(tmp_path / "songs")
+    (songs / "groups.csv").write_text("path,group\nHalk/song 0.WAV,ballad\n", "utf-8-sig")
+    with pytest.raises(TmgcError, match=r"there is no song Halk/song 0\.WAV"):
+        prepare(songs, Run(tmp_path / "run"), SETTINGS, workers=1)
+
+
+def test_a_model_is_not_judged_on_another_split_than_its_own(tmp_path: Path) -> None:
+    songs, run = write_songs(tmp_path / "songs", songs=12), Run(tmp_path / "run")
+    corpus, _ = prepare(songs, run, SETTINGS, workers=1)
+    triples = tuple((int(red), int(green), int(blue)) for red, green, blue in corpus.palette)
+    trained_on = {"corpus_sha256": corpus.fingerprint()}
+    card = ModelCard("run", corpus.genres, corpus.spectrogram, triples, training=trained_on)
+    corpus.check_trained(card)
+    again, _ = prepare(songs, run, replace(SETTINGS, seed=1), workers=1)
+    with pytest.raises(TmgcError, match="prepared anew since"):
+        again.check_trained(card)
 
 
 def test_a_genre_with_too_few_songs_is_refused_by_name(tmp_path: Path) -> None:
