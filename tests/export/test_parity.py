@@ -89,8 +89,9 @@ def test_answers_that_are_not_numbers_fail(bench: Any) -> None:
 
 def test_a_real_loss_of_accuracy_fails_even_where_enough_windows_agree(bench: Any) -> None:
     file = bench.keras.copy()
-    right = np.flatnonzero(bench.keras.argmax(axis=1) == bench.shown.labels)[:14]
-    file[right] = np.roll(file[right], 1, axis=1)
+    right = np.flatnonzero(bench.keras.argmax(axis=1) == bench.shown.labels)
+    of_other_songs = list({bench.shown.clips[index].song: index for index in right}.values())[:14]
+    file[of_other_songs] = np.roll(file[of_other_songs], 1, axis=1)
     report = compare("int8", bench.shown, bench.keras, file)
     assert report.top1_agreement > 0.97
     assert [miss.partition(" by ")[0] for miss in report.misses] == ["the accuracy falls"] * 2
