@@ -47,7 +47,7 @@ class PrepareSettings:
         different = {f"{offset:g}" for offset in self.offsets_seconds}
         if len(different) < len(self.offsets_seconds) or not all(0 <= offset < 1e6 for offset in self.offsets_seconds):
             raise TmgcError(
-                f"offsets are seconds, 0 or more and all different, got {list(self.offsets_seconds)}: try --offsets 60,70"
+                f"offsets are seconds from 0 on, all different, got {list(self.offsets_seconds)}: try --offsets 60,70"
             )
 
 
