@@ -5,4 +5,4 @@ from functools import partial
 from train.libraries import library as _library
 
 library = partial(_library, extra="export")
-"""As :func:`train.libraries.library`; a missing one is brought by the extra ``export``."""
+"""As its namesake in :mod:`train.libraries`; a missing one is brought by the extra ``export``."""
