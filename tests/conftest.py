@@ -63,9 +63,9 @@ def tone(seconds: float, *, sample_rate: int, hz: float = 440.0, level: float = 
 def trained_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """The whole InceptionResNetV2, trained for a few minutes on the demonstration corpus with small pictures."""
     from train.demo_corpus import write_demo_corpus
-    from train.evaluate import evaluate
     from train.fit import FitSettings, fit
-    from train.prepare import PrepareSettings, prepare
+    from train.judging.evaluate import evaluate
+    from train.preparing.prepare import PrepareSettings, prepare
     from train.progress import Reporter
 
     folder = tmp_path_factory.mktemp("trained")

@@ -121,6 +121,15 @@ class Corpus:
         pictures: NDArray[np.uint8] = self.palette[self.grey(clips)]
         return pictures
 
+    def sound(self, clip: Clip) -> Samples:
+        """A clip's sound with its margins, ``[shape=(n,)], float32 in [-1, 1]``, at the spectrogram's rate."""
+        return read_audio(clip.sound(self.run), sample_rate=self.spectrogram.sample_rate)
+
+    def samples(self, clip: Clip) -> Samples:
+        """A clip's sound without margins, ``[shape=(window_samples,)], float32 in [-1, 1]``."""
+        first = round(clip.lead_seconds * self.spectrogram.sample_rate)
+        return self.sound(clip)[first : first + self.spectrogram.window_samples]
+
     def windows(self, clips: Iterable[Clip], *, hop_seconds: float) -> Iterator[tuple[Clip, Samples]]:
         """Every window that the clips' sound holds, margins included, as a listener would cut them.
 
@@ -135,8 +144,7 @@ class Corpus:
         samples : np.ndarray [shape=(window_samples,)], float32 in [-1, 1]
         """
         for clip in clips:
-            sound = read_audio(clip.sound(self.run), sample_rate=self.spectrogram.sample_rate)
-            for window in cut_windows([sound], self.spectrogram, hop_seconds=hop_seconds):
+            for window in cut_windows([self.sound(clip)], self.spectrogram, hop_seconds=hop_seconds):
                 yield clip, window.samples
 
 

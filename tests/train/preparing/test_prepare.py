@@ -14,7 +14,7 @@ from PIL import Image
 from edge_runtime import ModelCard, Spectrogram, SpectrogramSettings, TmgcError, read_audio
 from tests.conftest import tone
 from train.corpus import read_corpus
-from train.prepare import PrepareSettings, Song, find_songs, magma, prepare, split_songs
+from train.preparing.prepare import PrepareSettings, Song, find_songs, magma, prepare, split_songs
 from train.run import SPLITS, Run
 
 SETTINGS = PrepareSettings(

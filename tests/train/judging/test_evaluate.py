@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from train.corpus import Clip
-from train.evaluate import judge, wilson_interval
+from train.judging.evaluate import judge, wilson_interval
 
 GENRES = ("Caz", "Halk")
 

@@ -1,0 +1,21 @@
+"""``tmgc-train``: makes a demonstration corpus, prepares songs, trains and judges."""
+
+from __future__ import annotations
+
+import click
+
+from train.cli.all import everything
+from train.cli.demo_corpus import demo_corpus
+from train.cli.evaluate import evaluate
+from train.cli.fit import fit
+from train.cli.prepare import prepare
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="tmgc")
+def main() -> None:
+    """Train a genre classifier on a folder of songs: SONGS/<genre>/<song>.mp3."""
+
+
+for _command in (demo_corpus, prepare, fit, evaluate, everything):
+    main.add_command(_command)

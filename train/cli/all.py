@@ -1,0 +1,28 @@
+"""``tmgc-train all``: prepare, fit and evaluate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edge_runtime.commands import one_line_errors, say
+from train.cli.evaluate import run_evaluate
+from train.cli.fit import fit_options, fit_settings, run_fit
+from train.cli.prepare import prepare_options, prepare_settings, run_prepare
+
+
+@click.command("all")
+@click.argument("songs", type=click.Path(path_type=Path))
+@click.argument("run", type=click.Path(path_type=Path))
+@prepare_options
+@fit_options
+@one_line_errors
+def everything(songs: Path, run: Path, **options: Any) -> None:
+    """Prepare SONGS, train on them and judge the result, all in RUN."""
+    fitting = fit_settings(seed=options["seed"], **fit_options.of(options))
+    run_prepare(songs, run, prepare_settings(**prepare_options.of(options)))
+    run_fit(run, fitting)
+    click.echo(run_evaluate(run, "test").as_text())
+    say(f"next: tmgc-export {run}")
