@@ -63,7 +63,7 @@ def tone(seconds: float, *, sample_rate: int, hz: float = 440.0, level: float = 
 def trained_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """The whole InceptionResNetV2, trained for a few minutes on the demonstration corpus with small pictures."""
     from train.demo_corpus import write_demo_corpus
-    from train.fit import FitSettings, fit
+    from train.fitting import Augmentation, FitSettings, fit
     from train.judging.evaluate import evaluate
     from train.preparing.prepare import PrepareSettings, prepare
     from train.progress import Reporter
@@ -76,6 +76,9 @@ def trained_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         shares=(0.75, 0.1, 0.15),  # more songs to compare on than a user would keep back
     )
     corpus, _ = prepare(folder / "songs", Run(folder / "trained"), settings)
-    fit(corpus, FitSettings(weights="none", head_epochs=10, epochs=6, learning_rate=3e-4), Reporter())
+    short = FitSettings(
+        weights="none", head_epochs=10, epochs=6, learning_rate=3e-4, augmentation=Augmentation.only(())
+    )
+    fit(corpus, short, Reporter())
     evaluate(corpus, "test")
     return corpus.run

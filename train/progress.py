@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from types import TracebackType
 
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -15,6 +17,10 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Table
+
+_SHOWN = 15
+"""Epochs in the live table: more would not fit into a terminal of usual height."""
 
 
 class Reporter:
@@ -31,14 +37,13 @@ class Reporter:
 
 
 class ProgressBar(Reporter):
-    """A bar for each phase, with time left; as a context manager it clears up behind itself.
+    """A bar for each phase, with time left, and a table of its epochs; as a context manager it clears up behind itself.
 
     Outside a terminal each phase and each epoch is one line, so that a log file can be read.
     """
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True)
-        self._live = self._console.is_terminal
+        self._console = Console(stderr=True, highlight=False)
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -46,33 +51,62 @@ class ProgressBar(Reporter):
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             TextColumn("{task.fields[values]}"),
-            console=self._console,
-            transient=True,
-            disable=not self._live,
         )
+        self._live = Live(console=self._console, transient=True) if self._console.is_terminal else None
         self._task: TaskID | None = None
+        self._epochs: list[tuple[int, Mapping[str, float]]] = []
 
     def __enter__(self) -> ProgressBar:
-        self._bar.start()
+        if self._live:
+            self._live.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._bar.stop()
+        self._end_phase()
+        if self._live:
+            self._live.stop()
 
     def phase(self, name: str, steps: int) -> None:
-        if self._task is not None:
-            self._bar.remove_task(self._task)
+        self._end_phase()
+        self._console.print(f"[bold]{name}[/bold]" + (f" ({steps} steps)" if steps else ""))
         self._task = self._bar.add_task(name, total=steps or None, values="")
-        self._console.print(f"[bold]{name}[/bold]" + (f" ({steps} steps)" if steps else ""), highlight=False)
+        self._show()
 
     def step(self, values: Mapping[str, float]) -> None:
         if self._task is not None:
             self._bar.update(self._task, advance=1, values=_short(values))
 
     def epoch(self, number: int, values: Mapping[str, float]) -> None:
-        self._console.print(f"  epoch {number}: {_short(values)}", highlight=False)
+        self._epochs.append((number, values))
+        if not self._live:
+            self._console.print(f"  epoch {number}: {_short(values)}")
+        self._show()
+
+    def _show(self) -> None:
+        if self._live:
+            self._live.update(
+                Group(_table(self._epochs[-_SHOWN:]), self._bar) if self._epochs else self._bar, refresh=True
+            )
+
+    def _end_phase(self) -> None:
+        """Leave the table of the phase's epochs on the screen, and take its bar away."""
+        if self._task is not None:
+            self._bar.remove_task(self._task)
+            self._task = None
+        if self._live and self._epochs:
+            self._live.update(self._bar)
+            self._console.print(_table(self._epochs))
+        self._epochs = []
+
+
+def _table(epochs: list[tuple[int, Mapping[str, float]]]) -> Table:
+    names = list(epochs[-1][1])
+    table = Table("epoch", *names, box=None, pad_edge=False, padding=(0, 2))
+    for number, values in epochs:
+        table.add_row(str(number), *(f"{values.get(name, math.nan):.3f}" for name in names))
+    return table
 
 
 def _short(values: Mapping[str, float]) -> str:

@@ -62,6 +62,16 @@ class Run:
         """Loss and accuracy of every epoch."""
         return self.folder / "history.csv"
 
+    @property
+    def tensorboard(self) -> Path:
+        """The same, for TensorBoard."""
+        return self.folder / "tensorboard"
+
+    @property
+    def plots(self) -> Path:
+        """What can be seen of a training and of its judgement, PNG."""
+        return self.folder / "plots"
+
     def evaluation_json(self, split: str) -> Path:
         """How the model does on a split: ``evaluation.json`` on songs that it has not heard, the test split."""
         return self.folder / ("evaluation.json" if split == "test" else f"evaluation.{split}.json")

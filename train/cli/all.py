@@ -9,7 +9,7 @@ import click
 
 from edge_runtime.commands import one_line_errors, say
 from train.cli.evaluate import run_evaluate
-from train.cli.fit import fit_options, fit_settings, run_fit
+from train.cli.fit import fit_options, fit_settings, refuse_interrupted, run_fit
 from train.cli.prepare import prepare_options, prepare_settings, run_prepare
 
 
@@ -21,6 +21,7 @@ from train.cli.prepare import prepare_options, prepare_settings, run_prepare
 @one_line_errors
 def everything(songs: Path, run: Path, **options: Any) -> None:
     """Prepare SONGS, train on them and judge the result, all in RUN."""
+    refuse_interrupted(run)
     fitting = fit_settings(seed=options["seed"], **fit_options.of(options))
     run_prepare(songs, run, prepare_settings(**prepare_options.of(options)))
     run_fit(run, fitting)

@@ -8,18 +8,72 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edge_runtime.commands import newest_run, one_line_errors, say
+from edge_runtime.errors import TmgcError
 from train.cli.options import SEED, Options, require_keras
 
 if TYPE_CHECKING:
-    from train.fit import FitSettings
+    from train.fitting import FitSettings
+
+
+def _names(context: click.Context, parameter: click.Parameter, value: str) -> tuple[str, ...]:
+    """Kinds of augmentation that are separated by commas."""
+    return () if value == "none" else tuple(value.split(","))
+
+
+def _rate(context: click.Context, parameter: click.Parameter, value: str) -> float | None:
+    """A number, or None for auto."""
+    if value == "auto":
+        return None
+    try:
+        return float(value)
+    except ValueError:
+        raise click.BadParameter(f"a number such as 1e-4, or auto, got {value!r}") from None
+
 
 fit_options = Options(
-    click.option("--architecture", default="inception_resnet_v2", show_default=True, help="Of the network."),
+    click.option(
+        "--architecture",
+        default="inception_resnet_v2",
+        show_default=True,
+        help="Of the network: also efficientnet_v2_b0, mobilenet_v3_small, or another name of keras.applications.",
+    ),
     click.option("--weights", default="imagenet", show_default=True, help="imagenet, none (random) or a weights FILE."),
     click.option("--head-epochs", default=20, show_default=True, help="Of the head on the frozen backbone."),
     click.option("--epochs", default=20, show_default=True, help="Of fine-tuning at most."),
-    click.option("--learning-rate", default=1e-4, show_default=True, help="Of fine-tuning, at its highest."),
+    click.option("--minutes", type=float, help="Of fine-tuning at most: no epoch begins after them."),
+    click.option("--unfreeze", default=1.0, show_default=True, help="Share of the backbone to tune, from the top."),
     click.option("--batch-size", default=32, show_default=True, help="Pictures in a training step."),
+    click.option("--optimizer", default="adam", show_default=True, help="adam, adamax or adamw."),
+    click.option(
+        "--learning-rate",
+        callback=_rate,
+        default="1e-4",
+        show_default=True,
+        help="Of fine-tuning, at its highest. auto finds one by a range test.",
+    ),
+    click.option("--label-smoothing", default=0.0, show_default=True, help="Share taken from the true genre."),
+    click.option(
+        "--class-weights/--no-class-weights",
+        default=True,
+        show_default=True,
+        help="Whether a genre with few clips counts as much as one with many.",
+    ),
+    click.option(
+        "--augment",
+        callback=_names,
+        default="shift,gain,noise,masks,mixup",
+        show_default=True,
+        help="What is varied in a clip each time, or none.",
+    ),
+    click.option("--precision", default="float32", show_default=True, help="or mixed_bfloat16, mixed_float16."),
+    click.option("--data-parallel", is_flag=True, help="Use all accelerators of this machine (KERAS_BACKEND=jax)."),
+    click.option(
+        "--recipe",
+        type=click.Choice(["tmgc", "original"]),
+        default="tmgc",
+        show_default=True,
+        help="original trains as the system did that this one reimplements, for comparison.",
+    ),
 )
 
 
@@ -27,30 +81,69 @@ fit_options = Options(
 @click.argument("run", type=click.Path(path_type=Path), required=False)
 @fit_options
 @click.option("--seed", type=SEED, default=0, show_default=True, help="Of random weights and the order of pictures.")
+@click.option(
+    "--resume/--no-resume", default=None, help="Go on with an interrupted training as it was begun, or forget it."
+)
 @one_line_errors
-def fit(run: Path | None, **options: Any) -> None:
+def fit(run: Path | None, resume: bool | None, **options: Any) -> None:
     """Train a network on the prepared RUN (default: the newest under ./runs)."""
     run = run or newest_run("corpus.csv")
-    run_fit(run, fit_settings(**options))
+    if resume:
+        _refuse_other_options(click.get_current_context())
+    elif resume is None:
+        refuse_interrupted(run)
+    run_fit(run, None if resume else fit_settings(**options))
     say(f"next: tmgc-train evaluate {run}")
 
 
-def fit_settings(**options: Any) -> FitSettings:
+def fit_settings(*, recipe: str, augment: tuple[str, ...], **options: Any) -> FitSettings:
     """The settings that the options ask for."""
     require_keras()
-    from train.fit import FitSettings
+    from train.fitting import Augmentation, FitSettings
 
-    return FitSettings(**options)
+    settings = FitSettings(augmentation=Augmentation.only(augment), **options)
+    return settings.as_the_original() if recipe == "original" else settings
 
 
-def run_fit(folder: Path, settings: FitSettings) -> None:
-    """Train, with progress on standard error."""
+def run_fit(folder: Path, settings: FitSettings | None) -> None:
+    """Train, with progress on standard error; without settings, go on with an interrupted training."""
+    require_keras()
     from train.corpus import read_corpus
-    from train.fit import fit
+    from train.fitting import fit, resume
     from train.progress import ProgressBar
     from train.run import Run
 
     corpus = read_corpus(Run(folder))
     with ProgressBar() as bar:
-        fit(corpus, settings, bar)
+        if settings:
+            fit(corpus, settings, bar)
+        else:
+            resume(corpus, bar)
     say(f"  model and card in {folder}")
+
+
+def refuse_interrupted(folder: Path) -> None:
+    """Nobody loses an interrupted training without saying so."""
+    require_keras()
+    from train.fitting import Checkpoint
+    from train.run import Run
+
+    if Checkpoint(Run(folder)).exists():
+        raise TmgcError(
+            f"an interrupted training stands in {folder}: go on with it by tmgc-train fit {folder} --resume, or forget "
+            "it with --no-resume"
+        )
+
+
+def _refuse_other_options(context: click.Context) -> None:
+    """A resumed training goes on as it was begun."""
+    given = [
+        parameter.opts[-1]
+        for parameter in context.command.params
+        if parameter.name not in ("run", "resume")
+        and context.get_parameter_source(str(parameter.name)) is click.core.ParameterSource.COMMANDLINE
+    ]
+    if given:
+        raise TmgcError(
+            f"--resume goes on with the settings that the training was begun with, got {given[0]}: leave it out"
+        )

@@ -34,4 +34,5 @@ def require_keras() -> None:
     from train.libraries import library, silence
 
     with silence():
+        library("tensorflow", extra="train")  # Keras loads it for its data sets and logs whatever the backend is
         library("keras", extra="train").ops.zeros(1)

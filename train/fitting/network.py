@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -12,83 +11,70 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.errors import TmgcError, first_line
+from train.fitting.architectures import Architecture, find_architecture
 
 SCALING, BACKBONE, HEAD = "scaling", "backbone", "head"
 """Names of the network's three layers, in their order."""
 
 
-@dataclass(frozen=True)
-class Architecture:
-    """A backbone, and the pixels that it was designed for."""
-
-    application: str
-    """Name of its class in ``keras.applications``."""
-    scale: float
-    """Pixels in 0..255 are multiplied by it ..."""
-    offset: float
-    """... and then this is added."""
-    smallest_side: int
-    """Pixels that a picture must have at least."""
-
-
-ARCHITECTURES = {"inception_resnet_v2": Architecture("InceptionResNetV2", 1 / 127.5, -1.0, smallest_side=75)}
-
-
 def build_network(
-    architecture: str, *, image_height: int, image_width: int, n_genres: int, weights: str = "imagenet"
+    architecture: str,
+    *,
+    image_height: int,
+    image_width: int,
+    n_genres: int,
+    weights: str = "imagenet",
+    unit_pixels: bool = False,
 ) -> keras.Model:
     """An untrained head on a backbone; uint8 pictures in, float32 probabilities out.
 
     Parameters
     ----------
     architecture : str
-        A name in :data:`ARCHITECTURES`.
+        See :func:`train.fitting.architectures.find_architecture`.
     image_height, image_width : int > 0, pixels
     n_genres : int >= 2
     weights : str
         ``imagenet``, ``none`` (random), or the path of a Keras weights file: of the backbone, or of a network that
         this function made.
+    unit_pixels : bool
+        Scale pixels to [0, 1], as the original does, instead of what the architecture was designed for.
 
     Returns
     -------
     network : keras.Model
-        Takes ``[shape=(n, image_height, image_width, 3)], uint8``, gives ``[shape=(n, n_genres)], float32``. Its batch
-        normalisation is frozen.
+        Takes ``[shape=(n, image_height, image_width, 3)], uint8``, gives ``[shape=(n, n_genres)], float32``.
 
     Raises
     ------
     TmgcError
         The weights cannot be had, or the pictures are too small for the architecture.
     """
-    choice = ARCHITECTURES[architecture]
-    if min(image_height, image_width) < choice.smallest_side:
-        raise TmgcError(
-            f"{architecture} needs pictures of at least {choice.smallest_side} x {choice.smallest_side} pixels, got "
-            f"{image_height} x {image_width}: prepare the run again with a larger --image-size"
-        )
+    choice = find_architecture(architecture)
     backbone = _backbone(choice, (image_height, image_width, 3), weights)
     picture = keras.Input((image_height, image_width, 3), dtype="uint8", name="picture")
-    pixels = keras.layers.Rescaling(choice.scale, choice.offset, name=SCALING)(picture)
-    network = keras.Model(picture, _head(n_genres)(backbone(pixels)), name=architecture)
+    scale, offset = (1 / 255, 0.0) if unit_pixels else (choice.scale, choice.offset)
+    pixels = keras.layers.Rescaling(scale, offset, name=SCALING)(picture)
+    network = keras.Model(picture, _head(n_genres)(backbone(pixels)), name=choice.name)
     if weights not in ("imagenet", "none"):
         _load_weights(network, backbone, Path(weights))
-    for layer in batch_normalizations(network):
-        layer.trainable = False
     return network
 
 
 def _backbone(choice: Architecture, shape: tuple[int, int, int], weights: str) -> keras.Model:
-    make = getattr(keras.applications, choice.application)
     options = {"include_top": False, "input_shape": shape, "pooling": "avg", "name": BACKBONE}
-    if weights != "imagenet":
-        return make(weights=None, **options)
     try:
-        return make(weights="imagenet", **options)
+        return choice.make(weights="imagenet" if weights == "imagenet" else None, **options)
     except Exception as error:  # keras wraps whatever the network connection raised in a bare Exception
+        reason = first_line(error, longest=120)
+        if "size must be at least" in reason:
+            raise TmgcError(
+                f"{choice.name} cannot take such small pictures ({reason}): prepare the run again with a larger "
+                "--image-size"
+            ) from error
         raise TmgcError(
-            "--weights imagenet downloads a file that could not be had "
-            f"({first_line(error, longest=120)}): connect this machine to "
-            "the internet, or use --weights none (random) or --weights FILE"
+            f"--weights imagenet downloads a file that could not be had ({reason}): connect this machine to the "
+            "internet, or use --weights none (random) or --weights FILE"
         ) from error
 
 
@@ -123,6 +109,26 @@ def _load_weights(network: keras.Model, backbone: keras.Model, path: Path) -> No
         f"--weights {path} must hold the weights of this network or of its backbone: {reasons[-1]}. Save them with "
         "keras' save_weights from the same architecture and number of genres"
     )
+
+
+def freeze(network: keras.Model, *, unfreeze: float, batch_normalization: bool) -> None:
+    """Say which of the backbone's layers learn.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Of :func:`build_network`.
+    unfreeze : float in [0, 1]
+        Share of the backbone's layers that learn, from the top, which is nearest to the head.
+    batch_normalization : bool
+        Whether batch normalisation learns. Where it does not it is in inference mode, so that what is trained is
+        exactly what is validated and exported.
+    """
+    layers = [layer for layer in network.get_layer(BACKBONE).layers if layer.weights]
+    frozen = round((1.0 - unfreeze) * len(layers))
+    for number, layer in enumerate(layers):
+        normalizes = isinstance(layer, keras.layers.BatchNormalization)
+        layer.trainable = number >= frozen and (batch_normalization or not normalizes)
 
 
 def feature_extractor(network: keras.Model) -> keras.Model:

@@ -10,7 +10,7 @@ import pytest
 
 from edge_runtime import TmgcError
 from train.corpus import read_corpus
-from train.fit import FitSettings, Labelled, PictureBatches
+from train.fitting import FitSettings, Labelled, PictureBatches
 from train.judging.evaluate import judge
 from train.run import Run
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edge_runtime import TmgcError
-from train.network import (
+from train.fitting.network import (
     BACKBONE,
     HEAD,
     SCALING,

@@ -1,0 +1,83 @@
+"""Batches are coloured pictures; those to train on are varied, and repeat for a seed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from train.corpus import Corpus
+from train.fitting.batches import PictureBatches, Split, TrainingBatches
+from train.fitting.settings import Augmentation
+
+OFF = Augmentation.only(())
+
+
+def training(
+    split: Split, *, batch_size: int = 8, how: Augmentation = OFF, seed: int = 0, **rest: int
+) -> TrainingBatches:
+    return TrainingBatches(split, batch_size=batch_size, augmentation=how, weighted=True, seed=seed, **rest)
+
+
+def test_pictures_to_judge_come_as_they_are_and_in_order(small_corpus: Corpus) -> None:
+    split = Split(small_corpus, "train")
+    batches = PictureBatches(split, batch_size=8)
+    pictures, targets = (np.concatenate(part) for part in zip(*(batches[n] for n in range(len(batches))), strict=True))
+    np.testing.assert_array_equal(pictures, small_corpus.pictures(small_corpus.of("train")))
+    np.testing.assert_array_equal(targets.argmax(axis=1), split.labels)
+
+
+@pytest.mark.parametrize("size", [5, 8, 1000])
+def test_all_batches_to_train_on_are_of_one_size_and_no_clip_comes_twice(size: int, small_corpus: Corpus) -> None:
+    split = Split(small_corpus, "train")
+    batches = training(split, batch_size=size)
+    seen = [picture.tobytes() for number in range(len(batches)) for picture in batches[number][0]]
+    assert {len(batches[number][0]) for number in range(len(batches))} == {min(size, len(split.labels))}
+    assert len(set(seen)) == len(seen) == len(split.labels) // len(batches[0][0]) * len(batches[0][0])
+
+
+def test_the_order_is_another_each_epoch_and_the_same_for_a_seed(small_corpus: Corpus) -> None:
+    split = Split(small_corpus, "train")
+    batches, again = training(split), training(split)
+    first = batches[0][0]
+    batches.on_epoch_end()
+    assert not np.array_equal(first, batches[0][0])
+    np.testing.assert_array_equal(first, again[0][0])
+    assert not np.array_equal(first, training(split, seed=1)[0][0])
+
+
+def test_varied_batches_depend_on_nothing_but_seed_epoch_and_number(small_corpus: Corpus) -> None:
+    split = Split(small_corpus, "train")
+    whole = training(split, how=Augmentation())
+    whole.on_epoch_end()
+    expected = whole[2]
+    resumed = training(split, how=Augmentation(), first_epoch=1, workers=3)[2]
+    for part, same in zip(expected, resumed, strict=True):
+        np.testing.assert_array_equal(part, same)
+
+
+def test_a_picture_drawn_anew_without_a_variation_is_the_one_that_was_prepared(small_corpus: Corpus) -> None:
+    split = Split(small_corpus, "train")
+    inaudible = replace(OFF, noise_share=1.0, noise_snr_db=(100.0, 100.0))
+    drawn = training(split, how=inaudible)[0][0].astype(int)
+    np.testing.assert_allclose(drawn, training(split)[0][0], atol=4)  # 16-bit FLAC moves a grey level
+
+
+def test_variations_leave_what_is_judged_alone(small_corpus: Corpus) -> None:
+    split = Split(small_corpus, "train")
+    before = split.grey.copy()
+    batches = training(split, how=replace(Augmentation(), flip=True))
+    for number in range(len(batches)):
+        batches[number]
+    np.testing.assert_array_equal(split.grey, before)
+
+
+def test_genres_with_few_clips_count_as_much_as_those_with_many(small_corpus: Corpus) -> None:
+    few = [clip for clip in small_corpus.clips if clip.split != "train" or clip.genre != "Caz"]
+    few += [clip for clip in small_corpus.of("train") if clip.genre == "Caz"][:3]
+    split = Split(replace(small_corpus, clips=tuple(few)), "train")
+    weights = split.class_weights()[split.labels]
+    sums = [weights[split.labels == genre].sum() for genre in range(3)]
+    np.testing.assert_allclose(sums, sums[0], rtol=1e-5)
+    assert weights.mean() == pytest.approx(1, rel=1e-5)

@@ -1,0 +1,142 @@
+"""Batches of coloured pictures: as they are, or varied anew each time they are trained on."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_runtime.spectrogram import Spectrogram
+from train.corpus import Clip, Corpus
+from train.fitting.augmentation import mask, mix, vary_sound
+from train.fitting.settings import Augmentation
+
+Batch = tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32]]
+"""Pictures ``[shape=(n, height, width, 3)]``, targets ``[shape=(n, n_genres)]``, weights ``[shape=(n,)]``."""
+
+
+class Split:
+    """The pictures of one split in memory, before they are coloured, which takes a third of the room.
+
+    Parameters
+    ----------
+    corpus : Corpus
+    name : str
+        ``train``, ``validation`` or ``test``.
+
+    Attributes
+    ----------
+    clips : list of Clip
+    labels : np.ndarray [shape=(n_clips,)], int64
+    targets : np.ndarray [shape=(n_clips, n_genres)], float32
+        One-hot.
+    grey : np.ndarray [shape=(n_clips, image_height, image_width)], uint8
+    """
+
+    def __init__(self, corpus: Corpus, name: str) -> None:
+        self.corpus = corpus
+        self.clips: list[Clip] = corpus.of(name)
+        self.labels = corpus.labels(self.clips)
+        self.targets = np.eye(len(corpus.genres), dtype=np.float32)[self.labels]
+        self.grey = corpus.grey(self.clips)
+
+    def class_weights(self) -> NDArray[np.float32]:
+        """Weight of each genre, ``[shape=(n_genres,)]``: inverse to its clips; over all clips the mean is 1."""
+        counts = np.maximum(self.targets.sum(axis=0), 1.0)
+        weights: NDArray[np.float32] = len(self.labels) / (np.count_nonzero(self.targets.sum(axis=0)) * counts)
+        return weights.astype(np.float32)
+
+
+class PictureBatches(keras.utils.PyDataset):
+    """The pictures of a split as they are and in their order."""
+
+    def __init__(self, split: Split, *, batch_size: int) -> None:
+        super().__init__()
+        self._split, self._batch_size = split, batch_size
+
+    def __len__(self) -> int:
+        return math.ceil(len(self._split.labels) / self._batch_size)
+
+    def __getitem__(self, number: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+        part = slice(number * self._batch_size, (number + 1) * self._batch_size)
+        return self._split.corpus.palette[self._split.grey[part]], self._split.targets[part]
+
+
+class TrainingBatches(keras.utils.PyDataset):
+    """The pictures of a split in another order each epoch, varied anew.
+
+    All batches are of one size: the pictures that do not fill the last one are left out, others each time, since a
+    batch of another size would have the whole training step traced again. A batch depends on nothing but the seed, its
+    epoch and its number, so that an interrupted training goes on with the batches that it would have had.
+
+    Parameters
+    ----------
+    split : Split
+    batch_size : int > 0
+    augmentation : Augmentation
+    weighted : bool
+        Whether genres with few clips count as much as those with many.
+    seed : int
+    first_epoch : int >= 0
+    workers : int > 0
+        Threads that draw pictures while the network trains.
+    """
+
+    def __init__(
+        self,
+        split: Split,
+        *,
+        batch_size: int,
+        augmentation: Augmentation,
+        weighted: bool,
+        seed: int,
+        first_epoch: int = 0,
+        workers: int = 1,
+    ) -> None:
+        super().__init__(workers=workers, max_queue_size=2 * workers)
+        count = len(split.labels)
+        self._split, self._how, self._seed = split, augmentation, seed
+        self._batch_size = min(batch_size, count)
+        self._class_weights = split.class_weights() if weighted else np.ones(split.targets.shape[1], np.float32)
+        self._spectrogram = Spectrogram(split.corpus.spectrogram, split.corpus.palette)
+        self._epoch = first_epoch
+        self._order = self._shuffled()
+
+    def __len__(self) -> int:
+        return len(self._split.labels) // self._batch_size
+
+    def on_epoch_end(self) -> None:
+        self._epoch += 1
+        self._order = self._shuffled()
+
+    def __getitem__(self, number: int) -> Batch:
+        random = np.random.default_rng([self._seed, self._epoch, number])
+        chosen = self._order[number * self._batch_size : (number + 1) * self._batch_size]
+        grey = self._drawn(chosen, random) if self._how.varies_sound else self._split.grey[chosen]
+        targets = self._split.targets[chosen]
+        for picture in grey:
+            mask(picture, how=self._how, random=random)
+        if self._how.flip:
+            mirrored = random.random(len(grey)) < 0.5
+            grey[mirrored] = grey[mirrored, :, ::-1]
+        if self._how.mixup_alpha:
+            grey, targets = mix(grey, targets, alpha=self._how.mixup_alpha, random=random)
+        return self._split.corpus.palette[grey], targets, targets @ self._class_weights
+
+    def _drawn(self, chosen: NDArray[np.intp], random: np.random.Generator) -> NDArray[np.uint8]:
+        """New pictures of the chosen clips' sound, ``[shape=(n, image_height, image_width)]``."""
+        corpus = self._split.corpus
+        rate, length = corpus.spectrogram.sample_rate, corpus.spectrogram.window_samples
+        pictures = []
+        for index in chosen:
+            clip = self._split.clips[index]
+            first = round(clip.lead_seconds * rate)
+            samples = vary_sound(corpus.sound(clip), first, length, sample_rate=rate, how=self._how, random=random)
+            pictures.append(self._spectrogram.grey(samples))
+        return np.stack(pictures)
+
+    def _shuffled(self) -> NDArray[Any]:
+        return np.random.default_rng([self._seed, self._epoch]).permutation(len(self._split.labels))

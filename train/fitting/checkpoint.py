@@ -1,0 +1,131 @@
+"""An interrupted training on disk: after every epoch, and never half."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from edge_runtime.errors import TmgcError, first_line
+from train.fitting.settings import FitSettings
+from train.run import Run
+
+
+@dataclass
+class Progress:
+    """How far a training has come."""
+
+    epochs: int = 0
+    """Of fine-tuning that are done."""
+    learning_rate: float | None = None
+    """Of fine-tuning, at its highest, once it is known."""
+    lowest_loss: float | None = None
+    """On validation."""
+    waited: int = 0
+    """Epochs since then."""
+    best: float | None = None
+    """Of what decides which weights are kept."""
+    seconds: float = 0.0
+    """Of the whole training."""
+    fine_tuning_seconds: float = 0.0
+    history: list[dict[str, Any]] = field(default_factory=list)
+    """One row an epoch, of both phases."""
+
+
+class Checkpoint:
+    """The state of a training in its run's folder.
+
+    Each epoch is written into a folder of its own, which gets its name when it is whole. Killed at any moment, the
+    training so finds an epoch that is.
+
+    Parameters
+    ----------
+    run : Run
+    """
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._folder = run.folder / ".training"
+
+    def exists(self) -> bool:
+        """Whether a training was interrupted here."""
+        return bool(self._epochs())
+
+    def save(
+        self, network: keras.Model, progress: Progress, *, settings: FitSettings, corpus_sha256: str, is_best: bool
+    ) -> None:
+        """Write the state after an epoch; ``is_best`` says that its weights are the best so far."""
+        writing = self._folder / "writing"
+        shutil.rmtree(writing, ignore_errors=True)
+        writing.mkdir(parents=True)
+        network.save_weights(writing / _LAST)
+        best = writing / _LAST if is_best or not self.exists() else self._epochs()[-1] / _BEST
+        os.link(best, writing / _BEST)
+        document = {"settings": settings.to_json(), "corpus_sha256": corpus_sha256, "progress": asdict(progress)}
+        (writing / _STATE).write_text(json.dumps(document), "utf-8")
+        older = self._epochs()
+        writing.rename(self._folder / f"epoch-{progress.epochs:06d}")
+        for path in older:
+            shutil.rmtree(path)
+
+    def read(self, corpus_sha256: str) -> tuple[FitSettings, Progress]:
+        """The settings and the progress of the interrupted training.
+
+        Raises
+        ------
+        TmgcError
+            There is none, it cannot be read, or it was trained on other clips.
+        """
+        if not self.exists():
+            raise TmgcError(
+                f"--resume goes on with an interrupted training: there is none in {self._run.folder}. Leave it out"
+            )
+        try:
+            document: Mapping[str, Any] = json.loads((self._epochs()[-1] / _STATE).read_text("utf-8"))
+            settings, progress = FitSettings.from_json(document["settings"]), Progress(**document["progress"])
+            trained_on = document["corpus_sha256"]
+        except (ValueError, KeyError, TypeError, OSError) as error:
+            raise TmgcError(
+                f"the interrupted training in {self._folder} cannot be read ({first_line(error)}): start anew with "
+                "--no-resume"
+            ) from error
+        if trained_on != corpus_sha256:
+            raise TmgcError(
+                f"the interrupted training in {self._run.folder} saw other clips than the run holds now: start anew "
+                "with --no-resume"
+            )
+        return settings, progress
+
+    def load_last(self, network: keras.Model) -> None:
+        """Give a compiled network the weights, and its optimizer the state, of the last whole epoch."""
+        self._load(network, _LAST)
+
+    def load_best(self, network: keras.Model) -> None:
+        """Give a compiled network the weights of the epoch that is to be kept."""
+        self._load(network, _BEST)
+
+    def remove(self) -> None:
+        """Forget the training: it is done, or starts anew."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _load(self, network: keras.Model, name: str) -> None:
+        path = self._epochs()[-1] / name
+        try:
+            network.load_weights(path)
+        except (ValueError, OSError, KeyError) as error:
+            raise TmgcError(
+                f"the weights of the interrupted training, {path}, cannot be read ({first_line(error)}): start anew "
+                "with --no-resume"
+            ) from error
+
+    def _epochs(self) -> list[Path]:
+        return sorted(self._folder.glob("epoch-*"))
+
+
+_LAST, _BEST, _STATE = "last.weights.h5", "best.weights.h5", "state.json"
