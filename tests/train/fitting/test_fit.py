@@ -1,76 +1,57 @@
-"""Training learns, and says what it did."""
+"""Training learns, says what it did, repeats for a seed, and survives being killed."""
 
 from __future__ import annotations
 
 import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from typing import Any
 
 import keras
 import numpy as np
 import pytest
 
 from edge_runtime import TmgcError
-from train.corpus import read_corpus
-from train.fitting import FitSettings, Labelled, PictureBatches
-from train.judging.evaluate import judge
+from train.corpus import Corpus, read_corpus
+from train.fitting import Augmentation, Checkpoint, FitSettings, fit, resume
+from train.judging import judge
+from train.progress import Reporter
 from train.run import Run
 
-
-def labelled(count: int) -> Labelled:
-    grey = np.arange(count, dtype=np.uint8)[:, None, None] * np.ones((1, 4, 5), np.uint8)
-    return Labelled(grey, np.arange(count))
-
-
-def test_batches_are_coloured_pictures_with_their_labels(palette: np.ndarray) -> None:
-    batches = PictureBatches(labelled(7), palette, batch_size=3)
-    assert [len(batches[number][1]) for number in range(len(batches))] == [3, 3, 1]
-    pictures, labels = batches[1]
-    assert pictures.shape == (3, 4, 5, 3)
-    assert labels.tolist() == [3, 4, 5]
-    np.testing.assert_array_equal(pictures[:, 0, 0], palette[3:6])
-
-
-def test_training_pictures_come_in_another_order_each_epoch_and_the_same_for_the_same_seed(palette: np.ndarray) -> None:
-    def orders(seed: int) -> list[list[int]]:
-        batches = PictureBatches(labelled(50), palette, batch_size=8, shuffle_seed=seed)
-        epochs = []
-        for _ in range(2):
-            epochs.append([int(label) for number in range(len(batches)) for label in batches[number][1]])
-            batches.on_epoch_end()
-        return epochs
-
-    first, second = orders(0)
-    assert len(set(first)) == len(set(second)) == 48
-    assert first != second
-    assert orders(0) == [first, second]
-    assert orders(1) != [first, second]
-
-
-@pytest.mark.parametrize(("count", "sizes"), [(3, [3]), (8, [8]), (23, [8, 8])])
-def test_all_batches_to_train_on_are_of_one_size(count: int, sizes: list[int], palette: np.ndarray) -> None:
-    batches = PictureBatches(labelled(count), palette, batch_size=8, shuffle_seed=0)
-    assert [len(batches[number][1]) for number in range(len(batches))] == sizes
-
-
-@pytest.mark.parametrize(
-    ("wrong", "said"),
-    [
-        ({"architecture": "resnet"}, "--architecture is one of"),
-        ({"epochs": 0}, "fine-tuned"),
-        ({"batch_size": 0}, "--batch-size"),
-        ({"learning_rate": 0.0}, "--learning-rate"),
-    ],
+QUICK = FitSettings(
+    architecture="mobilenet", weights="none", head_epochs=2, epochs=2, batch_size=12, learning_rate=1e-3
 )
-def test_settings_that_make_no_sense_are_refused(wrong: dict[str, float], said: str) -> None:
-    with pytest.raises(TmgcError, match=said):
-        FitSettings(**wrong)  # type: ignore[arg-type]
+
+
+def history(run: Run, phase: str) -> list[dict[str, Any]]:
+    with run.history_csv.open(encoding="utf-8") as file:
+        return [row for row in csv.DictReader(file) if row["phase"] == phase]
+
+
+def in_a_process(run: Run, *options: object, **environment: str) -> subprocess.Popen[str]:
+    code = "from train.cli import main; main()"
+    usual = ["--architecture", "mobilenet", "--weights", "none", "--head-epochs", 2, "--batch-size", 12]
+    command = [sys.executable, "-c", code, "fit", str(run.folder)]
+    command += map(str, options if "--resume" in options else [*usual, *options])
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | environment)
 
 
 def test_both_phases_stand_in_the_history_and_the_loss_falls(trained_run: Run) -> None:
-    with trained_run.history_csv.open(encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
     for phase in ("head", "fine-tuning"):
-        losses = [float(row["loss"]) for row in rows if row["phase"] == phase]
+        losses = [float(row["loss"]) for row in history(trained_run, phase)]
         assert losses[-1] < 0.7 * losses[0], phase
+
+
+def test_the_learning_rate_rises_and_then_falls_to_nothing(trained_run: Run) -> None:
+    rates = [float(row["learning_rate"]) for row in history(trained_run, "fine-tuning")]
+    assert max(rates) <= 3e-4
+    assert rates == sorted(rates, reverse=True)
+    assert rates[-1] < 1e-6
 
 
 def test_the_card_says_what_the_network_was_trained_on(trained_run: Run) -> None:
@@ -83,6 +64,7 @@ def test_the_card_says_what_the_network_was_trained_on(trained_run: Run) -> None
     assert card.network["parameters"] > 54_000_000
     assert card.training["train"]["clips"] == len(corpus.of("train"))
     assert (card.training["head_epochs"], card.training["epochs"]) == (10, 6)
+    assert FitSettings.from_json(card.training["settings"]).epochs == 6
     assert card.versions["keras"] == keras.__version__
     assert card.accuracy["split"] == "test"
 
@@ -93,3 +75,93 @@ def test_the_saved_model_knows_songs_that_it_has_not_heard(trained_run: Run) -> 
     network = keras.models.load_model(trained_run.model, compile=False)
     result = judge(network.predict(corpus.pictures(clips), verbose=0), clips, corpus.genres, split="test")
     assert result.song_accuracy >= 0.8
+
+
+def test_one_seed_gives_one_first_epoch(small_corpus: Corpus) -> None:
+    losses = []
+    for _ in range(2):
+        fit(small_corpus, replace(QUICK, epochs=1), Reporter())
+        losses.append([float(row["loss"]) for row in history(small_corpus.run, "fine-tuning")])
+    assert losses[0] == pytest.approx(losses[1], abs=1e-4)
+    fit(small_corpus, replace(QUICK, epochs=1, seed=1), Reporter())
+    assert [float(row["loss"]) for row in history(small_corpus.run, "fine-tuning")] != pytest.approx(
+        losses[0], abs=1e-4
+    )
+
+
+def test_the_weights_of_the_best_epoch_are_kept_and_nothing_is_left_behind(small_corpus: Corpus) -> None:
+    fit(small_corpus, replace(QUICK, epochs=4, learning_rate=0.02, augmentation=Augmentation.only(())), Reporter())
+    losses = [float(row["val_loss"]) for row in history(small_corpus.run, "fine-tuning")]
+    network = keras.models.load_model(small_corpus.run.model, compile=False)
+    clips = small_corpus.of("validation")
+    probabilities = network.predict(small_corpus.pictures(clips), verbose=0)
+    right = probabilities[np.arange(len(clips)), small_corpus.labels(clips)]
+    assert float(-np.log(right).mean()) == pytest.approx(min(losses), rel=1e-3)
+    assert not Checkpoint(small_corpus.run).exists()
+    assert list((small_corpus.run.tensorboard / "fine-tuning").rglob("events.out*"))
+
+
+def test_a_training_that_was_killed_goes_on_from_its_last_whole_epoch(small_corpus: Corpus) -> None:
+    run = small_corpus.run
+    killed = in_a_process(run, "--epochs", 5)
+    while not list((run.folder / ".training").glob("epoch-000002")):
+        assert killed.poll() is None, killed.communicate()[1]
+        time.sleep(0.05)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    before = history(run, "fine-tuning")[:2]
+    refused = in_a_process(run, "--epochs", 5)
+    assert "--resume" in refused.communicate()[1]
+    assert refused.returncode == 2
+    resumed = in_a_process(run, "--resume")
+    assert "going on with fine-tuning" in resumed.communicate()[1]
+    assert resumed.returncode == 0
+    after = history(run, "fine-tuning")
+    assert [int(row["epoch"]) for row in after] == [1, 2, 3, 4, 5]
+    assert after[:2] == before
+    assert run.card().training["epochs"] == 5
+
+
+def test_there_is_nothing_to_go_on_with_after_a_whole_training(small_corpus: Corpus) -> None:
+    with pytest.raises(TmgcError, match="there is none"):
+        resume(small_corpus, Reporter())
+
+
+def test_it_trains_the_same_under_jax_and_shares_a_batch_among_devices(small_corpus: Corpus) -> None:
+    two_devices = {"KERAS_BACKEND": "jax", "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    done = in_a_process(small_corpus.run, "--epochs", 2, "--data-parallel", **two_devices)
+    said = done.communicate()[1]
+    assert done.returncode == 0, said
+    assert small_corpus.run.card().training["backend"] == "jax"
+    under_jax = history(small_corpus.run, "head") + history(small_corpus.run, "fine-tuning")
+    losses = [float(row["val_loss"]) for row in under_jax]
+    assert np.isfinite(losses).all()
+    network = keras.models.load_model(small_corpus.run.model, compile=False)
+    assert network.predict(small_corpus.pictures(small_corpus.clips[:3]), verbose=0).shape == (3, 3)
+
+
+def test_devices_are_shared_under_jax_alone(small_corpus: Corpus) -> None:
+    with pytest.raises(TmgcError, match="KERAS_BACKEND=jax"):
+        fit(small_corpus, replace(QUICK, data_parallel=True), Reporter())
+
+
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+def test_a_network_trained_in_16_bits_is_saved_in_32(precision: str, small_corpus: Corpus) -> None:
+    fit(small_corpus, replace(QUICK, epochs=1, precision=precision), Reporter())
+    network = keras.models.load_model(small_corpus.run.model, compile=False)
+    assert {layer.compute_dtype for layer in network.get_layer("backbone").layers[1:]} == {"float32"}
+    assert keras.config.dtype_policy().name == "float32"
+    assert np.isfinite(float(history(small_corpus.run, "fine-tuning")[0]["val_loss"]))
+
+
+def test_a_learning_rate_is_found_and_its_curve_is_kept(small_corpus: Corpus) -> None:
+    card = fit(small_corpus, replace(QUICK, epochs=1, learning_rate=None), Reporter())
+    assert 1e-6 <= card.training["learning_rate"] <= 0.1
+    assert (small_corpus.run.plots / "learning_rate.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_originals_recipe_runs_for_the_time_it_is_given(small_corpus: Corpus) -> None:
+    card = fit(small_corpus, replace(QUICK, minutes=1e-6).as_the_original(), Reporter())
+    assert card.training["epochs"] == 1
+    assert card.training["head_epochs"] == 0
+    assert json.loads(json.dumps(card.training["settings"]))["augmentation"]["flip"] is True

@@ -17,6 +17,7 @@ from train.fitting.network import (
     build_network,
     calibrate_batch_normalization,
     feature_extractor,
+    freeze,
 )
 
 SIDE = 75
@@ -54,8 +55,8 @@ def test_it_takes_uint8_pixels_and_gives_float32_probabilities(network: keras.Mo
 
 
 def test_pixels_are_scaled_to_minus_1_to_1_inside(network: keras.Model) -> None:
-    scaled = np.asarray(network.get_layer(SCALING)(np.array([[0, 255]], np.uint8)))
-    np.testing.assert_allclose(scaled, [[-1, 1]], atol=1e-6)
+    scaled = np.asarray(network.get_layer(SCALING)(np.array([[0, 255, 0]], np.uint8)))
+    np.testing.assert_allclose(scaled, [[-1, 1, -1]], atol=1e-6)
 
 
 def test_calibration_is_the_mean_over_all_batches(network: keras.Model, pictures: np.ndarray) -> None:
@@ -70,11 +71,39 @@ def test_calibration_is_the_mean_over_all_batches(network: keras.Model, pictures
     np.testing.assert_allclose(first.moving_variance, halves, rtol=1e-3)
 
 
-def test_batch_normalisation_stays_frozen(network: keras.Model) -> None:
+def test_batch_normalisation_can_be_kept_from_learning(network: keras.Model) -> None:
     layers = batch_normalizations(network)
     assert len(layers) == 204
+    freeze(network, unfreeze=1.0, batch_normalization=False)
     assert not any(layer.trainable_variables for layer in layers)
-    assert network.get_layer(BACKBONE).trainable_variables
+    assert len(network.get_layer(BACKBONE).trainable_variables) > 204
+    freeze(network, unfreeze=1.0, batch_normalization=True)
+    assert all(layer.trainable_variables for layer in layers)
+
+
+def test_a_share_of_the_backbone_learns_from_the_top(network: keras.Model) -> None:
+    freeze(network, unfreeze=0.25, batch_normalization=True)
+    learning = [layer.trainable for layer in network.get_layer(BACKBONE).layers if layer.weights]
+    assert learning == sorted(learning)
+    assert sum(learning) / len(learning) == pytest.approx(0.25, abs=0.01)
+    assert network.get_layer(HEAD).trainable_variables
+    freeze(network, unfreeze=1.0, batch_normalization=True)
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v3_small", "efficientnet_v2_b0"])
+def test_small_backbones_have_the_same_three_parts(name: str, pictures: np.ndarray) -> None:
+    small = build_network(name, image_height=SIDE, image_width=SIDE, n_genres=4, weights="none")
+    calibrate_batch_normalization(small, pictures)
+    probabilities = np.asarray(small(pictures))
+    assert probabilities.shape == (8, 4)
+    assert np.isfinite(probabilities).all()
+    np.testing.assert_allclose(small.get_layer(HEAD)(feature_extractor(small)(pictures)), probabilities, atol=1e-5)
+    assert small.count_params() < 7_000_000
+
+
+def test_the_original_scales_its_pixels_to_0_to_1() -> None:
+    small = build_network("mobilenet", image_height=32, image_width=32, n_genres=4, weights="none", unit_pixels=True)
+    np.testing.assert_allclose(small.get_layer(SCALING)(np.array([[0, 255]], np.uint8)), [[0, 1]], atol=1e-6)
 
 
 def test_the_features_are_what_the_head_sees(network: keras.Model, pictures: np.ndarray) -> None:
@@ -103,5 +132,5 @@ def test_weights_that_are_missing_or_of_another_network_are_refused(tmp_path: Pa
 
 
 def test_pictures_that_are_too_small_are_refused() -> None:
-    with pytest.raises(TmgcError, match="at least 75 x 75"):
+    with pytest.raises(TmgcError, match="at least 75x75"):
         build_network("inception_resnet_v2", image_height=64, image_width=96, n_genres=10, weights="none")
