@@ -199,7 +199,8 @@ class _Training:
         freeze(
             network,
             unfreeze=self._settings.unfreeze,
-            batch_normalization=self._settings.train_batch_normalization,
+            batch_normalization=self._settings.trains_batch_normalization,
+            momentum=self._settings.batch_normalization_momentum if self._settings.trains_batch_normalization else None,
         )
 
     def _find_learning_rate(self, network: keras.Model) -> float:

@@ -35,8 +35,8 @@ def build_network(
     image_height, image_width : int > 0, pixels
     n_genres : int >= 2
     weights : str
-        ``imagenet``, ``none`` (random), or the path of a Keras weights file: of the backbone, or of a network that
-        this function made.
+        ``imagenet``, ``none`` (random), or a path: of the backbone's weights, of the weights of a network that this
+        function made, or of an earlier run's ``model.keras``, whose backbone is taken.
     unit_pixels : bool
         Scale pixels to [0, 1], as the original does, instead of what the architecture was designed for.
 
@@ -62,9 +62,9 @@ def build_network(
 
 
 def _backbone(choice: Architecture, shape: tuple[int, int, int], weights: str) -> keras.Model:
-    options = {"include_top": False, "input_shape": shape, "pooling": "avg", "name": BACKBONE}
+    initial = "imagenet" if weights == "imagenet" else None
     try:
-        return choice.make(weights="imagenet" if weights == "imagenet" else None, **options)
+        backbone = choice.make(include_top=False, input_shape=shape, pooling="avg", weights=initial)
     except Exception as error:  # keras wraps whatever the network connection raised in a bare Exception
         reason = first_line(error, longest=120)
         if "size must be at least" in reason:
@@ -72,10 +72,14 @@ def _backbone(choice: Architecture, shape: tuple[int, int, int], weights: str) -
                 f"{choice.name} cannot take such small pictures ({reason}): prepare the run again with a larger "
                 "--image-size"
             ) from error
+        if not initial:
+            raise
         raise TmgcError(
             f"--weights imagenet downloads a file that could not be had ({reason}): connect this machine to the "
             "internet, or use --weights none (random) or --weights FILE"
         ) from error
+    backbone.name = BACKBONE  # not at its making: EfficientNetV2 looks its blocks up by its name
+    return backbone
 
 
 def _head(n_genres: int) -> keras.Sequential:
@@ -96,6 +100,9 @@ def _head(n_genres: int) -> keras.Sequential:
 def _load_weights(network: keras.Model, backbone: keras.Model, path: Path) -> None:
     if not path.is_file():
         raise TmgcError(f"--weights is imagenet, none or an existing weights file: got {path}. Check the spelling")
+    if path.suffix == ".keras":
+        _take_backbone(backbone, path)
+        return
     reasons = []
     for model in (network, backbone):
         try:
@@ -111,7 +118,18 @@ def _load_weights(network: keras.Model, backbone: keras.Model, path: Path) -> No
     )
 
 
-def freeze(network: keras.Model, *, unfreeze: float, batch_normalization: bool) -> None:
+def _take_backbone(backbone: keras.Model, path: Path) -> None:
+    """The backbone of an earlier run's network; its head knew other genres perhaps."""
+    try:
+        backbone.set_weights(keras.models.load_model(path, compile=False).get_layer(BACKBONE).get_weights())
+    except (ValueError, OSError, KeyError, TypeError, BadZipFile) as error:
+        raise TmgcError(
+            f"--weights {path} must be the model.keras of a run with the same architecture: "
+            f"{first_line(error, longest=120)}. Name another file"
+        ) from error
+
+
+def freeze(network: keras.Model, *, unfreeze: float, batch_normalization: bool, momentum: float | None = None) -> None:
     """Say which of the backbone's layers learn.
 
     Parameters
@@ -123,12 +141,16 @@ def freeze(network: keras.Model, *, unfreeze: float, batch_normalization: bool) 
     batch_normalization : bool
         Whether batch normalisation learns. Where it does not it is in inference mode, so that what is trained is
         exactly what is validated and exported.
+    momentum : float in [0, 1), optional
+        Of the running mean of its statistics where it learns; the architecture's own by default.
     """
     layers = [layer for layer in network.get_layer(BACKBONE).layers if layer.weights]
     frozen = round((1.0 - unfreeze) * len(layers))
     for number, layer in enumerate(layers):
         normalizes = isinstance(layer, keras.layers.BatchNormalization)
         layer.trainable = number >= frozen and (batch_normalization or not normalizes)
+        if normalizes and momentum is not None:
+            layer.momentum = momentum
 
 
 def feature_extractor(network: keras.Model) -> keras.Model:

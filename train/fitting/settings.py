@@ -81,8 +81,12 @@ class FitSettings:
     """The learning rate rises over the first tenth of the steps and falls to zero along a half cosine."""
     unfreeze: float = 1.0
     """Share of the backbone's layers that are fine-tuned, from the top."""
-    train_batch_normalization: bool = False
-    """False keeps it in inference mode: what is validated is then exactly what is exported, after every step."""
+    batch_normalization: str = "auto"
+    """``frozen`` keeps it in inference mode: what is validated is then exactly what is exported, after every step.
+    ``trained`` lets it learn, without which random weights do not get far. ``auto`` trains it for random weights."""
+    batch_normalization_momentum: float | None = 0.9
+    """Of its running statistics where it is trained: over some ten steps, since small corpora have few. None is the
+    architecture's own."""
     calibrate: bool = True
     """Whether random weights get the statistics of batch normalisation that the pictures cause, before training."""
     unit_pixels: bool = False
@@ -108,6 +112,10 @@ class FitSettings:
         find_architecture(self.architecture)
         self._check("--optimizer", self.optimizer in OPTIMIZERS, f"one of {', '.join(OPTIMIZERS)}", self.optimizer)
         self._check("--precision", self.precision in PRECISIONS, f"one of {', '.join(PRECISIONS)}", self.precision)
+        modes = ("auto", "frozen", "trained")
+        mode = self.batch_normalization
+        self._check("--batch-normalization", mode in modes, f"one of {', '.join(modes)}", mode)
+        self._check("--patience", self.patience >= 1, "at least 1", self.patience)
         self._check("--batch-size", self.batch_size >= 1, "at least 1", self.batch_size)
         self._check("--unfreeze", 0 < self.unfreeze <= 1, "a share above 0 and at most 1", self.unfreeze)
         self._check("--label-smoothing", 0 <= self.label_smoothing < 1, "from 0 to below 1", self.label_smoothing)
@@ -119,6 +127,11 @@ class FitSettings:
                 f"--epochs is at least 1 and --head-epochs at least 0, got {self.epochs} and {self.head_epochs}: a "
                 "network that was never fine-tuned does not survive quantisation"
             )
+
+    @property
+    def trains_batch_normalization(self) -> bool:
+        """Whether batch normalisation learns, ``auto`` resolved."""
+        return self.batch_normalization == "trained" or (self.batch_normalization, self.weights) == ("auto", "none")
 
     @staticmethod
     def _check(option: str, holds: bool, rule: str, got: object) -> None:
@@ -141,7 +154,8 @@ class FitSettings:
             learning_rate=1e-3,
             falling=False,
             unfreeze=1.0,
-            train_batch_normalization=True,
+            batch_normalization="trained",
+            batch_normalization_momentum=None,
             calibrate=False,
             unit_pixels=True,
             keep="val_accuracy",

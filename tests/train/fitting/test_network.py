@@ -122,6 +122,22 @@ def test_weights_of_a_file_are_loaded(part: str, network: keras.Model, pictures:
     assert same_head is (part == "network")
 
 
+def test_the_backbone_of_an_earlier_run_is_taken_whatever_its_genres(tmp_path: Path) -> None:
+    def small(weights: str, n_genres: int) -> keras.Model:
+        return build_network("mobilenet", image_height=32, image_width=32, n_genres=n_genres, weights=weights)
+
+    earlier = small("none", 10)
+    earlier.save(tmp_path / "model.keras")
+    later = small(str(tmp_path / "model.keras"), 4)
+    for kept, same in zip(
+        earlier.get_layer(BACKBONE).get_weights(), later.get_layer(BACKBONE).get_weights(), strict=True
+    ):
+        np.testing.assert_array_equal(kept, same)
+    (tmp_path / "damaged.keras").write_bytes(b"PK damaged")
+    with pytest.raises(TmgcError, match="same architecture"):
+        small(str(tmp_path / "damaged.keras"), 4)
+
+
 def test_weights_that_are_missing_or_of_another_network_are_refused(tmp_path: Path) -> None:
     with pytest.raises(TmgcError, match="existing weights file"):
         build(str(tmp_path / "none.weights.h5"))

@@ -48,5 +48,5 @@ def test_the_originals_recipe_keeps_the_architecture_the_weights_and_the_time() 
     assert original.augmentation.flip
     assert not original.augmentation.varies_sound
     assert (original.optimizer, original.patience, original.keep) == ("adamax", 8, "val_accuracy")
-    assert original.train_batch_normalization
+    assert original.trains_batch_normalization
     assert original.head_epochs == 0
