@@ -8,7 +8,18 @@ import numpy as np
 
 from edge_runtime.audio import Samples
 from edge_runtime.spectrogram import SpectrogramSettings
-from train.demo_corpus.dsp import SAMPLE_RATE, Canvas, Sound, Tone, coloured_noise, from_db, level, noise
+from train.demo_corpus.dsp import (
+    SAMPLE_RATE,
+    TABLE_SIZE,
+    Canvas,
+    Sound,
+    Tone,
+    coloured_noise,
+    from_db,
+    level,
+    noise,
+    wavetable,
+)
 from train.demo_corpus.parts import Notes
 from train.demo_corpus.sustained import Gesture
 from train.demo_corpus.voice import Voice
@@ -75,11 +86,12 @@ def _noise(samples: int, rng: np.random.Generator) -> Sound:
 
 def _hum(samples: int, rng: np.random.Generator) -> Sound:
     """Mains and its harmonics, of which a rectifier makes the even ones louder."""
-    hz = _MAINS_HZ * rng.uniform(0.998, 1.002) * np.arange(1, _HARMONICS + 1)
-    amplitude = rng.uniform(0.3, 1.0, _HARMONICS) * np.arange(1, _HARMONICS + 1) ** rng.uniform(-2.0, -0.7)
+    harmonic = np.arange(1, _HARMONICS + 1)
+    amplitude = rng.uniform(0.3, 1.0, _HARMONICS) * harmonic ** rng.uniform(-2.0, -0.7)
     amplitude[1::2] *= rng.uniform(1.0, 3.0)
-    phase = 2.0 * np.pi * (np.outer(hz, np.arange(samples) / SAMPLE_RATE) + rng.random((_HARMONICS, 1)))
-    return _at_random_level(_in_a_room((amplitude @ np.sin(phase)).astype(np.float32), rng), rng)
+    cycles = _MAINS_HZ * rng.uniform(0.998, 1.002) * np.arange(samples) / SAMPLE_RATE
+    hum = wavetable(amplitude)[(cycles * TABLE_SIZE).astype(np.intp) % TABLE_SIZE]
+    return _at_random_level(_in_a_room(hum, rng), rng)
 
 
 def _silence(samples: int, rng: np.random.Generator) -> Sound:

@@ -18,7 +18,8 @@ h1 { font-size: 1.6rem; line-height: 1.2; } h2 { font-size: 1.2rem; margin-top: 
 .warning { background: var(--warn); border-left: .4rem solid #e09000; padding: .7rem 1rem; font-weight: 600; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; overflow-wrap: normal; }
-th, td { padding: .3rem .8rem .3rem 0; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
+th, td { padding: .3rem .8rem .3rem 0; border-bottom: 1px solid var(--line); text-align: right; }
+th { vertical-align: bottom; } td { white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; }
 figure { margin: 1rem 0; } figcaption { font-size: .9rem; opacity: .8; }
 figure img { max-width: 100%; height: auto; border-radius: .4rem; background: #ffffff; }
@@ -59,7 +60,7 @@ def paragraph(text: str) -> str:
 
 def warning(text: str) -> str:
     """A paragraph that nobody is to miss."""
-    return f'<p class="warning" role="note">{escape(text)}</p>'
+    return f'<p class="warning" role="note">{escape(text[:1].upper() + text[1:])}</p>'
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

@@ -15,14 +15,14 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from edge_runtime.files import written_whole
-from train.corpus import Corpus
+from train.corpus import Clip, Corpus
 from train.judging.calibration import Reliability
 from train.judging.evaluation import Evaluation
 from train.run import Run
 
 _DPI = 110
 _EXAMPLES = 6
-"""Pictures of each genre."""
+"""Pictures of each genre at most."""
 _EXAMPLE_INCHES = 1.1
 _BLUE, _ORANGE = "#2f6fb0", "#d2691e"
 
@@ -84,6 +84,7 @@ def reliability_figure(evaluation: Evaluation) -> Figure:
     axes = figure.subplots(2, 2, sharex=True, sharey="row", height_ratios=(3, 1), squeeze=False)
     titles = ("before", f"at temperature {calibration.temperature:.2f}")
     for column, (title, found) in enumerate(zip(titles, (calibration.before, calibration.after), strict=True)):
+        axes[0, column].set_xticks((0.0, 0.25, 0.5, 0.75, 1.0), ("0", "", "0.5", "", "1"))
         _draw_reliability(axes[0, column], axes[1, column], found)
         axes[0, column].set_title(f"{title}: error {found.expected_calibration_error:.1%}", fontsize=11)
     axes[0, 0].set_ylabel("share named right")
@@ -127,22 +128,25 @@ def training_figure(run: Run) -> Figure | None:
 
 def examples_figure(corpus: Corpus, split: str) -> Figure:
     """A row of the split's pictures for each genre, of as many songs as there are."""
-    clips = corpus.of(split)
-    figure = Figure(
-        figsize=(1.2 + _EXAMPLES * _EXAMPLE_INCHES, 0.3 + len(corpus.genres) * _EXAMPLE_INCHES), layout="constrained"
-    )
-    axes = figure.subplots(len(corpus.genres), _EXAMPLES, squeeze=False)
-    for row, genre in enumerate(corpus.genres):
-        of_genre = [clip for clip in clips if clip.genre == genre]
-        # One clip of each song before a second one of any.
-        first = {clip.song: clip for clip in reversed(of_genre)}
-        shown = [*reversed(first.values()), *(clip for clip in of_genre if first[clip.song] is not clip)][:_EXAMPLES]
-        for cell, clip in zip(axes[row], shown, strict=False):
+    shown = [_examples([clip for clip in corpus.of(split) if clip.genre == genre]) for genre in corpus.genres]
+    width, height = max(map(len, shown)), len(shown)
+    size = (1.2 + width * _EXAMPLE_INCHES, 0.3 + height * _EXAMPLE_INCHES)
+    figure = Figure(figsize=size, layout="constrained")
+    cells = figure.subplots(height, width, squeeze=False)
+    for row, clips in zip(cells, shown, strict=True):
+        for cell, clip in zip(row, clips, strict=False):
             cell.imshow(corpus.pictures([clip])[0], aspect="auto")
-        for cell in axes[row]:
-            cell.set(xticks=[], yticks=[], frame_on=False)
-        axes[row, 0].set_ylabel(genre, rotation=0, ha="right", va="center")
+    for cell in cells.flat:
+        cell.set(xticks=[], yticks=[], frame_on=False)
+    for cell, genre in zip(cells[:, 0], corpus.genres, strict=True):
+        cell.set_ylabel(genre, rotation=0, ha="right", va="center")
     return figure
+
+
+def _examples(clips: list[Clip]) -> list[Clip]:
+    """One clip of each song before a second one of any."""
+    first = {clip.song: clip for clip in reversed(clips)}
+    return sorted(clips, key=lambda clip: first[clip.song] is not clip)[:_EXAMPLES]
 
 
 def _history(run: Run) -> list[dict[str, str]]:
