@@ -52,7 +52,8 @@ class Predictor:
         TmgcError
             The network answers with what is no number.
         """
-        probabilities: NDArray[np.float32] = self._network.predict(pictures, batch_size=self._batch_size, verbose=0)
+        said = self._network.predict(pictures, batch_size=self._batch_size, verbose=0)
+        probabilities = np.asarray(said, np.float32)
         if not np.isfinite(probabilities).all():
             raise TmgcError(
                 f"a network's answers must be numbers: {self._corpus.run.model} gives others (NaN or infinity), so its "

@@ -136,17 +136,3 @@ def test_a_network_that_answers_with_no_numbers_is_refused_and_nothing_is_writte
     assert "a network's answers must be numbers" in done.stderr
     assert copy.run.card_json.read_bytes() == card
     assert not copy.run.evaluation_json("test").exists()
-
-
-@pytest.mark.parametrize(("shape", "genres"), [((16, 24, 3), 10), ((32, 24, 3), 4)])
-def test_a_network_for_other_pictures_or_genres_is_refused(
-    shape: tuple[int, int, int], genres: int, small_corpus: Corpus, copy_of: Copy
-) -> None:
-    import keras
-
-    copy = copy_of(small_corpus)
-    layers = [keras.Input(shape, dtype="uint8"), keras.layers.Flatten(), keras.layers.Dense(genres)]
-    with silence():
-        keras.Sequential(layers).save(copy.run.model)
-    with pytest.raises(TmgcError, match="tmgc-train fit"):
-        Predictor(copy)

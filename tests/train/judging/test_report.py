@@ -17,7 +17,6 @@ from train.corpus import Corpus
 from train.judging.baseline import Baseline
 from train.judging.degrade import Degraded
 from train.judging.evaluation import DEMONSTRATION, Evaluation
-from train.judging.page import page, paragraph, table
 from train.judging.report import html_report
 
 Judged = tuple[Corpus, Evaluation, Sequence[str]]
@@ -148,9 +147,3 @@ def test_whose_sound_was_taken_away_to_save_space_is_shown_without(
     for clip in copy.clips:
         clip.sound(copy.run).unlink()
     assert "audio" not in Reader(report((copy, result, phases))).tags
-
-
-def test_the_parts_of_a_page_escape_their_text() -> None:
-    document = page("a < b", [paragraph("c & d"), table(("<e>",), [("<f>",)])])
-    assert Reader(document).text.split() == ["a", "<", "b"] * 2 + ["c", "&", "d", "<e>", "<f>"]
-    assert "<e>" not in document
