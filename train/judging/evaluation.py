@@ -96,11 +96,11 @@ class Evaluation(Scores):
         before, after = (each.expected_calibration_error for each in (self.calibration.before, self.calibration.after))
         passed = ", ".join(f"{each.kind} {each.given_a_genre:.0%}" for each in self.unknown.impostors)
         return [
-            f"confidence: off by {before:.1%}, by {after:.1%} at temperature {self.calibration.temperature:.2f} "
-            "(expected calibration error)",
+            f"expected calibration error: {before:.1%}, and {after:.1%} at temperature "
+            f"{self.calibration.temperature:.2f}",
             f"unknown: below a confidence of {self.unknown.threshold:.2f}, which refuses "
             f"{self.unknown.right_refused:.1%} of the clips that would be named right",
-            f"given a genre though no music: {passed}",
+            f"wrongly given a genre: {passed}",
         ]
 
     def _comparison_rows(self) -> list[str]:
