@@ -73,7 +73,7 @@ fit_options = Options(
     click.option(
         "--augment",
         callback=_names,
-        default="shift,gain,noise,masks,mixup",
+        default="shift,gain,noise,masks,impostors,mixup",
         show_default=True,
         help="What is varied in a clip each time, or none.",
     ),

@@ -9,13 +9,19 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.spectrogram import Spectrogram
+from edge_runtime.spectrogram import Palette, Spectrogram, SpectrogramSettings
 from train.corpus import Clip, Corpus
 from train.fitting.augmentation import mask, mix, vary_sound
 from train.fitting.settings import Augmentation
+from train.impostors import TRAINED_ON, impostors
 
 Batch = tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32]]
 """Pictures ``[shape=(n, height, width, 3)]``, targets ``[shape=(n, n_genres)]``, weights ``[shape=(n,)]``."""
+
+
+_IMPOSTORS_OF_A_KIND = 100
+_IMPOSTOR_SEED = 3
+"""Judging draws others, from seeds of its own."""
 
 
 class Split:
@@ -50,6 +56,17 @@ class Split:
         return weights.astype(np.float32)
 
 
+def impostor_pictures(settings: SpectrogramSettings, palette: Palette) -> NDArray[np.uint8]:
+    """Pictures of sound that is no music, ``[shape=(n, image_height, image_width)], uint8``, not yet coloured."""
+    spectrogram = Spectrogram(settings, palette)
+    sounds = (
+        samples
+        for kind in TRAINED_ON
+        for samples in impostors(kind, settings, count=_IMPOSTORS_OF_A_KIND, seed=_IMPOSTOR_SEED)
+    )
+    return np.stack([spectrogram.grey(samples) for samples in sounds])
+
+
 class PictureBatches(keras.utils.PyDataset):
     """The pictures of a split as they are and in their order."""
 
@@ -79,6 +96,8 @@ class TrainingBatches(keras.utils.PyDataset):
     augmentation : Augmentation
     weighted : bool
         Whether genres with few clips count as much as those with many.
+    impostors : np.ndarray [shape=(n, image_height, image_width)], uint8
+        Pictures that take the place of some, before they are coloured; see :func:`impostor_pictures`.
     seed : int
     first_epoch : int >= 0
     workers : int > 0
@@ -92,6 +111,7 @@ class TrainingBatches(keras.utils.PyDataset):
         batch_size: int,
         augmentation: Augmentation,
         weighted: bool,
+        impostors: NDArray[np.uint8],
         seed: int,
         first_epoch: int = 0,
         workers: int = 1,
@@ -102,6 +122,7 @@ class TrainingBatches(keras.utils.PyDataset):
         self._batch_size = min(batch_size, count)
         self._class_weights = split.class_weights() if weighted else np.ones(split.targets.shape[1], np.float32)
         self._spectrogram = Spectrogram(split.corpus.spectrogram, split.corpus.palette)
+        self._impostors = impostors
         self._epoch = first_epoch
         self._order = self._shuffled()
 
@@ -119,6 +140,10 @@ class TrainingBatches(keras.utils.PyDataset):
         targets = self._split.targets[chosen]
         for picture in grey:
             mask(picture, how=self._how, random=random)
+        if len(self._impostors):
+            taken = np.flatnonzero(random.random(len(grey)) < self._how.impostor_share)
+            grey[taken] = self._impostors[random.integers(len(self._impostors), size=len(taken))]
+            targets[taken] = 1 / targets.shape[1]
         if self._how.flip:
             mirrored = random.random(len(grey)) < 0.5
             grey[mirrored] = grey[mirrored, :, ::-1]

@@ -21,7 +21,7 @@ from edge_runtime.card import ModelCard
 from edge_runtime.errors import TmgcError
 from edge_runtime.files import written_whole
 from train.corpus import Corpus
-from train.fitting.batches import PictureBatches, Split, TrainingBatches
+from train.fitting.batches import PictureBatches, Split, TrainingBatches, impostor_pictures
 from train.fitting.callbacks import History, Keeper, Steps, is_over
 from train.fitting.checkpoint import Checkpoint, Progress
 from train.fitting.network import (
@@ -120,6 +120,9 @@ class _Training:
         self._resumes = self._checkpoint.exists()
         self._corpus_sha256 = corpus.fingerprint()
         self._train, self._validation = Split(corpus, "train"), Split(corpus, "validation")
+        self._impostors = np.zeros((0,), np.uint8)
+        if settings.augmentation.impostor_share:
+            self._impostors = impostor_pictures(corpus.spectrogram, corpus.palette)
         self._loss = keras.losses.CategoricalCrossentropy(label_smoothing=settings.label_smoothing)
 
     def run(self) -> ModelCard:
@@ -245,6 +248,7 @@ class _Training:
             batch_size=self._settings.batch_size,
             augmentation=self._settings.augmentation,
             weighted=self._settings.class_weights,
+            impostors=self._impostors,
             seed=self._settings.seed,
             first_epoch=self._progress.epochs,
             workers=os.cpu_count() or 1,

@@ -10,7 +10,7 @@ from edge_runtime.errors import TmgcError
 
 OPTIMIZERS = ("adam", "adamax", "adamw")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
-AUGMENTATIONS = ("shift", "gain", "noise", "masks", "mixup")
+AUGMENTATIONS = ("shift", "gain", "noise", "masks", "impostors", "mixup")
 """In the order in which they are applied."""
 
 
@@ -33,6 +33,9 @@ class Augmentation:
     """Bands of time, and as many of frequency, that are hidden (Park et al. 2019, "SpecAugment")."""
     mask_share: float = 0.15
     """Widest such band, as a share of the picture."""
+    impostor_share: float = 0.05
+    """Share of the pictures whose place is taken by speech, noise, hum or silence that is no genre more than another
+    (Hendrycks et al. 2019, "Deep anomaly detection with outlier exposure")."""
     mixup_alpha: float = 0.3
     """Of the beta distribution that two pictures and their genres are mixed by (Zhang et al. 2018, "mixup")."""
     flip: bool = False
@@ -48,6 +51,7 @@ class Augmentation:
             "gain": {"gain_db": 0.0},
             "noise": {"noise_share": 0.0},
             "masks": {"masks": 0},
+            "impostors": {"impostor_share": 0.0},
             "mixup": {"mixup_alpha": 0.0},
         }
         changes = [change for name, change in off.items() if name not in names]

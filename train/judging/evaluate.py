@@ -76,7 +76,7 @@ def evaluate(
     validation = judged if split == "validation" else _hear(corpus, "validation", predictor, reporter)
     temperature = fit_temperature(validation.probabilities, validation.labels)
     probabilities = with_temperature(judged.probabilities, temperature)
-    reporter.phase("judging on speech, noise, hum and silence", 0)
+    reporter.phase("judging on sound that is no music", 0)
     result = Evaluation(
         **vars(judge(probabilities, judged.clips, corpus.genres, split=split, demonstration=corpus.demonstration)),
         calibration=Calibration(

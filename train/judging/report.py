@@ -108,11 +108,21 @@ def _unknown(unknown: Unknown) -> Iterator[str]:
     yield paragraph(
         f"Below a confidence of {unknown.threshold:.2f}, chosen on the validation split, the answer is unknown. "
         f"{unknown.accepted:.1%} of the clips are given a genre{right}; {unknown.right_refused:.1%} of those that "
-        "would be named right are refused. Of sound that is no music, made for this test:"
+        "would be named right are refused. Of sound that is no music, made for this "
+        "test; of some kinds, training may have shown the network other sounds:"
     )
     yield table(
-        ("sound", "windows", "wrongly given a genre", "95 % interval"),
-        [(each.kind, each.sounds, f"{each.given_a_genre:.0%}", _interval(each.interval)) for each in unknown.impostors],
+        ("sound", "kind known to training", "windows", "wrongly given a genre", "95 % interval"),
+        [
+            (
+                each.kind,
+                "yes" if each.trained_on else "no",
+                each.sounds,
+                f"{each.given_a_genre:.0%}",
+                _interval(each.interval),
+            )
+            for each in unknown.impostors
+        ],
     )
 
 

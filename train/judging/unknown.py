@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from edge_runtime.audio import level_dbfs
 from edge_runtime.listening import ListenSettings
 from edge_runtime.spectrogram import Spectrogram
-from train.judging.impostors import KINDS, impostors
+from train.impostors import KINDS, TRAINED_ON, impostors
 from train.judging.scores import wilson_interval
 
 MOST_REFUSED = 0.1
@@ -32,7 +32,9 @@ class Impostors:
     """What happens to one kind of sound that is no music."""
 
     kind: str
-    """``speech``, ``noise``, ``hum`` or ``silence``."""
+    """``speech``, ``noise``, ``hum``, ``silence`` or ``clatter``."""
+    trained_on: bool
+    """Whether training may have shown the network other sounds of this kind."""
     sounds: int
     given_a_genre: float
     """Share that is wrongly given a genre, in [0, 1]."""
@@ -121,7 +123,7 @@ def pick_threshold(
         After temperature.
     """
     right = probabilities.max(axis=1)[probabilities.argmax(axis=1) == labels]
-    wrong = [impostor_confidences(kind, spectrogram, predict, purpose="picking") for kind in KINDS]
+    wrong = [impostor_confidences(kind, spectrogram, predict, purpose="picking") for kind in TRAINED_ON]
     return best_threshold(right, np.concatenate(wrong))
 
 
@@ -148,7 +150,7 @@ def judge_threshold(
         # What a listener answers with silence has no confidence that a threshold of 0 could accept.
         named = int(((confidences >= threshold) & (confidences > 0)).sum())
         interval = wilson_interval(named, len(confidences))
-        found.append(Impostors(kind, len(confidences), named / len(confidences), interval))
+        found.append(Impostors(kind, kind in TRAINED_ON, len(confidences), named / len(confidences), interval))
     return Unknown(
         threshold=threshold,
         accepted=float(accepted.mean()),

@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import tone
 from train.fitting.augmentation import add_noise, mask, mix, vary_sound
-from train.fitting.settings import Augmentation
+from train.fitting.settings import AUGMENTATIONS, Augmentation
 
 OFF = Augmentation.only(())
 RATE = 11_025
@@ -97,5 +97,5 @@ def test_mixed_pictures_and_their_genres_have_the_same_shares() -> None:
 def test_each_variation_can_be_left_on_alone() -> None:
     only = Augmentation.only(("noise",))
     assert only.noise_share > 0
-    assert (only.shift_seconds, only.gain_db, only.masks, only.mixup_alpha) == (0, 0, 0, 0)
-    assert Augmentation.only(("shift", "gain", "noise", "masks", "mixup")) == Augmentation()
+    assert (only.shift_seconds, only.gain_db, only.masks, only.impostor_share, only.mixup_alpha) == (0, 0, 0, 0, 0)
+    assert Augmentation.only(AUGMENTATIONS) == Augmentation()

@@ -8,16 +8,21 @@ import numpy as np
 import pytest
 
 from train.corpus import Corpus
-from train.fitting.batches import PictureBatches, Split, TrainingBatches
+from train.fitting.batches import PictureBatches, Split, TrainingBatches, impostor_pictures
 from train.fitting.settings import Augmentation
 
 OFF = Augmentation.only(())
 
 
+IMPOSTORS = np.full((2, 32, 32), 7, np.uint8)
+
+
 def training(
     split: Split, *, batch_size: int = 8, how: Augmentation = OFF, seed: int = 0, **rest: int
 ) -> TrainingBatches:
-    return TrainingBatches(split, batch_size=batch_size, augmentation=how, weighted=True, seed=seed, **rest)
+    return TrainingBatches(
+        split, batch_size=batch_size, augmentation=how, weighted=True, impostors=IMPOSTORS, seed=seed, **rest
+    )
 
 
 def test_pictures_to_judge_come_as_they_are_and_in_order(small_corpus: Corpus) -> None:
@@ -81,3 +86,20 @@ def test_genres_with_few_clips_count_as_much_as_those_with_many(small_corpus: Co
     sums = [weights[split.labels == genre].sum() for genre in range(3)]
     np.testing.assert_allclose(sums, sums[0], rtol=1e-5)
     assert weights.mean() == pytest.approx(1, rel=1e-5)
+
+
+def test_impostors_take_the_place_of_some_pictures_and_are_no_genre(small_corpus: Corpus) -> None:
+    split = Split(small_corpus, "train")
+    batches = training(split, batch_size=36, how=replace(OFF, impostor_share=0.5))
+    pictures, targets, _ = batches[0]
+    taken = (pictures == small_corpus.palette[7]).all(axis=(1, 2, 3))
+    assert 5 < taken.sum() < 31
+    np.testing.assert_allclose(targets[taken], 1 / 3, rtol=1e-6)
+    assert (targets[~taken].max(axis=1) == 1).all()
+    assert (split.targets.max(axis=1) == 1).all(), "what is judged stays as it is"
+
+
+def test_there_are_impostors_of_every_kind_that_may_be_trained_on(small_corpus: Corpus) -> None:
+    pictures = impostor_pictures(small_corpus.spectrogram, small_corpus.palette)
+    assert pictures.shape == (400, 32, 32)
+    assert len(np.unique(pictures[:300], axis=0)) == 300

@@ -78,7 +78,7 @@ def test_another_split_has_files_of_its_own_and_leaves_the_accuracy_of_the_card(
 def test_the_reporter_hears_of_every_phase(judged: Judged) -> None:
     _, _, phases = judged
     assert [phase.split(" on the ")[0] for phase in phases][:2] == ["judging", "judging"]
-    assert any("speech" in phase for phase in phases)
+    assert any("no music" in phase for phase in phases)
 
 
 def test_a_split_without_clips_is_named(small_corpus: Corpus, copy_of: Copy) -> None:

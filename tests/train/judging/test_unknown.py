@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edge_runtime.spectrogram import Spectrogram, SpectrogramSettings
-from train.judging.impostors import KINDS
+from train.impostors import KINDS
 from train.judging.unknown import (
     IMPOSTORS_OF_A_KIND,
     MOST_REFUSED,
@@ -68,7 +68,7 @@ def test_the_threshold_is_picked_on_clips_named_right_and_on_other_sounds_than_i
     picked_on = len(pictures)
     found = judge_threshold(threshold, PROBABILITIES, LABELS, spectrogram, predict)
     assert [each.given_a_genre for each in found.impostors] == [0.0] * len(KINDS)
-    for earlier, later in zip(pictures[:picked_on], pictures[picked_on:], strict=True):
+    for earlier, later in zip(pictures[:picked_on], pictures[picked_on:], strict=False):
         assert not np.array_equal(earlier, later)
 
 
@@ -78,14 +78,15 @@ def test_a_threshold_is_judged_on_music_and_on_every_kind_of_impostor() -> None:
     assert (found.accepted, found.accepted_accuracy) == (0.5, 1.0)
     assert found.right_refused == pytest.approx(1 / 3)
     rates = {each.kind: each.given_a_genre for each in found.impostors}
-    assert rates == {"speech": 1.0, "noise": 1.0, "hum": 1.0, "silence": 0.0}
+    assert rates == {"speech": 1.0, "noise": 1.0, "hum": 1.0, "silence": 0.0, "clatter": 1.0}
+    assert [each.kind for each in found.impostors if not each.trained_on] == ["clatter"]
     assert {each.sounds for each in found.impostors} == {IMPOSTORS_OF_A_KIND}
 
 
 def test_silence_is_given_no_genre_even_by_a_threshold_of_nought() -> None:
     spectrogram, _, predict = sure_of(loud=0.85)
     found = judge_threshold(0.0, PROBABILITIES, LABELS, spectrogram, predict)
-    assert found.impostors[-1].given_a_genre == 0.0
+    assert {each.kind: each.given_a_genre for each in found.impostors}["silence"] == 0.0
     assert found.accepted == 1.0
 
 

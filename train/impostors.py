@@ -1,4 +1,8 @@
-"""Sound that is no music, made on the spot: speech, noise, hum and silence, which no model should give a genre."""
+"""Sound that is no music, made on the spot, which no model should give a genre.
+
+Speech, noise, hum and silence are shown to a network in training as nothing that it knows. Clatter never is: it
+stands for all the sounds that nobody thought of.
+"""
 
 from __future__ import annotations
 
@@ -94,6 +98,19 @@ def _hum(samples: int, rng: np.random.Generator) -> Sound:
     return _at_random_level(_in_a_room(hum, rng), rng)
 
 
+def _clatter(samples: int, rng: np.random.Generator) -> Sound:
+    """Dishes and cutlery: two to eight blows a second, each of a few decaying partials that are in no harmony."""
+    canvas = np.zeros(samples + SAMPLE_RATE, np.float32)
+    time = np.arange(SAMPLE_RATE // 2) / SAMPLE_RATE
+    for start in rng.integers(0, samples, 1 + rng.poisson(rng.uniform(2.0, 8.0) * samples / SAMPLE_RATE)):
+        hz = 800.0 * 10.0 ** rng.uniform(0.0, 1.0, rng.integers(3, 9))
+        decay = rng.uniform(0.02, 0.3, len(hz)) / 6.9  # to -60 dB
+        partials = np.exp(-time / decay[:, None]) * np.sin(2 * np.pi * hz[:, None] * time)
+        blow = rng.uniform(0.2, 1.0, len(hz)) @ partials
+        canvas[start : start + len(time)] += np.float32(rng.uniform(0.1, 1.0)) * blow.astype(np.float32)
+    return _at_random_level(_in_a_room(canvas[:samples], rng), rng)
+
+
 def _silence(samples: int, rng: np.random.Generator) -> Sound:
     """Nothing at all, or the faint noise of a microphone."""
     if rng.random() < 0.5:
@@ -115,7 +132,11 @@ _MAKERS: dict[str, Callable[[int, np.random.Generator], Sound]] = {
     "noise": _noise,
     "hum": _hum,
     "silence": _silence,
+    "clatter": _clatter,
 }
 
 KINDS = tuple(_MAKERS)
 """What there is."""
+
+TRAINED_ON = ("speech", "noise", "hum", "silence")
+"""What training may show a network. The others are kept for judging it."""

@@ -8,7 +8,7 @@ import pytest
 from edge_runtime.audio import Samples, level_dbfs
 from edge_runtime.listening import ListenSettings
 from edge_runtime.spectrogram import SpectrogramSettings
-from train.judging.impostors import KINDS, impostors
+from train.impostors import KINDS, impostors
 
 SETTINGS = SpectrogramSettings()
 
