@@ -78,7 +78,8 @@ def test_a_threshold_is_judged_on_music_and_on_every_kind_of_impostor() -> None:
     assert (found.accepted, found.accepted_accuracy) == (0.5, 1.0)
     assert found.right_refused == pytest.approx(1 / 3)
     rates = {each.kind: each.given_a_genre for each in found.impostors}
-    assert rates == {"speech": 1.0, "noise": 1.0, "hum": 1.0, "silence": 0.0, "clatter": 1.0}
+    assert rates.pop("clatter") > 0.9
+    assert rates == {"speech": 1.0, "noise": 1.0, "hum": 1.0, "silence": 0.0}
     assert [each.kind for each in found.impostors if not each.trained_on] == ["clatter"]
     assert {each.sounds for each in found.impostors} == {IMPOSTORS_OF_A_KIND}
 
