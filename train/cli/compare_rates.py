@@ -13,6 +13,7 @@ from edge_runtime.errors import TmgcError
 from edge_runtime.files import written_whole
 from train.cli.evaluate import run_evaluate
 from train.cli.fit import fit_options, fit_settings, run_fit
+from train.cli.options import require_keras
 from train.cli.prepare import prepare_options, prepare_settings, run_prepare
 
 if TYPE_CHECKING:
@@ -34,6 +35,9 @@ def compare_rates(songs: Path, run: Path, as_json: bool, **options: Any) -> None
     RUN/11025, RUN/22050 and RUN/44100 are ordinary runs, with the same songs on each split. Run the command again
     after an interruption: a rate that was judged is not trained again.
     """
+    require_keras()
+    from keras.utils import clear_session
+
     from train.corpus import read_corpus
     from train.judging.compare_rates import RATES, check_same_split
     from train.judging.compare_rates import compare_rates as compare
@@ -42,7 +46,7 @@ def compare_rates(songs: Path, run: Path, as_json: bool, **options: Any) -> None
     fitting = fit_settings(seed=options["seed"], **fit_options.of(options))
     preparing = {rate: prepare_settings(sample_rate=rate, **_prepare_options.of(options)) for rate in RATES}
     runs = {rate: Run(run / str(rate)) for rate in RATES}
-    settings = json.dumps({"songs": str(songs.resolve()), **options}, indent=1)
+    settings = json.dumps({"songs": songs.resolve(), **options}, default=str, indent=1)
     _refuse_others(run / "settings.json", settings)
     waiting = [rate for rate in RATES if not _is_judged(runs[rate])]
     for rate in waiting:
@@ -54,6 +58,7 @@ def compare_rates(songs: Path, run: Path, as_json: bool, **options: Any) -> None
         path.write_text(settings, "utf-8")
     for rate in waiting:
         say(f"{rate} Hz")
+        clear_session()  # or the networks of all three rates stay in memory
         run_fit(runs[rate].folder, fitting)
         run_evaluate(runs[rate].folder, "test")
     result = compare(corpora)

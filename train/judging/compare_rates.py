@@ -50,7 +50,8 @@ class RateDifference:
     difference: float
     """Clip accuracy at the higher rate less that at the lower."""
     interval: tuple[float, float]
-    """95 % interval, bootstrapped over songs, both judged on the same."""
+    """95 % interval, bootstrapped over songs, both judged on the same. It stands for one comparison:
+    among three, chance may find a difference once in eight times."""
     better: int | None
     """The rate that is really the better one, Hz; None where nobody can tell."""
 
