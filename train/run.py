@@ -64,7 +64,15 @@ class Run:
 
     def evaluation_json(self, split: str) -> Path:
         """How the model does on a split: ``evaluation.json`` on songs that it has not heard, the test split."""
-        return self.folder / ("evaluation.json" if split == "test" else f"evaluation.{split}.json")
+        return self.folder / f"evaluation{_ending(split)}.json"
+
+    def report_html(self, split: str) -> Path:
+        """The same for a person to read, with its plots: ``report.html`` for the test split."""
+        return self.folder / f"report{_ending(split)}.html"
+
+    def plot(self, name: str, split: str) -> Path:
+        """A plot of the evaluation on a split, PNG: ``plots/<name>.png`` for the test split."""
+        return self.folder / "plots" / f"{name}{_ending(split)}.png"
 
     @property
     def exports(self) -> Path:
@@ -102,3 +110,8 @@ class Run:
         if not self.folder.is_dir():
             raise TmgcError(f"a run folder must exist: there is none at {self.folder}. Make one: tmgc-train prepare")
         return self
+
+
+def _ending(split: str) -> str:
+    """What tells the files of another split from those of the test split, which is the one that counts."""
+    return "" if split == "test" else f".{split}"

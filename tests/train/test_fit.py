@@ -11,7 +11,7 @@ import pytest
 from edge_runtime import TmgcError
 from train.corpus import read_corpus
 from train.fit import FitSettings, Labelled, PictureBatches
-from train.judging.evaluate import judge
+from train.judging.scores import judge
 from train.run import Run
 
 

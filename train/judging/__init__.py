@@ -1,5 +1,7 @@
 """How good a model is: on the songs of a split, by clip and by song, against what they really are."""
 
-from train.judging.evaluate import Evaluation, evaluate, judge, wilson_interval
+from train.judging.evaluate import evaluate
+from train.judging.evaluation import Evaluation
+from train.judging.scores import Scores, judge, wilson_interval
 
-__all__ = ["Evaluation", "evaluate", "judge", "wilson_interval"]
+__all__ = ["Evaluation", "Scores", "evaluate", "judge", "wilson_interval"]

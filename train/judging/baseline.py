@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from edge_runtime.audio import Samples
 from train.corpus import Clip, Corpus
 from train.judging.paired import Difference, paired_difference
+from train.judging.scores import judge
 from train.progress import Reporter
 
 _COEFFICIENTS = 20
@@ -66,8 +67,6 @@ def fit_baseline(corpus: Corpus, split: str, probabilities: NDArray[np.float32],
     TmgcError
         The sound of a clip is missing.
     """
-    from train.judging import judge
-
     clips = {name: corpus.of(name) for name in dict.fromkeys(("train", "validation", split))}
     reporter.phase("computing MFCC statistics for the baseline", sum(map(len, clips.values())))
     features = {name: _statistics_of(corpus, some, reporter) for name, some in clips.items()}

@@ -14,6 +14,9 @@ from edge_runtime.classifier import with_temperature
 from edge_runtime.errors import TmgcError
 from train.corpus import Clip, Corpus
 from train.judging.paired import paired_difference
+from train.judging.prediction import Predictor
+from train.judging.scores import judge
+from train.progress import Reporter
 
 RATES = (11_025, 22_050, 44_100)
 """Hz. Of a picture at 11 025 Hz a frame lasts 46 ms and a mel band ends at 5.5 kHz at most; at 44 100 Hz 12 ms, 22 kHz.
@@ -168,8 +171,6 @@ def compare_answers(
     clips_left_out : int
     demonstration : bool
     """
-    from train.judging import judge
-
     truth = np.array([genres.index(clip.genre) for clip in clips])
     judged = {rate: judge(answers[rate], clips, genres, split="test") for rate in sorted(answers)}
     right = {rate: answers[rate].argmax(axis=1) == truth for rate in judged}
@@ -192,12 +193,9 @@ def compare_answers(
 
 
 def _probabilities(corpus: Corpus, clips: list[Clip]) -> NDArray[np.float32]:
-    import keras
-
     card = corpus.run.card()
     corpus.check_trained(card)
-    network = keras.models.load_model(corpus.run.model, compile=False)
-    return with_temperature(network.predict(corpus.pictures(clips), verbose=0), card.temperature)
+    return with_temperature(Predictor(corpus).of_clips(clips, Reporter()), card.temperature)
 
 
 def _range(share: float, interval: tuple[float, float]) -> str:

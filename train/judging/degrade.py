@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,10 +13,9 @@ from edge_runtime.errors import TmgcError
 from edge_runtime.spectrogram import Spectrogram
 from train.corpus import Clip, Corpus
 from train.judging.degradations import DEGRADATIONS, Degradation
+from train.judging.scores import judge
+from train.judging.unknown import Predict
 from train.progress import Reporter
-
-Predict = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
-"""Pictures ``[shape=(n, image_height, image_width, 3)], uint8``, to probabilities ``[shape=(n, n_genres)]``."""
 
 _BATCH = 64
 """Clips whose sound and pictures are in memory at a time."""
@@ -61,8 +59,6 @@ def degrade(corpus: Corpus, clips: list[Clip], predict: Predict, reporter: Repor
     TmgcError
         The sound of a clip is missing or damaged.
     """
-    from train.judging import judge
-
     spectrogram = Spectrogram(corpus.spectrogram, corpus.palette)
     probabilities: dict[str, list[NDArray[np.float32]]] = {kind.name: [] for kind in DEGRADATIONS}
     batches = [clips[first : first + _BATCH] for first in range(0, len(clips), _BATCH)]

@@ -1,87 +1,54 @@
-"""How good a model is: on the songs of a split, by clip and by song, against what they really are."""
+"""Judges a run's model: scores, calibration, the threshold for ``unknown``, and the files that show them."""
 
 from __future__ import annotations
 
-import json
-import math
-from collections import defaultdict
-from dataclasses import dataclass
-from typing import Any
-from zipfile import BadZipFile
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_runtime.card import ModelCard
 from edge_runtime.classifier import with_temperature
-from edge_runtime.errors import TmgcError, first_line
+from edge_runtime.errors import TmgcError
 from edge_runtime.files import written_whole
+from edge_runtime.spectrogram import Spectrogram
 from train.corpus import Clip, Corpus
-
-_RESAMPLES = 2000
-"""Bootstrap draws: the interval's ends then move by less than half a point from seed to seed."""
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Accuracy of a model on one split."""
-
-    split: str
-    demonstration: bool
-    """On synthesised music: it says nothing about real music."""
-    genres: tuple[str, ...]
-    clips: int
-    songs: int
-    clip_accuracy: float
-    """Share of clips that were named right, in [0, 1]."""
-    clip_interval: tuple[float, float]
-    """95 % interval, bootstrapped over songs, since clips of a song are alike."""
-    song_accuracy: float
-    """Share of songs that were named right by the mean of their clips' probabilities, in [0, 1]."""
-    song_interval: tuple[float, float]
-    """95 % interval after Wilson, which stays honest where all songs are named right."""
-    confusion: tuple[tuple[int, ...], ...]
-    """Clips, ``[shape=(n_genres, n_genres)]``: rows are the true genres, columns the answers."""
-    per_genre: dict[str, dict[str, float]]
-    """Precision, recall and F1 of each genre by clip, and its number of clips."""
-
-    def to_json(self) -> str:
-        """The evaluation as it stands in ``evaluation.json``."""
-        return json.dumps({"schema": 1, **self.__dict__}, ensure_ascii=False, indent=1)
-
-    def as_text(self) -> str:
-        """The evaluation for a person to read: accuracies with their intervals, and a line a genre."""
-        rows = [
-            f"{name} named right: {share:.1%} (95 % interval {low:.1%} to {high:.1%}) of {count} {name}"
-            for name, share, (low, high), count in (
-                ("songs", self.song_accuracy, self.song_interval, self.songs),
-                ("clips", self.clip_accuracy, self.clip_interval, self.clips),
-            )
-        ]
-        rows += [
-            f"  {genre:<12} F1 {scores['f1']:.2f}  precision {scores['precision']:.2f}  recall {scores['recall']:.2f}"
-            for genre, scores in self.per_genre.items()
-        ]
-        if self.demonstration:
-            rows.append("  of synthesised music, for demonstration only: nothing about real music follows from it")
-        return "\n".join(rows)
-
-    def for_card(self) -> dict[str, Any]:
-        """What the model card keeps of it."""
-        return {
-            "split": self.split,
-            "songs": self.songs,
-            "clips": self.clips,
-            "clip_accuracy": self.clip_accuracy,
-            "clip_interval": list(self.clip_interval),
-            "song_accuracy": self.song_accuracy,
-            "song_interval": list(self.song_interval),
-        }
+from train.judging.baseline import fit_baseline
+from train.judging.calibration import Calibration, fit_temperature, reliability
+from train.judging.degrade import degrade as judge_degraded
+from train.judging.evaluation import Evaluation
+from train.judging.mistakes import worst_mistakes
+from train.judging.plots import write_plots
+from train.judging.prediction import Predictor
+from train.judging.report import html_report
+from train.judging.scores import judge
+from train.judging.unknown import Unknown, judge_threshold, pick_threshold
+from train.progress import Reporter
 
 
-def evaluate(corpus: Corpus, split: str, *, batch_size: int = 32) -> Evaluation:
-    """Judge a run's model on the clips of one split, and write ``evaluation.json``.
+class _Heard(NamedTuple):
+    """Clips of a split and what the network says of them."""
 
-    The accuracy on the test split, and on no other, goes into the card.
+    clips: list[Clip]
+    labels: NDArray[np.int64]
+    """``[shape=(n_clips,)]``"""
+    probabilities: NDArray[np.float32]
+    """``[shape=(n_clips, n_genres)]``, before any temperature."""
+
+
+def evaluate(
+    corpus: Corpus,
+    split: str,
+    *,
+    batch_size: int = 32,
+    degrade: bool = False,
+    baseline: bool = False,
+    reporter: Reporter | None = None,
+) -> Evaluation:
+    """Judge a run's model on the clips of one split; writes ``evaluation.json``, plots and ``report.html``.
+
+    Temperature and threshold are chosen on the validation split, whichever split is judged, and go into the card. The
+    accuracy on the test split, and on no other, goes there too.
 
     Parameters
     ----------
@@ -90,113 +57,76 @@ def evaluate(corpus: Corpus, split: str, *, batch_size: int = 32) -> Evaluation:
     split : str
         ``train``, ``validation`` or ``test``.
     batch_size : int > 0
+    degrade : bool
+        Judge it on sound of low quality as well.
+    baseline : bool
+        Hold it against MFCC statistics and an SVM.
+    reporter : Reporter, optional
 
     Raises
     ------
     TmgcError
-        The run has not been trained, or not on these clips.
+        The run has not been trained, or not on these clips; a split is empty; the network answers with no numbers.
     """
-    import keras
-
+    reporter = reporter or Reporter()
     card = corpus.run.card()
     corpus.check_trained(card)
-    try:
-        network = keras.models.load_model(corpus.run.model, compile=False)
-    except (ValueError, OSError, TypeError, KeyError, BadZipFile) as error:
-        raise TmgcError(f"{corpus.run.model} cannot be read ({first_line(error)}). Run: tmgc-train fit") from error
-    clips = corpus.of(split)
-    probabilities = network.predict(corpus.pictures(clips), batch_size=batch_size, verbose=0)
-    result = judge(
-        with_temperature(probabilities, card.temperature),
-        clips,
-        corpus.genres,
-        split=split,
-        demonstration=corpus.demonstration,
+    predictor = Predictor(corpus, batch_size=batch_size)
+    judged = _hear(corpus, split, predictor, reporter)
+    validation = judged if split == "validation" else _hear(corpus, "validation", predictor, reporter)
+    temperature = fit_temperature(validation.probabilities, validation.labels)
+    probabilities = with_temperature(judged.probabilities, temperature)
+    reporter.phase("judging on speech, noise, hum and silence", 0)
+    result = Evaluation(
+        **vars(judge(probabilities, judged.clips, corpus.genres, split=split, demonstration=corpus.demonstration)),
+        calibration=Calibration(
+            temperature=temperature,
+            validation_clips=len(validation.clips),
+            before=reliability(judged.probabilities, judged.labels),
+            after=reliability(probabilities, judged.labels),
+        ),
+        unknown=_unknown(corpus, judged, validation, temperature, predictor),
+        mistakes=worst_mistakes(corpus, judged.clips, probabilities),
+        degraded=judge_degraded(corpus, judged.clips, predictor, reporter) if degrade else (),
+        baseline=fit_baseline(corpus, split, probabilities, reporter) if baseline else None,
     )
-    with written_whole(corpus.run.evaluation_json(split)) as path:
-        path.write_text(result.to_json(), "utf-8")
-    if split == "test":
-        with written_whole(corpus.run.card_json) as path:
-            path.write_text(card.but(accuracy=result.for_card()).to_json(), "utf-8")
+    reporter.phase("drawing the report", 0)
+    _write(corpus, card, result)
     return result
 
 
-def judge(
-    probabilities: NDArray[np.float32],
-    clips: list[Clip],
-    genres: tuple[str, ...],
-    *,
-    split: str,
-    demonstration: bool = False,
-    seed: int = 0,
-) -> Evaluation:
-    """Hold a model's probabilities against the truth.
+def _hear(corpus: Corpus, split: str, predictor: Predictor, reporter: Reporter) -> _Heard:
+    clips = corpus.of(split)
+    if not clips:
+        raise TmgcError(
+            f"judging needs {split} clips, the validation split for temperature and threshold: {corpus.run.folder} "
+            "has none of them. Prepare more songs: tmgc-train prepare"
+        )
+    reporter.phase(f"judging on the {split} songs", len(clips))
+    return _Heard(clips, corpus.labels(clips), predictor.of_clips(clips, reporter))
 
-    Parameters
-    ----------
-    probabilities : np.ndarray [shape=(n_clips, n_genres)], float32 in [0, 1]
-    clips : list of Clip
-    genres : tuple of str
-        In the order of the probabilities' columns.
-    split : str
-    demonstration : bool
-        Named in the result, as the split is.
-    seed : int
-        Of the bootstrap.
-    """
-    from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-    truth = np.array([genres.index(clip.genre) for clip in clips])
-    answers = probabilities.argmax(axis=1)
-    by_song: dict[tuple[str, str], list[int]] = defaultdict(list)
-    for number, clip in enumerate(clips):
-        by_song[clip.genre, clip.song].append(number)
-    rows = [np.array(numbers) for numbers in by_song.values()]
-    right_clips = np.array([(answers[row] == truth[row]).sum() for row in rows])
-    counts = np.array([len(row) for row in rows])
-    right_songs = np.array([probabilities[row].mean(axis=0).argmax() == truth[row[0]] for row in rows])
-    drawn = np.random.default_rng(seed).integers(len(rows), size=(_RESAMPLES, len(rows)))
-    every_genre = list(range(len(genres)))
-    scores = precision_recall_fscore_support(truth, answers, labels=every_genre, zero_division=0.0)
-    names = ("precision", "recall", "f1", "clips")
-    return Evaluation(
-        split=split,
-        demonstration=demonstration,
-        genres=genres,
-        clips=len(clips),
-        songs=len(rows),
-        clip_accuracy=float((answers == truth).mean()),
-        clip_interval=_interval(right_clips[drawn].sum(axis=1) / counts[drawn].sum(axis=1)),
-        song_accuracy=float(right_songs.mean()),
-        song_interval=wilson_interval(int(right_songs.sum()), len(right_songs)),
-        confusion=tuple(tuple(map(int, row)) for row in confusion_matrix(truth, answers, labels=every_genre)),
-        per_genre={
-            genre: dict(zip(names, map(float, values), strict=True))
-            for genre, values in zip(genres, zip(*scores, strict=True), strict=True)
-        },
+def _unknown(corpus: Corpus, judged: _Heard, validation: _Heard, temperature: float, predictor: Predictor) -> Unknown:
+    def predict(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return with_temperature(predictor(pictures), temperature)
+
+    spectrogram = Spectrogram(corpus.spectrogram, corpus.palette)
+    chosen = with_temperature(validation.probabilities, temperature)
+    threshold = pick_threshold(chosen, validation.labels, spectrogram, predict)
+    return judge_threshold(
+        threshold, with_temperature(judged.probabilities, temperature), judged.labels, spectrogram, predict
     )
 
 
-def wilson_interval(right: int, count: int) -> tuple[float, float]:
-    """95 % interval of a share, by the score method of Wilson (1927).
-
-    Parameters
-    ----------
-    right : int in 0..count
-    count : int > 0
-        Independent trials.
-
-    Returns
-    -------
-    low, high : float in [0, 1]
-    """
-    z = 1.959964
-    share, spread = right / count, z * z / count
-    centre = (share + spread / 2) / (1 + spread)
-    half = z * math.sqrt(share * (1 - share) / count + spread / (4 * count)) / (1 + spread)
-    return max(0.0, centre - half), min(1.0, centre + half)
-
-
-def _interval(draws: NDArray[np.float64]) -> tuple[float, float]:
-    low, high = np.percentile(draws, (2.5, 97.5))
-    return float(low), float(high)
+def _write(corpus: Corpus, card: ModelCard, result: Evaluation) -> None:
+    """Figures first, so that they are kept whatever becomes of the drawings."""
+    run, split = corpus.run, result.split
+    with written_whole(run.evaluation_json(split)) as path:
+        path.write_text(result.to_json(), "utf-8")
+    accuracy = result.for_card() if split == "test" else card.accuracy
+    card = card.but(temperature=result.calibration.temperature, threshold=result.unknown.threshold, accuracy=accuracy)
+    with written_whole(run.card_json) as path:
+        path.write_text(card.to_json(), "utf-8")
+    plots = write_plots(corpus, result)
+    with written_whole(run.report_html(split)) as path:
+        path.write_text(html_report(result, corpus, card, plots), "utf-8", errors="replace")

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from train.corpus import Clip
+from train.judging.scores import rows_of_songs
 
 _RESAMPLES = 2000
 """Bootstrap draws: the interval's ends then move by less than half a point from seed to seed."""
@@ -49,12 +50,11 @@ def paired_difference(
         Of the bootstrap.
     """
     gained = one_right.astype(np.float64) - other_right
-    number_of = {song: number for number, song in enumerate(dict.fromkeys((clip.genre, clip.song) for clip in clips))}
-    songs = np.array([number_of[clip.genre, clip.song] for clip in clips])
-    by_song, counts = np.bincount(songs, weights=gained), np.bincount(songs).astype(np.float64)
+    songs = rows_of_songs(clips)
+    by_song, counts = np.array([gained[row].sum() for row in songs]), np.array([len(row) for row in songs], np.float64)
     won = by_song[by_song != 0]
     usual = np.sqrt(np.mean(won**2)) if len(won) else 1.0
     by_song, counts = np.append(by_song, [usual, -usual]), np.append(counts, [counts.mean()] * 2)
     drawn = np.random.default_rng(seed).integers(len(counts), size=(_RESAMPLES, len(counts)))
     low, high = np.percentile(by_song[drawn].sum(axis=1) / counts[drawn].sum(axis=1), (2.5, 97.5))
-    return Difference(float(gained.mean()), (float(low), float(high)), len(number_of))
+    return Difference(float(gained.mean()), (float(low), float(high)), len(songs))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ from train.corpus import Clip, Corpus
 from train.judging import degrade as module
 from train.judging.degradations import DEGRADATIONS, Degradation
 from train.judging.degrade import degrade, degraded_clip
+from train.judging.evaluate import evaluate
 from train.progress import Reporter
 from train.run import Run
 
@@ -117,6 +120,19 @@ def test_a_degraded_clip_begins_at_the_same_moment_of_the_music(kind: Degradatio
     begins = np.flatnonzero(heard > 0.5 * heard.max())[0] / RATE
     expected = 0.5 / {"3 % too fast": 1.03, "3 % too slow": 0.97}.get(kind.name, 1.0)
     assert begins == pytest.approx(expected, abs=0.01)
+
+
+def test_an_evaluation_holds_the_table_and_the_baseline_where_they_are_asked_for(
+    small_corpus: Corpus, copy_of: Callable[[Corpus], Corpus]
+) -> None:
+    found = evaluate(copy_of(small_corpus), "test", degrade=True, baseline=True)
+    assert [row.name for row in found.degraded] == [kind.name for kind in DEGRADATIONS]
+    assert found.degraded[0].clip_accuracy == pytest.approx(found.clip_accuracy)
+    assert found.baseline is not None
+    document = json.loads(found.to_json())
+    assert len(document["degraded"]) == len(DEGRADATIONS)
+    assert document["baseline"]["verdict"] == found.baseline.verdict
+    assert found.baseline.verdict in found.as_text()
 
 
 def test_a_clip_without_its_sound_is_named(corpus: Corpus) -> None:

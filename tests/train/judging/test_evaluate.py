@@ -1,53 +1,138 @@
-"""The figures of an evaluation are those of its answers."""
+"""Judging a run: every file is written, the card learns temperature and threshold, and bad runs get one line."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
-from train.corpus import Clip
-from train.judging.evaluate import judge, wilson_interval
+from edge_runtime.classifier import with_temperature
+from edge_runtime.errors import TmgcError
+from train.cli import main
+from train.corpus import Corpus, write_clips
+from train.judging.calibration import fit_temperature, reliability
+from train.judging.evaluate import evaluate
+from train.judging.evaluation import Evaluation
+from train.judging.prediction import Predictor
+from train.judging.scores import judge
+from train.libraries import silence
+from train.progress import Reporter
 
-GENRES = ("Caz", "Halk")
-
-
-def clip(name: str, song: str, genre: str) -> Clip:
-    return Clip(name, song, genre, "test", offset_seconds=0.0, lead_seconds=0.0, level_dbfs=-20.0)
-
-
-CLIPS = [clip("a1", "a", "Caz"), clip("a2", "a", "Caz"), clip("b1", "b", "Halk"), clip("b2", "b", "Halk")]
-
-
-def test_a_song_is_named_by_the_mean_of_its_clips() -> None:
-    probabilities = np.array([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8], [0.55, 0.45]], np.float32)
-    found = judge(probabilities, CLIPS, GENRES, split="test")
-    assert (found.clip_accuracy, found.song_accuracy) == (0.5, 1.0)
-    assert (found.clips, found.songs) == (4, 2)
-    assert found.confusion == ((1, 1), (1, 1))
-    assert found.per_genre["Caz"] == {"precision": 0.5, "recall": 0.5, "f1": 0.5, "clips": 2.0}
+Judged = tuple[Corpus, Evaluation, Sequence[str]]
+Copy = Callable[[Corpus], Corpus]
+PLOTS = ("confusion", "reliability", "training", "examples")
 
 
-def test_the_interval_is_drawn_over_songs_not_clips() -> None:
-    clips = [clip(f"{song}{part}", str(song), "Caz") for song in range(10) for part in range(50)]
-    right = np.repeat(np.arange(10) < 5, 50)
-    probabilities = np.stack([right, ~right], axis=1).astype(np.float32)
-    low, high = judge(probabilities, clips, GENRES, split="test").clip_interval
-    assert 0.15 <= low <= 0.25
-    assert 0.75 <= high <= 0.85
+def test_every_file_is_written(judged: Judged) -> None:
+    corpus, result, _ = judged
+    run = corpus.run
+    assert json.loads(run.evaluation_json("test").read_text("utf-8")) == json.loads(result.to_json())
+    assert run.report_html("test").name == "report.html"
+    assert {path.name for path in (run.folder / "plots").iterdir()} == {f"{name}.png" for name in PLOTS}
+    assert not list(run.folder.rglob(".part-*"))
 
 
-def test_an_evaluation_is_json() -> None:
-    found = judge(np.eye(2, dtype=np.float32)[[0, 0, 1, 1]], CLIPS, GENRES, split="test")
-    document = json.loads(found.to_json())
-    assert document["song_accuracy"] == pytest.approx(1.0)
-    assert "100.0%" in found.as_text()
+def test_the_card_learns_accuracy_temperature_and_threshold(judged: Judged, small_corpus: Corpus) -> None:
+    corpus, result, _ = judged
+    card = corpus.run.card()
+    assert card.temperature == result.calibration.temperature != 1.0
+    assert card.threshold == result.unknown.threshold
+    assert card.accuracy["clip_accuracy"] == result.clip_accuracy
+    assert card.but(temperature=1.0, threshold=0.0, accuracy={}) == small_corpus.run.card()
 
 
-@pytest.mark.parametrize(
-    ("right", "count", "low", "high"),
-    [(30, 30, 0.8865, 1.0), (0, 10, 0.0, 0.2775), (81, 263, 0.2553, 0.3662)],  # the last: Newcombe 1998, table I
-)
-def test_the_interval_of_a_share_is_wilsons(right: int, count: int, low: float, high: float) -> None:
-    assert wilson_interval(right, count) == pytest.approx((low, high), abs=1e-4)
+def test_the_temperature_is_that_of_the_validation_split_and_applied_once(judged: Judged) -> None:
+    corpus, result, _ = judged
+    predictor = Predictor(corpus)
+    validation, test = corpus.of("validation"), corpus.of("test")
+    raw = predictor.of_clips(test, Reporter())
+    temperature = fit_temperature(predictor.of_clips(validation, Reporter()), corpus.labels(validation))
+    assert result.calibration.temperature == pytest.approx(temperature, rel=1e-3)
+    after = reliability(with_temperature(raw, temperature), corpus.labels(test))
+    assert result.calibration.before.negative_log_likelihood == pytest.approx(
+        reliability(raw, corpus.labels(test)).negative_log_likelihood, rel=1e-4
+    )
+    assert result.calibration.after.negative_log_likelihood == pytest.approx(after.negative_log_likelihood, rel=1e-3)
+    tempered = judge(with_temperature(raw, temperature), test, corpus.genres, split="test", demonstration=True)
+    assert tempered.song_accuracy == result.song_accuracy
+
+
+def test_another_split_has_files_of_its_own_and_leaves_the_accuracy_of_the_card(judged: Judged, copy_of: Copy) -> None:
+    corpus, result, _ = judged
+    copy = copy_of(corpus)
+    card = copy.run.card()
+    report = copy.run.report_html("test").read_bytes()
+    other = evaluate(copy, "validation")
+    assert copy.run.card() == card
+    assert copy.run.report_html("test").read_bytes() == report
+    for name in ("evaluation.validation.json", "report.validation.html", "plots/confusion.validation.png"):
+        assert (copy.run.folder / name).is_file(), name
+    assert other.calibration.temperature == result.calibration.temperature
+    assert other.calibration.after.negative_log_likelihood <= other.calibration.before.negative_log_likelihood
+
+
+def test_the_reporter_hears_of_every_phase(judged: Judged) -> None:
+    _, _, phases = judged
+    assert [phase.split(" on the ")[0] for phase in phases][:2] == ["judging", "judging"]
+    assert any("speech" in phase for phase in phases)
+
+
+def test_a_split_without_clips_is_named(small_corpus: Corpus, copy_of: Copy) -> None:
+    copy = copy_of(small_corpus)
+    emptied = replace(copy, clips=tuple(clip for clip in copy.clips if clip.split != "validation"))
+    write_clips(emptied)
+    trained = copy.run.card().but(training={"corpus_sha256": emptied.fingerprint()})
+    copy.run.card_json.write_text(trained.to_json(), "utf-8")
+    with pytest.raises(TmgcError, match="judging needs validation clips"):
+        evaluate(emptied, "test")
+
+
+def test_a_split_of_one_clip_can_be_judged(small_corpus: Corpus, copy_of: Copy) -> None:
+    copy = copy_of(small_corpus)
+    one = copy.of("test")[:1]
+    few = replace(copy, clips=(*copy.of("train"), *copy.of("validation")[:1], *one))
+    write_clips(few)
+    trained = copy.run.card().but(training={"corpus_sha256": few.fingerprint()})
+    copy.run.card_json.write_text(trained.to_json(), "utf-8")
+    result = evaluate(few, "test")
+    assert (result.clips, result.songs) == (1, 1)
+    assert copy.run.report_html("test").is_file()
+
+
+def test_the_command_prints_the_evaluation_on_one_screen(judged: Judged, copy_of: Copy) -> None:
+    corpus, result, _ = judged
+    copy = copy_of(corpus)
+    done = CliRunner().invoke(main, ["evaluate", str(copy.run.folder)])
+    assert done.exit_code == 0
+    assert result.as_text() in done.stdout
+    assert len(done.stdout.splitlines()) <= 24
+    assert f"report: {copy.run.report_html('test')}" in done.stderr
+
+
+def test_judging_again_prints_the_same_as_json(judged: Judged, copy_of: Copy) -> None:
+    corpus, result, _ = judged
+    done = CliRunner().invoke(main, ["evaluate", str(copy_of(corpus).run.folder), "--json"])
+    assert json.loads(done.stdout) == json.loads(result.to_json())
+
+
+def test_a_network_that_answers_with_no_numbers_is_refused_and_nothing_is_written(
+    small_corpus: Corpus, copy_of: Copy
+) -> None:
+    import keras
+
+    copy = copy_of(small_corpus)
+    network = keras.models.load_model(copy.run.model, compile=False)
+    kernel, bias = network.layers[-1].get_weights()
+    network.layers[-1].set_weights([kernel * np.nan, bias])
+    with silence():
+        network.save(copy.run.model)
+    card = copy.run.card_json.read_bytes()
+    done = CliRunner().invoke(main, ["evaluate", str(copy.run.folder)])
+    assert done.exit_code == 2
+    assert "a network's answers must be numbers" in done.stderr
+    assert copy.run.card_json.read_bytes() == card
+    assert not copy.run.evaluation_json("test").exists()
