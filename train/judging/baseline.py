@@ -97,6 +97,7 @@ def mfcc_statistics(samples: Samples, sample_rate: int) -> NDArray[np.float32]:
     Parameters
     ----------
     samples : np.ndarray [shape=(n,)], float32 in [-1, 1]
+        2048 or more.
     sample_rate : int > 0, Hz
 
     Returns
@@ -105,12 +106,14 @@ def mfcc_statistics(samples: Samples, sample_rate: int) -> NDArray[np.float32]:
 
     See Also
     --------
-    librosa.feature.mfcc, librosa.feature.delta : with their own settings, but for the ends of the sound
+    librosa.feature.mfcc, librosa.feature.delta : with their own settings
     """
     import librosa
 
     mfcc = librosa.feature.mfcc(y=samples, sr=sample_rate, n_mfcc=_COEFFICIENTS)
-    series = [mfcc, *(librosa.feature.delta(mfcc, order=order, mode="nearest") for order in (1, 2))]
+    # librosa's 9 frames where there are as many, else as many as there are: a width must be odd.
+    width = min(9, (mfcc.shape[1] - 1) // 2 * 2 + 1)
+    series = [mfcc, *(librosa.feature.delta(mfcc, order=order, width=width) for order in (1, 2))]
     statistics = [statistic for part in series for statistic in (part.mean(axis=1), part.std(axis=1))]
     return np.concatenate(statistics).astype(np.float32)
 
