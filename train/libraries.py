@@ -24,6 +24,9 @@ _QUIET = {
     "TF2ONNX_CATCH_ERRORS": "FALSE",
 }
 
+_NOWHERE = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
+"""Never closed: what a library sets up for its log while it is kept silent goes on writing there."""
+
 
 def library(name: str, *, extra: str) -> Any:
     """Import a library of one of the extras.
@@ -71,10 +74,9 @@ def silence() -> Iterator[None]:
     try:
         with (
             warnings.catch_warnings(),
-            open(os.devnull, "w", encoding="utf-8") as nowhere,  # noqa: PTH123
-            redirect_stdout(nowhere),
-            redirect_stderr(nowhere),
-            _native_stderr_to(nowhere),
+            redirect_stdout(_NOWHERE),
+            redirect_stderr(_NOWHERE),
+            _native_stderr_to(_NOWHERE),
         ):
             warnings.simplefilter("ignore")
             yield

@@ -33,6 +33,13 @@ def test_silence_holds_for_prints_logs_warnings_and_native_code(capfd: pytest.Ca
     assert (captured.out, captured.err) == ("", "after")
 
 
+def test_a_log_that_was_set_up_in_silence_stays_silent_and_breaks_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    with silence():
+        handler = logging.StreamHandler()
+    handler.handle(logging.LogRecord("library", logging.WARNING, "", 0, "logged later", None, None))
+    assert capfd.readouterr().err == ""
+
+
 def test_own_stderr_speaks_through_silence(capfd: pytest.CaptureFixture[str]) -> None:
     with own_stderr() as file, silence():
         print("progress", file=file)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from train.cli.all import everything
+from train.cli.compare_rates import compare_rates
 from train.cli.demo_corpus import demo_corpus
 from train.cli.evaluate import evaluate
 from train.cli.fit import fit
@@ -17,5 +18,5 @@ def main() -> None:
     """Train a genre classifier on a folder of songs: SONGS/<genre>/<song>.mp3."""
 
 
-for _command in (demo_corpus, prepare, fit, evaluate, everything):
+for _command in (demo_corpus, prepare, fit, evaluate, everything, compare_rates):
     main.add_command(_command)

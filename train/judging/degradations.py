@@ -1,0 +1,207 @@
+"""Low-quality sound made from good: noise, a codec, the telephone, a room, clipping and a wrong speed.
+
+The kinds are among those of Mauch and Ewert (2013), "The Audio Degradation Toolbox and its application to robustness
+evaluation". None keeps the level as it was or within full scale: a picture is drawn against its own loudest point.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_runtime.audio import Samples
+
+MP3_SAMPLE_RATE = 22_050
+"""Hz. Codecs at 32 kbit/s do not spend it on what lies above half of this."""
+
+MP3_COMPRESSION = (160 - 32) / (160 - 8)
+"""32 kbit/s for libsndfile, to which 0 is the most that MP3 knows at that rate, 160 kbit/s, and 1 the least, 8."""
+
+TELEPHONE_SAMPLE_RATE = 8000
+"""Hz."""
+
+TELEPHONE_BAND = (300.0, 3400.0)
+"""Hz."""
+
+REVERBERATION_SECONDS = 0.5
+"""Until a room's echo is 60 dB down (RT60): a furnished living room."""
+
+
+class Degradation(NamedTuple):
+    """A way for sound to be bad."""
+
+    name: str
+    apply: Callable[[Samples, int, np.random.Generator], Samples]
+    """Samples, their rate in Hz and a source of randomness, to samples at the same rate."""
+
+
+def add_noise(samples: Samples, rng: np.random.Generator, *, snr_db: float) -> Samples:
+    """Pink noise, of equal power in every octave as that of rooms and streets nearly is.
+
+    Parameters
+    ----------
+    samples : np.ndarray [shape=(n,)], float32
+    rng : np.random.Generator
+    snr_db : float, dB
+        Power of the samples against that of the noise.
+    """
+    spectrum = np.fft.rfft(rng.standard_normal(len(samples)))
+    spectrum[1:] /= np.sqrt(np.arange(1, len(spectrum)))
+    spectrum[0] = 0.0
+    noise = np.fft.irfft(spectrum, len(samples))
+    noise *= np.sqrt(np.mean(np.square(samples, dtype=np.float64)) / np.mean(noise**2)) * 10 ** (-snr_db / 20)
+    return samples + noise.astype(np.float32)
+
+
+def code_as_mp3(samples: Samples, sample_rate: int) -> Samples:
+    """To mono MP3 of 32 kbit/s at 22 050 Hz by LAME and back, with the codec's delay taken off.
+
+    Parameters
+    ----------
+    samples : np.ndarray [shape=(n,)], float32 in [-1, 1]
+    sample_rate : int > 0, Hz
+    """
+    import soundfile
+    import soxr
+
+    sent = soxr.resample(samples, sample_rate, MP3_SAMPLE_RATE)
+    with io.BytesIO(mp3_of(sent)) as file:
+        received, _ = soundfile.read(file, dtype="float32")
+    return _of_length(soxr.resample(_aligned(received, sent), MP3_SAMPLE_RATE, sample_rate), len(samples))
+
+
+def mp3_of(samples: Samples) -> bytes:
+    """A whole MP3 file of 32 kbit/s.
+
+    Parameters
+    ----------
+    samples : np.ndarray [shape=(n,)], float32 in [-1, 1]
+        At ``MP3_SAMPLE_RATE``.
+    """
+    import soundfile
+
+    with io.BytesIO() as file:
+        how = {"format": "MP3", "bitrate_mode": "CONSTANT", "compression_level": MP3_COMPRESSION}
+        soundfile.write(file, samples, MP3_SAMPLE_RATE, **how)
+        return file.getvalue()
+
+
+def send_by_telephone(samples: Samples, sample_rate: int) -> Samples:
+    """What is left of sound at 8 kHz between 300 Hz and 3400 Hz; the rest is 40 dB down.
+
+    Parameters
+    ----------
+    samples : np.ndarray [shape=(n,)], float32
+    sample_rate : int > 0, Hz
+    """
+    import soxr
+    from scipy.signal import ellip, sosfilt
+
+    band = ellip(6, 0.5, 40.0, TELEPHONE_BAND, "bandpass", output="sos", fs=TELEPHONE_SAMPLE_RATE)
+    sent = soxr.resample(samples, sample_rate, TELEPHONE_SAMPLE_RATE)
+    received = sosfilt(band, sent).astype(np.float32)
+    return _of_length(soxr.resample(received, TELEPHONE_SAMPLE_RATE, sample_rate), len(samples))
+
+
+def play_in_room(samples: Samples, sample_rate: int, rng: np.random.Generator) -> Samples:
+    """The sound and its echo from all walls, as loud as itself: as it is heard two or three steps from its source.
+
+    Parameters
+    ----------
+    samples : np.ndarray [shape=(n,)], float32
+    sample_rate : int > 0, Hz
+    rng : np.random.Generator
+        Makes the room.
+    """
+    from scipy.signal import fftconvolve
+
+    heard: Samples = fftconvolve(samples, room_response(sample_rate, rng))[: len(samples)].astype(np.float32)
+    return heard
+
+
+def room_response(sample_rate: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Impulse response of a room: the direct sound, then noise of the same energy that dies away exponentially.
+
+    The model is Moorer's (1979), "About this reverberation business".
+
+    Parameters
+    ----------
+    sample_rate : int > 0, Hz
+    rng : np.random.Generator
+
+    Returns
+    -------
+    response : np.ndarray [shape=(round(REVERBERATION_SECONDS * sample_rate),)], float64
+        Begins with 1, the direct sound.
+    """
+    seconds = np.arange(round(REVERBERATION_SECONDS * sample_rate)) / sample_rate
+    response = rng.standard_normal(len(seconds)) * 10 ** (-3.0 * seconds / REVERBERATION_SECONDS)
+    response[0] = 0.0
+    response /= np.linalg.norm(response)
+    response[0] = 1.0
+    return response
+
+
+def overdrive(samples: Samples, *, excess_db: float) -> Samples:
+    """What a recorder keeps of sound whose peak is too loud for it: everything beyond full scale is cut off.
+
+    Parameters
+    ----------
+    samples : np.ndarray [shape=(n,)], float32
+    excess_db : float > 0, dB
+        How far the loudest sample lies above full scale.
+    """
+    full_scale = np.abs(samples).max() * np.float32(10 ** (-excess_db / 20))
+    return np.clip(samples, -full_scale, full_scale)
+
+
+def play_at(samples: Samples, sample_rate: int, *, speed: float) -> Samples:
+    """Played too fast or too slow, as tape is: time and pitch go wrong together.
+
+    Parameters
+    ----------
+    samples : np.ndarray [shape=(n,)], float32
+    sample_rate : int > 0, Hz
+    speed : float > 0
+        1.03 is 3 % faster and higher.
+
+    Returns
+    -------
+    samples : np.ndarray [shape=(about n / speed,)], float32
+    """
+    import soxr
+
+    played: Samples = soxr.resample(samples, speed * sample_rate, sample_rate)
+    return played
+
+
+DEGRADATIONS = (
+    Degradation("as it is", lambda samples, rate, rng: samples),
+    Degradation("noise at 20 dB SNR", lambda samples, rate, rng: add_noise(samples, rng, snr_db=20.0)),
+    Degradation("noise at 10 dB SNR", lambda samples, rate, rng: add_noise(samples, rng, snr_db=10.0)),
+    Degradation("noise at 5 dB SNR", lambda samples, rate, rng: add_noise(samples, rng, snr_db=5.0)),
+    Degradation("mp3 at 32 kbit/s", lambda samples, rate, rng: code_as_mp3(samples, rate)),
+    Degradation("telephone band", lambda samples, rate, rng: send_by_telephone(samples, rate)),
+    Degradation("a room's echo", play_in_room),
+    Degradation("clipping by 12 dB", lambda samples, rate, rng: overdrive(samples, excess_db=12.0)),
+    Degradation("3 % too fast", lambda samples, rate, rng: play_at(samples, rate, speed=1.03)),
+    Degradation("3 % too slow", lambda samples, rate, rng: play_at(samples, rate, speed=0.97)),
+)
+"""All of them, after sound that nothing was done to."""
+
+
+def _aligned(received: Samples, sent: Samples) -> Samples:
+    """What was received, from the sample on at which it is most like what was sent, and as long."""
+    from scipy.signal import correlate
+
+    delay = int(correlate(received, sent, method="fft").argmax()) - (len(sent) - 1)
+    return _of_length(received[max(0, delay) :], len(sent))
+
+
+def _of_length(samples: Samples, count: int) -> Samples:
+    """Resampling back and forth may lose or gain a sample."""
+    return np.pad(samples[:count], (0, max(0, count - len(samples))))
