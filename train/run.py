@@ -84,6 +84,12 @@ class Run:
         """A plot of the evaluation on a split, PNG: ``plots/<name>.png`` for the test split."""
         return self.folder / "plots" / f"{name}{_ending(split)}.png"
 
+    def forget_judgement(self) -> None:
+        """Take away what was found out about a model that is no longer here."""
+        for pattern in ("evaluation*.json", "report*.html", "plots/*"):
+            for path in self.folder.glob(pattern):
+                path.unlink()
+
     @property
     def exports(self) -> Path:
         """The files for the edge."""

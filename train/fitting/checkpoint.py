@@ -25,6 +25,8 @@ class Progress:
     """Of fine-tuning that are done."""
     learning_rate: float | None = None
     """Of fine-tuning, at its highest, once it is known."""
+    range_test: dict[str, list[float]] | None = None
+    """How that was found: see :class:`train.fitting.range_test.RangeTest`."""
     lowest_loss: float | None = None
     """On validation."""
     waited: int = 0

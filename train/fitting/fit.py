@@ -11,6 +11,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from time import perf_counter
 from typing import Any
 
@@ -31,7 +32,7 @@ from train.fitting.network import (
     feature_extractor,
     freeze,
 )
-from train.fitting.range_test import range_test, write_range_test
+from train.fitting.range_test import RangeTest, range_test, write_range_test
 from train.fitting.settings import FitSettings
 from train.libraries import library, versions
 from train.progress import Reporter
@@ -134,6 +135,9 @@ class _Training:
         self._fine_tune(network)
         self._reporter.phase("saving the model", 0)
         card = _card(network, self._corpus, self._settings, self._progress)
+        self._corpus.run.forget_judgement()
+        if self._progress.range_test:
+            write_range_test(self._corpus.run, RangeTest(**self._progress.range_test))
         with written_whole(self._corpus.run.model) as path:
             self._to_save(network).save(path)
         with written_whole(self._corpus.run.card_json) as path:
@@ -159,7 +163,12 @@ class _Training:
         if self._settings.head_epochs:
             self._fit_head(network)
         self._freeze(network)
-        self._progress.learning_rate = self._settings.learning_rate or self._find_learning_rate(network)
+        self._progress.learning_rate = self._settings.learning_rate
+        if self._progress.learning_rate is None:
+            found = range_test(
+                network, self._training_batches(), lambda rate: self._compile(network, rate), self._reporter
+            )
+            self._progress.learning_rate, self._progress.range_test = found.chosen, asdict(found)
         self._progress.seconds = perf_counter() - begun
 
     def _calibrate(self, network: keras.Model) -> None:
@@ -205,11 +214,6 @@ class _Training:
             batch_normalization=self._settings.trains_batch_normalization,
             momentum=self._settings.batch_normalization_momentum if self._settings.trains_batch_normalization else None,
         )
-
-    def _find_learning_rate(self, network: keras.Model) -> float:
-        found = range_test(network, self._training_batches(), lambda rate: self._compile(network, rate), self._reporter)
-        write_range_test(self._corpus.run, found)
-        return found.chosen
 
     def _fine_tune(self, network: keras.Model) -> None:
         """Train the unfrozen part of the network, and keep the weights of the best epoch."""

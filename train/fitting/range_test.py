@@ -13,7 +13,6 @@ from typing import Any
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 
 from edge_runtime.errors import TmgcError
 from edge_runtime.files import written_whole
@@ -37,15 +36,15 @@ _BELOW_LOWEST = 10.0
 class RangeTest:
     """The curve of a range test."""
 
-    rates: NDArray[np.float64]
-    """``[shape=(n_steps,)]``"""
-    losses: NDArray[np.float64]
-    """Smoothed, ``[shape=(n_steps,)]``"""
+    rates: list[float]
+    """Of each step, rising."""
+    losses: list[float]
+    """After each step, smoothed."""
 
     @property
     def chosen(self) -> float:
         """A tenth of the rate at which the loss was lowest."""
-        return float(self.rates[int(self.losses.argmin())] / _BELOW_LOWEST)
+        return self.rates[int(np.argmin(self.losses))] / _BELOW_LOWEST
 
 
 def range_test(
@@ -82,7 +81,7 @@ def range_test(
     if not curve.smoothed:
         raise TmgcError("no learning rate could be found: the loss was not a number from the first step. Give one")
     rates = LOWEST_RATE * (HIGHEST_RATE / LOWEST_RATE) ** (np.arange(len(curve.smoothed)) / (steps - 1))
-    return RangeTest(rates, np.array(curve.smoothed))
+    return RangeTest(rates.tolist(), curve.smoothed)
 
 
 def write_range_test(run: Run, found: RangeTest) -> None:

@@ -50,7 +50,7 @@ def html_report(evaluation: Evaluation, corpus: Corpus, card: ModelCard, plots: 
             *_degraded(evaluation),
             *_baseline(evaluation),
             *_mistakes(evaluation.mistakes, corpus),
-            *_training(plots),
+            *_training(plots, corpus.run.plots / "learning_rate.png"),
             heading("What the pictures look like"),
             figure(plots["examples"].read_bytes(), f"Clips of the {evaluation.split} split, a row for each genre"),
             *_model(card),
@@ -200,10 +200,12 @@ def _mistake(mistake: Mistake, corpus: Corpus) -> str:
     return "".join([*parts, files((mistake.sound, mistake.picture))])
 
 
-def _training(plots: Mapping[str, Path]) -> Iterator[str]:
+def _training(plots: Mapping[str, Path], range_test: Path) -> Iterator[str]:
     if "training" in plots:
         yield heading("How it was trained")
         yield figure(plots["training"].read_bytes(), "Loss and accuracy by epoch, on training and validation songs")
+    if range_test.is_file():
+        yield figure(range_test.read_bytes(), "The learning rate was found by trying")
 
 
 def _model(card: ModelCard) -> Iterator[str]:

@@ -160,6 +160,16 @@ def test_a_learning_rate_is_found_and_its_curve_is_kept(small_corpus: Corpus) ->
     assert (small_corpus.run.plots / "learning_rate.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_what_was_said_of_an_earlier_model_is_forgotten(small_corpus: Corpus) -> None:
+    run = small_corpus.run
+    stale = [run.evaluation_json("test"), run.evaluation_json("train"), run.report_html("test"), run.plot("a", "test")]
+    run.plots.mkdir()
+    for path in stale:
+        path.touch()
+    fit(small_corpus, replace(QUICK, epochs=1), Reporter())
+    assert not any(path.exists() for path in stale)
+
+
 def test_the_originals_recipe_runs_for_the_time_it_is_given(small_corpus: Corpus) -> None:
     card = fit(small_corpus, replace(QUICK, minutes=1e-6).as_the_original(), Reporter())
     assert card.training["epochs"] == 1
