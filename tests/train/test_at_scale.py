@@ -1,0 +1,37 @@
+"""A corpus of the size that users have, from songs to judgement, on a small machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from train.run import Run
+
+MOST_BYTES = 4 * 1024**3
+
+
+def peak_memory(*arguments: object) -> int:
+    """Run ``tmgc-train`` and give the resident memory, bytes, that it or one of its workers had at most."""
+    command = [sys.executable, "-c", "from train.cli import main; main()", *map(str, arguments)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 0, arguments
+    return usage.ru_maxrss * 1024
+
+
+@pytest.mark.full
+def test_1500_songs_are_prepared_learned_and_judged_in_4_gb(tmp_path: Path) -> None:
+    songs, run = tmp_path / "songs", Run(tmp_path / "run")
+    peak_memory("demo-corpus", songs, "--songs", 150, "--seconds", 8)
+    small = ["--architecture", "mobilenet_v3_small", "--weights", "none", "--head-epochs", 2, "--epochs", 2]
+    assert peak_memory("prepare", songs, run.folder, "--offsets", "0,2,4,6") < MOST_BYTES
+    assert peak_memory("fit", run.folder, *small, "--learning-rate", 1e-3) < MOST_BYTES
+    assert peak_memory("evaluate", run.folder, "--degrade", "--baseline") < MOST_BYTES
+    evaluation = json.loads(run.evaluation_json("test").read_text("utf-8"))
+    assert (evaluation["songs"], evaluation["clips"]) == (150, 600)
+    assert evaluation["clip_accuracy"] > 0.2, "twice what chance gives"
