@@ -59,7 +59,7 @@ def test_prepare_counts_the_clips_of_each_split_and_names_the_next_step(tmp_path
     [
         (["prepare", "NOWHERE", "RUN"], "there is no folder"),
         (["prepare", "EMPTY", "RUN"], "found 0 songs"),
-        (["prepare", "SONGS", "RUN", "--offsets", "0,x"], "offsets are seconds"),
+        (["prepare", "SONGS", "RUN", "--offsets", "0,x"], "offsets are numbers"),
         (["prepare", "SONGS", "RUN", "--offsets", "-1"], "offsets are seconds"),
         (["prepare", "SONGS", "RUN", "--offsets", "60"], "--offsets must fit"),
         (["prepare", "SONGS", "RUN", "--image-size", "0"], "image_height must be a number above 0"),

@@ -14,7 +14,9 @@ from PIL import Image
 from edge_runtime import ModelCard, Spectrogram, SpectrogramSettings, TmgcError, read_audio
 from tests.conftest import tone
 from train.corpus import read_corpus
-from train.preparing.prepare import PrepareSettings, Song, find_songs, magma, prepare, split_songs
+from train.preparing import PrepareSettings
+from train.preparing.prepare import magma, prepare
+from train.preparing.songs import find_songs
 from train.run import SPLITS, Run
 
 SETTINGS = PrepareSettings(
@@ -81,16 +83,6 @@ def test_parts_of_one_song_stay_together(tmp_path: Path) -> None:
         for name in ("ballad 0", "ballad 1", "ballad 2")
     }
     assert all(len(found) == 1 for found in splits.values())
-
-
-def test_the_split_is_stratified_and_the_same_for_the_same_seed() -> None:
-    songs = [Song(Path(f"{genre}/{n}"), f"{genre}/{n}", f"{genre}/{n}", genre) for genre in "AB" for n in range(40)]
-    first = split_songs(songs, shares=(0.8, 0.1, 0.1), seed=1)
-    assert first == split_songs(songs, shares=(0.8, 0.1, 0.1), seed=1)
-    assert first != split_songs(songs, shares=(0.8, 0.1, 0.1), seed=2)
-    for genre in "AB":
-        sides = [first[song.name] for song in songs if song.genre == genre]
-        assert [sides.count(split) for split in SPLITS] == [32, 4, 4]
 
 
 def test_bad_songs_are_listed_with_their_reason_and_the_rest_goes_on(tmp_path: Path) -> None:
