@@ -10,7 +10,7 @@ EACH_ITS_OWN = [str(number) for number in range(500)]
 
 @pytest.mark.parametrize(("first", "second"), [(0, 0), (3, 3), (1, 9), (0, 6), (40, 22), (500, 420)])
 def test_with_one_window_a_song_it_is_the_sign_test(first: int, second: int) -> None:
-    from scipy.stats import binomtest  # type: ignore[import-untyped]
+    from scipy.stats import binomtest
 
     expected = binomtest(first, first + second).pvalue if first + second else 1.0
     assert exact_sign_flip_test(np.array([1] * first + [-1] * second)) == pytest.approx(expected)
