@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import zlib
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -80,9 +81,10 @@ def cut_song(job: Job) -> CutSong:
     sounds: list[tuple[float, Samples | str]] = []
     try:
         stamp = stamp_of(song.path)
-        with decodable(song.path, job.sounds) as path:
-            sounds = [(offset, _stretch(path, offset, job.settings)) for offset in job.settings.offsets_seconds]
+        rate = job.settings.spectrogram.sample_rate
+        with decodable(song.path, job.sounds) as path, AudioFile(path, sample_rate=rate) as file:
             artist = artist_of(path)
+            sounds = [(offset, _stretch(file, offset, job.settings)) for offset in job.settings.offsets_seconds]
         sha256 = sha256_of(song.path)
     except TmgcError as error:
         left_out.append(Skipped(song.below, str(error)))
@@ -104,17 +106,16 @@ def stamp_of(path: Path) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
-def _stretch(path: Path, offset: float, settings: PrepareSettings) -> Samples | str:
+def _stretch(file: AudioFile, offset: float, settings: PrepareSettings) -> Samples | str:
     """A clip's sound with its margins, or the reason if there is none."""
-    spectrogram = settings.spectrogram
-    with AudioFile(path, sample_rate=spectrogram.sample_rate) as file:
-        if file.seconds < offset + spectrogram.window_seconds:
-            return f"the song ends at {file.seconds:.2f} s"
-        lead = min(offset, MARGIN_SECONDS)
-        seconds = lead + spectrogram.window_seconds + MARGIN_SECONDS
-        blocks = list(file.blocks(start_seconds=offset - lead, seconds=seconds))
-        damage = [warning.removeprefix(f"{path} ") for warning in file.warnings]
-    return damage[0] if damage else np.concatenate(blocks)
+    window = settings.spectrogram.window_seconds
+    if file.seconds < offset + window:
+        return f"the song ends at {file.seconds:.2f} s"
+    lead = min(offset, MARGIN_SECONDS)
+    seconds = lead + window + MARGIN_SECONDS
+    file.warnings.clear()
+    blocks = list(file.blocks(start_seconds=offset - lead, seconds=seconds, block_seconds=seconds))
+    return file.warnings[0].removeprefix(f"{file.path} ") if file.warnings else np.concatenate(blocks)
 
 
 def _clip(job: Job, offset: float, sound: Samples) -> CutClip | str:
@@ -152,7 +153,8 @@ def _write_picture(samples: Samples, path: Path, spectrogram: Spectrogram) -> No
     image = Image.frombytes("P", grey.shape[::-1], grey.tobytes())
     image.putpalette(spectrogram.palette.tobytes())
     with written_whole(path) as partial:
-        image.save(partial, compress_level=1)  # a third quicker than the default, and 2 % larger
+        # Twice as quick as the default, and 2 % larger.
+        image.save(partial, compress_level=1, compress_type=zlib.Z_RLE)
 
 
 def _write_sound(sound: Samples, path: Path, sample_rate: int) -> None:

@@ -21,10 +21,10 @@ _NOBODY = {
     "various artists",
     "va",
     "bilinmeyen",
-    "bilinmeyen sanatçı",
-    "çeşitli sanatçılar",
+    "bilinmeyen sanatçi",
+    "çeşitli sanatçilar",
 }
-"""What programs write where they know no artist."""
+"""What programs write where they know no artist, as :func:`same_artist` spells it."""
 
 _GUEST = re.compile(r"\s[(\[]?(?:feat|ft|featuring)\b.*", re.IGNORECASE | re.DOTALL)
 
@@ -32,9 +32,10 @@ _GUEST = re.compile(r"\s[(\[]?(?:feat|ft|featuring)\b.*", re.IGNORECASE | re.DOT
 def same_artist(artist: str) -> str:
     """What two spellings of an artist have in common; nothing where the artist is not known.
 
-    Case, Unicode form, spaces and guests (``feat. somebody``) do not count.
+    Case, Unicode form, spaces and guests (``feat. somebody``) do not count, nor do the dots of i: I is the capital of
+    ı in Turkish and of i elsewhere, and no tag says which it is.
     """
-    spelling = " ".join(_GUEST.sub("", nfc(artist)).split()).casefold()
+    spelling = " ".join(_GUEST.sub("", nfc(artist)).split()).casefold().replace("i\u0307", "i").replace("ı", "i")
     return "" if spelling in _NOBODY else spelling
 
 

@@ -50,13 +50,14 @@ def fingerprint(samples: Samples, *, sample_rate: int) -> Fingerprint:
         None where the sound is shorter than two frames of 0.37 s.
     """
     import soxr
+    from scipy.fft import rfft
 
     sound = soxr.resample(samples, sample_rate, _SAMPLE_RATE, quality="LQ")
     if len(sound) < _N_FFT + _HOP_LENGTH:
         return np.zeros(0, np.uint32)
     window, edges = _tables()
     frames = np.lib.stride_tricks.sliding_window_view(sound, _N_FFT)[::_HOP_LENGTH]
-    spectrum = np.fft.rfft(frames * window)[:, : edges[-1]]
+    spectrum = rfft(frames * window)[:, : edges[-1]]
     energy = np.add.reduceat(spectrum.real**2 + spectrum.imag**2, edges[:-1], axis=1)
     rises = np.diff(np.diff(energy, axis=1), axis=0) > 0
     bits: Fingerprint = np.packbits(rises, axis=1).view(">u4").ravel().astype(np.uint32)
