@@ -64,6 +64,8 @@ class Job(NamedTuple):
     """Folder of the FLAC files, which is there."""
     pictures: Path
     """Folder of the PNG files, which is there."""
+    scratch: Path
+    """Folder for what is thrown away again."""
 
 
 def cut_song(job: Job) -> CutSong:
@@ -82,7 +84,7 @@ def cut_song(job: Job) -> CutSong:
     try:
         stamp = stamp_of(song.path)
         rate = job.settings.spectrogram.sample_rate
-        with decodable(song.path, job.sounds) as path, AudioFile(path, sample_rate=rate) as file:
+        with decodable(song.path, job.scratch) as path, AudioFile(path, sample_rate=rate) as file:
             artist = artist_of(path)
             sounds = [(offset, _stretch(file, offset, job.settings)) for offset in job.settings.offsets_seconds]
         sha256 = sha256_of(song.path)

@@ -77,7 +77,8 @@ def prepare(
         on_note(f"going on: {len(cut)} of {len(songs)} songs were cut before")
     rest = [song for song in songs if song.below not in cut]
     on_songs(len(rest))
-    jobs = (Job(song, settings, palette, staging.run.clips, staging.pictures) for song in rest)
+    folders = (staging.run.clips, staging.pictures, staging.run.folder)
+    jobs = (Job(song, settings, palette, *folders) for song in rest)
     with closing(_cut(jobs, min(len(rest), workers or os.cpu_count() or 1), alone=workers == 1)) as results:
         for done in results:
             staging.record(done)

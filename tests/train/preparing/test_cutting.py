@@ -28,7 +28,7 @@ def cut(path: Path, *offsets: float, sample_rate: int = RATE) -> CutSong:
     folder = path.parent / "cut"
     folder.mkdir(exist_ok=True)
     with silence():
-        return cut_song(Job(Song(path, f"Caz/{path.name}", "Caz"), settings, magma(), folder, folder))
+        return cut_song(Job(Song(path, f"Caz/{path.name}", "Caz"), settings, magma(), folder, folder, folder))
 
 
 def test_a_cut_song_tells_its_artist_its_content_and_its_clips(tmp_path: Path) -> None:
