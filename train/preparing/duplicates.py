@@ -56,7 +56,7 @@ class Duplicates:
         if not self.sets:
             return []
         doubles = sum(len(found) for found in self.sets)
-        notes = [f"{doubles} songs share {len(self.sets)} sounds, and stay on one side of the split: duplicates.csv"]
+        notes = [f"{doubles} songs sound the same as another, and stay on its side of the split: duplicates.csv"]
         for found in self.sets:
             if len({self.songs[index].genre for index in found}) > 1:
                 names = ", ".join(self.songs[index].below for index in found[:_NAMED])

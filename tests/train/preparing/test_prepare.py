@@ -172,7 +172,7 @@ def test_the_same_sound_never_straddles_and_is_told_under_two_genres(tmp_path: P
     side = {clip.file: clip.split for clip in corpus.clips}
     assert side["Halk/copy.wav"] == side["Halk/song 1.wav"]
     assert side["Caz/again.mp3"] == side["Halk/song 2.wav"]
-    assert "4 songs share 2 sounds" in notes[-2]
+    assert "4 songs sound the same as another" in notes[-2]
     assert notes[-1] == "the same sound stands under two genres: Caz/again.mp3, Halk/song 2.wav"
     with run.duplicates_csv.open(encoding="utf-8") as file:
         rows = [(row["song"], row["split"] == side[row["song"]], row["same"]) for row in csv.DictReader(file)]
