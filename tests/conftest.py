@@ -65,7 +65,7 @@ def trained_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     from train.demo_corpus import write_demo_corpus
     from train.fitting import Augmentation, FitSettings, fit
     from train.judging.evaluate import evaluate
-    from train.preparing.prepare import PrepareSettings, prepare
+    from train.preparing import PrepareSettings, prepare
     from train.progress import Reporter
 
     folder = tmp_path_factory.mktemp("trained")

@@ -23,7 +23,7 @@ from train.run import SPLITS, Run
 _ANY_NAME: dict[str, Any] = {"encoding": "utf-8", "errors": "surrogateescape"}
 """File names need not be UTF-8, and come back as they were."""
 
-_COLUMNS = ("clip", "song", "genre", "split", "offset_s", "lead_s", "level_dbfs")
+_COLUMNS = ("clip", "song", "genre", "split", "offset_s", "lead_s", "level_dbfs", "file", "artist", "content_sha256")
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,12 @@ class Clip:
     """Sound before the clip in its FLAC file."""
     level_dbfs: float
     """Root mean square, dBFS."""
+    file: str = ""
+    """The song's path below its corpus."""
+    artist: str = ""
+    """As the song's tags name it, or nothing."""
+    content_sha256: str = ""
+    """Of the song's file."""
 
     def sound(self, run: Run) -> Path:
         """The FLAC file with the clip and a margin on both sides."""
@@ -167,7 +173,8 @@ def write_clips(corpus: Corpus) -> None:
         writer.writerow(_COLUMNS)
         for clip in corpus.clips:
             numbers = (f"{clip.offset_seconds:.3f}", f"{clip.lead_seconds:.6f}", f"{clip.level_dbfs:.1f}")
-            writer.writerow((clip.name, clip.song, clip.genre, clip.split, *numbers))
+            origin = (clip.file, clip.artist, clip.content_sha256)
+            writer.writerow((clip.name, clip.song, clip.genre, clip.split, *numbers, *origin))
 
 
 def read_corpus(run: Run) -> Corpus:
@@ -210,6 +217,9 @@ def _parsed(run: Run) -> Corpus:
                 offset_seconds=float(row["offset_s"]),
                 lead_seconds=float(row["lead_s"]),
                 level_dbfs=float(row["level_dbfs"]),
+                file=row["file"],
+                artist=row["artist"],
+                content_sha256=row["content_sha256"],
             )
             for row in rows
         ),

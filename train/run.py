@@ -38,6 +38,11 @@ class Run:
         return self.folder / "skipped.csv"
 
     @property
+    def duplicates_csv(self) -> Path:
+        """Songs with the same sound, those of one sound under one number."""
+        return self.folder / "duplicates.csv"
+
+    @property
     def clips(self) -> Path:
         """The sound of each clip with a margin on both sides, FLAC."""
         return self.folder / "clips"

@@ -54,14 +54,33 @@ def test_prepare_counts_the_clips_of_each_split_and_names_the_next_step(tmp_path
     assert done.stderr.splitlines()[-1] == f"next: tmgc-train fit {tmp_path / 'run'}"
 
 
+def test_prepare_accounts_for_every_file(tmp_path: Path) -> None:
+    songs = write_songs(tmp_path / "songs", songs=4)
+    (songs / "Halk" / "cover.jpg").touch()
+    (songs / "Halk" / "empty.mp3").touch()
+    (songs / "Caz" / ".hidden.wav").touch()
+    soundfile.write(songs / "Caz" / "short.wav", np.zeros(100), 22_050)
+    done = tmgc_train(
+        "prepare", songs, tmp_path / "run", "--offsets", "0,9", "--image-size", 75, "--shares", "50,25,25"
+    )
+    assert "train: 4 clips of 4 songs" in done.stderr
+    assert f"12 files: 8 used, 3 left out, 1 not audio. Reasons: {tmp_path / 'run' / 'skipped.csv'}" in done.stderr
+    assert sum(path.is_file() for path in songs.rglob("*")) == 12
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (["prepare", "NOWHERE", "RUN"], "there is no folder"),
         (["prepare", "EMPTY", "RUN"], "found 0 songs"),
-        (["prepare", "SONGS", "RUN", "--offsets", "0,x"], "offsets are seconds"),
+        (["prepare", "SONGS", "RUN", "--offsets", "0,x"], "offsets are numbers"),
         (["prepare", "SONGS", "RUN", "--offsets", "-1"], "offsets are seconds"),
         (["prepare", "SONGS", "RUN", "--offsets", "60"], "--offsets must fit"),
+        (["prepare", "SONGS", "RUN", "--shares", "80,20"], "add up to 100 %"),
+        (["prepare", "SONGS", "RUN", "--shares", "90,10,10"], "add up to 100 %"),
+        (["prepare", "SONGS", "RUN", "--shares", "100,0,0"], "each above 0"),
+        (["prepare", "SONGS", "RUN", "--group-by", "groups"], "groups.csv"),
+        (["prepare", "SONGS", "RUN", "--group-by", "album"], "album"),
         (["prepare", "SONGS", "RUN", "--image-size", "0"], "image_height must be a number above 0"),
         (["fit", "NOWHERE"], "a run folder must exist"),
         (["fit", "EMPTY"], "tmgc-train prepare"),

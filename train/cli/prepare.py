@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,27 +14,45 @@ from edge_runtime.commands import one_line_errors, say
 from train.cli.options import SEED, Options
 
 if TYPE_CHECKING:
-    from train.preparing import PrepareSettings
+    from train.corpus import Corpus
+    from train.preparing import PrepareSettings, Skipped
+
+_INTERRUPTED = 130
+"""The exit code of what Ctrl-C has ended, as shells have it."""
 
 
-def _seconds(context: click.Context, parameter: click.Parameter, value: str) -> tuple[float, ...]:
+def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> tuple[float, ...]:
     """Numbers that are separated by commas."""
     try:
         return tuple(float(part) for part in value.split(","))
     except ValueError:
-        raise click.BadParameter(f"offsets are seconds separated by commas, got {value!r}: try 60,70,80,90") from None
+        raise click.BadParameter(
+            f"{parameter.name} are numbers separated by commas, got {value!r}: try {parameter.default}"
+        ) from None
 
 
 prepare_options = Options(
     click.option(
         "--offsets",
-        callback=_seconds,
+        callback=_numbers,
         default="60,70,80,90",
         show_default=True,
         help="Where clips begin, in seconds.",
     ),
     click.option("--sample-rate", default=44_100, show_default=True, help="Hz that songs are resampled to."),
     click.option("--image-size", default=224, show_default=True, help="Pixels of a picture's side."),
+    click.option(
+        "--group-by",
+        type=click.Choice(["song", "artist", "groups"]),
+        help="What stays on one side of the split. Default: groups where SONGS/groups.csv is, else artist (by tags).",
+    ),
+    click.option(
+        "--shares",
+        callback=_numbers,
+        default="80,10,10",
+        show_default=True,
+        help="Of a genre's songs, in percent: train, validation, test.",
+    ),
     click.option("--seed", type=SEED, default=0, show_default=True, help="Which songs come to which split."),
 )
 
@@ -47,31 +68,78 @@ def prepare(songs: Path, run: Path, **options: Any) -> None:
     say(f"next: tmgc-train fit {run}")
 
 
-def prepare_settings(*, offsets: tuple[float, ...], sample_rate: int, image_size: int, seed: int) -> PrepareSettings:
+def prepare_settings(
+    *,
+    offsets: tuple[float, ...],
+    sample_rate: int,
+    image_size: int,
+    group_by: str | None,
+    shares: tuple[float, float, float],
+    seed: int,
+) -> PrepareSettings:
     """The settings that the options ask for."""
     from edge_runtime.spectrogram import SpectrogramSettings
     from train.preparing import PrepareSettings
 
-    spectrogram = SpectrogramSettings(sample_rate=sample_rate, image_height=image_size, image_width=image_size)
-    return PrepareSettings(offsets_seconds=offsets, spectrogram=spectrogram, seed=seed)
+    train, validation, test = shares if len(shares) == 3 else (0.0, 0.0, 0.0)
+    return PrepareSettings(
+        offsets_seconds=offsets,
+        spectrogram=SpectrogramSettings(sample_rate=sample_rate, image_height=image_size, image_width=image_size),
+        shares=(train / 100, validation / 100, test / 100),
+        seed=seed,
+        group_by=group_by,
+    )
 
 
 def run_prepare(songs: Path, folder: Path, settings: PrepareSettings) -> None:
     """Prepare, with progress and what came of it on standard error."""
-    from train.preparing import prepare
-    from train.progress import ProgressBar
-    from train.run import SPLITS, Run
+    try:
+        corpus, skipped = _prepared(songs, folder, settings)
+    except KeyboardInterrupt:
+        say(f"interrupted, and nothing is lost: the same command goes on from here, with what stands in {folder}")
+        sys.exit(_INTERRUPTED)
+    for line in summary(corpus, skipped):
+        say(f"  {line}")
 
-    with ProgressBar() as bar:
-        corpus, skipped = prepare(
-            songs,
-            Run(folder),
-            settings,
-            on_songs=lambda total: bar.phase("cutting songs into clips", total),
-            on_song=lambda: bar.step({}),
-        )
+
+def summary(corpus: Corpus, skipped: Sequence[Skipped]) -> list[str]:
+    """What came of all files, a line each; the counts add up."""
+    from train.preparing.grouping import same_artist
+    from train.preparing.songs import NOT_AUDIO
+    from train.run import SPLITS
+
+    lines = []
     for split in SPLITS:
         clips = corpus.of(split)
-        say(f"  {split}: {len(clips)} clips of {len({clip.song for clip in clips})} songs")
-    if skipped:
-        say(f"  {len(skipped)} left out, each with its reason in {corpus.run.skipped_csv}")
+        songs, artists = {clip.song for clip in clips}, {same_artist(clip.artist) for clip in clips} - {""}
+        known = f", {len(artists)} artists" if artists else ""
+        lines.append(f"{split}: {len(clips)} clips of {len(songs)} songs{known}")
+    used = {clip.file for clip in corpus.clips}
+    no_audio = {item.song for item in skipped if item.reason == NOT_AUDIO}
+    left_out = {item.song for item in skipped} - used - no_audio
+    total = len(used) + len(left_out) + len(no_audio)
+    counts = f"{total} files: {len(used)} used, {len(left_out)} left out, {len(no_audio)} not audio"
+    return [*lines, f"{counts}. Reasons: {corpus.run.skipped_csv}" if skipped else counts]
+
+
+def _prepared(songs: Path, folder: Path, settings: PrepareSettings) -> tuple[Corpus, list[Skipped]]:
+    from train.preparing import prepare
+    from train.progress import ProgressBar
+    from train.run import Run
+
+    cut, begun = 0, monotonic()
+
+    def begin(total: int) -> None:
+        nonlocal begun
+        begun = monotonic()
+        bar.phase("cutting songs into clips", total)
+
+    def step() -> None:
+        nonlocal cut
+        cut += 1
+        bar.step({"songs/s": cut / (monotonic() - begun)})
+
+    with ProgressBar() as bar:
+        return prepare(
+            songs, Run(folder), settings, on_songs=begin, on_song=step, on_note=lambda line: say(f"  {line}")
+        )

@@ -1,5 +1,7 @@
-"""Songs to clips: finds the songs, splits them, cuts 2-second clips and draws their pictures."""
+"""Songs to clips: finds the songs, cuts 2-second clips, draws their pictures, and splits them."""
 
-from train.preparing.prepare import PrepareSettings, Skipped, prepare
+from train.preparing.prepare import prepare
+from train.preparing.settings import GROUP_BY, PrepareSettings
+from train.preparing.songs import Skipped
 
-__all__ = ["PrepareSettings", "Skipped", "prepare"]
+__all__ = ["GROUP_BY", "PrepareSettings", "Skipped", "prepare"]

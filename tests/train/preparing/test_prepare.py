@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import unicodedata
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,26 +12,14 @@ import pytest
 import soundfile
 from PIL import Image
 
-from edge_runtime import ModelCard, Spectrogram, SpectrogramSettings, TmgcError, read_audio
+from edge_runtime import ModelCard, Spectrogram, TmgcError, read_audio
 from tests.conftest import tone
+from tests.train.preparing.conftest import SETTINGS, melody, write_songs, write_sound
 from train.corpus import read_corpus
-from train.preparing.prepare import PrepareSettings, Song, find_songs, magma, prepare, split_songs
+from train.preparing import PrepareSettings
+from train.preparing.grouping import same_artist
+from train.preparing.prepare import magma, prepare
 from train.run import SPLITS, Run
-
-SETTINGS = PrepareSettings(
-    offsets_seconds=(0.0, 1.0), spectrogram=SpectrogramSettings(sample_rate=11_025, image_height=32, image_width=32)
-)
-
-
-def write_songs(
-    folder: Path, *, songs: int = 5, genres: tuple[str, ...] = ("Halk", "Caz"), seconds: float = 3.5
-) -> Path:
-    for number, genre in enumerate(genres):
-        (folder / genre).mkdir(parents=True)
-        for song in range(songs):
-            sound = tone(seconds, sample_rate=22_050, hz=200 * (number + 1) + song)
-            soundfile.write(folder / genre / f"song {song}.wav", sound, 22_050)
-    return folder
 
 
 def test_every_clip_has_its_picture_and_its_sound_with_a_margin(tmp_path: Path) -> None:
@@ -83,23 +72,12 @@ def test_parts_of_one_song_stay_together(tmp_path: Path) -> None:
     assert all(len(found) == 1 for found in splits.values())
 
 
-def test_the_split_is_stratified_and_the_same_for_the_same_seed() -> None:
-    songs = [Song(Path(f"{genre}/{n}"), f"{genre}/{n}", f"{genre}/{n}", genre) for genre in "AB" for n in range(40)]
-    first = split_songs(songs, shares=(0.8, 0.1, 0.1), seed=1)
-    assert first == split_songs(songs, shares=(0.8, 0.1, 0.1), seed=1)
-    assert first != split_songs(songs, shares=(0.8, 0.1, 0.1), seed=2)
-    for genre in "AB":
-        sides = [first[song.name] for song in songs if song.genre == genre]
-        assert [sides.count(split) for split in SPLITS] == [32, 4, 4]
-
-
 def test_bad_songs_are_listed_with_their_reason_and_the_rest_goes_on(tmp_path: Path) -> None:
     songs = write_songs(tmp_path / "songs", songs=12)
     (songs / "Caz" / "text.mp3").write_text("no music")
     (songs / "Caz" / "empty.wav").touch()
     soundfile.write(songs / "Caz" / "short.wav", tone(1.5, sample_rate=22_050), 22_050)
     soundfile.write(songs / "Halk" / "silent.wav", np.zeros(100_000), 22_050)
-    (songs / "Halk" / ".hidden.wav").touch()
     run = Run(tmp_path / "run")
     corpus, skipped = prepare(songs, run, SETTINGS, workers=1)
     found = {Path(item.song).name for item in skipped}
@@ -146,14 +124,6 @@ def test_songs_that_fit_no_offset_leave_a_split_empty_and_that_is_said(tmp_path:
         prepare(write_songs(tmp_path / "songs"), Run(tmp_path / "run"), far, workers=1)
 
 
-@pytest.mark.parametrize(
-    ("songs", "genres", "said"), [(0, ("Halk", "Caz"), "found 0 songs"), (5, ("Halk",), "1 genre")]
-)
-def test_an_empty_corpus_is_refused(tmp_path: Path, songs: int, genres: tuple[str, ...], said: str) -> None:
-    with pytest.raises(TmgcError, match=said):
-        find_songs(write_songs(tmp_path / "songs", songs=songs, genres=genres))
-
-
 def test_a_preparation_that_failed_can_be_done_again(tmp_path: Path) -> None:
     songs, run = write_songs(tmp_path / "songs"), Run(tmp_path / "run")
     far = replace(SETTINGS, offsets_seconds=(60.0,))
@@ -168,6 +138,77 @@ def test_a_group_of_a_song_that_is_not_there_is_refused(tmp_path: Path) -> None:
     (songs / "groups.csv").write_text("path,group\nHalk/song 0.WAV,ballad\n", "utf-8-sig")
     with pytest.raises(TmgcError, match=r"there is no song Halk/song 0\.WAV"):
         prepare(songs, Run(tmp_path / "run"), SETTINGS, workers=1)
+
+
+def test_artists_known_by_their_tags_stay_on_one_side(tmp_path: Path) -> None:
+    songs = tmp_path / "songs"
+    for number in range(24):
+        path = songs / ("Halk", "Caz")[number % 2] / f"{number}.flac"
+        artist = f"{'ŞARKICI' if number % 3 else 'Şarkıcı'} {number // 4}" if number < 20 else ""
+        write_sound(path, melody(number), artist=artist)
+    run = Run(tmp_path / "run")
+    corpus, _ = prepare(songs, run, SETTINGS, workers=1)
+    assert read_corpus(run).clips[0].artist == corpus.clips[0].artist != ""
+    sides: dict[str, set[str]] = {}
+    for clip in corpus.clips:
+        sides.setdefault(same_artist(clip.artist), set()).add(clip.split)
+    nobody = sides.pop("")
+    assert len(sides) == 5
+    assert all(len(found) == 1 for found in sides.values()), "an artist of two genres as well"
+    assert nobody <= set(SPLITS)
+    for split in SPLITS:
+        assert {clip.genre for clip in corpus.of(split)} == {"Halk", "Caz"}
+    by_song, _ = prepare(songs, run, replace(SETTINGS, group_by="song", shares=(0.5, 0.25, 0.25)), workers=1)
+    assert len({clip.file for clip in by_song.of("train")}) == 12
+    assert any(len({c.split for c in by_song.clips if c.artist == clip.artist}) > 1 for clip in by_song.clips)
+
+
+def test_the_same_sound_never_straddles_and_is_told_under_two_genres(tmp_path: Path) -> None:
+    songs, run, notes = write_songs(tmp_path / "songs", songs=8), Run(tmp_path / "run"), list[str]()
+    (songs / "Halk" / "copy.wav").write_bytes((songs / "Halk" / "song 1.wav").read_bytes())
+    sound, _ = soundfile.read(songs / "Halk" / "song 2.wav", dtype="float32")
+    write_sound(songs / "Caz" / "again.mp3", 0.4 * sound)
+    corpus, _ = prepare(songs, run, SETTINGS, workers=1, on_note=notes.append)
+    side = {clip.file: clip.split for clip in corpus.clips}
+    assert side["Halk/copy.wav"] == side["Halk/song 1.wav"]
+    assert side["Caz/again.mp3"] == side["Halk/song 2.wav"]
+    assert "4 songs sound the same as another" in notes[-2]
+    assert notes[-1] == "the same sound stands under two genres: Caz/again.mp3, Halk/song 2.wav"
+    with run.duplicates_csv.open(encoding="utf-8") as file:
+        rows = [(row["song"], row["split"] == side[row["song"]], row["same"]) for row in csv.DictReader(file)]
+    assert rows == [
+        ("Caz/again.mp3", True, "same recording"),
+        ("Halk/song 2.wav", True, "same recording"),
+        ("Halk/copy.wav", True, "exact copy"),
+        ("Halk/song 1.wav", True, "exact copy"),
+    ]
+
+
+def test_a_demonstration_corpus_holds_no_sound_twice(tmp_path: Path) -> None:
+    from train.demo_corpus import write_demo_corpus
+
+    write_demo_corpus(tmp_path / "songs", songs_per_genre=4, seconds=3.0, workers=1)
+    run = Run(tmp_path / "run")
+    prepare(tmp_path / "songs", run, replace(SETTINGS, offsets_seconds=(0.0,)), workers=1)
+    assert run.duplicates_csv.read_text("utf-8").splitlines() == ["sound,song,genre,split,same"]
+
+
+def test_two_spellings_of_a_genre_and_its_groups_become_one(tmp_path: Path) -> None:
+    composed, decomposed = (unicodedata.normalize(form, "Şarkı") for form in ("NFC", "NFD"))
+    songs = write_songs(tmp_path / "songs", songs=4, genres=("Caz", composed))
+    for number in range(3):
+        write_sound(songs / decomposed / f"Türkü\n{number}.wav", melody(50 + number))
+    rows = "".join(f'"{composed}/Türkü\n{number}.wav",ballad\n' for number in range(3))
+    (songs / "groups.csv").write_text(f"path,group\n{rows}", "utf-8")
+    corpus, skipped = prepare(songs, Run(tmp_path / "run"), SETTINGS, workers=1)
+    assert not skipped
+    assert corpus.genres == ("Caz", composed)
+    assert len([clip for clip in corpus.clips if clip.genre == composed]) == 2 * 7
+    assert len({clip.split for clip in corpus.clips if clip.song == "ballad"}) == 1
+    assert [clip.file for clip in read_corpus(corpus.run).clips] == [clip.file for clip in corpus.clips]
+    for clip in corpus.clips:
+        assert clip.picture(corpus.run).is_file()
+        assert (songs / clip.file).is_file()
 
 
 def test_a_model_is_not_judged_on_another_split_than_its_own(tmp_path: Path) -> None:

@@ -1,0 +1,114 @@
+"""How fast songs become clips: ``tmgc-train prepare`` against the original's script, on the same mp3 songs.
+
+``python -m benchmarks.preparing`` synthesises some songs and links to each under many names, cuts some of their clips
+in the original's way before and some after it prepares all of them, and prints the clips per second of both, their
+ratio and the machine. The original's way is one process that loads each clip with librosa and saves a matplotlib figure
+of it; ``prepare`` takes all cores, also writes each clip's sound, and looks for songs with the same sound, and its time
+counts from its first to its last line.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import click
+import numpy as np
+
+from benchmarks.machine import describe_machine, one_line
+from benchmarks.original import HOP_LENGTH, MEL_RATE, N_FFT, N_MELS
+from edge_runtime.commands import one_line_errors, say
+from train.preparing import PrepareSettings, prepare
+from train.run import Run
+
+SONG_SECONDS = 100.0
+"""Long enough for the original's offsets."""
+
+DIFFERENT_SONGS = 40
+"""Songs that are synthesised, since to encode an mp3 takes far longer than to prepare it."""
+
+_GENRES = ("Halk", "Rock", "Klasik", "Elektronik")
+_SAMPLE_RATE = 44_100
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--songs", default=1500, show_default=True, type=click.IntRange(min=12), help="Songs to prepare.")
+@click.option(
+    "--sample", default=40, show_default=True, type=click.IntRange(min=2), help="Clips in the original's way."
+)
+@one_line_errors
+def main(songs: int, sample: int) -> None:
+    """Race the preparation against the original's script on synthesised mp3 songs of 100 s."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        say(f"synthesising mp3 songs of {SONG_SECONDS:g} s ...")
+        paths = write_songs(folder / "songs", songs, seconds=SONG_SECONDS)
+        settings = PrepareSettings()
+        clips = [(path, offset) for path in paths for offset in settings.offsets_seconds][
+            :: max(1, 4 * songs // sample)
+        ]
+        half = len(clips) // 2
+        original_seconds(clips[:1], folder)  # the libraries' own beginning
+        spent = original_seconds(clips[:half], folder)
+        begun = perf_counter()
+        corpus, _ = prepare(folder / "songs", Run(folder / "run"), settings)
+        rate = len(corpus.clips) / (perf_counter() - begun)
+        spent += original_seconds(clips[half:], folder)
+    original = len(clips) / spent
+    click.echo(f"original: {original:.1f} clips/s ({len(clips)} clips)")
+    click.echo(f"tmgc-train prepare: {rate:.1f} clips/s ({len(corpus.clips)} clips of {songs} songs)")
+    click.echo(f"ratio: {rate / original:.1f}")
+    click.echo(one_line(describe_machine()))
+
+
+def write_songs(folder: Path, count: int, *, seconds: float) -> list[Path]:
+    """Write so many mp3 songs below ``folder/<genre>/``: the first are files, the others links to them."""
+    paths = [folder / _GENRES[song % len(_GENRES)] / f"{song:04d}.mp3" for song in range(count)]
+    files, links = paths[:DIFFERENT_SONGS], paths[DIFFERENT_SONGS:]
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
+        list(pool.map(partial(_write_song, seconds=seconds), files))
+    for number, link in enumerate(links):
+        link.symlink_to(files[number % len(files)])
+    return paths
+
+
+def original_seconds(clips: list[tuple[Path, float]], folder: Path) -> float:
+    """How long the original's script takes for clips, given by their song and offset."""
+    import librosa.display
+    import matplotlib.pyplot as plt
+
+    plt.switch_backend("Agg")
+    library: Any = librosa
+    begun = perf_counter()
+    for path, offset in clips:
+        samples, _ = library.load(path, offset=offset, duration=2.0)
+        power = library.feature.melspectrogram(
+            y=samples, sr=MEL_RATE, n_fft=N_FFT, hop_length=HOP_LENGTH, n_mels=N_MELS
+        )
+        figure, axes = plt.subplots()
+        decibels = library.power_to_db(power**2, ref=np.max)
+        library.display.specshow(decibels, sr=MEL_RATE, hop_length=HOP_LENGTH, cmap="magma", ax=axes)
+        figure.savefig(folder / "figure.png")
+        plt.close(figure)
+    return perf_counter() - begun
+
+
+def _write_song(path: Path, *, seconds: float) -> None:
+    import soundfile
+
+    from train.demo_corpus import synthesize_song
+
+    # A tenth is synthesised and repeated: what the sound is does not matter to the time.
+    part = synthesize_song(path.parent.name, song=int(path.stem), seed=0, seconds=seconds / 10)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, np.tile(part, 10), _SAMPLE_RATE, format="MP3")
+
+
+if __name__ == "__main__":
+    main()

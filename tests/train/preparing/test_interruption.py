@@ -1,0 +1,194 @@
+"""A preparation that is killed goes on where it was, and ends as if nothing had happened."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from edge_runtime import TmgcError
+from tests.train.preparing.conftest import SETTINGS, melody, write_songs, write_sound
+from train.corpus import read_corpus
+from train.preparing import prepare
+from train.run import Run
+
+SONGS = 30
+OPTIONS = ("--offsets", "0,1", "--sample-rate", "11025", "--image-size", "32")
+
+
+def contents(run: Run) -> dict[str, str]:
+    """Every file of a run and what it holds."""
+    files = (path for path in sorted(run.folder.rglob("*")) if path.is_file())
+    return {str(path.relative_to(run.folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def begin(songs: Path, run: Run) -> subprocess.Popen[str]:
+    """``tmgc-train prepare``, in a process group of its own, as a terminal starts it."""
+    command = [sys.executable, "-c", "from train.cli import main; main()", "prepare", str(songs), str(run.folder)]
+    return subprocess.Popen([*command, *OPTIONS], stderr=subprocess.PIPE, text=True, start_new_session=True)
+
+
+def wait_for_songs(run: Run, count: int, process: subprocess.Popen[str]) -> None:
+    journal = run.folder / ".preparing" / "journal.jsonl"
+    while process.poll() is None and not (journal.is_file() and journal.read_bytes().count(b"\n") > count):
+        time.sleep(0.002)
+    assert process.poll() is None, "it is still at it"
+
+
+def assert_nobody_left(group: int) -> None:
+    """The process group dies out within seconds."""
+    for _ in range(100):
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.1)
+    pytest.fail("a process outlived its parent")
+
+
+@pytest.fixture(scope="module")
+def songs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_songs(tmp_path_factory.mktemp("music") / "songs", songs=SONGS)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(songs: Path) -> dict[str, str]:
+    run = Run(songs.parent / "undisturbed")
+    prepare(songs, run, SETTINGS, workers=1)
+    return contents(run)
+
+
+def test_killed_again_and_again_it_goes_on_and_ends_the_same(
+    songs: Path, undisturbed: dict[str, str], tmp_path: Path
+) -> None:
+    run = Run(tmp_path / "run")
+    for count in (0, 7, 25):
+        process = begin(songs, run)
+        wait_for_songs(run, count, process)
+        process.kill()
+        process.communicate()
+        assert_nobody_left(process.pid)
+        with pytest.raises(TmgcError, match="tmgc-train prepare"):
+            read_corpus(run)
+    process = begin(songs, run)
+    _, said = process.communicate()
+    assert process.returncode == 0, said
+    before = next(int(line.split()[2]) for line in said.splitlines() if "were cut before" in line)
+    assert before >= 25
+    assert contents(run) == undisturbed
+
+
+def test_ctrl_c_ends_with_one_line_that_says_how_to_go_on(
+    songs: Path, undisturbed: dict[str, str], tmp_path: Path
+) -> None:
+    run = Run(tmp_path / "run")
+    process = begin(songs, run)
+    wait_for_songs(run, 3, process)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of them
+    _, said = process.communicate()
+    assert process.returncode == 130
+    assert said.splitlines()[-1].startswith("interrupted, and nothing is lost: the same command goes on")
+    assert "Traceback" not in said
+    assert_nobody_left(process.pid)
+    prepare(songs, run, SETTINGS, workers=1)
+    assert contents(run) == undisturbed
+
+
+class Killed(BaseException):
+    """Stands for the end of the process."""
+
+
+@pytest.mark.parametrize("renamings", [0, 60, *range(120, 128)])
+def test_killed_while_the_corpus_is_put_together_it_ends_the_same(
+    songs: Path, undisturbed: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, renamings: int
+) -> None:
+    few = write_songs(tmp_path / "few", songs=3)
+    run = Run(tmp_path / "run")
+    prepare(few, run, SETTINGS, workers=1)
+    earlier = contents(run)
+    _cut_all(songs, run, monkeypatch)
+    rename, left = Path.replace, renamings
+
+    def renamed(path: Path, target: Path) -> Path:
+        nonlocal left
+        if not path.name.startswith(".part-"):
+            left -= 1
+        if left < 0:
+            raise Killed
+        return rename(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", renamed)
+        try:
+            prepare(songs, run, SETTINGS, workers=1)
+        except Killed:
+            _assert_whole_or_nothing(run, earlier, undisturbed)
+    prepare(songs, run, SETTINGS, workers=1)
+    assert contents(run) == undisturbed
+
+
+def _cut_all(songs: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bring a preparation to where all songs are cut."""
+
+    def killed(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sys.modules["train.preparing.prepare"], "arrange", killed)
+        with pytest.raises(Killed):
+            prepare(songs, run, SETTINGS, workers=1)
+
+
+def _assert_whole_or_nothing(run: Run, earlier: dict[str, str], later: dict[str, str]) -> None:
+    """A run that says that it is whole holds the earlier corpus or the new one, never some of both."""
+    if run.corpus_csv.is_file():
+        found = {name: sha for name, sha in contents(run).items() if not name.startswith(".preparing")}
+        found.pop("skipped.csv")
+        assert found in [
+            {name: sha for name, sha in all_.items() if name != "skipped.csv"} for all_ in (earlier, later)
+        ]
+
+
+def test_songs_that_changed_or_went_are_not_taken_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    songs, run, notes = write_songs(tmp_path / "songs"), Run(tmp_path / "run"), list[str]()
+    _cut_all(songs, run, monkeypatch)
+    write_sound(songs / "Halk" / "song 0.wav", melody(999, seconds=4.0))
+    (songs / "Caz" / "song 0.wav").unlink()
+    (run.folder / ".preparing" / "clips" / ".part-left.flac").touch()
+    prepare(songs, run, SETTINGS, workers=1, on_note=notes.append)
+    assert notes[0] == "going on: 8 of 9 songs were cut before"
+    fresh = Run(tmp_path / "fresh")
+    prepare(songs, fresh, SETTINGS, workers=1)
+    assert contents(run) == contents(fresh)
+
+
+def test_a_torn_or_damaged_journal_costs_no_more_than_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    songs, run = write_songs(tmp_path / "songs"), Run(tmp_path / "run")
+    _cut_all(songs, run, monkeypatch)
+    journal = run.folder / ".preparing" / "journal.jsonl"
+    journal.write_bytes(journal.read_bytes()[:-50])
+    notes = list[str]()
+    _cut_all(songs, run, monkeypatch)
+    journal.write_bytes(b"\xff\x00 no journal")
+    prepare(songs, run, SETTINGS, workers=1, on_note=notes.append)
+    assert not notes
+    assert len(read_corpus(run).clips) == 20
+
+
+def test_other_settings_cut_anew_but_another_split_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    songs, run, notes = write_songs(tmp_path / "songs"), Run(tmp_path / "run"), list[str]()
+    _cut_all(songs, run, monkeypatch)
+    corpus, _ = prepare(songs, run, replace(SETTINGS, seed=5), workers=1, on_note=notes.append)
+    assert notes == ["going on: 10 of 10 songs were cut before"]
+    _cut_all(songs, run, monkeypatch)
+    corpus, _ = prepare(songs, run, replace(SETTINGS, offsets_seconds=(0.5,)), workers=1, on_note=notes.append)
+    assert len(notes) == 1
+    assert {clip.offset_seconds for clip in corpus.clips} == {0.5}
+    assert len(list(run.clips.iterdir())) == 10

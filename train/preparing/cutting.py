@@ -1,0 +1,174 @@
+"""Cuts one song into clips: their sound with a margin, their pictures, and what tells them from others."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import zlib
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from edge_runtime.audio import AudioFile, Samples, level_dbfs
+from edge_runtime.errors import TmgcError, first_line
+from edge_runtime.files import sha256_of, written_whole
+from edge_runtime.spectrogram import Palette, Spectrogram, SpectrogramSettings
+from train.preparing.decoding import artist_of, decodable
+from train.preparing.same_sound import Fingerprint, fingerprint
+from train.preparing.settings import PrepareSettings
+from train.preparing.songs import Skipped, Song, nfc
+
+MARGIN_SECONDS = 0.5
+"""Sound kept on both sides of a clip, so that it can be cut at another moment."""
+
+SILENT_DBFS = -60.0
+"""A clip below this level holds nothing to learn from."""
+
+
+class CutClip(NamedTuple):
+    """Two seconds of a song, whose files are written."""
+
+    name: str
+    """Unique, and the stem of its files."""
+    offset_seconds: float
+    lead_seconds: float
+    level_dbfs: float
+    fingerprint: Fingerprint
+
+
+class CutSong(NamedTuple):
+    """What came of a song."""
+
+    song: str
+    """Its path below the folder of songs."""
+    stamp: tuple[int, int]
+    """Its size in bytes and the time of its last change in ns: while they stay, so does the rest."""
+    sha256: str
+    """Of the file."""
+    artist: str
+    """As its tags name it, or nothing."""
+    clips: tuple[CutClip, ...]
+    left_out: tuple[Skipped, ...]
+
+
+class Job(NamedTuple):
+    """A song to cut, in a form that travels to another process."""
+
+    song: Song
+    settings: PrepareSettings
+    palette: Palette
+    sounds: Path
+    """Folder of the FLAC files, which is there."""
+    pictures: Path
+    """Folder of the PNG files, which is there."""
+    scratch: Path
+    """Folder for what is thrown away again."""
+
+
+def cut_song(job: Job) -> CutSong:
+    """Cut a song at its offsets and write the files of its clips.
+
+    What is wrong with the song is told in its ``left_out``; what hinders writing is raised.
+
+    Raises
+    ------
+    OSError
+        The clips cannot be written.
+    """
+    song, clips, left_out = job.song, list[CutClip](), list[Skipped]()
+    stamp, sha256, artist = (0, 0), "", ""
+    sounds: list[tuple[float, Samples | str]] = []
+    try:
+        stamp = stamp_of(song.path)
+        rate = job.settings.spectrogram.sample_rate
+        with decodable(song.path, job.scratch) as path, AudioFile(path, sample_rate=rate) as file:
+            artist = artist_of(path)
+            sounds = [(offset, _stretch(file, offset, job.settings)) for offset in job.settings.offsets_seconds]
+        sha256 = sha256_of(song.path)
+    except TmgcError as error:
+        left_out.append(Skipped(song.below, str(error)))
+    except (OSError, ValueError, RuntimeError, AssertionError) as error:  # whatever a decoder makes of a damaged file
+        sounds = []
+        left_out.append(Skipped(song.below, f"{type(error).__name__}: {first_line(error)}"))
+    for offset, sound in sounds:
+        clip = sound if isinstance(sound, str) else _clip(job, offset, sound)
+        if isinstance(clip, str):
+            left_out.append(Skipped(song.below, f"at {offset:g} s: {clip}"))
+        else:
+            clips.append(clip)
+    return CutSong(song.below, stamp, sha256, artist, tuple(clips), tuple(left_out))
+
+
+def stamp_of(path: Path) -> tuple[int, int]:
+    """A file's size in bytes and the time of its last change, ns."""
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
+
+
+def _stretch(file: AudioFile, offset: float, settings: PrepareSettings) -> Samples | str:
+    """A clip's sound with its margins, or the reason if there is none."""
+    window = settings.spectrogram.window_seconds
+    if file.seconds < offset + window:
+        return f"the song ends at {file.seconds:.2f} s"
+    lead = min(offset, MARGIN_SECONDS)
+    seconds = lead + window + MARGIN_SECONDS
+    file.warnings.clear()
+    blocks = list(file.blocks(start_seconds=offset - lead, seconds=seconds, block_seconds=seconds))
+    return file.warnings[0].removeprefix(f"{file.path} ") if file.warnings else np.concatenate(blocks)
+
+
+def _clip(job: Job, offset: float, sound: Samples) -> CutClip | str:
+    """Write a clip's files; the reason if there is nothing to learn from it."""
+    settings = job.settings.spectrogram
+    first = round(min(offset, MARGIN_SECONDS) * settings.sample_rate)
+    samples = sound[first : first + settings.window_samples]
+    if len(samples) < settings.window_samples:
+        return f"only {len(samples) / settings.sample_rate:.2f} s could be decoded"
+    level = level_dbfs(samples)
+    if level < SILENT_DBFS:
+        return f"silent ({level:.0f} dBFS)"
+    clip = CutClip(
+        name=f"{_stem(job.song)}_{offset:g}s",
+        offset_seconds=offset,
+        lead_seconds=first / settings.sample_rate,
+        level_dbfs=level,
+        fingerprint=fingerprint(sound, sample_rate=settings.sample_rate),
+    )
+    _write_picture(samples, job.pictures / f"{clip.name}.png", _spectrogram(settings, job.palette.tobytes()))
+    _write_sound(sound, job.sounds / f"{clip.name}.flac", settings.sample_rate)
+    return clip
+
+
+def _stem(song: Song) -> str:
+    """A file name that a person recognises, made unique by a hash of the song's whole path."""
+    readable = "".join(letter if letter.isalnum() else "_" for letter in nfc(song.path.stem))[:40]
+    return f"{readable}_{hashlib.sha256(os.fsencode(song.below)).hexdigest()[:8]}"
+
+
+def _write_picture(samples: Samples, path: Path, spectrogram: Spectrogram) -> None:
+    from PIL import Image
+
+    grey = spectrogram.grey(samples)
+    image = Image.frombytes("P", grey.shape[::-1], grey.tobytes())
+    image.putpalette(spectrogram.palette.tobytes())
+    with written_whole(path) as partial:
+        # Twice as quick as the default, and 2 % larger.
+        image.save(partial, compress_level=1, compress_type=zlib.Z_RLE)
+
+
+def _write_sound(sound: Samples, path: Path, sample_rate: int) -> None:
+    import soundfile
+
+    encoded = io.BytesIO()  # so that a full disk is the system's error and not one of the encoder
+    soundfile.write(encoded, np.clip(sound, -1.0, 1.0), sample_rate, format="FLAC")
+    with written_whole(path) as partial:
+        partial.write_bytes(encoded.getbuffer())
+
+
+@lru_cache(maxsize=1)
+def _spectrogram(settings: SpectrogramSettings, palette: bytes) -> Spectrogram:
+    """One instance for all clips of a process, since its tables are worth keeping."""
+    return Spectrogram(settings, np.frombuffer(palette, np.uint8).reshape(256, 3))
