@@ -33,12 +33,13 @@ def compare_rates(songs: Path, run: Path, as_json: bool, **options: Any) -> None
     """Train on SONGS at 11 025, 22 050 and 44 100 Hz, and say which rate is really better.
 
     RUN/11025, RUN/22050 and RUN/44100 are ordinary runs, with the same songs on each split. Run the command again
-    after an interruption: a rate that was judged is not trained again.
+    after an interruption: it goes on where it was.
     """
     require_keras()
     from keras.utils import clear_session
 
     from train.corpus import read_corpus
+    from train.fitting import Checkpoint
     from train.judging.compare_rates import RATES, check_same_split
     from train.judging.compare_rates import compare_rates as compare
     from train.run import Run
@@ -49,7 +50,10 @@ def compare_rates(songs: Path, run: Path, as_json: bool, **options: Any) -> None
     settings = json.dumps({"songs": songs.resolve(), **options}, default=str, indent=1)
     _refuse_others(run / "settings.json", settings)
     waiting = [rate for rate in RATES if not _is_judged(runs[rate])]
+    interrupted = [rate for rate in waiting if Checkpoint(runs[rate]).exists()]
     for rate in waiting:
+        if rate in interrupted:
+            continue
         say(f"{rate} Hz")
         run_prepare(songs, runs[rate].folder, preparing[rate])
     corpora = [read_corpus(runs[rate]) for rate in RATES]
@@ -59,7 +63,7 @@ def compare_rates(songs: Path, run: Path, as_json: bool, **options: Any) -> None
     for rate in waiting:
         say(f"{rate} Hz")
         clear_session()  # or the networks of all three rates stay in memory
-        run_fit(runs[rate].folder, fitting)
+        run_fit(runs[rate].folder, None if rate in interrupted else fitting)
         run_evaluate(runs[rate].folder, "test")
     result = compare(corpora)
     with written_whole(run / "compare-rates.json") as path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ import click
 
 from edge_runtime.commands import newest_run, one_line_errors, say
 from edge_runtime.errors import TmgcError
-from train.cli.options import SEED, Options, require_keras
+from train.cli.options import INTERRUPTED, SEED, Options, require_keras
 
 if TYPE_CHECKING:
     from train.fitting import FitSettings
@@ -121,16 +122,21 @@ def run_fit(folder: Path, settings: FitSettings | None) -> None:
     """Train, with progress on standard error; without settings, go on with an interrupted training."""
     require_keras()
     from train.corpus import read_corpus
-    from train.fitting import fit, resume
+    from train.fitting import Checkpoint, fit, resume
     from train.progress import ProgressBar
     from train.run import Run
 
     corpus = read_corpus(Run(folder))
-    with ProgressBar() as bar:
-        if settings:
-            fit(corpus, settings, bar)
-        else:
-            resume(corpus, bar)
+    try:
+        with ProgressBar() as bar:
+            if settings:
+                fit(corpus, settings, bar)
+            else:
+                resume(corpus, bar)
+    except KeyboardInterrupt:
+        kept = f"tmgc-train fit {folder} --resume goes on from the last whole epoch"
+        say(f"interrupted: {kept if Checkpoint(corpus.run).exists() else 'before the first epoch, so nothing is kept'}")
+        sys.exit(INTERRUPTED)
     say(f"  model and card in {folder}")
 
 

@@ -11,14 +11,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edge_runtime.commands import one_line_errors, say
-from train.cli.options import SEED, Options
+from train.cli.options import INTERRUPTED, SEED, Options
 
 if TYPE_CHECKING:
     from train.corpus import Corpus
     from train.preparing import PrepareSettings, Skipped
-
-_INTERRUPTED = 130
-"""The exit code of what Ctrl-C has ended, as shells have it."""
 
 
 def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> tuple[float, ...]:
@@ -97,7 +94,7 @@ def run_prepare(songs: Path, folder: Path, settings: PrepareSettings) -> None:
         corpus, skipped = _prepared(songs, folder, settings)
     except KeyboardInterrupt:
         say(f"interrupted, and nothing is lost: the same command goes on from here, with what stands in {folder}")
-        sys.exit(_INTERRUPTED)
+        sys.exit(INTERRUPTED)
     for line in summary(corpus, skipped):
         say(f"  {line}")
 

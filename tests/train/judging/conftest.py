@@ -15,7 +15,7 @@ from train.demo_corpus import write_demo_corpus
 from train.judging.evaluate import evaluate
 from train.judging.evaluation import Evaluation
 from train.libraries import silence
-from train.preparing.prepare import PrepareSettings, prepare
+from train.preparing import PrepareSettings, prepare
 from train.progress import Reporter
 from train.run import Run
 
