@@ -106,7 +106,7 @@ class Evaluation(Scores):
     def _comparison_rows(self) -> list[str]:
         rows = []
         if self.degraded:
-            rows.append(f"clips named right with worse sound (as they are: {self.clip_accuracy:.1%}):")
+            rows.append("clips named right with worse sound:")
         rows += [
             f"  {each.name:<24} {each.clip_accuracy:.1%} ({each.clip_interval[0]:.1%} to {each.clip_interval[1]:.1%})"
             for each in self.degraded

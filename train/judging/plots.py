@@ -119,7 +119,8 @@ def training_figure(run: Run) -> Figure | None:
             if before.get("phase") != row.get("phase"):
                 axes.axvline(number + 0.5, color="grey", linestyle=":")
                 place = axes.get_xaxis_transform()
-                axes.text(number + 0.5, 1.01, f" {row['phase']}", transform=place, fontsize=8)
+                above = 1.01 if number == 0 else 1.06  # the head's few epochs leave no room beside its name
+                axes.text(number + 0.5, above, f" {row['phase']}", transform=place, fontsize=8)
         axes.set(xlabel="epoch", ylabel=quantity)
         axes.xaxis.get_major_locator().set_params(integer=True)
     figure.axes[0].legend(fontsize=8)

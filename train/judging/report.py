@@ -130,22 +130,18 @@ def _degraded(evaluation: Evaluation) -> Iterator[str]:
     if not evaluation.degraded:
         return
     yield heading("With worse sound")
-    untouched = ("as they are", evaluation.clips, evaluation.clip_accuracy, evaluation.clip_interval)
-    rows = [
-        untouched,
-        *((each.name, each.clips, each.clip_accuracy, each.clip_interval) for each in evaluation.degraded),
-    ]
+    as_it_is = evaluation.degraded[0].clip_accuracy
     yield table(
         ("sound", "clips", "named right", "95 % interval", "change"),
         [
             (
-                name,
-                clips,
-                f"{share:.1%}",
-                _interval(interval),
-                f"{100 * (share - evaluation.clip_accuracy):+.1f} points",
+                each.name,
+                each.clips,
+                f"{each.clip_accuracy:.1%}",
+                _interval(each.clip_interval),
+                f"{100 * (each.clip_accuracy - as_it_is):+.1f} points",
             )
-            for name, clips, share, interval in rows
+            for each in evaluation.degraded
         ],
     )
 

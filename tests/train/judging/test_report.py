@@ -119,10 +119,13 @@ def test_worse_sound_and_the_baseline_have_tables_where_they_were_asked_for(docu
     assert "With worse sound" not in document
     assert "Against a baseline" not in document
     baseline = Baseline("MFCC & SVM", 0.6, (0.5, 0.7), 0.65, (0.5, 0.8), -0.1, (-0.2, 0.05), "it does <not> beat it")
-    worse = (Degraded("noise at 20 dB SNR", 40, 0.345, (0.2, 0.5)),)
+    worse = (
+        Degraded("as it is", 40, 0.545, (0.4, 0.7)),
+        Degraded("noise at 20 dB SNR", 40, 0.345, (0.2, 0.5)),
+    )
     reader = Reader(report(judged, degraded=worse, baseline=baseline))
     assert reader.open == []
-    for said in ("noise at 20 dB SNR", "34.5%", "MFCC & SVM", "it does <not> beat it", "-10.0 points"):
+    for said in ("noise at 20 dB SNR", "34.5%", "MFCC & SVM", "it does <not> beat it", "-20.0 points"):
         assert said in reader.text
 
 
