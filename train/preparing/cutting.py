@@ -163,7 +163,8 @@ def _write_sound(sound: Samples, path: Path, sample_rate: int) -> None:
     import soundfile
 
     encoded = io.BytesIO()  # so that a full disk is the system's error and not one of the encoder
-    soundfile.write(encoded, np.clip(sound, -1.0, 1.0), sample_rate, format="FLAC")
+    # The quickest level, 5 % larger than the default.
+    soundfile.write(encoded, np.clip(sound, -1.0, 1.0), sample_rate, format="FLAC", compression_level=0.0)
     with written_whole(path) as partial:
         partial.write_bytes(encoded.getbuffer())
 
