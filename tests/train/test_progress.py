@@ -1,0 +1,44 @@
+"""Progress is a line a phase and an epoch in a log, and a table with a bar in a terminal; never on standard output."""
+
+from __future__ import annotations
+
+import pytest
+
+from train.progress import ProgressBar
+
+
+def train_for_two_epochs(epochs: int = 2) -> None:
+    with ProgressBar() as bar:
+        bar.phase("fine-tuning", 4)
+        for epoch in range(1, epochs + 1):
+            for _ in range(2):
+                bar.step({"loss": 1.0 / epoch})
+            bar.epoch(epoch, {"loss": 1.0 / epoch, "val_loss": 2.0 / epoch})
+        bar.phase("saving the model", 0)
+
+
+def test_a_log_holds_a_line_for_each_phase_and_each_epoch(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    train_for_two_epochs()
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.splitlines() == [
+        "fine-tuning (4 steps)",
+        "  epoch 1: loss 1.000  val_loss 2.000",
+        "  epoch 2: loss 0.500  val_loss 1.000",
+        "saving the model",
+    ]
+
+
+def test_a_terminal_keeps_the_table_of_all_epochs(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "100")
+    train_for_two_epochs(epochs=20)
+    said = capsys.readouterr()
+    assert said.out == ""
+    first, last = "1        1.000    2.000", "20       0.050    0.100"
+    assert said.err.index(last) < said.err.rindex(first), "the live table has fewer rows than the one that stays"
