@@ -138,6 +138,8 @@ def run_fit(folder: Path, settings: FitSettings | None) -> None:
         say(f"interrupted: {kept if Checkpoint(corpus.run).exists() else 'before the first epoch, so nothing is kept'}")
         sys.exit(INTERRUPTED)
     say(f"  model and card in {folder}")
+    if corpus.run.exports.is_dir():
+        say(f"  the files in {corpus.run.exports} are of an earlier model: tmgc-export {folder} --force")
 
 
 def refuse_interrupted(folder: Path) -> None:
