@@ -19,13 +19,17 @@ RUNS = Path("runs")
 """Where runs stand unless a command is told otherwise."""
 
 
+INTERRUPTED = 130
+"""The exit code of what Ctrl-C has ended, as shells have it."""
+
+
 def say(line: str) -> None:
     """Tell a person something: on standard error, since standard output is for data."""
     click.echo(line, err=True)
 
 
 def one_line_errors(command: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
-    """Print a :class:`TmgcError`, or what the system refuses, as one line and exit with 2."""
+    """Print a :class:`TmgcError`, or what the system refuses, as one line and exit with 2; Ctrl-C is a line, too."""
 
     @wraps(command)
     def wrapped(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
@@ -34,6 +38,9 @@ def one_line_errors(command: Callable[Parameters, Result]) -> Callable[Parameter
         except TmgcError as error:
             say(f"error: {error}")
             sys.exit(2)
+        except KeyboardInterrupt:
+            say("interrupted")
+            sys.exit(INTERRUPTED)
         except BrokenPipeError:
             raise  # click ends quietly where a reader has closed the pipe
         except OSError as error:

@@ -91,7 +91,7 @@ class Run:
 
     def forget_judgement(self) -> None:
         """Take away what was found out about a model that is no longer here."""
-        for pattern in ("evaluation*.json", "report*.html", "plots/*"):
+        for pattern in ("card.json", "evaluation*.json", "report*.html", "plots/*.png", "plots/*.csv"):
             for path in self.folder.glob(pattern):
                 path.unlink()
 

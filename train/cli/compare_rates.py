@@ -17,7 +17,7 @@ from train.cli.options import require_keras
 from train.cli.prepare import prepare_options, prepare_settings, run_prepare
 
 if TYPE_CHECKING:
-    from train.run import Run
+    from train.corpus import Corpus
 
 _prepare_options = prepare_options.without("sample_rate")
 
@@ -49,22 +49,22 @@ def compare_rates(songs: Path, run: Path, as_json: bool, **options: Any) -> None
     runs = {rate: Run(run / str(rate)) for rate in RATES}
     settings = json.dumps({"songs": songs.resolve(), **options}, default=str, indent=1)
     _refuse_others(run / "settings.json", settings)
-    waiting = [rate for rate in RATES if not _is_judged(runs[rate])]
-    interrupted = [rate for rate in waiting if Checkpoint(runs[rate]).exists()]
-    for rate in waiting:
-        if rate in interrupted:
-            continue
-        say(f"{rate} Hz")
-        run_prepare(songs, runs[rate].folder, preparing[rate])
+    begun = (run / "settings.json").is_file()
+    for rate in RATES:
+        if not (begun and runs[rate].corpus_csv.is_file()):
+            say(f"{rate} Hz")
+            run_prepare(songs, runs[rate].folder, preparing[rate])
     corpora = [read_corpus(runs[rate]) for rate in RATES]
     check_same_split(corpora)
     with written_whole(run / "settings.json") as path:
         path.write_text(settings, "utf-8")
-    for rate in waiting:
+    for rate, corpus in zip(RATES, corpora, strict=True):
         say(f"{rate} Hz")
         clear_session()  # or the networks of all three rates stay in memory
-        run_fit(runs[rate].folder, None if rate in interrupted else fitting)
-        run_evaluate(runs[rate].folder, "test")
+        if not _is_trained(corpus):
+            run_fit(corpus.run.folder, None if Checkpoint(corpus.run).exists() else fitting)
+        if not corpus.run.evaluation_json("test").is_file():
+            run_evaluate(corpus.run.folder, "test")
     result = compare(corpora)
     with written_whole(run / "compare-rates.json") as path:
         path.write_text(result.to_json(), "utf-8")
@@ -80,5 +80,10 @@ def _refuse_others(path: Path, settings: str) -> None:
         )
 
 
-def _is_judged(run: Run) -> bool:
-    return run.evaluation_json("test").is_file() and run.corpus_csv.is_file() and run.model.is_file()
+def _is_trained(corpus: Corpus) -> bool:
+    run = corpus.run
+    return (
+        run.model.is_file()
+        and run.card_json.is_file()
+        and run.card().training.get("corpus_sha256") == corpus.fingerprint()
+    )

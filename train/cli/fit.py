@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edge_runtime.commands import newest_run, one_line_errors, say
+from edge_runtime.commands import INTERRUPTED, newest_run, one_line_errors, say
 from edge_runtime.errors import TmgcError
-from train.cli.options import INTERRUPTED, SEED, Options, require_keras
+from train.cli.options import SEED, Options, require_keras
 
 if TYPE_CHECKING:
     from train.fitting import FitSettings
@@ -46,7 +46,11 @@ fit_options = Options(
     ),
     click.option("--head-epochs", default=20, show_default=True, help="Of the head on the frozen backbone."),
     click.option("--epochs", default=20, show_default=True, help="Of fine-tuning at most."),
-    click.option("--minutes", type=float, help="Of fine-tuning at most: no epoch begins after them."),
+    click.option(
+        "--minutes",
+        type=float,
+        help="Of the whole training: no epoch of fine-tuning begins after them. The rate falls over --epochs.",
+    ),
     click.option("--unfreeze", default=1.0, show_default=True, help="Share of the backbone to tune, from the top."),
     click.option("--batch-size", default=32, show_default=True, help="Pictures in a training step."),
     click.option(
@@ -114,6 +118,10 @@ def fit_settings(*, recipe: str, augment: tuple[str, ...], **options: Any) -> Fi
     require_keras()
     from train.fitting import Augmentation, FitSettings
 
+    if recipe == "original":
+        given = [option for option in _given(click.get_current_context()) if option.lstrip("-") in _OF_A_RECIPE]
+        if given:
+            raise TmgcError(f"--recipe original sets {given[0]} itself, as the original did: leave it out")
     settings = FitSettings(augmentation=Augmentation.only(augment), **options)
     return settings.as_the_original() if recipe == "original" else settings
 
@@ -151,19 +159,27 @@ def refuse_interrupted(folder: Path) -> None:
     if Checkpoint(Run(folder)).exists():
         raise TmgcError(
             f"an interrupted training stands in {folder}: go on with it by tmgc-train fit {folder} --resume, or forget "
-            "it with --no-resume"
+            "it by --no-resume in its place"
         )
+
+
+_OF_A_RECIPE = frozenset(
+    ("head-epochs", "epochs", "patience", "optimizer", "learning-rate", "unfreeze", "batch-normalization")
+) | {"batch-size", "label-smoothing", "class-weights", "augment"}
+
+
+def _given(context: click.Context) -> list[str]:
+    """Options and arguments that the command line names."""
+    return [
+        parameter.opts[0]
+        for parameter in context.command.params
+        if context.get_parameter_source(str(parameter.name)) is click.core.ParameterSource.COMMANDLINE
+    ]
 
 
 def _refuse_other_options(context: click.Context) -> None:
     """A resumed training goes on as it was begun."""
-    given = [
-        parameter.opts[-1]
-        for parameter in context.command.params
-        if parameter.name not in ("run", "resume")
-        and context.get_parameter_source(str(parameter.name)) is click.core.ParameterSource.COMMANDLINE
-    ]
-    if given:
+    if given := [option for option in _given(context) if option not in ("run", "--resume")]:
         raise TmgcError(
             f"--resume goes on with the settings that the training was begun with, got {given[0]}: leave it out"
         )

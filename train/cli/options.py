@@ -9,9 +9,6 @@ import click
 
 Command = Callable[..., Any]
 
-INTERRUPTED = 130
-"""The exit code of what Ctrl-C has ended, as shells have it."""
-
 SEED = click.IntRange(min=0, max=2**32 - 1)
 
 

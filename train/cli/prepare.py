@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edge_runtime.commands import one_line_errors, say
-from train.cli.options import INTERRUPTED, SEED, Options
+from edge_runtime.commands import INTERRUPTED, one_line_errors, say
+from train.cli.options import SEED, Options
 
 if TYPE_CHECKING:
     from train.corpus import Corpus

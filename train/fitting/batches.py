@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_runtime.errors import TmgcError
 from edge_runtime.spectrogram import Palette, Spectrogram, SpectrogramSettings
 from train.corpus import Clip, Corpus
 from train.fitting.augmentation import mask, mix, vary_sound
@@ -68,18 +71,31 @@ def impostor_pictures(settings: SpectrogramSettings, palette: Palette) -> NDArra
 
 
 class PictureBatches(keras.utils.PyDataset):
-    """The pictures of a split as they are and in their order."""
+    """The pictures of a split as they are and in their order.
 
-    def __init__(self, split: Split, *, batch_size: int) -> None:
+    Parameters
+    ----------
+    split : Split
+    batch_size : int > 0
+    multiple : int > 0
+        Devices that share a batch: the last one is filled up to a multiple of it, with pictures that count nothing.
+    """
+
+    def __init__(self, split: Split, *, batch_size: int, multiple: int = 1) -> None:
         super().__init__()
-        self._split, self._batch_size = split, batch_size
+        self._split, self._batch_size, self._multiple = split, batch_size, multiple
 
     def __len__(self) -> int:
         return math.ceil(len(self._split.labels) / self._batch_size)
 
-    def __getitem__(self, number: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-        part = slice(number * self._batch_size, (number + 1) * self._batch_size)
-        return self._split.corpus.palette[self._split.grey[part]], self._split.targets[part]
+    def __getitem__(self, number: int) -> Batch:
+        count = len(self._split.labels)
+        part = np.arange(number * self._batch_size, min((number + 1) * self._batch_size, count))
+        filled = math.ceil(len(part) / self._multiple) * self._multiple
+        weights = np.zeros(filled, np.float32)
+        weights[: len(part)] = filled / len(part)  # Keras divides by the pictures, not by their weights
+        part = np.resize(part, filled)
+        return self._split.corpus.palette[self._split.grey[part]], self._split.targets[part], weights
 
 
 class TrainingBatches(keras.utils.PyDataset):
@@ -124,6 +140,7 @@ class TrainingBatches(keras.utils.PyDataset):
         self._spectrogram = Spectrogram(split.corpus.spectrogram, split.corpus.palette)
         self._impostors = impostors
         self._epoch = first_epoch
+        self._error: TmgcError | None = None
         self._order = self._shuffled()
 
     def __len__(self) -> int:
@@ -133,7 +150,24 @@ class TrainingBatches(keras.utils.PyDataset):
         self._epoch += 1
         self._order = self._shuffled()
 
+    @contextmanager
+    def own_errors(self) -> Iterator[None]:
+        """Raise what was wrong with a clip, and not what TensorFlow makes of it."""
+        try:
+            yield
+        except Exception:
+            if self._error:
+                raise self._error from None
+            raise
+
     def __getitem__(self, number: int) -> Batch:
+        try:
+            return self._batch(number)
+        except TmgcError as error:
+            self._error = error
+            raise
+
+    def _batch(self, number: int) -> Batch:
         random = np.random.default_rng([self._seed, self._epoch, number])
         chosen = self._order[number * self._batch_size : (number + 1) * self._batch_size]
         grey = self._drawn(chosen, random) if self._how.varies_sound else self._split.grey[chosen]

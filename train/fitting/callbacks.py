@@ -77,7 +77,6 @@ class Keeper(keras.callbacks.Callback):
                 "most, is too high. Start anew with a lower --learning-rate and --no-resume"
             )
         progress.epochs = epoch + 1
-        progress.fine_tuning_seconds += progress.history[-1]["seconds"]
         progress.waited += 1
         if progress.lowest_loss is None or values["val_loss"] < progress.lowest_loss:
             progress.lowest_loss, progress.waited = values["val_loss"], 0
@@ -98,7 +97,7 @@ class Keeper(keras.callbacks.Callback):
 
 def is_over(progress: Progress, settings: FitSettings) -> bool:
     """Whether a training is done: all its epochs, its time, or its patience."""
-    out_of_time = settings.minutes is not None and progress.fine_tuning_seconds >= 60 * settings.minutes
+    out_of_time = settings.minutes is not None and progress.seconds >= 60 * settings.minutes
     return progress.epochs >= settings.epochs or progress.waited >= settings.patience or out_of_time
 
 

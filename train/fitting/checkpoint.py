@@ -35,7 +35,6 @@ class Progress:
     """Of what decides which weights are kept."""
     seconds: float = 0.0
     """Of the whole training."""
-    fine_tuning_seconds: float = 0.0
     history: list[dict[str, Any]] = field(default_factory=list)
     """One row an epoch, of both phases."""
 
@@ -67,8 +66,7 @@ class Checkpoint:
         shutil.rmtree(writing, ignore_errors=True)
         writing.mkdir(parents=True)
         network.save_weights(writing / _LAST)
-        best = writing / _LAST if is_best or not self.exists() else self._epochs()[-1] / _BEST
-        os.link(best, writing / _BEST)
+        _link(writing / _LAST if is_best else self._epochs()[-1] / _BEST, writing / _BEST)
         document = {"settings": settings.to_json(), "corpus_sha256": corpus_sha256, "progress": asdict(progress)}
         (writing / _STATE).write_text(json.dumps(document), "utf-8")
         older = self._epochs()
@@ -114,7 +112,9 @@ class Checkpoint:
 
     def remove(self) -> None:
         """Forget the training: it is done, or starts anew."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        if self._folder.exists():  # renamed first, so that nothing half taken away is found
+            forgotten = self._folder.rename(self._folder.with_name(".training-forgotten"))
+            shutil.rmtree(forgotten, ignore_errors=True)
 
     def _load(self, network: keras.Model, name: str) -> None:
         path = self._epochs()[-1] / name
@@ -128,6 +128,14 @@ class Checkpoint:
 
     def _epochs(self) -> list[Path]:
         return sorted(self._folder.glob("epoch-*"))
+
+
+def _link(path: Path, name: Path) -> None:
+    """One file under two names, or a copy where the file system knows no links."""
+    try:
+        os.link(path, name)
+    except OSError:
+        shutil.copyfile(path, name)
 
 
 _LAST, _BEST, _STATE = "last.weights.h5", "best.weights.h5", "state.json"

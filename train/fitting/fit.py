@@ -9,22 +9,18 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from time import perf_counter
-from typing import Any
 
 import keras
 import numpy as np
 
 from edge_runtime.card import ModelCard
-from edge_runtime.errors import TmgcError
-from edge_runtime.files import written_whole
 from train.corpus import Corpus
 from train.fitting.batches import PictureBatches, Split, TrainingBatches, impostor_pictures
 from train.fitting.callbacks import History, Keeper, Steps, is_over
 from train.fitting.checkpoint import Checkpoint, Progress
+from train.fitting.environment import environment, on_one_device, sharing_devices
 from train.fitting.network import (
     HEAD,
     build_network,
@@ -32,19 +28,15 @@ from train.fitting.network import (
     feature_extractor,
     freeze,
 )
+from train.fitting.optimizing import compile_network, loss, schedule
 from train.fitting.range_test import RangeTest, range_test, write_range_test
+from train.fitting.saving import save_network
 from train.fitting.settings import FitSettings
-from train.libraries import library, versions
+from train.libraries import library
 from train.progress import Reporter
-from train.run import SPLITS
 
 _CALIBRATION_PICTURES = 256
 """Pictures that batch normalisation is calibrated on; each of its statistics is a mean over all their pixels."""
-
-_WARM_UP = 0.1
-"""Share of the fine-tuning steps over which the learning rate rises, so that Adam's estimates settle first."""
-
-_LIBRARIES = ("tmgc", "keras", "tensorflow", "jax", "torch", "numpy")
 
 
 def fit(corpus: Corpus, settings: FitSettings, reporter: Reporter) -> ModelCard:
@@ -70,7 +62,7 @@ def fit(corpus: Corpus, settings: FitSettings, reporter: Reporter) -> ModelCard:
     """
     Checkpoint(corpus.run).remove()
     shutil.rmtree(corpus.run.tensorboard, ignore_errors=True)
-    with _environment(settings):
+    with environment(settings):
         return _Training(corpus, settings, Progress(), reporter).run()
 
 
@@ -88,28 +80,8 @@ def resume(corpus: Corpus, reporter: Reporter) -> ModelCard:
         None was interrupted, or it saw other clips.
     """
     settings, progress = Checkpoint(corpus.run).read(corpus.fingerprint())
-    with _environment(settings):
+    with environment(settings, epochs_done=progress.epochs):
         return _Training(corpus, settings, progress, reporter).run()
-
-
-@contextmanager
-def _environment(settings: FitSettings) -> Iterator[None]:
-    """Seed, precision and devices, which Keras keeps for the whole process."""
-    keras.utils.set_random_seed(settings.seed)
-    if settings.data_parallel and keras.config.backend() != "jax":
-        raise TmgcError(
-            f"--data-parallel needs the JAX backend, got {keras.config.backend()}: pip install 'jax[cuda12]', then run "
-            "the command again with KERAS_BACKEND=jax before it"
-        )
-    precision, distribution = keras.config.dtype_policy(), keras.distribution.distribution()
-    keras.config.set_dtype_policy(settings.precision)
-    try:
-        if settings.data_parallel:
-            keras.distribution.set_distribution(keras.distribution.DataParallel(auto_shard_dataset=False))
-        yield
-    finally:
-        keras.config.set_dtype_policy(precision)
-        keras.distribution.set_distribution(distribution)
 
 
 class _Training:
@@ -124,49 +96,44 @@ class _Training:
         self._impostors = np.zeros((0,), np.uint8)
         if settings.augmentation.impostor_share:
             self._impostors = impostor_pictures(corpus.spectrogram, corpus.palette)
-        self._loss = keras.losses.CategoricalCrossentropy(label_smoothing=settings.label_smoothing)
 
     def run(self) -> ModelCard:
         """Train to the end, and write the model and its card."""
         self._reporter.phase(f"building {self._settings.architecture}", 0)
-        network = self._build("none" if self._resumes else self._settings.weights)
-        if not self._resumes:
-            self._before_fine_tuning(network)
-        self._fine_tune(network)
-        self._reporter.phase("saving the model", 0)
-        card = _card(network, self._corpus, self._settings, self._progress)
-        self._corpus.run.forget_judgement()
-        if self._progress.range_test:
-            write_range_test(self._corpus.run, RangeTest(**self._progress.range_test))
-        with written_whole(self._corpus.run.model) as path:
-            self._to_save(network).save(path)
-        with written_whole(self._corpus.run.card_json) as path:
-            path.write_text(card.to_json(), "utf-8")
-        self._checkpoint.remove()
-        return card
-
-    def _build(self, weights: str) -> keras.Model:
-        return build_network(
+        network = build_network(
             self._settings.architecture,
             image_height=self._corpus.spectrogram.image_height,
             image_width=self._corpus.spectrogram.image_width,
             n_genres=len(self._corpus.genres),
-            weights=weights,
+            weights="none" if self._resumes else self._settings.weights,
             unit_pixels=self._settings.unit_pixels,
         )
+        if not self._resumes:
+            self._before_fine_tuning(network)
+        self._fine_tune(network)
+        self._reporter.phase("saving the model", 0)
+        card = save_network(network, self._corpus, self._settings, self._progress)
+        if self._progress.range_test:
+            write_range_test(self._corpus.run, RangeTest(**self._progress.range_test))
+        self._checkpoint.remove()
+        return card
 
     def _before_fine_tuning(self, network: keras.Model) -> None:
         """All that a resumed training has behind itself."""
         begun = perf_counter()
-        if self._settings.weights == "none" and self._settings.calibrate:
-            self._calibrate(network)
-        if self._settings.head_epochs:
-            self._fit_head(network)
+        with on_one_device():
+            if self._settings.weights == "none" and self._settings.calibrate:
+                self._calibrate(network)
+            if self._settings.head_epochs:
+                self._fit_head(network)
         self._freeze(network)
         self._progress.learning_rate = self._settings.learning_rate
         if self._progress.learning_rate is None:
             found = range_test(
-                network, self._training_batches(), lambda rate: self._compile(network, rate), self._reporter
+                network,
+                self._training_batches(),
+                lambda rate: compile_network(network, self._settings, rate),
+                self._reporter,
             )
             self._progress.learning_rate, self._progress.range_test = found.chosen, asdict(found)
         self._progress.seconds = perf_counter() - begun
@@ -189,7 +156,7 @@ class _Training:
             extractor.predict(part, callbacks=[Steps(self._reporter)], verbose=0).astype(np.float32) for part in parts
         )
         head = keras.Sequential([keras.Input(train.shape[1:]), network.get_layer(HEAD)])
-        head.compile(keras.optimizers.Adam(settings.head_learning_rate), self._loss, weighted_metrics=["accuracy"])
+        head.compile(keras.optimizers.Adam(settings.head_learning_rate), loss(settings), weighted_metrics=["accuracy"])
         self._reporter.phase("training the head on them", settings.head_epochs * len(parts[0]))
         weights = self._train.class_weights() if settings.class_weights else np.ones(len(self._corpus.genres))
         head.fit(
@@ -220,30 +187,34 @@ class _Training:
         settings, progress = self._settings, self._progress
         batches = self._training_batches()
         self._freeze(network)
-        self._compile(network, self._schedule(len(batches)))
+        steps = settings.epochs * len(batches)
+        compile_network(network, settings, schedule(settings, progress.learning_rate or 0.0, steps=steps))
         keeper = Keeper(self._checkpoint, progress, settings, corpus_sha256=self._corpus_sha256)
         if self._resumes:
             self._checkpoint.load_last(network)
-            keras.utils.set_random_seed(settings.seed + progress.epochs)
         else:
             keeper.save(network, is_best=True)
         left = 0 if is_over(progress, settings) else settings.epochs - progress.epochs
         name = "going on with fine-tuning" if self._resumes else "fine-tuning"
         self._reporter.phase(name, left * len(batches))
+        callbacks = [
+            Steps(self._reporter),
+            History("fine-tuning", progress, self._corpus.run, self._reporter),
+            keeper,
+            self._tensorboard("fine-tuning"),
+        ]
         if left:
-            network.fit(
-                batches,
-                validation_data=PictureBatches(self._validation, batch_size=settings.batch_size),
-                initial_epoch=progress.epochs,
-                epochs=settings.epochs,
-                callbacks=[
-                    Steps(self._reporter),
-                    History("fine-tuning", progress, self._corpus.run, self._reporter),
-                    keeper,
-                    self._tensorboard("fine-tuning"),
-                ],
-                verbose=0,
-            )
+            with batches.own_errors():
+                network.fit(
+                    batches,
+                    validation_data=PictureBatches(
+                        self._validation, batch_size=settings.batch_size, multiple=sharing_devices()
+                    ),
+                    initial_epoch=progress.epochs,
+                    epochs=settings.epochs,
+                    callbacks=callbacks,
+                    verbose=0,
+                )
         self._checkpoint.load_best(network)
 
     def _training_batches(self) -> TrainingBatches:
@@ -258,66 +229,6 @@ class _Training:
             workers=os.cpu_count() or 1,
         )
 
-    def _schedule(self, batches: int) -> Any:
-        rate = self._progress.learning_rate
-        if not self._settings.falling:
-            return rate
-        steps = self._settings.epochs * batches
-        warm_up = max(1, round(_WARM_UP * steps))
-        return keras.optimizers.schedules.CosineDecay(
-            0.0, max(1, steps - warm_up), warmup_target=rate, warmup_steps=warm_up
-        )
-
-    def _compile(self, network: keras.Model, rate: Any) -> None:
-        optimizer = {
-            "adam": keras.optimizers.Adam,
-            "adamax": keras.optimizers.Adamax,
-            "adamw": keras.optimizers.AdamW,
-        }[self._settings.optimizer](rate)
-        # TensorFlow would spend many minutes in XLA for a network of this depth; JAX has no other way.
-        jit_compile: bool | str = False if keras.config.backend() == "tensorflow" else "auto"
-        network.compile(optimizer, self._loss, weighted_metrics=["accuracy"], jit_compile=jit_compile)
-        network.optimizer.build(network.trainable_variables)
-
     def _tensorboard(self, phase: str) -> keras.callbacks.TensorBoard:
         library("tensorboard", extra="train")
         return keras.callbacks.TensorBoard(self._corpus.run.tensorboard / phase, write_graph=False)
-
-    def _to_save(self, network: keras.Model) -> keras.Model:
-        """The same network in float32, without the optimizer's state, which would make the file thrice as large."""
-        if self._settings.precision == "float32":
-            return keras.Model(network.inputs, network.outputs, name=network.name)
-        keras.config.set_dtype_policy("float32")
-        whole = self._build("none")
-        whole.set_weights(network.get_weights())
-        return whole
-
-
-def _card(network: keras.Model, corpus: Corpus, settings: FitSettings, progress: Progress) -> ModelCard:
-    phases = [row["phase"] for row in progress.history]
-    training: dict[str, Any] = {
-        "corpus_sha256": corpus.fingerprint(),
-        "settings": settings.to_json(),
-        "learning_rate": progress.learning_rate,
-        "head_epochs": phases.count("head"),
-        "epochs": phases.count("fine-tuning"),
-        "seconds": round(progress.seconds, 1),
-        "backend": keras.config.backend(),
-    }
-    for split in SPLITS:
-        clips = corpus.of(split)
-        training[split] = {"songs": len({(clip.genre, clip.song) for clip in clips}), "clips": len(clips)}
-    return ModelCard(
-        name=corpus.run.name,
-        genres=corpus.genres,
-        spectrogram=corpus.spectrogram,
-        palette=tuple(map(tuple, corpus.palette.tolist())),
-        demonstration=corpus.demonstration,
-        network={
-            "architecture": network.name,
-            "parameters": network.count_params(),
-            "initial_weights": settings.weights,
-        },
-        training=training,
-        versions=versions(_LIBRARIES),
-    )

@@ -75,7 +75,7 @@ class FitSettings:
     epochs: int = 20
     """Of fine-tuning; it stops earlier when the validation loss no longer falls."""
     minutes: float | None = None
-    """Of fine-tuning: no further epoch begins after them."""
+    """Of the whole training: no further epoch begins after them."""
     patience: int = 4
     """Epochs without a lower validation loss before it stops."""
     optimizer: str = "adam"

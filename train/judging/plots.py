@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 
 from edge_runtime.files import written_whole
 from train.corpus import Clip, Corpus
+from train.fitting.checkpoint import Checkpoint
 from train.judging.calibration import Reliability
 from train.judging.evaluation import Evaluation
 from train.run import Run
@@ -108,7 +109,7 @@ def _draw_reliability(above: Any, below: Any, found: Reliability) -> None:
 def training_figure(run: Run) -> Figure | None:
     """Loss and accuracy of every epoch, or None where the run keeps no history of them."""
     rows = _history(run)
-    if not rows:
+    if not rows or Checkpoint(run).exists():  # the history is then that of a training that is not done
         return None
     epochs = range(1, len(rows) + 1)
     figure = Figure(figsize=(7.4, 3.4), layout="constrained")

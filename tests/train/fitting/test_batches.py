@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from edge_runtime import TmgcError
 from train.corpus import Corpus
 from train.fitting.batches import PictureBatches, Split, TrainingBatches, impostor_pictures
 from train.fitting.settings import Augmentation
@@ -28,7 +29,10 @@ def training(
 def test_pictures_to_judge_come_as_they_are_and_in_order(small_corpus: Corpus) -> None:
     split = Split(small_corpus, "train")
     batches = PictureBatches(split, batch_size=8)
-    pictures, targets = (np.concatenate(part) for part in zip(*(batches[n] for n in range(len(batches))), strict=True))
+    pictures, targets, weights = (
+        np.concatenate(part) for part in zip(*(batches[n] for n in range(len(batches))), strict=True)
+    )
+    assert (weights == 1).all()
     np.testing.assert_array_equal(pictures, small_corpus.pictures(small_corpus.of("train")))
     np.testing.assert_array_equal(targets.argmax(axis=1), split.labels)
 
@@ -103,3 +107,30 @@ def test_there_are_impostors_of_every_kind_that_may_be_trained_on(small_corpus: 
     pictures = impostor_pictures(small_corpus.spectrogram, small_corpus.palette)
     assert pictures.shape == (400, 32, 32)
     assert len(np.unique(pictures[:300], axis=0)) == 300
+
+
+def test_the_last_batch_is_filled_up_for_all_devices_with_pictures_that_count_nothing(small_corpus: Corpus) -> None:
+    split = Split(small_corpus, "train")
+    assert len(split.labels) == 36
+    pictures, targets, weights = PictureBatches(split, batch_size=32, multiple=8)[1]
+    assert len(pictures) == len(targets) == len(weights) == 8
+    np.testing.assert_array_equal(weights, [2, 2, 2, 2, 0, 0, 0, 0])
+    np.testing.assert_array_equal(targets[:4], split.targets[32:])
+
+
+def test_what_is_wrong_with_a_clips_sound_is_said_as_it_is(small_corpus: Corpus) -> None:
+    split = Split(small_corpus, "train")
+    lost = split.clips[0].sound(small_corpus.run)
+    lost.unlink()
+    batches = training(split, batch_size=36, how=Augmentation())
+
+    def as_tensorflow_does() -> None:
+        try:
+            batches[0]
+        except TmgcError:
+            raise RuntimeError("UNKNOWN: in the graph") from None
+
+    with pytest.raises(TmgcError, match=lost.name), batches.own_errors():
+        as_tensorflow_does()
+    with pytest.raises(ZeroDivisionError), training(split).own_errors():
+        _ = 1 / 0
