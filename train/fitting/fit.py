@@ -213,6 +213,7 @@ class _Training:
                     initial_epoch=progress.epochs,
                     epochs=settings.epochs,
                     callbacks=callbacks,
+                    shuffle=False,  # the batches shuffle themselves, in a way that can be repeated
                     verbose=0,
                 )
         self._checkpoint.load_best(network)
