@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import NoReturn, ParamSpec, TypeVar
 
 import click
 
@@ -36,18 +37,23 @@ def one_line_errors(command: Callable[Parameters, Result]) -> Callable[Parameter
         try:
             return command(*args, **kwargs)
         except TmgcError as error:
-            say(f"error: {error}")
-            sys.exit(2)
+            _refuse(str(error))
         except KeyboardInterrupt:
             say("interrupted")
             sys.exit(INTERRUPTED)
         except BrokenPipeError:
             raise  # click ends quietly where a reader has closed the pipe
         except OSError as error:
-            say(f"error: the system refuses {error.filename or 'it'}: {error.strerror or error}. Check the path")
-            sys.exit(2)
+            what = f" {error.filename}" if error.filename else ""
+            next_step = "Make room, then run it again" if error.errno == errno.ENOSPC else "Check the path"
+            _refuse(f"the system refuses{what}: {error.strerror or error}. {next_step}")
 
     return wrapped
+
+
+def _refuse(reason: str) -> NoReturn:
+    say("error: " + " ".join(reason.splitlines()))
+    sys.exit(2)
 
 
 def newest_run(holding: str) -> Path:

@@ -86,7 +86,11 @@ def silence() -> Iterator[None]:
 
 @contextmanager
 def _native_stderr_to(file: TextIO) -> Iterator[None]:
-    kept = os.dup(2)
+    try:
+        kept = os.dup(2)
+    except OSError:  # it is closed
+        yield
+        return
     os.dup2(file.fileno(), 2)
     try:
         yield

@@ -10,6 +10,9 @@ from edge_runtime.errors import TmgcError
 
 SPLITS = ("train", "validation", "test")
 
+PLOTS = ("confusion", "reliability", "training", "examples")
+"""What an evaluation draws."""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -87,13 +90,20 @@ class Run:
 
     def plot(self, name: str, split: str) -> Path:
         """A plot of the evaluation on a split, PNG: ``plots/<name>.png`` for the test split."""
-        return self.folder / "plots" / f"{name}{_ending(split)}.png"
+        return self.plots / f"{name}{_ending(split)}.png"
 
     def forget_judgement(self) -> None:
-        """Take away what was found out about a model that is no longer here."""
-        for pattern in ("card.json", "evaluation*.json", "report*.html", "plots/*.png", "plots/*.csv"):
-            for path in self.folder.glob(pattern):
-                path.unlink()
+        """Take away what was found out about a model that is no longer here, and nothing else."""
+        for split in SPLITS:
+            plots = (self.plot(name, split) for name in PLOTS)
+            for path in (self.evaluation_json(split), self.report_html(split), *plots):
+                path.unlink(missing_ok=True)
+        for ending in ("csv", "png"):
+            self.range_test(ending).unlink(missing_ok=True)
+
+    def range_test(self, ending: str) -> Path:
+        """How the learning rate was found: ``csv`` or ``png``."""
+        return self.plots / f"learning_rate.{ending}"
 
     @property
     def exports(self) -> Path:

@@ -73,7 +73,7 @@ def compare_rates(songs: Path, run: Path, as_json: bool, **options: Any) -> None
 
 def _refuse_others(path: Path, settings: str) -> None:
     """Rates that were trained in another way, or on other songs, must not be compared."""
-    if path.is_file() and path.read_text("utf-8") != settings:
+    if path.is_file() and path.read_bytes() != settings.encode():
         raise TmgcError(
             f"the rates of a comparison are trained alike: {path.parent} was begun with other songs or options, which "
             f"{path.name} there names. Use those, or name another RUN"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 from collections.abc import Mapping
@@ -65,6 +66,7 @@ class Checkpoint:
         writing = self._folder / "writing"
         shutil.rmtree(writing, ignore_errors=True)
         writing.mkdir(parents=True)
+        _check_room(writing, network)
         network.save_weights(writing / _LAST)
         _link(writing / _LAST if is_best else self._epochs()[-1] / _BEST, writing / _BEST)
         document = {"settings": settings.to_json(), "corpus_sha256": corpus_sha256, "progress": asdict(progress)}
@@ -128,6 +130,25 @@ class Checkpoint:
 
     def _epochs(self) -> list[Path]:
         return sorted(self._folder.glob("epoch-*"))
+
+
+def _check_room(folder: Path, network: keras.Model) -> None:
+    """HDF5 ends the whole process where a disk is full."""
+    variables = [*network.variables, *network.optimizer.variables]
+    needed = _OVERHEAD + sum(math.prod(variable.shape) * _BYTES for variable in variables)
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        folder.rmdir()
+        raise TmgcError(
+            f"the state after an epoch needs {needed / 1e6:.0f} MB, {folder.parent} has {free / 1e6:.0f} MB left: make "
+            "room, then go on with --resume"
+        )
+
+
+_BYTES = 4
+"""Of a float32."""
+_OVERHEAD = 16_000_000
+"""Names and groups in the file."""
 
 
 def _link(path: Path, name: Path) -> None:

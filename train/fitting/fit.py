@@ -60,10 +60,8 @@ def fit(corpus: Corpus, settings: FitSettings, reporter: Reporter) -> ModelCard:
     TmgcError
         The weights cannot be had, or the pictures are too small for the architecture.
     """
-    Checkpoint(corpus.run).remove()
-    shutil.rmtree(corpus.run.tensorboard, ignore_errors=True)
     with environment(settings):
-        return _Training(corpus, settings, Progress(), reporter).run()
+        return _Training(corpus, settings, Progress(), reporter, resumes=False).run()
 
 
 def resume(corpus: Corpus, reporter: Reporter) -> ModelCard:
@@ -81,16 +79,18 @@ def resume(corpus: Corpus, reporter: Reporter) -> ModelCard:
     """
     settings, progress = Checkpoint(corpus.run).read(corpus.fingerprint())
     with environment(settings, epochs_done=progress.epochs):
-        return _Training(corpus, settings, progress, reporter).run()
+        return _Training(corpus, settings, progress, reporter, resumes=True).run()
 
 
 class _Training:
     """The phases of one training."""
 
-    def __init__(self, corpus: Corpus, settings: FitSettings, progress: Progress, reporter: Reporter) -> None:
+    def __init__(
+        self, corpus: Corpus, settings: FitSettings, progress: Progress, reporter: Reporter, *, resumes: bool
+    ) -> None:
         self._corpus, self._settings, self._progress, self._reporter = corpus, settings, progress, reporter
         self._checkpoint = Checkpoint(corpus.run)
-        self._resumes = self._checkpoint.exists()
+        self._resumes = resumes
         self._corpus_sha256 = corpus.fingerprint()
         self._train, self._validation = Split(corpus, "train"), Split(corpus, "validation")
         self._impostors = np.zeros((0,), np.uint8)
@@ -109,6 +109,8 @@ class _Training:
             unit_pixels=self._settings.unit_pixels,
         )
         if not self._resumes:
+            self._checkpoint.remove()
+            shutil.rmtree(self._corpus.run.tensorboard, ignore_errors=True)
             self._before_fine_tuning(network)
         self._fine_tune(network)
         self._reporter.phase("saving the model", 0)

@@ -89,7 +89,7 @@ def write_range_test(run: Run, found: RangeTest) -> None:
     from matplotlib.figure import Figure
 
     run.plots.mkdir(exist_ok=True)
-    with written_whole(run.plots / "learning_rate.csv") as path, path.open("w", newline="", encoding="utf-8") as file:
+    with written_whole(run.range_test("csv")) as path, path.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([("learning_rate", "smoothed_loss"), *zip(found.rates, found.losses, strict=True)])
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
@@ -97,7 +97,7 @@ def write_range_test(run: Run, found: RangeTest) -> None:
     axes.axvline(found.chosen, linestyle="--", color="tab:red", label=f"chosen: {found.chosen:.1e}")
     axes.set(xlabel="learning rate", ylabel="training loss (moving average)", title="Learning-rate range test")
     axes.legend()
-    with written_whole(run.plots / "learning_rate.png") as path:
+    with written_whole(run.range_test("png")) as path:
         figure.savefig(path, format="png", dpi=150)
 
 

@@ -29,11 +29,12 @@ def save_network(network: keras.Model, corpus: Corpus, settings: FitSettings, pr
         whole = keras.Model(network.inputs, network.outputs, name=network.name)
     else:
         whole = _in_float32(network, corpus, settings)
-    corpus.run.forget_judgement()
     with written_whole(corpus.run.model) as path:
         whole.save(path)
+        corpus.run.card_json.unlink(missing_ok=True)  # or the new model could stand beside the old one's card
     with written_whole(corpus.run.card_json) as path:
         path.write_text(card.to_json(), "utf-8")
+    corpus.run.forget_judgement()
     return card
 
 

@@ -50,7 +50,7 @@ def html_report(evaluation: Evaluation, corpus: Corpus, card: ModelCard, plots: 
             *_degraded(evaluation),
             *_baseline(evaluation),
             *_mistakes(evaluation.mistakes, corpus),
-            *_training(plots, corpus.run.plots / "learning_rate.png"),
+            *_training(plots, corpus.run.range_test("png")),
             heading("What the pictures look like"),
             figure(plots["examples"].read_bytes(), f"Clips of the {evaluation.split} split, a row for each genre"),
             *_model(card),

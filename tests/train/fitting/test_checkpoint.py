@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import keras
@@ -88,3 +89,16 @@ def test_a_damaged_state_is_said_in_one_line(tmp_path: Path, network: keras.Mode
     (epoch / "state.json").write_text("{")
     with pytest.raises(TmgcError, match="--no-resume"):
         checkpoint.read("clips")
+
+
+def test_without_room_on_the_disk_it_says_so_and_keeps_the_epoch_before(
+    tmp_path: Path, network: keras.Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint = Checkpoint(Run(tmp_path))
+    save(checkpoint, network, 1, is_best=True, level=1.0)
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1_000_000))
+    with pytest.raises(TmgcError, match="has 1 MB left: make room"):
+        save(checkpoint, network, 2, is_best=True, level=2.0)
+    assert checkpoint.read("clips")[1].epochs == 1
+    assert [path.name for path in (tmp_path / ".training").iterdir()] == ["epoch-000001"]

@@ -197,12 +197,28 @@ def test_a_learning_rate_is_found_and_its_curve_is_kept(small_corpus: Corpus) ->
 
 def test_what_was_said_of_an_earlier_model_is_forgotten(small_corpus: Corpus) -> None:
     run = small_corpus.run
-    stale = [run.evaluation_json("test"), run.evaluation_json("train"), run.report_html("test"), run.plot("a", "test")]
-    run.plots.mkdir()
-    for path in stale:
+    stale = [
+        run.evaluation_json("test"),
+        run.report_html("train"),
+        run.plot("confusion", "test"),
+        run.range_test("png"),
+    ]
+    kept = [run.folder / "evaluation-before.json", run.folder / "report-mine.html", run.plots / "notes.txt"]
+    (run.plots / "mine").mkdir(parents=True)
+    for path in stale + kept:
         path.touch()
     fit(small_corpus, replace(QUICK, epochs=1), Reporter())
     assert not any(path.exists() for path in stale)
+    assert all(path.exists() for path in kept)
+
+
+def test_a_wrong_option_costs_nothing_of_an_earlier_training(small_corpus: Corpus) -> None:
+    fit(small_corpus, replace(QUICK, epochs=1), Reporter())
+    before = small_corpus.run.model.read_bytes()
+    with pytest.raises(TmgcError, match="existing weights file"):
+        fit(small_corpus, replace(QUICK, weights="nowhere.weights.h5"), Reporter())
+    assert small_corpus.run.model.read_bytes() == before
+    assert list((small_corpus.run.tensorboard / "fine-tuning").rglob("events.out*"))
 
 
 def test_the_originals_recipe_runs_for_the_time_it_is_given(small_corpus: Corpus) -> None:

@@ -1,0 +1,50 @@
+"""Whatever goes wrong is one line and an exit code."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+
+from edge_runtime import TmgcError
+from edge_runtime.commands import one_line_errors
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (TmgcError("a rule: got this. Do that"), 2, "error: a rule: got this. Do that"),
+        (TmgcError("there is no song\nof two lines.mp3"), 2, "error: there is no song of two lines.mp3"),
+        (
+            OSError(errno.ENOSPC, "No space left on device"),
+            2,
+            "error: the system refuses: No space left on device. Make room, then run it again",
+        ),
+        (
+            OSError(errno.EACCES, "Permission denied", "/x"),
+            2,
+            "error: the system refuses /x: Permission denied. Check the path",
+        ),
+        (KeyboardInterrupt(), 130, "interrupted"),
+    ],
+)
+def test_an_error_is_one_line_with_its_exit_code(
+    error: BaseException, code: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    @one_line_errors
+    def command() -> None:
+        raise error
+
+    with pytest.raises(SystemExit) as ended:
+        command()
+    assert ended.value.code == code
+    assert capsys.readouterr().err == said + "\n"
+
+
+def test_what_a_user_cannot_cause_is_not_hidden() -> None:
+    @one_line_errors
+    def command() -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        command()
