@@ -96,9 +96,10 @@ class Keeper(keras.callbacks.Callback):
 
 
 def is_over(progress: Progress, settings: FitSettings) -> bool:
-    """Whether a training is done: all its epochs, its time, or its patience."""
+    """Whether a training is done: all its epochs, its time, or its patience; one epoch is trained whatever happens."""
     out_of_time = settings.minutes is not None and progress.seconds >= 60 * settings.minutes
-    return progress.epochs >= settings.epochs or progress.waited >= settings.patience or out_of_time
+    out_of_patience = progress.waited >= settings.patience
+    return progress.epochs >= 1 and (progress.epochs >= settings.epochs or out_of_patience or out_of_time)
 
 
 def _write_history(run: Run, history: list[dict[str, Any]]) -> None:

@@ -64,6 +64,7 @@ def test_the_best_epoch_is_that_of_the_lowest_loss_or_of_the_highest_accuracy(
         (Progress(epochs=1, waited=2), True),
         (Progress(epochs=1, seconds=61.0), True),
         (Progress(epochs=1, seconds=59.0), False),
+        (Progress(epochs=0, seconds=61.0), False),
     ],
 )
 def test_a_training_is_over_with_its_epochs_its_patience_or_its_time(progress: Progress, over: bool) -> None:

@@ -35,8 +35,12 @@ def test_the_temperature_undoes_what_made_a_model_too_sure(sharpened: float) -> 
     assert after.negative_log_likelihood <= reliability(boasting, labels).negative_log_likelihood + 1e-6
 
 
-def test_where_every_clip_is_right_confidences_stay_as_they_are() -> None:
-    assert fit_temperature(np.array([[0.6, 0.4], [0.3, 0.7]], np.float32), np.array([0, 1])) == 1.0
+@pytest.mark.parametrize("clips", [2, 50])
+def test_where_every_clip_is_right_confidence_grows_no_further_than_so_few_clips_allow(clips: int) -> None:
+    hesitating = np.tile(np.array([[0.7, 0.3]], np.float32), (clips, 1))
+    found = fit_temperature(hesitating, np.zeros(clips, np.int64))
+    confidence = with_temperature(hesitating, found)[0, 0]
+    assert confidence == pytest.approx((clips + 1) / (clips + 2), abs=0.01)
 
 
 def test_where_every_clip_is_wrong_the_temperature_stays_in_its_bounds() -> None:

@@ -16,10 +16,11 @@ import keras
 import numpy as np
 import pytest
 
-from edge_runtime import TmgcError
+from edge_runtime import ModelCard, TmgcError
 from train.corpus import Corpus, read_corpus, write_clips
 from train.fitting import Augmentation, Checkpoint, FitSettings, fit, resume
 from train.fitting.callbacks import Keeper
+from train.fitting.saving import save_network
 from train.judging import judge
 from train.progress import Reporter
 from train.run import Run
@@ -178,15 +179,23 @@ def test_devices_are_shared_under_jax_alone(small_corpus: Corpus) -> None:
 
 
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
-def test_a_network_trained_in_16_bits_is_saved_in_32(precision: str, small_corpus: Corpus) -> None:
+def test_a_network_trained_in_16_bits_is_saved_in_32(
+    precision: str, small_corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained: list[np.ndarray] = []
+
+    def save(network: keras.Model, *rest: Any) -> ModelCard:
+        trained.extend(network.get_weights())
+        return save_network(network, *rest)
+
+    monkeypatch.setattr("train.fitting.training.save_network", save)
     fit(small_corpus, replace(QUICK, epochs=1, precision=precision), Reporter())
     network = keras.models.load_model(small_corpus.run.model, compile=False)
     assert {layer.compute_dtype for layer in network.get_layer("backbone").layers[1:]} == {"float32"}
     assert keras.config.dtype_policy().name == "float32"
-    network.compile(loss="sparse_categorical_crossentropy")
-    clips = small_corpus.of("validation")
-    loss = network.evaluate(small_corpus.pictures(clips), small_corpus.labels(clips), verbose=0)
-    assert loss == pytest.approx(float(history(small_corpus.run, "fine-tuning")[0]["val_loss"]), rel=0.05)
+    assert len(trained) > 100
+    for kept, saved in zip(trained, network.get_weights(), strict=True):
+        np.testing.assert_array_equal(kept, saved)
 
 
 def test_a_learning_rate_is_found_and_its_curve_is_kept(small_corpus: Corpus) -> None:
