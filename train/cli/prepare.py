@@ -41,7 +41,8 @@ prepare_options = Options(
     click.option(
         "--group-by",
         type=click.Choice(["song", "artist", "groups"]),
-        help="What stays on one side of the split. Default: groups where SONGS/groups.csv is, else artist (by tags).",
+        help="What stays on one side of the split: a file, the files of an artist (by tags), or those of a group in "
+        "SONGS/groups.csv (path,group). Default: those of an artist and those of a group.",
     ),
     click.option(
         "--shares",

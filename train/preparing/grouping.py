@@ -86,15 +86,15 @@ def _rows(path: Path) -> dict[str, str]:
     return rows
 
 
-def tie(count: int, keys: Iterable[str], pairs: Iterable[tuple[int, int]]) -> list[list[int]]:
+def tie(count: int, kinds: Iterable[Iterable[str]], pairs: Iterable[tuple[int, int]]) -> list[list[int]]:
     """Sets of songs that hang together, directly or through others.
 
     Parameters
     ----------
     count : int
         Of songs.
-    keys : iterable of str [length=count]
-        Songs with the same key hang together; an empty one ties nothing.
+    kinds : iterable of iterable of str [length=count]
+        Of each kind a key for every song. Songs with the same key of one kind hang together; an empty one ties nothing.
     pairs : iterable of (int, int)
         Songs that hang together, by their index.
 
@@ -106,8 +106,10 @@ def tie(count: int, keys: Iterable[str], pairs: Iterable[tuple[int, int]]) -> li
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    first: dict[str, int] = {}
-    edges = [*pairs, *((first.setdefault(key, song), song) for song, key in enumerate(keys) if key)]
+    edges = list(pairs)
+    for keys in kinds:
+        first: dict[str, int] = {}
+        edges += [(first.setdefault(key, song), song) for song, key in enumerate(keys) if key]
     one, other = np.array(edges, np.int64).reshape(-1, 2).T
     graph = coo_array((np.ones(len(edges), np.int8), (one, other)), shape=(count, count))
     sets: dict[int, list[int]] = defaultdict(list)

@@ -163,6 +163,20 @@ def test_artists_known_by_their_tags_stay_on_one_side(tmp_path: Path) -> None:
     assert any(len({c.split for c in by_song.clips if c.artist == clip.artist}) > 1 for clip in by_song.clips)
 
 
+@pytest.mark.parametrize("group_by", [None, "artist", "groups", "song"])
+def test_groups_add_to_the_artists(tmp_path: Path, group_by: str | None) -> None:
+    songs = tmp_path / "songs"
+    for number in range(24):
+        artist = f"singer {number // 4}" if number < 16 else ""
+        write_sound(songs / ("Halk", "Caz")[number % 2] / f"{number}.flac", melody(number), artist=artist)
+    (songs / "groups.csv").write_text("path,group\nHalk/0.flac,singer 3\nCaz/23.flac,singer 3\n", "utf-8")
+    corpus, _ = prepare(songs, Run(tmp_path / "run"), replace(SETTINGS, group_by=group_by, seed=6), workers=1)
+    split = {int(Path(clip.file).stem): clip.split for clip in corpus.clips}
+    artists = [{split[4 * singer + song] for song in range(4)} for singer in range(4)]
+    assert all(len(sides) == 1 for sides in artists) == (group_by in (None, "artist"))
+    assert (split[0] == split[23]) == (group_by in (None, "groups"))
+
+
 def test_the_same_sound_never_straddles_and_is_told_under_two_genres(tmp_path: Path) -> None:
     songs, run, notes = write_songs(tmp_path / "songs", songs=8), Run(tmp_path / "run"), list[str]()
     (songs / "Halk" / "copy.wav").write_bytes((songs / "Halk" / "song 1.wav").read_bytes())
