@@ -112,7 +112,7 @@ def summary(corpus: Corpus, skipped: Sequence[Skipped]) -> list[str]:
         songs, artists = {clip.song for clip in clips}, {same_artist(clip.artist) for clip in clips} - {""}
         known = f", {len(artists)} artists" if artists else ""
         lines.append(f"{split}: {len(clips)} clips of {len(songs)} songs{known}")
-    used = {clip.file for clip in corpus.clips}
+    used = {clip.song for clip in corpus.clips}
     no_audio = {item.song for item in skipped if item.reason == NOT_AUDIO}
     left_out = {item.song for item in skipped} - used - no_audio
     total = len(used) + len(left_out) + len(no_audio)

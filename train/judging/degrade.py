@@ -31,7 +31,7 @@ class Degraded:
     clip_accuracy: float
     """Share of clips that were named right, in [0, 1]."""
     clip_interval: tuple[float, float]
-    """95 % interval, bootstrapped over songs."""
+    """95 % interval, bootstrapped over groups of songs."""
 
 
 def degrade(corpus: Corpus, clips: list[Clip], predict: Predict, reporter: Reporter) -> tuple[Degraded, ...]:

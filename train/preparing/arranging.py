@@ -51,8 +51,9 @@ def arrange(
     named = [Unit(songs[unit[0]].below, Counter(songs[song].genre for song in unit)) for unit in units]
     sides = split_units(named, shares=settings.shares, seed=settings.seed, kind=kind)
     splits = {song: side for unit, side in zip(units, sides, strict=True) for song in unit}
+    group_of = {song: songs[unit[0]].below for unit in units for song in unit}
     clips = [
-        _clip(song, cut_song, number, split=splits[index], group=(groups or {}).get(song.below, song.below))
+        _clip(song, cut_song, number, split=splits[index], group=group_of[index])
         for index, (song, cut_song) in enumerate(zip(songs, cut, strict=True))
         for number in range(len(cut_song.clips))
     ]
@@ -76,13 +77,13 @@ def _clip(song: Song, cut: CutSong, number: int, *, split: str, group: str) -> C
     clip = cut.clips[number]
     return Clip(
         name=clip.name,
-        song=group,
+        song=song.below,
         genre=song.genre,
         split=split,
         offset_seconds=clip.offset_seconds,
         lead_seconds=clip.lead_seconds,
         level_dbfs=clip.level_dbfs,
-        file=song.below,
+        group=group,
         artist=cut.artist,
         content_sha256=cut.sha256,
     )
