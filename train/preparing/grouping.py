@@ -78,7 +78,14 @@ def _rows(path: Path) -> dict[str, str]:
             reader = csv.DictReader(file, strict=True)
             if reader.fieldnames is None or not {"path", "group"} <= set(reader.fieldnames):
                 raise TmgcError(f"{path} must have the columns path and group, got {reader.fieldnames}: correct it")
-            rows = {nfc(row["path"] or ""): nfc(row["group"] or "") for row in reader}
+            rows: dict[str, str] = {}
+            for row in reader:
+                name, group = nfc(row["path"] or ""), nfc(row["group"] or "")
+                if rows.setdefault(name, group) != group:
+                    raise TmgcError(
+                        f"{path} must name one group for each path: {name} has {rows[name]!r} and {group!r}. "
+                        "Take one of the rows out"
+                    )
     except (UnicodeDecodeError, csv.Error) as error:
         raise TmgcError(f"{path} must be CSV in UTF-8 ({first_line(error)}): save it again as that") from error
     if nameless := [name for name, group in rows.items() if not group]:

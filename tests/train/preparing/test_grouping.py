@@ -37,6 +37,7 @@ def test_without_the_file_there_are_no_groups(tmp_path: Path) -> None:
     [
         ("path,group\nCaz/2.mp3,a\n", r"there is no song Caz/2\.mp3 \(1 such rows\)"),
         ("path,group\nCaz/1.mp3,\n", r"Caz/1\.mp3 has none"),
+        ("path,group\nCaz/1.mp3,a\nCaz/1.mp3,b\n", r"Caz/1\.mp3 has 'a' and 'b'"),
         ("file,group\nCaz/1.mp3,a\n", "must have the columns"),
         ("path,group\nCaz/1.mp3\n", r"Caz/1\.mp3 has none"),
         ("", "must have the columns"),
