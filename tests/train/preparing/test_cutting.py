@@ -121,6 +121,15 @@ def test_a_truncated_song_gives_whole_clips_or_a_reason(tmp_path: Path, suffix: 
         assert len(read_audio(tmp_path / "cut" / f"{clip.name}.flac", sample_rate=RATE)) >= 2 * RATE
 
 
+@pytest.mark.parametrize("suffix", [".mp3", ".flac", ".ogg", ".wav"])
+def test_what_a_truncated_song_still_holds_is_cut(tmp_path: Path, suffix: str) -> None:
+    path = write_sound(tmp_path / f"a{suffix}", melody(1, seconds=12))
+    path.write_bytes(path.read_bytes()[: round(0.7 * path.stat().st_size)])
+    done = cut(path, 0.0, 2.5, 9.5)
+    assert [clip.offset_seconds for clip in done.clips] == [0.0, 2.5]
+    assert [item.reason.partition(":")[0] for item in done.left_out] == ["at 9.5 s"]
+
+
 def test_a_wrong_extension_does_not_matter(tmp_path: Path) -> None:
     write_sound(tmp_path / "a.mp3", melody(1)).rename(tmp_path / "a.wav")
     assert len(cut(tmp_path / "a.wav").clips) == 2
