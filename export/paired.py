@@ -22,7 +22,7 @@ class PairedTest:
     only_keras_right: int
     only_file_right: int
     p_value: float
-    """How often chance alone gives a difference at least this large, had it been a coin that said for each group of songs
+    """How often chance alone gives a difference at least this large, had a coin said for each group of songs
     which of the two gets its windows right."""
     difference_low: float
     difference_high: float

@@ -129,8 +129,24 @@ class Corpus:
         return pictures
 
     def sound(self, clip: Clip) -> Samples:
-        """A clip's sound with its margins, ``[shape=(n,)], float32 in [-1, 1]``, at the spectrogram's rate."""
-        return read_audio(clip.sound(self.run), sample_rate=self.spectrogram.sample_rate)
+        """A clip's sound with its margins.
+
+        Returns
+        -------
+        samples : np.ndarray [shape=(n,)], float32 in [-1, 1]
+            At the spectrogram's rate; from the beginning of the clip on, a window or more.
+
+        Raises
+        ------
+        TmgcError
+            The file is missing or damaged, or ends before the clip does.
+        """
+        sound = read_audio(clip.sound(self.run), sample_rate=self.spectrogram.sample_rate)
+        if len(sound) < round(clip.lead_seconds * self.spectrogram.sample_rate) + self.spectrogram.window_samples:
+            raise TmgcError(
+                f"a clip's sound must be whole: {clip.sound(self.run)} is too short. Run: tmgc-train prepare"
+            )
+        return sound
 
     def samples(self, clip: Clip) -> Samples:
         """A clip's sound without margins, ``[shape=(window_samples,)], float32 in [-1, 1]``."""
