@@ -26,6 +26,9 @@ from train.run import Run
 
 FOLDER_NAME = ".preparing"
 
+_SHAPE = 2
+"""Of the journal's lines. A journal of another is not read, and its songs are cut again."""
+
 
 class Staging:
     """What a preparation of a run has made so far.
@@ -158,6 +161,7 @@ def write_table(path: Path, rows: Iterable[tuple[Any, ...]]) -> None:
 def _key(settings: PrepareSettings) -> dict[str, Any]:
     """All that a clip's files follow from, but for the song."""
     return {
+        "journal": _SHAPE,
         "offsets": list(settings.offsets_seconds),
         "spectrogram": settings.spectrogram.to_json(),
         "margin_s": MARGIN_SECONDS,
