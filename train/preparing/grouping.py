@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from edge_runtime.errors import TmgcError, first_line
-from train.preparing.songs import Song, nfc
+from train.preparing.songs import GROUPS_NAME, Song, nfc
 
 _NOBODY = {
     "",
@@ -59,7 +59,7 @@ def read_groups(folder: Path, songs: Iterable[Song]) -> dict[str, str] | None:
     TmgcError
         The file is damaged, or names a song that is not there.
     """
-    path = folder / "groups.csv"
+    path = folder / GROUPS_NAME
     if not path.exists():
         return None
     rows = _rows(path)

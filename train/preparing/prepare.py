@@ -20,7 +20,7 @@ from train.preparing.cutting import CutSong, Job, cut_song
 from train.preparing.grouping import read_groups
 from train.preparing.processes import work_through
 from train.preparing.settings import PrepareSettings
-from train.preparing.songs import Skipped, Song, find_songs
+from train.preparing.songs import GROUPS_NAME, Skipped, Song, find_songs
 from train.preparing.splitting import too_few
 from train.preparing.staging import FOLDER_NAME, Staging, write_table
 from train.run import SPLITS, Run
@@ -114,7 +114,7 @@ def magma() -> Palette:
 def _groups(folder: Path, songs: Sequence[Song], settings: PrepareSettings) -> dict[str, str] | None:
     groups = read_groups(folder, songs) if settings.group_by in (None, "groups") else None
     if settings.group_by == "groups" and groups is None:
-        raise TmgcError(f"--group-by groups needs {folder / 'groups.csv'} with the columns path and group: write it")
+        raise TmgcError(f"--group-by groups needs {folder / GROUPS_NAME} with the columns path and group: write it")
     return groups
 
 
