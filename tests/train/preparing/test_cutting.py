@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import subprocess
@@ -141,6 +142,25 @@ def test_what_only_ffmpeg_decodes_is_listed_without_it(tmp_path: Path, monkeypat
     done = cut(tmp_path / "a.m4a")
     assert not done.clips
     assert "needs ffmpeg" in done.left_out[0].reason
+
+
+@pytest.mark.parametrize("full", ["for ffmpeg", "for its folder"])
+def test_a_full_disk_is_no_fault_of_the_song(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full: str) -> None:
+    ffmpeg = tmp_path / "ffmpeg"
+    ffmpeg.write_text(
+        "#!/bin/sh\necho 'song.wav: No space left on device' >&2\necho 'Conversion failed!' >&2\nexit 1\n"
+    )
+    ffmpeg.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    if full == "for its folder":
+
+        def refused(**_: object) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr("tempfile.TemporaryDirectory", refused)
+    (tmp_path / "a.m4a").write_bytes(b"something")
+    with pytest.raises(OSError, match="No space left"):
+        cut(tmp_path / "a.m4a")
 
 
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="no ffmpeg on the PATH")
