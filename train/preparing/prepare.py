@@ -44,16 +44,13 @@ def prepare(
     Parameters
     ----------
     songs_folder : Path
-        ``<genre>/**/<song>``; see :func:`train.preparing.songs.find_songs`. A ``groups.csv`` in it may name the group
-        of some songs; see :func:`train.preparing.grouping.read_groups`.
+        Of :func:`train.preparing.songs.find_songs`, and of :func:`train.preparing.grouping.read_groups`.
     run : Run
     settings : PrepareSettings
     workers : int > 0, optional
         Processes; one a core by default, and 1 is this one.
-    on_songs, on_song : callables, optional
-        Told the number of songs to cut before the first, and after each.
-    on_note : callable, optional
-        Told what a person should know, a line each.
+    on_songs, on_song, on_note : callables, optional
+        Told the number of songs to cut before the first, after each, and what a person should know, a line each.
 
     Returns
     -------
@@ -69,34 +66,22 @@ def prepare(
     songs, skipped = find_songs(songs_folder)
     groups = _groups(songs_folder, songs, settings)
     _refuse_unfit(run, songs_folder)
-    _check_enough(songs, songs, run)
-    palette = magma()
-    staging = Staging(run)
+    palette, staging = magma(), Staging(run)
+    _check_enough(songs, songs, staging.run)
     cut = staging.resume(songs, settings)
     if cut:
         on_note(f"going on: {len(cut)} of {len(songs)} songs were cut before")
     rest = [song for song in songs if song.below not in cut]
     on_songs(len(rest))
-    folders = (staging.run.clips, staging.pictures, staging.run.folder)
-    jobs = (Job(song, settings, palette, *folders) for song in rest)
-    with closing(_cut(jobs, min(len(rest), workers or os.cpu_count() or 1), alone=workers == 1)) as results:
-        for done in results:
-            staging.record(done)
-            cut[done.song] = done
-            on_song()
+    cut |= _cut_songs(rest, settings, palette, staging, workers=workers, on_song=on_song)
     skipped += [left_out for song in songs for left_out in cut[song.below].left_out]
-    write_table(run.skipped_csv, [("song", "reason"), *skipped])
+    write_table(staging.run.skipped_csv, [("song", "reason"), *skipped])
     used = [song for song in songs if cut[song.below].clips]
-    _check_enough(used, songs, run)
+    _check_enough(used, songs, staging.run)
     arranged = arrange(used, [cut[song.below] for song in used], groups, settings)
-    corpus = Corpus(
-        run=run,
-        genres=tuple(sorted({song.genre for song in songs})),
-        spectrogram=settings.spectrogram,
-        palette=palette,
-        demonstration=(songs_folder / MARKER).is_file(),
-        clips=arranged.clips,
-    )
+    genres = tuple(sorted({song.genre for song in songs}))
+    synthesised = (songs_folder / MARKER).is_file()
+    corpus = Corpus(run, genres, settings.spectrogram, palette, demonstration=synthesised, clips=arranged.clips)
     corpus = staging.finish(corpus, arranged.duplicates)
     for note in arranged.notes:
         on_note(note)
@@ -116,6 +101,27 @@ def _groups(folder: Path, songs: Sequence[Song], settings: PrepareSettings) -> d
     if settings.group_by == "groups" and groups is None:
         raise TmgcError(f"--group-by groups needs {folder / GROUPS_NAME} with the columns path and group: write it")
     return groups
+
+
+def _cut_songs(
+    songs: Sequence[Song],
+    settings: PrepareSettings,
+    palette: Palette,
+    staging: Staging,
+    *,
+    workers: int | None,
+    on_song: Callable[[], None],
+) -> dict[str, CutSong]:
+    """What comes of songs, by their path; each is recorded as soon as it is cut."""
+    folders = (staging.run.clips, staging.pictures, staging.run.folder)
+    jobs = (Job(song, settings, palette, *folders) for song in songs)
+    cut = {}
+    with closing(_cut(jobs, min(len(songs), workers or os.cpu_count() or 1), alone=workers == 1)) as results:
+        for done in results:
+            staging.record(done)
+            cut[done.song] = done
+            on_song()
+    return cut
 
 
 def _cut(jobs: Iterable[Job], workers: int, *, alone: bool) -> Generator[CutSong, None, None]:
@@ -139,11 +145,11 @@ def _refuse_unfit(run: Run, songs_folder: Path) -> None:
         raise TmgcError(f"a run goes into a new folder: {run.folder} holds other files. Name another")
 
 
-_OURS = {FOLDER_NAME, "skipped.csv"}
+_OURS = {FOLDER_NAME}
 """What a preparation that failed or was interrupted leaves in a new run."""
 
 
-def _check_enough(usable: Sequence[Song], songs: Sequence[Song], run: Run) -> None:
+def _check_enough(usable: Sequence[Song], songs: Sequence[Song], staged: Run) -> None:
     """Every genre needs a song for every split."""
     count = Counter(song.genre for song in usable)
     for genre, found in sorted(Counter(song.genre for song in songs).items()):
@@ -152,5 +158,5 @@ def _check_enough(usable: Sequence[Song], songs: Sequence[Song], run: Run) -> No
         if count[genre] < len(SPLITS):
             raise TmgcError(
                 f"every genre needs {len(SPLITS)} songs that give clips, one for every split: of {found} of {genre}, "
-                f"{count[genre]} do. Look into {run.skipped_csv}; --offsets must fit into the songs"
+                f"{count[genre]} do. Look into {staged.skipped_csv}; --offsets must fit into the songs"
             )

@@ -114,6 +114,7 @@ class Staging:
         old = made.folder / "old"
         for new, place in (
             (made.corpus_json, target.corpus_json),
+            (made.skipped_csv, target.skipped_csv),
             (made.duplicates_csv, target.duplicates_csv),
             (made.clips, target.clips),
             (made.images, target.images),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import unicodedata
 from collections import Counter
 from dataclasses import replace
@@ -124,6 +125,21 @@ def test_songs_that_fit_no_offset_leave_a_split_empty_and_that_is_said(tmp_path:
     far = PrepareSettings(offsets_seconds=(60.0,), spectrogram=SETTINGS.spectrogram)
     with pytest.raises(TmgcError, match="--offsets"):
         prepare(write_songs(tmp_path / "songs"), Run(tmp_path / "run"), far, workers=1)
+
+
+def test_a_preparation_that_failed_leaves_an_earlier_run_as_it_was_and_says_where_the_reasons_stand(
+    tmp_path: Path,
+) -> None:
+    songs, run = write_songs(tmp_path / "songs"), Run(tmp_path / "run")
+    (songs / "Caz" / "cover.jpg").touch()
+    prepare(songs, run, SETTINGS, workers=1)
+    before = run.skipped_csv.read_bytes()
+    with pytest.raises(TmgcError) as raised:
+        prepare(songs, run, replace(SETTINGS, offsets_seconds=(60.0,)), workers=1)
+    assert run.skipped_csv.read_bytes() == before
+    assert len(read_corpus(run).clips) == 20
+    (named,) = re.findall(r"Look into (\S+);", str(raised.value))
+    assert Path(named).read_text("utf-8").count("the song ends at 3.50 s") == 10
 
 
 def test_a_preparation_that_failed_can_be_done_again(tmp_path: Path) -> None:
