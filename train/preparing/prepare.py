@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from train.preparing.arranging import arrange
 from train.preparing.cutting import CutSong, Job, cut_song
 from train.preparing.grouping import read_groups
 from train.preparing.processes import work_through
+from train.preparing.record import digest_of
 from train.preparing.settings import PrepareSettings
 from train.preparing.songs import GROUPS_NAME, Skipped, Song, find_songs
 from train.preparing.splitting import too_few
@@ -39,7 +40,7 @@ def prepare(
     """Fill a run with the clips of a folder of songs.
 
     Interrupted, even killed, it goes on where it was when it is called again. Songs and settings that have changed
-    since are cut anew. An earlier corpus of the run stays until the new one is whole.
+    since are cut anew, and nothing is done where nothing has changed. An earlier corpus stays until the new is whole.
 
     Parameters
     ----------
@@ -54,9 +55,8 @@ def prepare(
 
     Returns
     -------
-    corpus : Corpus
-    skipped : list of Skipped
-        Every file that is no song, and the clips that songs do not give, as in ``skipped.csv``.
+    corpus, skipped : Corpus, list of Skipped
+        The latter are every file that is no song, and the clips that songs do not give, as in ``skipped.csv``.
 
     Raises
     ------
@@ -66,26 +66,27 @@ def prepare(
     songs, skipped = find_songs(songs_folder)
     groups = _groups(songs_folder, songs, settings)
     _refuse_unfit(run, songs_folder)
-    palette, staging = magma(), Staging(run)
+    staging = Staging(run)
     _check_enough(songs, songs, staging.run)
+    synthesised = (songs_folder / MARKER).is_file()
+    digest = digest_of(songs, skipped, groups, settings, demonstration=synthesised)
+    if earlier := staging.earlier(digest):
+        on_note(f"nothing changed: {len(earlier[0].clips)} clips are as they were")
+        return earlier
     cut = staging.resume(songs, settings)
     if cut:
         on_note(f"going on: {len(cut)} of {len(songs)} songs were cut before")
     rest = [song for song in songs if song.below not in cut]
     on_songs(len(rest))
-    cut |= _cut_songs(rest, settings, palette, staging, workers=workers, on_song=on_song)
+    cut |= _cut_songs(rest, settings, staging, workers=workers, on_song=on_song)
     skipped += [left_out for song in songs for left_out in cut[song.below].left_out]
-    write_table(staging.run.skipped_csv, [("song", "reason"), *skipped])
-    used = [song for song in songs if cut[song.below].clips]
-    _check_enough(used, songs, staging.run)
+    used = _usable(songs, cut, skipped, staging.run)
     arranged = arrange(used, [cut[song.below] for song in used], groups, settings)
     genres = tuple(sorted({song.genre for song in songs}))
-    synthesised = (songs_folder / MARKER).is_file()
-    corpus = Corpus(run, genres, settings.spectrogram, palette, demonstration=synthesised, clips=arranged.clips)
-    corpus = staging.finish(corpus, arranged.duplicates)
+    corpus = Corpus(run, genres, settings.spectrogram, magma(), demonstration=synthesised, clips=arranged.clips)
     for note in arranged.notes:
         on_note(note)
-    return corpus, skipped
+    return staging.finish(corpus, arranged.duplicates, skipped, digest), skipped
 
 
 def magma() -> Palette:
@@ -106,7 +107,6 @@ def _groups(folder: Path, songs: Sequence[Song], settings: PrepareSettings) -> d
 def _cut_songs(
     songs: Sequence[Song],
     settings: PrepareSettings,
-    palette: Palette,
     staging: Staging,
     *,
     workers: int | None,
@@ -114,6 +114,7 @@ def _cut_songs(
 ) -> dict[str, CutSong]:
     """What comes of songs, by their path; each is recorded as soon as it is cut."""
     folders = (staging.run.clips, staging.pictures, staging.run.folder)
+    palette = magma()
     jobs = (Job(song, settings, palette, *folders) for song in songs)
     cut = {}
     with closing(_cut(jobs, min(len(songs), workers or os.cpu_count() or 1), alone=workers == 1)) as results:
@@ -147,6 +148,14 @@ def _refuse_unfit(run: Run, songs_folder: Path) -> None:
 
 _OURS = {FOLDER_NAME}
 """What a preparation that failed or was interrupted leaves in a new run."""
+
+
+def _usable(songs: Sequence[Song], cut: Mapping[str, CutSong], skipped: Sequence[Skipped], staged: Run) -> list[Song]:
+    """The songs that give clips, when all that give none stand in ``skipped.csv``."""
+    write_table(staged.skipped_csv, [("song", "reason"), *skipped])
+    usable = [song for song in songs if cut[song.below].clips]
+    _check_enough(usable, songs, staged)
+    return usable
 
 
 def _check_enough(usable: Sequence[Song], songs: Sequence[Song], staged: Run) -> None:
