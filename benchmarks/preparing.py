@@ -40,7 +40,7 @@ _SAMPLE_RATE = 44_100
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--songs", default=1500, show_default=True, type=click.IntRange(min=12), help="Songs to prepare.")
 @click.option(
-    "--sample", default=40, show_default=True, type=click.IntRange(min=2), help="Clips in the original's way."
+    "--sample", default=80, show_default=True, type=click.IntRange(min=2), help="Clips in the original's way."
 )
 @one_line_errors
 def main(songs: int, sample: int) -> None:
@@ -50,9 +50,7 @@ def main(songs: int, sample: int) -> None:
         say(f"synthesising mp3 songs of {SONG_SECONDS:g} s ...")
         paths = write_songs(folder / "songs", songs, seconds=SONG_SECONDS)
         settings = PrepareSettings()
-        clips = [(path, offset) for path in paths for offset in settings.offsets_seconds][
-            :: max(1, 4 * songs // sample)
-        ]
+        clips = drawn([(path, offset) for path in paths for offset in settings.offsets_seconds], sample)
         half = len(clips) // 2
         original_seconds(clips[:1], folder)  # the libraries' own beginning
         spent = original_seconds(clips[:half], folder)
@@ -76,6 +74,11 @@ def write_songs(folder: Path, count: int, *, seconds: float) -> list[Path]:
     for number, link in enumerate(links):
         link.symlink_to(files[number % len(files)])
     return paths
+
+
+def drawn(clips: list[tuple[Path, float]], count: int) -> list[tuple[Path, float]]:
+    """About so many clips, evenly from all, and of every offset in turn: an odd step is no multiple of their number."""
+    return clips[:: len(clips) // count | 1]
 
 
 def original_seconds(clips: list[tuple[Path, float]], folder: Path) -> float:

@@ -113,7 +113,10 @@ class AudioFile:
         except soundfile.LibsndfileError as error:
             self._warn(f"cannot be decoded beyond {(start + read) / self._file.samplerate:.2f} s ({_reason(error)})")
             return
-        if start + read < min(self._file.frames, start + frames) or _lacks_its_end(self.path, self._file.format):
+        came_to_the_end = read < frames  # what lies before the end is as good in a file that lacks it
+        if start + read < min(self._file.frames, start + frames) or (
+            came_to_the_end and _lacks_its_end(self.path, self._file.format)
+        ):
             self._warn(f"is truncated: {(start + read) / self._file.samplerate:.2f} s could be decoded")
 
     def _mono(self, block: NDArray[np.float32]) -> Samples:

@@ -22,11 +22,11 @@ class PairedTest:
     only_keras_right: int
     only_file_right: int
     p_value: float
-    """How often chance alone gives a difference at least this large, had it been a coin that said for each song which
-    of the two gets its windows right."""
+    """How often chance alone gives a difference at least this large, had a coin said for each group of songs
+    which of the two gets its windows right."""
     difference_low: float
     difference_high: float
-    """95 % interval of ``accuracy_file - accuracy_keras``, from the spread between songs."""
+    """95 % interval of ``accuracy_file - accuracy_keras``, from the spread between groups of songs."""
 
     @property
     def loss(self) -> float:
@@ -34,32 +34,32 @@ class PairedTest:
         return self.accuracy_keras - self.accuracy_file
 
 
-def paired_test(keras_right: NDArray[np.bool_], file_right: NDArray[np.bool_], songs: Sequence[str]) -> PairedTest:
+def paired_test(keras_right: NDArray[np.bool_], file_right: NDArray[np.bool_], groups: Sequence[str]) -> PairedTest:
     """Compare two models that answered the same questions.
 
-    Windows of one song are alike, and those of one clip overlap: a song is what counts as independent, in the test and
-    in the interval.
+    Windows of one clip overlap, and songs of one artist are alike: a group of songs is what counts as independent, in
+    the test and in the interval.
 
     Parameters
     ----------
     keras_right, file_right : np.ndarray [shape=(n,)], bool, n > 0
         Which answers are right.
-    songs : sequence of str, n
-        The song of each window.
+    groups : sequence of str, n
+        What the split keeps whole: ``Clip.group`` of each window.
     """
     n = len(keras_right)
     gained = file_right.astype(np.int64) - keras_right.astype(np.int64)
-    _, song = np.unique(np.array(songs), return_inverse=True)
-    by_song = np.bincount(song, weights=gained).astype(np.int64)
-    # One more song that gains a window and one that loses one, as Agresti and Min do: no certainty where all agree.
-    spread = np.concatenate([by_song, [1, -1]])
+    _, group = np.unique(np.array(groups), return_inverse=True)
+    by_group = np.bincount(group, weights=gained).astype(np.int64)
+    # One more group that gains a window and one that loses one, as Agresti and Min do: no certainty where all agree.
+    spread = np.concatenate([by_group, [1, -1]])
     half = _Z95 * sqrt(float(np.sum(spread**2)) - float(spread.sum()) ** 2 / len(spread)) / n
     return PairedTest(
         accuracy_keras=float(np.mean(keras_right)),
         accuracy_file=float(np.mean(file_right)),
         only_keras_right=int(np.sum(gained < 0)),
         only_file_right=int(np.sum(gained > 0)),
-        p_value=exact_sign_flip_test(by_song),
+        p_value=exact_sign_flip_test(by_group),
         difference_low=max(-1.0, float(gained.mean()) - half),
         difference_high=min(1.0, float(gained.mean()) + half),
     )

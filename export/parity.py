@@ -188,7 +188,7 @@ def compare(
         accuracy=paired_test(
             keras.argmax(axis=1) == shown.labels,
             file.argmax(axis=1) == shown.labels,
-            [clip.song for clip in shown.clips],
+            [clip.group for clip in shown.clips],
         ),
         worst_clips=_worst(shown, counted, differences),
         card_differences=card_differences,

@@ -23,7 +23,7 @@ from train.run import SPLITS, Run
 _ANY_NAME: dict[str, Any] = {"encoding": "utf-8", "errors": "surrogateescape"}
 """File names need not be UTF-8, and come back as they were."""
 
-_COLUMNS = ("clip", "song", "genre", "split", "offset_s", "lead_s", "level_dbfs", "file", "artist", "content_sha256")
+_COLUMNS = ("clip", "song", "genre", "split", "offset_s", "lead_s", "level_dbfs", "group", "artist", "content_sha256")
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Clip:
     name: str
     """Unique in the run, and the stem of its files."""
     song: str
-    """The song's path below its corpus, or its group where ``groups.csv`` names one. Songs are split, not clips."""
+    """The song's path below its corpus."""
     genre: str
     split: str
     """``train``, ``validation`` or ``test``."""
@@ -43,8 +43,9 @@ class Clip:
     """Sound before the clip in its FLAC file."""
     level_dbfs: float
     """Root mean square, dBFS."""
-    file: str = ""
-    """The song's path below its corpus."""
+    group: str
+    """The first song of those that the split keeps whole, since they share an artist, a group or their sound: often
+    the song alone. Songs of one group are alike, so that intervals are drawn over groups."""
     artist: str = ""
     """As the song's tags name it, or nothing."""
     content_sha256: str = ""
@@ -128,8 +129,24 @@ class Corpus:
         return pictures
 
     def sound(self, clip: Clip) -> Samples:
-        """A clip's sound with its margins, ``[shape=(n,)], float32 in [-1, 1]``, at the spectrogram's rate."""
-        return read_audio(clip.sound(self.run), sample_rate=self.spectrogram.sample_rate)
+        """A clip's sound with its margins.
+
+        Returns
+        -------
+        samples : np.ndarray [shape=(n,)], float32 in [-1, 1]
+            At the spectrogram's rate; from the beginning of the clip on, a window or more.
+
+        Raises
+        ------
+        TmgcError
+            The file is missing or damaged, or ends before the clip does.
+        """
+        sound = read_audio(clip.sound(self.run), sample_rate=self.spectrogram.sample_rate)
+        if len(sound) < round(clip.lead_seconds * self.spectrogram.sample_rate) + self.spectrogram.window_samples:
+            raise TmgcError(
+                f"a clip's sound must be whole: {clip.sound(self.run)} is too short. Run: tmgc-train prepare"
+            )
+        return sound
 
     def samples(self, clip: Clip) -> Samples:
         """A clip's sound without margins, ``[shape=(window_samples,)], float32 in [-1, 1]``."""
@@ -173,7 +190,7 @@ def write_clips(corpus: Corpus) -> None:
         writer.writerow(_COLUMNS)
         for clip in corpus.clips:
             numbers = (f"{clip.offset_seconds:.3f}", f"{clip.lead_seconds:.6f}", f"{clip.level_dbfs:.1f}")
-            origin = (clip.file, clip.artist, clip.content_sha256)
+            origin = (clip.group, clip.artist, clip.content_sha256)
             writer.writerow((clip.name, clip.song, clip.genre, clip.split, *numbers, *origin))
 
 
@@ -217,7 +234,7 @@ def _parsed(run: Run) -> Corpus:
                 offset_seconds=float(row["offset_s"]),
                 lead_seconds=float(row["lead_s"]),
                 level_dbfs=float(row["level_dbfs"]),
-                file=row["file"],
+                group=row["group"],
                 artist=row["artist"],
                 content_sha256=row["content_sha256"],
             )

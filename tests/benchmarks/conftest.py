@@ -92,7 +92,7 @@ def _write_clips(run: Run) -> None:
     clips = []
     for number, genre in enumerate(GENRES * 2):
         split = "test" if number < 5 else "train"
-        clip = Clip(f"clip{number}", f"song{number}", genre, split, 60.0, LEAD_SECONDS, -20.0)
+        clip = Clip(f"clip{number}", f"song{number}", genre, split, 60.0, LEAD_SECONDS, -20.0, f"song{number}")
         soundfile.write(clip.sound(run), noise(2.5, seed=number), SETTINGS.sample_rate)
         clips.append(clip)
     corpus = Corpus(run, GENRES, SETTINGS, PALETTE, True, tuple(clips))

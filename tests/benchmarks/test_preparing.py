@@ -1,9 +1,10 @@
+from collections import Counter
 from pathlib import Path
 
 import pytest
 import soundfile
 
-from benchmarks.preparing import original_seconds, write_songs
+from benchmarks.preparing import drawn, original_seconds, write_songs
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:audioread")
 
@@ -15,6 +16,15 @@ def test_the_songs_are_different_mp3_files_of_several_genres(tmp_path: Path, mon
     assert len({path.parent.name for path in paths}) == 4
     assert {soundfile.info(path).format for path in paths} == {"MP3"}
     assert soundfile.info(paths[0]).duration == pytest.approx(20.0, abs=0.1)
+
+
+@pytest.mark.parametrize(("songs", "count"), [(1500, 40), (1500, 80), (12, 40), (300, 50)])
+def test_clips_of_every_offset_are_drawn_for_the_original(songs: int, count: int) -> None:
+    clips = [(Path(f"{song}.mp3"), offset) for song in range(songs) for offset in (60.0, 70.0, 80.0, 90.0)]
+    found = Counter(offset for _, offset in drawn(clips, count))
+    assert len(found) == 4
+    assert max(found.values()) - min(found.values()) <= 1
+    assert found.total() == pytest.approx(min(count, len(clips)), rel=0.25)
 
 
 def test_the_original_saves_a_figure_of_a_clip(tmp_path: Path) -> None:

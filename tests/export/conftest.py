@@ -54,7 +54,9 @@ def _write_clips(run: Run, palette: NDArray[np.uint8]) -> list[Clip]:
         for index, genre in enumerate(GENRES):
             for number in range(SONGS[split]):
                 name = f"{genre.lower()}_{split}_{number:02d}"
-                clip = Clip(name, f"{genre}/{name}.wav", genre, split, 0.0, MARGIN_SECONDS, -15.0)
+                clip = Clip(
+                    name, f"{genre}/{name}.wav", genre, split, 0.0, MARGIN_SECONDS, -15.0, f"{genre}/{name}.wav"
+                )
                 sound = _sound(index, rng)
                 soundfile.write(clip.sound(run), sound, SETTINGS.sample_rate)
                 start = round(MARGIN_SECONDS * SETTINGS.sample_rate)

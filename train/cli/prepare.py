@@ -41,7 +41,8 @@ prepare_options = Options(
     click.option(
         "--group-by",
         type=click.Choice(["song", "artist", "groups"]),
-        help="What stays on one side of the split. Default: groups where SONGS/groups.csv is, else artist (by tags).",
+        help="What stays on one side of the split: a file, the files of an artist (by tags), or those of a group in "
+        "SONGS/groups.csv (path,group). Default: those of an artist and those of a group.",
     ),
     click.option(
         "--shares",
@@ -111,7 +112,7 @@ def summary(corpus: Corpus, skipped: Sequence[Skipped]) -> list[str]:
         songs, artists = {clip.song for clip in clips}, {same_artist(clip.artist) for clip in clips} - {""}
         known = f", {len(artists)} artists" if artists else ""
         lines.append(f"{split}: {len(clips)} clips of {len(songs)} songs{known}")
-    used = {clip.file for clip in corpus.clips}
+    used = {clip.song for clip in corpus.clips}
     no_audio = {item.song for item in skipped if item.reason == NOT_AUDIO}
     left_out = {item.song for item in skipped} - used - no_audio
     total = len(used) + len(left_out) + len(no_audio)

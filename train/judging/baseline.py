@@ -35,15 +35,15 @@ class Baseline:
     clip_accuracy: float
     """Share of clips that were named right, in [0, 1]."""
     clip_interval: tuple[float, float]
-    """95 % interval, bootstrapped over songs."""
+    """95 % interval, bootstrapped over groups of songs."""
     song_accuracy: float
     """Share of songs that were named right, in [0, 1]."""
     song_interval: tuple[float, float]
-    """95 % interval after Wilson."""
+    """95 % interval, bootstrapped over groups of songs."""
     difference: float
     """Clip accuracy of the network less that of the baseline."""
     difference_interval: tuple[float, float]
-    """95 % interval, bootstrapped over songs, both judged on the same."""
+    """95 % interval, bootstrapped over groups of songs, both judged on the same."""
     verdict: str
     """What follows, in one sentence."""
 

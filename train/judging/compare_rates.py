@@ -35,11 +35,11 @@ class AtRate:
     clip_accuracy: float
     """Share of clips that were named right, in [0, 1]."""
     clip_interval: tuple[float, float]
-    """95 % interval, bootstrapped over songs."""
+    """95 % interval, bootstrapped over groups of songs."""
     song_accuracy: float
     """Share of songs that were named right, in [0, 1]."""
     song_interval: tuple[float, float]
-    """95 % interval after Wilson."""
+    """95 % interval, bootstrapped over groups of songs."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class RateDifference:
     difference: float
     """Clip accuracy at the higher rate less that at the lower."""
     interval: tuple[float, float]
-    """95 % interval, bootstrapped over songs, both judged on the same. It stands for one comparison:
+    """95 % interval, bootstrapped over groups of songs, both judged on the same. It stands for one comparison:
     among three, chance may find a difference once in eight times."""
     better: int | None
     """The rate that is really the better one, Hz; None where nobody can tell."""

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.audio import Samples
-from edge_runtime.errors import TmgcError
 from edge_runtime.spectrogram import Spectrogram
 from train.corpus import Clip, Corpus
 from train.judging.degradations import DEGRADATIONS, Degradation
@@ -31,7 +30,7 @@ class Degraded:
     clip_accuracy: float
     """Share of clips that were named right, in [0, 1]."""
     clip_interval: tuple[float, float]
-    """95 % interval, bootstrapped over songs."""
+    """95 % interval, bootstrapped over groups of songs."""
 
 
 def degrade(corpus: Corpus, clips: list[Clip], predict: Predict, reporter: Reporter) -> tuple[Degraded, ...]:
@@ -64,7 +63,7 @@ def degrade(corpus: Corpus, clips: list[Clip], predict: Predict, reporter: Repor
     batches = [clips[first : first + _BATCH] for first in range(0, len(clips), _BATCH)]
     reporter.phase("judging degraded sound", len(batches) * len(DEGRADATIONS))
     for batch in batches:
-        sounds = [_sound(corpus, clip) for clip in batch]
+        sounds = [corpus.sound(clip) for clip in batch]
         for kind in DEGRADATIONS:
             degraded = (degraded_clip(corpus, clip, sound, kind) for clip, sound in zip(batch, sounds, strict=True))
             probabilities[kind.name].append(predict(np.stack([spectrogram.image(samples) for samples in degraded])))
@@ -98,10 +97,3 @@ def degraded_clip(corpus: Corpus, clip: Clip, sound: Samples, kind: Degradation)
     first = round(clip.lead_seconds * rate * len(degraded) / len(sound))
     samples = degraded[first : first + length]
     return np.pad(samples, (0, length - len(samples)), mode="reflect")
-
-
-def _sound(corpus: Corpus, clip: Clip) -> Samples:
-    sound = corpus.sound(clip)
-    if len(sound) < round(clip.lead_seconds * corpus.spectrogram.sample_rate) + corpus.spectrogram.window_samples:
-        raise TmgcError(f"a clip's sound must be whole: {clip.sound(corpus.run)} is too short. Run: tmgc-train prepare")
-    return sound

@@ -1,4 +1,4 @@
-"""Whether one of two models is really the better one: both answer for the same clips, and songs are drawn."""
+"""Whether one of two models is really the better one: both answer for the same clips, and groups of songs are drawn."""
 
 from __future__ import annotations
 
@@ -9,10 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from train.corpus import Clip
-from train.judging.scores import rows_of_songs
-
-_RESAMPLES = 2000
-"""Bootstrap draws: the interval's ends then move by less than half a point from seed to seed."""
+from train.judging.bootstrap import mean_interval, rows_of_groups, rows_of_songs
 
 
 @dataclass(frozen=True)
@@ -22,7 +19,7 @@ class Difference:
     value: float
     """Clip accuracy of the one less that of the other, in [-1, 1]."""
     interval: tuple[float, float]
-    """95 % interval, bootstrapped over songs, since clips of a song are alike."""
+    """95 % interval, bootstrapped over groups of songs, since what a group holds is alike."""
     songs: int
 
     @property
@@ -37,8 +34,8 @@ def paired_difference(
 ) -> Difference:
     """Compare two models on the clips that both answered for.
 
-    Both are judged on the same songs in each draw, so that a song that is hard for both widens nothing. Drawn with
-    them are two songs more, one that each model wins by as much as songs are won by here, as Agresti and Min (2005)
+    Both are judged on the same groups in each draw, so that a song that is hard for both widens nothing. Drawn with
+    them are two groups more, one that each model wins by as much as groups are won by here, as Agresti and Min (2005)
     do for pairs: without them four songs out of ten that one model alone knows would pass for proof.
 
     Parameters
@@ -50,11 +47,9 @@ def paired_difference(
         Of the bootstrap.
     """
     gained = one_right.astype(np.float64) - other_right
-    songs = rows_of_songs(clips)
-    by_song, counts = np.array([gained[row].sum() for row in songs]), np.array([len(row) for row in songs], np.float64)
-    won = by_song[by_song != 0]
+    groups = rows_of_groups(clips)
+    sums, counts = np.array([gained[row].sum() for row in groups]), np.array([len(row) for row in groups], np.float64)
+    won = sums[sums != 0]
     usual = np.sqrt(np.mean(won**2)) if len(won) else 1.0
-    by_song, counts = np.append(by_song, [usual, -usual]), np.append(counts, [counts.mean()] * 2)
-    drawn = np.random.default_rng(seed).integers(len(counts), size=(_RESAMPLES, len(counts)))
-    low, high = np.percentile(by_song[drawn].sum(axis=1) / counts[drawn].sum(axis=1), (2.5, 97.5))
-    return Difference(float(gained.mean()), (float(low), float(high)), len(songs))
+    interval = mean_interval(np.append(sums, [usual, -usual]), np.append(counts, [counts.mean()] * 2), seed=seed)
+    return Difference(float(gained.mean()), interval, len(rows_of_songs(clips)))

@@ -73,8 +73,8 @@ def _scores(evaluation: Evaluation) -> Iterator[str]:
         ],
     )
     yield paragraph(
-        "A song is named by the mean of its clips' probabilities. The interval of the clips is bootstrapped over "
-        "songs, that of the songs is Wilson's."
+        "A song is named by the mean of its clips' probabilities. Intervals are bootstrapped over groups of songs, "
+        "which share an artist, a group or their sound; a song alone is one."
     )
     yield heading("By genre")
     yield table(

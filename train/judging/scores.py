@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,9 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from train.corpus import Clip
-
-_RESAMPLES = 2000
-"""Bootstrap draws: the interval's ends then move by less than half a point from seed to seed."""
+from train.judging.bootstrap import rows_of_groups, rows_of_songs, share_interval
 
 Confusion = tuple[tuple[int, ...], ...]
 """Counts, ``[shape=(n_genres, n_genres)]``: rows are the true genres, columns the answers."""
@@ -33,7 +30,7 @@ class Scores:
     clip_accuracy: float
     """Share of clips that were named right."""
     clip_interval: tuple[float, float]
-    """95 % interval, bootstrapped over songs, since clips of a song are alike."""
+    """95 % interval, bootstrapped over groups of songs, since what a group holds is alike."""
     clip_top2_accuracy: float
     """Share of clips whose genre is one of the two likeliest answers."""
     clip_macro_f1: float
@@ -41,7 +38,7 @@ class Scores:
     song_accuracy: float
     """Share of songs that were named right by the mean of their clips' probabilities."""
     song_interval: tuple[float, float]
-    """95 % interval after Wilson, which stays honest where all songs are named right."""
+    """95 % interval, bootstrapped over groups of songs as well."""
     song_top2_accuracy: float
     """As for clips, by the mean of a song's clips."""
     song_macro_f1: float
@@ -95,11 +92,11 @@ def judge(
         clips=len(clips),
         songs=len(rows),
         clip_accuracy=float(right.mean()),
-        clip_interval=bootstrap_interval(right, rows, seed=seed),
+        clip_interval=share_interval(right, rows_of_groups(clips), seed=seed),
         clip_top2_accuracy=_top2(probabilities, truth),
         clip_macro_f1=_macro_f1(by_clip, "clips"),
         song_accuracy=float(right_songs.mean()),
-        song_interval=wilson_interval(int(right_songs.sum()), len(rows)),
+        song_interval=share_interval(right_songs, rows_of_groups(clips[row[0]] for row in rows), seed=seed),
         song_top2_accuracy=_top2(means, song_truth),
         song_macro_f1=_macro_f1(by_song, "songs"),
         confusion=_confusion(truth, probabilities.argmax(axis=1), genres),
@@ -107,37 +104,6 @@ def judge(
         per_genre=by_clip,
         per_genre_songs=by_song,
     )
-
-
-def rows_of_songs(clips: Sequence[Clip]) -> list[NDArray[np.intp]]:
-    """For each song the positions of its clips, songs in the order of their first clip."""
-    by_song: dict[tuple[str, str], list[int]] = defaultdict(list)
-    for number, clip in enumerate(clips):
-        by_song[clip.genre, clip.song].append(number)
-    return [np.array(numbers, np.intp) for numbers in by_song.values()]
-
-
-def bootstrap_interval(
-    values: NDArray[np.generic], songs: Sequence[NDArray[np.intp]], *, seed: int = 0
-) -> tuple[float, float]:
-    """95 % interval of a mean over clips, from whole songs drawn with replacement.
-
-    Parameters
-    ----------
-    values : np.ndarray [shape=(n_clips,)], bool or float
-    songs : sequence of np.ndarray of int
-        Of :func:`rows_of_songs`.
-    seed : int
-
-    Returns
-    -------
-    low, high : float
-    """
-    sums = np.array([values[row].astype(np.float64).sum() for row in songs])
-    counts = np.array([len(row) for row in songs])
-    drawn = np.random.default_rng(seed).integers(len(songs), size=(_RESAMPLES, len(songs)))
-    low, high = np.percentile(sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1), (2.5, 97.5))
-    return float(low), float(high)
 
 
 def wilson_interval(right: int, count: int) -> tuple[float, float]:

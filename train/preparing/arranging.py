@@ -44,14 +44,16 @@ def arrange(
     TmgcError
         A genre cannot be split.
     """
-    keys, kind = _held_together(songs, cut, groups, settings)
+    kinds = _held_together(songs, cut, groups, settings)
+    kind = " and ".join(kinds) or "songs"
     duplicates = Duplicates.among(songs, cut)
-    units = tie(len(songs), keys, duplicates.pairs)
+    units = tie(len(songs), kinds.values(), duplicates.pairs)
     named = [Unit(songs[unit[0]].below, Counter(songs[song].genre for song in unit)) for unit in units]
     sides = split_units(named, shares=settings.shares, seed=settings.seed, kind=kind)
     splits = {song: side for unit, side in zip(units, sides, strict=True) for song in unit}
+    group_of = {song: songs[unit[0]].below for unit in units for song in unit}
     clips = [
-        _clip(song, cut_song, number, split=splits[index], group=(groups or {}).get(song.below, song.below))
+        _clip(song, cut_song, number, split=splits[index], group=group_of[index])
         for index, (song, cut_song) in enumerate(zip(songs, cut, strict=True))
         for number in range(len(cut_song.clips))
     ]
@@ -61,27 +63,27 @@ def arrange(
 
 def _held_together(
     songs: Sequence[Song], cut: Sequence[CutSong], groups: Mapping[str, str] | None, settings: PrepareSettings
-) -> tuple[list[str], str]:
-    """What each song shares with those that it stays with, or nothing, and what to call it."""
-    if groups is not None:
-        return [groups.get(song.below, "") for song in songs], "groups"
-    artists = [same_artist(song.artist) for song in cut]
-    if settings.group_by == "song" or not any(artists):
-        return [""] * len(songs), "songs"
-    return artists, "artists"
+) -> dict[str, list[str]]:
+    """What each song shares with those that it stays with, or nothing, by what to call it."""
+    kinds = {}
+    if settings.group_by in (None, "artist"):
+        kinds["artists"] = [same_artist(song.artist) for song in cut]
+    if settings.group_by in (None, "groups"):
+        kinds["groups"] = [(groups or {}).get(song.below, "") for song in songs]
+    return {kind: keys for kind, keys in kinds.items() if any(keys)}
 
 
 def _clip(song: Song, cut: CutSong, number: int, *, split: str, group: str) -> Clip:
     clip = cut.clips[number]
     return Clip(
         name=clip.name,
-        song=group,
+        song=song.below,
         genre=song.genre,
         split=split,
         offset_seconds=clip.offset_seconds,
         lead_seconds=clip.lead_seconds,
         level_dbfs=clip.level_dbfs,
-        file=song.below,
+        group=group,
         artist=cut.artist,
         content_sha256=cut.sha256,
     )

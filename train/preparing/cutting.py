@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import os
@@ -76,7 +77,7 @@ def cut_song(job: Job) -> CutSong:
     Raises
     ------
     OSError
-        The clips cannot be written.
+        The clips cannot be written, or what ffmpeg decodes.
     """
     song, clips, left_out = job.song, list[CutClip](), list[Skipped]()
     stamp, sha256, artist = (0, 0), "", ""
@@ -91,6 +92,8 @@ def cut_song(job: Job) -> CutSong:
     except TmgcError as error:
         left_out.append(Skipped(song.below, str(error)))
     except (OSError, ValueError, RuntimeError, AssertionError) as error:  # whatever a decoder makes of a damaged file
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise  # ffmpeg's sound has no room, which is no fault of the song
         sounds = []
         left_out.append(Skipped(song.below, f"{type(error).__name__}: {first_line(error)}"))
     for offset, sound in sounds:

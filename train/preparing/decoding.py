@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import subprocess
@@ -34,6 +35,8 @@ def decodable(path: Path, scratch: Path) -> Iterator[Path]:
     ------
     TmgcError
         It needs ffmpeg, which is missing or cannot decode it.
+    OSError
+        There is no room for the WAV file.
     """
     if path.suffix.lower() not in _FFMPEG_SUFFIXES:
         yield path
@@ -50,6 +53,8 @@ def decodable(path: Path, scratch: Path) -> Iterator[Path]:
         done = subprocess.run(["ffmpeg", *options, str(wav)], capture_output=True, check=False)
         if done.returncode != 0:
             complaint = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["no reason given"]
+            if any(os.strerror(errno.ENOSPC) in line for line in complaint):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(scratch))
             raise TmgcError(f"ffmpeg cannot decode it: {complaint[-1]}")
         yield wav
 

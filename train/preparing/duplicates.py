@@ -38,7 +38,7 @@ class Duplicates:
         recordings = same_recordings([[clip.fingerprint for clip in cut[index].clips] for index in distinct])
         pairs = [pair for pair in pairs if pair[0] != pair[1]]
         pairs += [(distinct[one], distinct[other]) for one, other in recordings]
-        sets = tie(len(cut), [""] * len(cut), pairs)
+        sets = tie(len(cut), (), pairs)
         return cls(songs, cut, pairs, [found for found in sets if len(found) > 1])
 
     def rows(self, splits: Mapping[int, str]) -> list[tuple[object, ...]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from edge_runtime.errors import TmgcError, first_line
-from train.preparing.songs import Song, nfc
+from train.preparing.songs import GROUPS_NAME, Song, nfc
 
 _NOBODY = {
     "",
@@ -59,7 +59,7 @@ def read_groups(folder: Path, songs: Iterable[Song]) -> dict[str, str] | None:
     TmgcError
         The file is damaged, or names a song that is not there.
     """
-    path = folder / "groups.csv"
+    path = folder / GROUPS_NAME
     if not path.exists():
         return None
     rows = _rows(path)
@@ -78,7 +78,14 @@ def _rows(path: Path) -> dict[str, str]:
             reader = csv.DictReader(file, strict=True)
             if reader.fieldnames is None or not {"path", "group"} <= set(reader.fieldnames):
                 raise TmgcError(f"{path} must have the columns path and group, got {reader.fieldnames}: correct it")
-            rows = {nfc(row["path"] or ""): nfc(row["group"] or "") for row in reader}
+            rows: dict[str, str] = {}
+            for row in reader:
+                name, group = nfc(row["path"] or ""), nfc(row["group"] or "")
+                if rows.setdefault(name, group) != group:
+                    raise TmgcError(
+                        f"{path} must name one group for each path: {name} has {rows[name]!r} and {group!r}. "
+                        "Take one of the rows out"
+                    )
     except (UnicodeDecodeError, csv.Error) as error:
         raise TmgcError(f"{path} must be CSV in UTF-8 ({first_line(error)}): save it again as that") from error
     if nameless := [name for name, group in rows.items() if not group]:
@@ -86,15 +93,15 @@ def _rows(path: Path) -> dict[str, str]:
     return rows
 
 
-def tie(count: int, keys: Iterable[str], pairs: Iterable[tuple[int, int]]) -> list[list[int]]:
+def tie(count: int, kinds: Iterable[Iterable[str]], pairs: Iterable[tuple[int, int]]) -> list[list[int]]:
     """Sets of songs that hang together, directly or through others.
 
     Parameters
     ----------
     count : int
         Of songs.
-    keys : iterable of str [length=count]
-        Songs with the same key hang together; an empty one ties nothing.
+    kinds : iterable of iterable of str [length=count]
+        Of each kind a key for every song. Songs with the same key of one kind hang together; an empty one ties nothing.
     pairs : iterable of (int, int)
         Songs that hang together, by their index.
 
@@ -106,8 +113,10 @@ def tie(count: int, keys: Iterable[str], pairs: Iterable[tuple[int, int]]) -> li
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    first: dict[str, int] = {}
-    edges = [*pairs, *((first.setdefault(key, song), song) for song, key in enumerate(keys) if key)]
+    edges = list(pairs)
+    for keys in kinds:
+        first: dict[str, int] = {}
+        edges += [(first.setdefault(key, song), song) for song, key in enumerate(keys) if key]
     one, other = np.array(edges, np.int64).reshape(-1, 2).T
     graph = coo_array((np.ones(len(edges), np.int8), (one, other)), shape=(count, count))
     sets: dict[int, list[int]] = defaultdict(list)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -19,8 +19,9 @@ from train.preparing.arranging import arrange
 from train.preparing.cutting import CutSong, Job, cut_song
 from train.preparing.grouping import read_groups
 from train.preparing.processes import work_through
+from train.preparing.record import digest_of
 from train.preparing.settings import PrepareSettings
-from train.preparing.songs import Skipped, Song, find_songs
+from train.preparing.songs import GROUPS_NAME, Skipped, Song, find_songs
 from train.preparing.splitting import too_few
 from train.preparing.staging import FOLDER_NAME, Staging, write_table
 from train.run import SPLITS, Run
@@ -39,27 +40,23 @@ def prepare(
     """Fill a run with the clips of a folder of songs.
 
     Interrupted, even killed, it goes on where it was when it is called again. Songs and settings that have changed
-    since are cut anew. An earlier corpus of the run stays until the new one is whole.
+    since are cut anew, and nothing is done where nothing has changed. An earlier corpus stays until the new is whole.
 
     Parameters
     ----------
     songs_folder : Path
-        ``<genre>/**/<song>``; see :func:`train.preparing.songs.find_songs`. A ``groups.csv`` in it may name the group
-        of some songs; see :func:`train.preparing.grouping.read_groups`.
+        Of :func:`train.preparing.songs.find_songs`, and of :func:`train.preparing.grouping.read_groups`.
     run : Run
     settings : PrepareSettings
     workers : int > 0, optional
         Processes; one a core by default, and 1 is this one.
-    on_songs, on_song : callables, optional
-        Told the number of songs to cut before the first, and after each.
-    on_note : callable, optional
-        Told what a person should know, a line each.
+    on_songs, on_song, on_note : callables, optional
+        Told the number of songs to cut before the first, after each, and what a person should know, a line each.
 
     Returns
     -------
-    corpus : Corpus
-    skipped : list of Skipped
-        Every file that is no song, and the clips that songs do not give, as in ``skipped.csv``.
+    corpus, skipped : Corpus, list of Skipped
+        The latter are every file that is no song, and the clips that songs do not give, as in ``skipped.csv``.
 
     Raises
     ------
@@ -69,38 +66,27 @@ def prepare(
     songs, skipped = find_songs(songs_folder)
     groups = _groups(songs_folder, songs, settings)
     _refuse_unfit(run, songs_folder)
-    _check_enough(songs, songs, run)
-    palette = magma()
     staging = Staging(run)
+    _check_enough(songs, songs, staging.run)
+    synthesised = (songs_folder / MARKER).is_file()
+    digest = digest_of(songs, skipped, groups, settings, demonstration=synthesised)
+    if earlier := staging.earlier(digest):
+        on_note(f"nothing changed: {len(earlier[0].clips)} clips are as they were")
+        return earlier
     cut = staging.resume(songs, settings)
     if cut:
         on_note(f"going on: {len(cut)} of {len(songs)} songs were cut before")
     rest = [song for song in songs if song.below not in cut]
     on_songs(len(rest))
-    folders = (staging.run.clips, staging.pictures, staging.run.folder)
-    jobs = (Job(song, settings, palette, *folders) for song in rest)
-    with closing(_cut(jobs, min(len(rest), workers or os.cpu_count() or 1), alone=workers == 1)) as results:
-        for done in results:
-            staging.record(done)
-            cut[done.song] = done
-            on_song()
+    cut |= _cut_songs(rest, settings, staging, workers=workers, on_song=on_song)
     skipped += [left_out for song in songs for left_out in cut[song.below].left_out]
-    write_table(run.skipped_csv, [("song", "reason"), *skipped])
-    used = [song for song in songs if cut[song.below].clips]
-    _check_enough(used, songs, run)
+    used = _usable(songs, cut, skipped, staging.run)
     arranged = arrange(used, [cut[song.below] for song in used], groups, settings)
-    corpus = Corpus(
-        run=run,
-        genres=tuple(sorted({song.genre for song in songs})),
-        spectrogram=settings.spectrogram,
-        palette=palette,
-        demonstration=(songs_folder / MARKER).is_file(),
-        clips=arranged.clips,
-    )
-    corpus = staging.finish(corpus, arranged.duplicates)
+    genres = tuple(sorted({song.genre for song in songs}))
+    corpus = Corpus(run, genres, settings.spectrogram, magma(), demonstration=synthesised, clips=arranged.clips)
     for note in arranged.notes:
         on_note(note)
-    return corpus, skipped
+    return staging.finish(corpus, arranged.duplicates, skipped, digest), skipped
 
 
 def magma() -> Palette:
@@ -114,8 +100,29 @@ def magma() -> Palette:
 def _groups(folder: Path, songs: Sequence[Song], settings: PrepareSettings) -> dict[str, str] | None:
     groups = read_groups(folder, songs) if settings.group_by in (None, "groups") else None
     if settings.group_by == "groups" and groups is None:
-        raise TmgcError(f"--group-by groups needs {folder / 'groups.csv'} with the columns path and group: write it")
+        raise TmgcError(f"--group-by groups needs {folder / GROUPS_NAME} with the columns path and group: write it")
     return groups
+
+
+def _cut_songs(
+    songs: Sequence[Song],
+    settings: PrepareSettings,
+    staging: Staging,
+    *,
+    workers: int | None,
+    on_song: Callable[[], None],
+) -> dict[str, CutSong]:
+    """What comes of songs, by their path; each is recorded as soon as it is cut."""
+    folders = (staging.run.clips, staging.pictures, staging.run.folder)
+    palette = magma()
+    jobs = (Job(song, settings, palette, *folders) for song in songs)
+    cut = {}
+    with closing(_cut(jobs, min(len(songs), workers or os.cpu_count() or 1), alone=workers == 1)) as results:
+        for done in results:
+            staging.record(done)
+            cut[done.song] = done
+            on_song()
+    return cut
 
 
 def _cut(jobs: Iterable[Job], workers: int, *, alone: bool) -> Generator[CutSong, None, None]:
@@ -139,11 +146,19 @@ def _refuse_unfit(run: Run, songs_folder: Path) -> None:
         raise TmgcError(f"a run goes into a new folder: {run.folder} holds other files. Name another")
 
 
-_OURS = {FOLDER_NAME, "skipped.csv"}
+_OURS = {FOLDER_NAME}
 """What a preparation that failed or was interrupted leaves in a new run."""
 
 
-def _check_enough(usable: Sequence[Song], songs: Sequence[Song], run: Run) -> None:
+def _usable(songs: Sequence[Song], cut: Mapping[str, CutSong], skipped: Sequence[Skipped], staged: Run) -> list[Song]:
+    """The songs that give clips, when all that give none stand in ``skipped.csv``."""
+    write_table(staged.skipped_csv, [("song", "reason"), *skipped])
+    usable = [song for song in songs if cut[song.below].clips]
+    _check_enough(usable, songs, staged)
+    return usable
+
+
+def _check_enough(usable: Sequence[Song], songs: Sequence[Song], staged: Run) -> None:
     """Every genre needs a song for every split."""
     count = Counter(song.genre for song in usable)
     for genre, found in sorted(Counter(song.genre for song in songs).items()):
@@ -152,5 +167,5 @@ def _check_enough(usable: Sequence[Song], songs: Sequence[Song], run: Run) -> No
         if count[genre] < len(SPLITS):
             raise TmgcError(
                 f"every genre needs {len(SPLITS)} songs that give clips, one for every split: of {found} of {genre}, "
-                f"{count[genre]} do. Look into {run.skipped_csv}; --offsets must fit into the songs"
+                f"{count[genre]} do. Look into {staged.skipped_csv}; --offsets must fit into the songs"
             )

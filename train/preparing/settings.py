@@ -23,7 +23,7 @@ class PrepareSettings:
     seed: int = 0
     """Which songs come to which split."""
     group_by: str | None = None
-    """One of :data:`GROUP_BY`; ``groups`` where there is a ``groups.csv`` and else ``artist``, if None."""
+    """One of :data:`GROUP_BY`; both all files of an artist and all of a group, if None."""
 
     def __post_init__(self) -> None:
         different = {f"{offset:g}" for offset in self.offsets_seconds}

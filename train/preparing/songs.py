@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from edge_runtime.errors import TmgcError
+from train.demo_corpus import MARKER
 from train.preparing.decoding import SONG_SUFFIXES
 
 
@@ -32,10 +33,10 @@ class Skipped(NamedTuple):
 
 
 def find_songs(folder: Path) -> tuple[list[Song], list[Skipped]]:
-    """Every file below ``folder/<genre>/``, sorted: the songs, and what is no song.
+    """Every file below the folder, sorted: the songs, and what is no song.
 
     Links are followed, to folders as well, but for a link to a folder that it stands in. Hidden files and what stands
-    in hidden folders are no songs.
+    in hidden folders are no songs. What the project itself puts beside the genres is neither.
 
     Parameters
     ----------
@@ -49,13 +50,14 @@ def find_songs(folder: Path) -> tuple[list[Song], list[Skipped]]:
     Raises
     ------
     TmgcError
-        There is no such folder, or it holds no songs in at least two genres.
+        There is no such folder, it cannot be read, or it holds no songs in at least two genres.
     """
-    if not folder.is_dir():
-        raise TmgcError(f"songs stand in a folder with one folder a genre: there is no folder {folder}")
+    _check_readable(folder)
     songs, left_out = [], []
     for path, unreadable in sorted(_files(folder)):
         below = path.relative_to(folder)
+        if below.as_posix() in _OURS:
+            continue
         song = Song(path, below.as_posix(), nfc(below.parts[0]))
         if reason := unreadable or _no_song(below, song.genre):
             left_out.append(Skipped(song.below, reason))
@@ -75,8 +77,19 @@ def nfc(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
+def _check_readable(folder: Path) -> None:
+    try:
+        next(folder.iterdir(), None)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise TmgcError(f"songs stand in a folder with one folder a genre: there is no folder {folder}") from error
+    except OSError as error:
+        raise TmgcError(
+            f"a folder of songs must be readable: {folder} is not ({error.strerror}). Check its permissions"
+        ) from error
+
+
 def _files(folder: Path) -> Iterator[tuple[Path, str]]:
-    """All that is not a folder, each with the reason if it cannot be read. Of the topmost folder only audio."""
+    """All that is not a folder, each with the reason if it cannot be read."""
     waiting = [(folder, frozenset([_identity(folder.stat())]))]
     while waiting:
         inside, above = waiting.pop()
@@ -96,7 +109,7 @@ def _files(folder: Path) -> Iterator[tuple[Path, str]]:
                     yield path, "a link to a folder that it stands in"
                 else:
                     waiting.append((path, above | {identity}))
-            elif inside != folder or path.suffix.lower() in SONG_SUFFIXES:
+            else:
                 yield path, "" if stat.S_ISREG(status.st_mode) else "not a file but a pipe, a socket or a device"
 
 
@@ -116,6 +129,11 @@ def _no_song(below: Path, genre: str) -> str:
         return "the name of its genre's folder is not UTF-8 or holds control characters: rename the folder"
     return ""
 
+
+GROUPS_NAME = "groups.csv"
+"""A file beside the genres: see :func:`train.preparing.grouping.read_groups`."""
+
+_OURS = {GROUPS_NAME, MARKER}
 
 NOT_AUDIO = "not an audio file, by its name"
 """The reason for covers, playlists and texts."""

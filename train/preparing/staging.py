@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,15 @@ import numpy as np
 from edge_runtime.files import written_whole
 from train.corpus import Corpus, write_clips, write_settings
 from train.preparing.cutting import MARGIN_SECONDS, SILENT_DBFS, CutClip, CutSong, stamp_of
+from train.preparing.record import NAME, unchanged, write_record
 from train.preparing.settings import PrepareSettings
 from train.preparing.songs import Skipped, Song
 from train.run import Run
 
 FOLDER_NAME = ".preparing"
+
+_SHAPE = 2
+"""Of the journal's lines. A journal of another is not read, and its songs are cut again."""
 
 
 class Staging:
@@ -42,6 +46,18 @@ class Staging:
         self._journal = self.run.folder / "journal.jsonl"
         self._target = run
 
+    def earlier(self, digest: str) -> tuple[Corpus, list[Skipped]] | None:
+        """The corpus of the run and what it left out, if it was prepared from the same and is whole.
+
+        Parameters
+        ----------
+        digest : str
+            Of :func:`train.preparing.record.digest_of`.
+        """
+        if self.run.corpus_csv.is_file():
+            self._take_place()  # killed while the new corpus, which was whole, took the place of the old
+        return unchanged(self._target, digest)
+
     def resume(self, songs: Iterable[Song], settings: PrepareSettings) -> dict[str, CutSong]:
         """Take up what an earlier preparation was interrupted in, and make the folders.
 
@@ -57,8 +73,6 @@ class Staging:
             Songs that are cut already and have not changed since, by their path below the folder of songs. Those that
             gave no clip are tried again.
         """
-        if self.run.corpus_csv.is_file():
-            self._take_place()  # killed while the new corpus, which was whole, took the place of the old
         key = _key(settings)
         cut = {}
         if self._lines(key):
@@ -79,7 +93,9 @@ class Staging:
         with self._journal.open("a", encoding="utf-8") as file:
             file.write(json.dumps(_to_json(song)) + "\n")
 
-    def finish(self, corpus: Corpus, duplicates: Iterable[tuple[Any, ...]]) -> Corpus:
+    def finish(
+        self, corpus: Corpus, duplicates: Iterable[tuple[Any, ...]], skipped: Sequence[Skipped], digest: str
+    ) -> Corpus:
         """Put the corpus together and in the place of an earlier one.
 
         Parameters
@@ -88,6 +104,9 @@ class Staging:
             Of any run; its clips have been cut.
         duplicates : iterable of tuple
             Rows of ``duplicates.csv``.
+        skipped : sequence of Skipped
+        digest : str
+            Of all that the corpus follows from.
         """
         staged = replace(corpus, run=self.run)
         listed = {clip.name for clip in staged.clips}
@@ -100,7 +119,10 @@ class Staging:
                 path.unlink()
         write_settings(staged)
         write_table(self.run.duplicates_csv, duplicates)
-        write_clips(staged)
+        unlisted = Run(self.run.folder / "last")
+        write_clips(replace(staged, run=unlisted))
+        write_record(staged, unlisted.corpus_csv, digest, skipped)
+        unlisted.corpus_csv.replace(self.run.corpus_csv)
         self._take_place()
         return replace(corpus, run=self._target)
 
@@ -111,7 +133,9 @@ class Staging:
         old = made.folder / "old"
         for new, place in (
             (made.corpus_json, target.corpus_json),
+            (made.skipped_csv, target.skipped_csv),
             (made.duplicates_csv, target.duplicates_csv),
+            (made.folder / NAME, target.folder / NAME),
             (made.clips, target.clips),
             (made.images, target.images),
             (made.corpus_csv, target.corpus_csv),
@@ -158,6 +182,7 @@ def write_table(path: Path, rows: Iterable[tuple[Any, ...]]) -> None:
 def _key(settings: PrepareSettings) -> dict[str, Any]:
     """All that a clip's files follow from, but for the song."""
     return {
+        "journal": _SHAPE,
         "offsets": list(settings.offsets_seconds),
         "spectrogram": settings.spectrogram.to_json(),
         "margin_s": MARGIN_SECONDS,

@@ -24,7 +24,9 @@ GENRES = ("Caz", "Halk")
 
 def clips_of(songs: int) -> list[Clip]:
     return [
-        Clip(f"{number}", f"{number}.mp3", GENRES[number % 2], "test", 60.0, 0.5, level_dbfs=-20.0)
+        Clip(
+            f"{number}", f"{number}.mp3", GENRES[number % 2], "test", 60.0, 0.5, level_dbfs=-20.0, group=f"{number}.mp3"
+        )
         for number in range(songs)
     ]
 

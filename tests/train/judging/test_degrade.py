@@ -30,7 +30,16 @@ def write_corpus(folder: Path, palette: NDArray[np.uint8], *, margin_seconds: fl
     run.clips.mkdir(parents=True)
     for number in range(10):
         genre = ("Klasik", "Rock")[number % 2]
-        clip = Clip(f"{genre}{number}", f"{genre}/{number}.wav", genre, "test", 1.0, margin_seconds, -15.0)
+        clip = Clip(
+            f"{genre}{number}",
+            f"{genre}/{number}.wav",
+            genre,
+            "test",
+            1.0,
+            margin_seconds,
+            -15.0,
+            f"{genre}/{number}.wav",
+        )
         sound = tone(2.0 + 2 * margin_seconds, sample_rate=RATE, hz=400.0 + 50 * number)
         if genre == "Rock":
             sound += rng.normal(0.0, 0.3, len(sound)).astype(np.float32)

@@ -10,9 +10,9 @@ from train.corpus import Clip
 from train.judging.paired import paired_difference
 
 
-def clips_of(songs: int, *, clips: int = 1) -> list[Clip]:
+def clips_of(songs: int, *, clips: int = 1, group_size: int = 1) -> list[Clip]:
     return [
-        Clip(f"{song}-{part}", str(song), "Caz", "test", offset_seconds=0.0, lead_seconds=0.0, level_dbfs=-20.0)
+        Clip(f"{song}-{part}", str(song), "Caz", "test", 0.0, 0.0, -20.0, group=str(song // group_size))
         for song in range(songs)
         for part in range(clips)
     ]
@@ -39,6 +39,13 @@ def test_clips_of_one_song_count_as_one() -> None:
     many_clips = paired_difference(right(9, of=10, clips=50), right(5, of=10, clips=50), clips_of(10, clips=50))
     assert many_clips.sign == 0
     assert paired_difference(right(450, of=500), right(250, of=500), clips_of(500)).sign == 1
+
+
+def test_songs_of_one_group_count_as_one() -> None:
+    one, other = right(45, of=50), right(25, of=50)
+    assert paired_difference(one, other, clips_of(50)).sign == 1
+    grouped = paired_difference(one, other, clips_of(50, group_size=5))
+    assert (grouped.sign, grouped.songs) == (0, 50)
 
 
 def test_songs_that_are_hard_for_both_widen_nothing() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import subprocess
@@ -121,6 +122,15 @@ def test_a_truncated_song_gives_whole_clips_or_a_reason(tmp_path: Path, suffix: 
         assert len(read_audio(tmp_path / "cut" / f"{clip.name}.flac", sample_rate=RATE)) >= 2 * RATE
 
 
+@pytest.mark.parametrize("suffix", [".mp3", ".flac", ".ogg", ".wav"])
+def test_what_a_truncated_song_still_holds_is_cut(tmp_path: Path, suffix: str) -> None:
+    path = write_sound(tmp_path / f"a{suffix}", melody(1, seconds=12))
+    path.write_bytes(path.read_bytes()[: round(0.7 * path.stat().st_size)])
+    done = cut(path, 0.0, 2.5, 9.5)
+    assert [clip.offset_seconds for clip in done.clips] == [0.0, 2.5]
+    assert [item.reason.partition(":")[0] for item in done.left_out] == ["at 9.5 s"]
+
+
 def test_a_wrong_extension_does_not_matter(tmp_path: Path) -> None:
     write_sound(tmp_path / "a.mp3", melody(1)).rename(tmp_path / "a.wav")
     assert len(cut(tmp_path / "a.wav").clips) == 2
@@ -132,6 +142,25 @@ def test_what_only_ffmpeg_decodes_is_listed_without_it(tmp_path: Path, monkeypat
     done = cut(tmp_path / "a.m4a")
     assert not done.clips
     assert "needs ffmpeg" in done.left_out[0].reason
+
+
+@pytest.mark.parametrize("full", ["for ffmpeg", "for its folder"])
+def test_a_full_disk_is_no_fault_of_the_song(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full: str) -> None:
+    ffmpeg = tmp_path / "ffmpeg"
+    ffmpeg.write_text(
+        "#!/bin/sh\necho 'song.wav: No space left on device' >&2\necho 'Conversion failed!' >&2\nexit 1\n"
+    )
+    ffmpeg.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    if full == "for its folder":
+
+        def refused(**_: object) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr("tempfile.TemporaryDirectory", refused)
+    (tmp_path / "a.m4a").write_bytes(b"something")
+    with pytest.raises(OSError, match="No space left"):
+        cut(tmp_path / "a.m4a")
 
 
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="no ffmpeg on the PATH")

@@ -37,6 +37,7 @@ def test_without_the_file_there_are_no_groups(tmp_path: Path) -> None:
     [
         ("path,group\nCaz/2.mp3,a\n", r"there is no song Caz/2\.mp3 \(1 such rows\)"),
         ("path,group\nCaz/1.mp3,\n", r"Caz/1\.mp3 has none"),
+        ("path,group\nCaz/1.mp3,a\nCaz/1.mp3,b\n", r"Caz/1\.mp3 has 'a' and 'b'"),
         ("file,group\nCaz/1.mp3,a\n", "must have the columns"),
         ("path,group\nCaz/1.mp3\n", r"Caz/1\.mp3 has none"),
         ("", "must have the columns"),
@@ -69,5 +70,10 @@ def test_a_name_that_programs_fill_in_is_no_artist(nobody: str) -> None:
 
 
 def test_songs_hang_together_through_others() -> None:
-    assert tie(6, ["a", "", "a", "b", "", "b"], [(2, 3)]) == [[0, 2, 3, 5], [1], [4]]
-    assert tie(3, ["", "", ""], []) == [[0], [1], [2]]
+    assert tie(6, [["a", "", "a", "b", "", "b"]], [(2, 3)]) == [[0, 2, 3, 5], [1], [4]]
+    assert tie(3, [["", "", ""]], []) == [[0], [1], [2]]
+
+
+def test_keys_of_different_kinds_tie_but_are_not_mistaken_for_each_other() -> None:
+    artists, groups = ["a", "b", "b", "", "c"], ["", "", "b", "b", "a"]
+    assert tie(5, [artists, groups], []) == [[0], [1, 2, 3], [4]]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import re
 import unicodedata
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -65,11 +67,12 @@ def test_parts_of_one_song_stay_together(tmp_path: Path) -> None:
     rows = [f"Halk/song {number}.wav,ballad {number // 4}" for number in range(12)]
     (songs / "groups.csv").write_text("\n".join(["path,group", *rows]), "utf-8")
     corpus, _ = prepare(songs, Run(tmp_path / "run"), SETTINGS, workers=1)
-    splits = {
-        name: {clip.split for clip in corpus.clips if clip.song == name}
-        for name in ("ballad 0", "ballad 1", "ballad 2")
-    }
-    assert all(len(found) == 1 for found in splits.values())
+    splits = [{clip.split for clip in corpus.clips if clip.group == f"Halk/song {first}.wav"} for first in (0, 4, 10)]
+    assert all(len(found) == 1 for found in splits)
+    assert len({clip.song for clip in corpus.clips}) == 24, "each is still a song of its own"
+    groups = {clip.song: clip.group for clip in read_corpus(corpus.run).clips}
+    assert groups["Halk/song 7.wav"] == "Halk/song 4.wav"
+    assert groups["Caz/song 7.wav"] == "Caz/song 7.wav", "a song alone is its own group"
 
 
 def test_bad_songs_are_listed_with_their_reason_and_the_rest_goes_on(tmp_path: Path) -> None:
@@ -124,6 +127,21 @@ def test_songs_that_fit_no_offset_leave_a_split_empty_and_that_is_said(tmp_path:
         prepare(write_songs(tmp_path / "songs"), Run(tmp_path / "run"), far, workers=1)
 
 
+def test_a_preparation_that_failed_leaves_an_earlier_run_as_it_was_and_says_where_the_reasons_stand(
+    tmp_path: Path,
+) -> None:
+    songs, run = write_songs(tmp_path / "songs"), Run(tmp_path / "run")
+    (songs / "Caz" / "cover.jpg").touch()
+    prepare(songs, run, SETTINGS, workers=1)
+    before = run.skipped_csv.read_bytes()
+    with pytest.raises(TmgcError) as raised:
+        prepare(songs, run, replace(SETTINGS, offsets_seconds=(60.0,)), workers=1)
+    assert run.skipped_csv.read_bytes() == before
+    assert len(read_corpus(run).clips) == 20
+    (named,) = re.findall(r"Look into (\S+);", str(raised.value))
+    assert Path(named).read_text("utf-8").count("the song ends at 3.50 s") == 10
+
+
 def test_a_preparation_that_failed_can_be_done_again(tmp_path: Path) -> None:
     songs, run = write_songs(tmp_path / "songs"), Run(tmp_path / "run")
     far = replace(SETTINGS, offsets_seconds=(60.0,))
@@ -159,8 +177,22 @@ def test_artists_known_by_their_tags_stay_on_one_side(tmp_path: Path) -> None:
     for split in SPLITS:
         assert {clip.genre for clip in corpus.of(split)} == {"Halk", "Caz"}
     by_song, _ = prepare(songs, run, replace(SETTINGS, group_by="song", shares=(0.5, 0.25, 0.25)), workers=1)
-    assert len({clip.file for clip in by_song.of("train")}) == 12
+    assert len({clip.song for clip in by_song.of("train")}) == 12
     assert any(len({c.split for c in by_song.clips if c.artist == clip.artist}) > 1 for clip in by_song.clips)
+
+
+@pytest.mark.parametrize("group_by", [None, "artist", "groups", "song"])
+def test_groups_add_to_the_artists(tmp_path: Path, group_by: str | None) -> None:
+    songs = tmp_path / "songs"
+    for number in range(24):
+        artist = f"singer {number // 4}" if number < 16 else ""
+        write_sound(songs / ("Halk", "Caz")[number % 2] / f"{number}.flac", melody(number), artist=artist)
+    (songs / "groups.csv").write_text("path,group\nHalk/0.flac,singer 3\nCaz/23.flac,singer 3\n", "utf-8")
+    corpus, _ = prepare(songs, Run(tmp_path / "run"), replace(SETTINGS, group_by=group_by, seed=6), workers=1)
+    split = {int(Path(clip.song).stem): clip.split for clip in corpus.clips}
+    artists = [{split[4 * singer + song] for song in range(4)} for singer in range(4)]
+    assert all(len(sides) == 1 for sides in artists) == (group_by in (None, "artist"))
+    assert (split[0] == split[23]) == (group_by in (None, "groups"))
 
 
 def test_the_same_sound_never_straddles_and_is_told_under_two_genres(tmp_path: Path) -> None:
@@ -169,7 +201,7 @@ def test_the_same_sound_never_straddles_and_is_told_under_two_genres(tmp_path: P
     sound, _ = soundfile.read(songs / "Halk" / "song 2.wav", dtype="float32")
     write_sound(songs / "Caz" / "again.mp3", 0.4 * sound)
     corpus, _ = prepare(songs, run, SETTINGS, workers=1, on_note=notes.append)
-    side = {clip.file: clip.split for clip in corpus.clips}
+    side = {clip.song: clip.split for clip in corpus.clips}
     assert side["Halk/copy.wav"] == side["Halk/song 1.wav"]
     assert side["Caz/again.mp3"] == side["Halk/song 2.wav"]
     assert "4 songs sound the same as another" in notes[-2]
@@ -204,11 +236,12 @@ def test_two_spellings_of_a_genre_and_its_groups_become_one(tmp_path: Path) -> N
     assert not skipped
     assert corpus.genres == ("Caz", composed)
     assert len([clip for clip in corpus.clips if clip.genre == composed]) == 2 * 7
-    assert len({clip.split for clip in corpus.clips if clip.song == "ballad"}) == 1
-    assert [clip.file for clip in read_corpus(corpus.run).clips] == [clip.file for clip in corpus.clips]
+    (ballad,) = [group for group, count in Counter(clip.group for clip in corpus.clips).items() if count > 2]
+    assert len({clip.split for clip in corpus.clips if clip.group == ballad}) == 1
+    assert [clip.song for clip in read_corpus(corpus.run).clips] == [clip.song for clip in corpus.clips]
     for clip in corpus.clips:
         assert clip.picture(corpus.run).is_file()
-        assert (songs / clip.file).is_file()
+        assert (songs / clip.song).is_file()
 
 
 def test_a_model_is_not_judged_on_another_split_than_its_own(tmp_path: Path) -> None:

@@ -46,6 +46,8 @@ def test_what_is_no_song_is_listed_with_its_reason(folder: Path) -> None:
         folder / "Halk" / ".trash" / "2.mp3",
         folder / "lost.mp3",
         folder / "README.txt",
+        folder / "groups.csv",
+        folder / "demo_corpus.json",
         folder / "Pop\nRock" / "1.mp3",
     )
     os.mkfifo(folder / "Caz" / "pipe.wav")
@@ -57,7 +59,8 @@ def test_what_is_no_song_is_listed_with_its_reason(folder: Path) -> None:
     assert "no genre's folder" in found.pop("lost.mp3")
     assert "control characters" in found.pop("Pop\nRock/1.mp3")
     assert "a pipe" in found.pop("Caz/pipe.wav")
-    assert not found, "what stands beside the genres is no business of theirs"
+    assert found.pop("README.txt") == NOT_AUDIO
+    assert not found
 
 
 def test_odd_names_of_songs_are_songs(folder: Path) -> None:
@@ -99,6 +102,25 @@ def test_the_counts_add_up_to_the_files_found(folder: Path) -> None:
     touch(*(folder / "Halk" / name for name in ("a.wav", "b.txt", ".c.ogg", "d.m4a", "e")))
     songs, left_out = find_songs(folder)
     assert len(songs) + len(left_out) == sum(path.is_file() for path in folder.rglob("*"))
+
+
+def test_a_folder_of_songs_that_the_system_refuses_is_refused_in_one_line(tmp_path: Path) -> None:
+    for folder in (tmp_path / "nowhere", tmp_path / "file"):
+        (tmp_path / "file").touch()
+        with pytest.raises(TmgcError, match="there is no folder"):
+            find_songs(folder)
+    with pytest.raises(TmgcError, match=r"must be readable: .* is not \(File name too long\)"):
+        find_songs(tmp_path / ("a" * 300))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is forbidden to root")
+def test_a_folder_of_songs_that_is_closed_is_refused_in_one_line(folder: Path) -> None:
+    folder.chmod(0)
+    try:
+        with pytest.raises(TmgcError, match=r"must be readable: .* is not \(Permission denied\)"):
+            find_songs(folder)
+    finally:
+        folder.chmod(0o700)
 
 
 @pytest.mark.parametrize(("genres", "said"), [((), "found 0 songs"), (("Halk",), "1 genre")])

@@ -1,0 +1,40 @@
+"""What a run's files hold is given out whole or refused by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from edge_runtime import SpectrogramSettings, TmgcError
+from tests.conftest import tone
+from train.corpus import Clip, Corpus
+from train.run import Run
+
+RATE = 11_025
+CLIP = Clip("a", "Caz/a.wav", "Caz", "test", 1.0, 0.5, -15.0, "Caz/a.wav")
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Corpus:
+    run = Run(tmp_path / "run")
+    run.clips.mkdir(parents=True)
+    settings = SpectrogramSettings(sample_rate=RATE, image_height=32, image_width=32)
+    return Corpus(run, ("Caz", "Halk"), settings, np.zeros((256, 3), np.uint8), demonstration=True, clips=(CLIP,))
+
+
+@pytest.mark.parametrize("seconds", [2.5, 3.0])
+def test_a_clip_that_is_whole_has_its_window_even_without_its_last_margin(corpus: Corpus, seconds: float) -> None:
+    soundfile.write(CLIP.sound(corpus.run), tone(seconds, sample_rate=RATE), RATE)
+    assert len(corpus.samples(CLIP)) == 2 * RATE
+    assert len(corpus.sound(CLIP)) == pytest.approx(seconds * RATE, abs=1)
+
+
+def test_a_clip_that_is_too_short_is_refused_wherever_its_sound_is_asked_for(corpus: Corpus) -> None:
+    soundfile.write(CLIP.sound(corpus.run), tone(2.4, sample_rate=RATE), RATE)
+    said = r"a\.flac is too short\. Run: tmgc-train prepare"
+    for ask in (corpus.sound, corpus.samples, lambda clip: list(corpus.windows([clip], hop_seconds=1.0))):
+        with pytest.raises(TmgcError, match=said):
+            ask(CLIP)
