@@ -219,6 +219,10 @@ def _parsed(run: Run) -> Corpus:
         rows = list(csv.DictReader(file, strict=True))
     if not rows or any(row["split"] not in SPLITS or row["genre"] not in document["genres"] for row in rows):
         raise ValueError("every clip needs a known split and genre, and there must be one")
+    if not isinstance(document["genres"], list) or len(set(document["genres"])) != len(document["genres"]):
+        raise ValueError("genres are a list of different names")
+    if not all(0.0 <= float(row["lead_s"]) < 60.0 for row in rows):
+        raise ValueError("lead_s is seconds from 0 on")
     return Corpus(
         run=run,
         genres=tuple(document["genres"]),

@@ -48,6 +48,8 @@ class Split:
     def __init__(self, corpus: Corpus, name: str) -> None:
         self.corpus = corpus
         self.clips: list[Clip] = corpus.of(name)
+        if not self.clips:
+            raise TmgcError(f"training needs {name} clips: {corpus.run.folder} has none. Run: tmgc-train prepare")
         self.labels = corpus.labels(self.clips)
         self.targets = np.eye(len(corpus.genres), dtype=np.float32)[self.labels]
         self.grey = corpus.grey(self.clips)

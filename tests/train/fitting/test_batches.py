@@ -134,3 +134,10 @@ def test_what_is_wrong_with_a_clips_sound_is_said_as_it_is(small_corpus: Corpus)
         as_tensorflow_does()
     with pytest.raises(ZeroDivisionError), training(split).own_errors():
         _ = 1 / 0
+
+
+@pytest.mark.parametrize("name", ["train", "validation"])
+def test_a_split_without_clips_is_refused(name: str, small_corpus: Corpus) -> None:
+    others = tuple(clip for clip in small_corpus.clips if clip.split != name)
+    with pytest.raises(TmgcError, match=f"training needs {name} clips"):
+        Split(replace(small_corpus, clips=others), name)
