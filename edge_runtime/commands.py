@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import signal
 import sys
+import threading
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -39,8 +41,7 @@ def one_line_errors(command: Callable[Parameters, Result]) -> Callable[Parameter
         except TmgcError as error:
             _refuse(str(error))
         except KeyboardInterrupt:
-            say("interrupted")
-            sys.exit(INTERRUPTED)
+            end_interrupted("interrupted")
         except BrokenPipeError:
             raise  # click ends quietly where a reader has closed the pipe
         except OSError as error:
@@ -49,6 +50,14 @@ def one_line_errors(command: Callable[Parameters, Result]) -> Callable[Parameter
             _refuse(f"the system refuses{what}: {error.strerror or error}. {next_step}")
 
     return wrapped
+
+
+def end_interrupted(line: str) -> NoReturn:
+    """End what Ctrl-C has interrupted, with one line; pressed again, it changes nothing any more."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    say(line)
+    sys.exit(INTERRUPTED)
 
 
 def _refuse(reason: str) -> NoReturn:

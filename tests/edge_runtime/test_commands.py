@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import signal
 
 import pytest
 
@@ -35,8 +36,10 @@ def test_an_error_is_one_line_with_its_exit_code(
     def command() -> None:
         raise error
 
+    before = signal.getsignal(signal.SIGINT)
     with pytest.raises(SystemExit) as ended:
         command()
+    signal.signal(signal.SIGINT, before)
     assert ended.value.code == code
     assert capsys.readouterr().err == said + "\n"
 

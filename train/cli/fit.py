@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from edge_runtime.commands import INTERRUPTED, newest_run, one_line_errors, say
+from edge_runtime.commands import end_interrupted, newest_run, one_line_errors, say
 from edge_runtime.errors import TmgcError
 from train.cli.options import SEED, Options, require_keras
 
@@ -143,8 +142,9 @@ def run_fit(folder: Path, settings: FitSettings | None) -> None:
                 resume(corpus, bar)
     except KeyboardInterrupt:
         kept = f"tmgc-train fit {folder} --resume goes on from the last whole epoch"
-        say(f"interrupted: {kept if Checkpoint(corpus.run).exists() else 'before the first epoch, so nothing is kept'}")
-        sys.exit(INTERRUPTED)
+        end_interrupted(
+            f"interrupted: {kept if Checkpoint(corpus.run).exists() else 'before the first epoch, so nothing is kept'}"
+        )
     say(f"  model and card in {folder}")
     if corpus.run.exports.is_dir():
         say(f"  the files in {corpus.run.exports} are of an earlier model: tmgc-export {folder} --force")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from time import monotonic
@@ -10,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edge_runtime.commands import INTERRUPTED, one_line_errors, say
+from edge_runtime.commands import end_interrupted, one_line_errors, say
+from edge_runtime.errors import TmgcError
 from train.cli.options import SEED, Options
 
 if TYPE_CHECKING:
@@ -79,7 +79,9 @@ def prepare_settings(
     from edge_runtime.spectrogram import SpectrogramSettings
     from train.preparing import PrepareSettings
 
-    train, validation, test = shares if len(shares) == 3 else (0.0, 0.0, 0.0)
+    if len(shares) != 3:
+        raise TmgcError(f"--shares are three percentages that add up to 100, got {list(shares)}: try 80,10,10")
+    train, validation, test = shares
     return PrepareSettings(
         offsets_seconds=offsets,
         spectrogram=SpectrogramSettings(sample_rate=sample_rate, image_height=image_size, image_width=image_size),
@@ -94,8 +96,9 @@ def run_prepare(songs: Path, folder: Path, settings: PrepareSettings) -> None:
     try:
         corpus, skipped = _prepared(songs, folder, settings)
     except KeyboardInterrupt:
-        say(f"interrupted, and nothing is lost: the same command goes on from here, with what stands in {folder}")
-        sys.exit(INTERRUPTED)
+        end_interrupted(
+            f"interrupted, and nothing is lost: the same command goes on from here, with what stands in {folder}"
+        )
     for line in summary(corpus, skipped):
         say(f"  {line}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable
@@ -60,6 +61,8 @@ def read_groups(folder: Path, songs: Iterable[Song]) -> dict[str, str] | None:
         The file is damaged, or names a song that is not there.
     """
     path = folder / GROUPS_NAME
+    if os.path.lexists(path) and not path.is_file():
+        raise TmgcError(f"{path} must be a file: it is something else, or a link to nowhere. Correct or remove it")
     if not path.exists():
         return None
     rows = _rows(path)

@@ -139,6 +139,8 @@ def _cut(jobs: Iterable[Job], workers: int, *, alone: bool) -> Generator[CutSong
 
 def _refuse_unfit(run: Run, songs_folder: Path) -> None:
     """A run must not be taken for a genre, nor another folder for a run."""
+    if os.path.lexists(run.folder) and not run.folder.is_dir():
+        raise TmgcError(f"a run is a folder: {run.folder} is something else, or a link to nowhere. Name another")
     if run.folder.resolve().is_relative_to(songs_folder.resolve()):
         raise TmgcError(f"a run must not stand among the songs: {run.folder} is inside {songs_folder}. Name another")
     others = [path for path in run.folder.iterdir() if path.name not in _OURS] if run.folder.is_dir() else []

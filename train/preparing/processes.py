@@ -68,7 +68,8 @@ def _until_broken(
     except BrokenProcessPool:
         return list(running.values())
     finally:
-        pool.shutdown(cancel_futures=True)
+        with _ignoring_interrupts():
+            pool.shutdown(cancel_futures=True)
 
 
 @contextmanager
@@ -82,6 +83,19 @@ def _without_interrupts() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _ignoring_interrupts() -> Iterator[None]:
+    """Who presses Ctrl-C again must not leave processes behind that nobody ends."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _begin() -> None:

@@ -77,3 +77,14 @@ def test_songs_hang_together_through_others() -> None:
 def test_keys_of_different_kinds_tie_but_are_not_mistaken_for_each_other() -> None:
     artists, groups = ["a", "b", "b", "", "c"], ["", "", "b", "b", "a"]
     assert tie(5, [artists, groups], []) == [[0], [1, 2, 3], [4]]
+
+
+@pytest.mark.parametrize("kind", ["folder", "dangling link"])
+def test_what_is_no_file_is_refused_and_not_taken_for_none(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "groups.csv"
+    if kind == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to("nowhere")
+    with pytest.raises(TmgcError, match="must be a file"):
+        read_groups(tmp_path, [])

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -108,13 +109,18 @@ def test_killed_again_and_again_it_goes_on_and_ends_the_same(
     assert contents(run) == undisturbed
 
 
+@pytest.mark.parametrize("pauses", [(), (0.05, 0.1), (0.3,)], ids=["once", "thrice", "again"])
 def test_ctrl_c_ends_with_one_line_that_says_how_to_go_on(
-    songs: Path, undisturbed: dict[str, str], tmp_path: Path
+    pauses: tuple[float, ...], songs: Path, undisturbed: dict[str, str], tmp_path: Path
 ) -> None:
     run = Run(tmp_path / "run")
     process = begin(songs, run, halt_after=3)
     wait_for_songs(run, 3, process)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of them
+    for pause in pauses:
+        time.sleep(pause)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGINT)
     _, said = process.communicate()
     assert process.returncode == 130
     assert said.splitlines()[-1].startswith("interrupted, and nothing is lost: the same command goes on")

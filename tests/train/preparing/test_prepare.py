@@ -272,3 +272,14 @@ def test_the_demonstration_corpus_is_known_for_what_it_is(tmp_path: Path) -> Non
     corpus, _ = prepare(songs, Run(tmp_path / "run"), SETTINGS, workers=1)
     assert corpus.demonstration
     assert read_corpus(corpus.run).demonstration
+
+
+@pytest.mark.parametrize("kind", ["file", "link to itself"])
+def test_a_run_that_is_no_folder_is_refused(kind: str, tmp_path: Path) -> None:
+    songs, run = write_songs(tmp_path / "songs"), tmp_path / "run"
+    if kind == "file":
+        run.touch()
+    else:
+        run.symlink_to(run)
+    with pytest.raises(TmgcError, match="a run is a folder"):
+        prepare(songs, Run(run), SETTINGS, workers=1)
