@@ -124,9 +124,10 @@ def test_evaluate_prints_the_accuracy_of_unheard_songs(trained_run: Run) -> None
 
 
 @pytest.mark.full
-def test_it_trains_on_real_recordings(labelled_music: Path, tmp_path: Path) -> None:
-    quick = ["--image-size", 75, "--head-epochs", 10, "--epochs", 2]
-    done = tmgc_train("all", labelled_music, tmp_path / "real", "--offsets", 0, "--weights", "none", *quick)
+def test_it_trains_on_real_recordings_and_is_held_against_the_baseline(labelled_music: Path, tmp_path: Path) -> None:
+    quick = ["--image-size", 75, "--head-epochs", 10, "--epochs", 2, "--batch-normalization", "frozen"]
+    usual = ["--offsets", 0, "--weights", "none", "--augment", "none"]
+    done = tmgc_train("all", labelled_music, tmp_path / "real", *usual, *quick)
     assert done.returncode == 0, done.stderr
     run = Run(tmp_path / "real")
     assert run.card().genres == tuple(sorted(folder.name for folder in labelled_music.iterdir() if folder.is_dir()))
@@ -134,3 +135,6 @@ def test_it_trains_on_real_recordings(labelled_music: Path, tmp_path: Path) -> N
     low, high = run.card().accuracy["clip_interval"]
     assert low > 0.1, "better than chance"
     assert high <= 1
+    document = json.loads(tmgc_train("evaluate", run.folder, "--baseline", "--json").stdout)
+    assert 0.4 < document["baseline"]["clip_accuracy"] < 0.9, "of ten genres, some five to seven in ten are told"
+    assert document["baseline"]["verdict"] in run.report_html("test").read_text("utf-8")
