@@ -32,7 +32,7 @@ def contents(run: Run) -> dict[str, str]:
 
 
 _HALTING = """
-import sys, time
+import signal, sys, time
 from train.cli import main
 from train.preparing.staging import Staging
 
@@ -46,6 +46,7 @@ def record_and_halt(staging, song):
         time.sleep(600)
 
 Staging.record = record_and_halt
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a test that runs in the background would ignore it
 main()
 """
 
