@@ -52,18 +52,19 @@ def compare_rates(songs: Path, run: Path, as_json: bool, **options: Any) -> None
     begun = (run / "settings.json").is_file()
     for rate in RATES:
         if not (begun and runs[rate].corpus_csv.is_file()):
-            say(f"{rate} Hz")
+            say(f"{rate} Hz: preparing")
             run_prepare(songs, runs[rate].folder, preparing[rate])
     corpora = [read_corpus(runs[rate]) for rate in RATES]
     check_same_split(corpora)
     with written_whole(run / "settings.json") as path:
         path.write_text(settings, "utf-8")
     for rate, corpus in zip(RATES, corpora, strict=True):
-        say(f"{rate} Hz")
         clear_session()  # or the networks of all three rates stay in memory
         if not _is_trained(corpus):
+            say(f"{rate} Hz: training")
             run_fit(corpus.run.folder, None if Checkpoint(corpus.run).exists() else fitting)
         if not corpus.run.evaluation_json("test").is_file():
+            say(f"{rate} Hz: judging")
             run_evaluate(corpus.run.folder, "test")
     result = compare(corpora)
     with written_whole(run / "compare-rates.json") as path:
