@@ -80,7 +80,7 @@ def prepare_settings(
     from train.preparing import PrepareSettings
 
     if len(shares) != 3:
-        raise TmgcError(f"--shares are train, validation and test, and add up to 100 %, got {list(shares)}: try 80,10,10")
+        raise TmgcError(f"--shares are train, validation, test and add up to 100 %, got {list(shares)}: try 80,10,10")
     train, validation, test = shares
     return PrepareSettings(
         offsets_seconds=offsets,
