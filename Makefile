@@ -7,8 +7,8 @@ DEMO := runs/demo
 
 help:
 	@echo "make demo       from nothing to an answer: synthesised songs, a trained network, exports, latency (10 minutes)"
-	@echo "make test       lint, types and tests (10 minutes)"
-	@echo "make test-full  the tests that take longer (40 minutes)"
+	@echo "make test       lint, types and tests (15 minutes)"
+	@echo "make test-full  the tests that take longer (20 minutes)"
 	@echo "make wheel      dist/tmgc-*.whl, which is what a Raspberry Pi needs"
 	@echo "make clean      take away .venv and dist; runs stay"
 
