@@ -14,6 +14,7 @@ from edge_runtime.audio import Samples, read_audio
 from edge_runtime.card import ModelCard
 from edge_runtime.errors import TmgcError
 from edge_runtime.spectrogram import Spectrogram, SpectrogramSettings
+from train.libraries import load_keras_model
 
 if TYPE_CHECKING:
     import keras
@@ -148,5 +149,5 @@ def load_network(model: Path, *, threads: int) -> tuple[keras.Model, str]:
 
     tensorflow.config.threading.set_intra_op_parallelism_threads(threads)
     tensorflow.config.threading.set_inter_op_parallelism_threads(threads)
-    network = keras.models.load_model(model, compile=False)
+    network = load_keras_model(model)
     return network, f"keras {keras.__version__}, tensorflow {tensorflow.__version__}"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.errors import TmgcError, first_line
+from edge_runtime.errors import TmgcError
 from export.libraries import library
+from train.libraries import load_keras_model
 
 INPUT_NAME = "picture"
 """The file's input: uint8 ``[shape=(batch, image_height, image_width, 3)]``."""
@@ -38,12 +38,7 @@ class KerasModel:
         if not path.is_file():
             raise TmgcError(f"a trained run holds {path.name}: there is none in {path.parent}. Run: tmgc-train fit")
         tensorflow, keras = library("tensorflow"), library("keras")
-        try:
-            model = keras.models.load_model(path, compile=False)
-        except (ValueError, OSError, TypeError, KeyError, BadZipFile) as error:
-            raise TmgcError(
-                f"{path} cannot be read as a Keras model ({first_line(error)}): train the run again"
-            ) from error
+        model = load_keras_model(path)
         shape = tuple(model.input_shape[1:])
         taken = keras.backend.standardize_dtype(model.inputs[0].dtype)
         if taken != "uint8" or len(shape) != 3 or None in shape:

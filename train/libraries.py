@@ -11,10 +11,12 @@ import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from platform import python_version
 from typing import Any, TextIO
+from zipfile import BadZipFile
 
-from edge_runtime.errors import TmgcError
+from edge_runtime.errors import TmgcError, first_line
 
 _QUIET = {
     "TF_CPP_MIN_LOG_LEVEL": "3",
@@ -50,6 +52,21 @@ def library(name: str, *, extra: str) -> Any:
         raise TmgcError(
             f"{name.partition('.')[0]} is needed and cannot be imported ({error}): pip install 'tmgc[{extra}]'"
         ) from error
+
+
+def load_keras_model(path: Path) -> Any:
+    """The Keras model of a file, as it answers: without what training needs.
+
+    Raises
+    ------
+    TmgcError
+        Keras cannot read it.
+    """
+    keras = library("keras", extra="train")
+    try:
+        return keras.models.load_model(path, compile=False)
+    except (ValueError, OSError, TypeError, KeyError, BadZipFile) as error:
+        raise TmgcError(f"{path} cannot be read as a Keras model ({first_line(error)}). Run: tmgc-train fit") from error
 
 
 def versions(distributions: Iterable[str]) -> dict[str, str]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.errors import TmgcError, first_line
+from edge_runtime.errors import TmgcError
 from train.corpus import Clip, Corpus
+from train.libraries import load_keras_model
 from train.progress import Reporter
 
 _CLIPS_AT_ONCE = 256
@@ -73,13 +73,8 @@ class Predictor:
 
 
 def _load(corpus: Corpus) -> Any:
-    import keras
-
     path = corpus.run.model
-    try:
-        network = keras.models.load_model(path, compile=False)
-    except (ValueError, OSError, TypeError, KeyError, BadZipFile) as error:
-        raise TmgcError(f"{path} cannot be read ({first_line(error)}). Run: tmgc-train fit") from error
+    network = load_keras_model(path)
     settings = corpus.spectrogram
     wanted = (None, settings.image_height, settings.image_width, 3), (None, len(corpus.genres))
     found = tuple(network.input_shape), tuple(network.output_shape)
