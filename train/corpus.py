@@ -77,6 +77,10 @@ class Corpus:
         """SHA-256 of the clips, the split that each is on, and the settings of their pictures."""
         return "-".join(sha256_of(path) for path in (self.run.corpus_csv, self.run.corpus_json))
 
+    def trained(self, card: ModelCard) -> bool:
+        """Whether the model of a card was trained on these clips, split in this way."""
+        return bool(card.training.get("corpus_sha256") == self.fingerprint())
+
     def check_trained(self, card: ModelCard) -> None:
         """Hold a model against the clips: one that was trained on another split may know the songs that judge it.
 
@@ -85,7 +89,7 @@ class Corpus:
         TmgcError
             The run was prepared anew after it was trained.
         """
-        if card.training.get("corpus_sha256") != self.fingerprint():
+        if not self.trained(card):
             raise TmgcError(
                 f"a run's model must have been trained on its clips: {self.run.folder} was prepared anew since, and "
                 "what was a training song may now be a test song. Run: tmgc-train fit"

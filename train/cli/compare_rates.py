@@ -83,8 +83,4 @@ def _refuse_others(path: Path, settings: str) -> None:
 
 def _is_trained(corpus: Corpus) -> bool:
     run = corpus.run
-    return (
-        run.model.is_file()
-        and run.card_json.is_file()
-        and run.card().training.get("corpus_sha256") == corpus.fingerprint()
-    )
+    return run.model.is_file() and run.card_json.is_file() and corpus.trained(run.card())
