@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 from edge_runtime.commands import end_interrupted, one_line_errors, say
-from edge_runtime.errors import TmgcError
 from train.cli.options import SEED, Options
 
 if TYPE_CHECKING:
@@ -72,20 +71,17 @@ def prepare_settings(
     sample_rate: int,
     image_size: int,
     group_by: str | None,
-    shares: tuple[float, float, float],
+    shares: tuple[float, ...],
     seed: int,
 ) -> PrepareSettings:
     """The settings that the options ask for."""
     from edge_runtime.spectrogram import SpectrogramSettings
     from train.preparing import PrepareSettings
 
-    if len(shares) != 3:
-        raise TmgcError(f"--shares are train, validation, test and add up to 100 %, got {list(shares)}: try 80,10,10")
-    train, validation, test = shares
     return PrepareSettings(
         offsets_seconds=offsets,
         spectrogram=SpectrogramSettings(sample_rate=sample_rate, image_height=image_size, image_width=image_size),
-        shares=(train / 100, validation / 100, test / 100),
+        shares=cast(tuple[float, float, float], tuple(share / 100 for share in shares)),
         seed=seed,
         group_by=group_by,
     )
