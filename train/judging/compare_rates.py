@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from edge_runtime.classifier import with_temperature
 from edge_runtime.errors import TmgcError
 from train.corpus import Clip, Corpus
+from train.judging.evaluation import DEMONSTRATION
 from train.judging.paired import paired_difference
 from train.judging.prediction import Predictor
 from train.judging.scores import judge
@@ -95,7 +96,7 @@ class RateComparison:
         ]
         lines.append("  one training at each rate: what another seed would change is in none of these intervals")
         if self.demonstration:
-            lines.append("  of synthesised music, for demonstration only: nothing about real music follows from it")
+            lines.append(f"  {DEMONSTRATION}")
         return "\n".join(lines)
 
 
