@@ -61,10 +61,10 @@ def read_groups(folder: Path, songs: Iterable[Song]) -> dict[str, str] | None:
         The file is damaged, or names a song that is not there.
     """
     path = folder / GROUPS_NAME
-    if os.path.lexists(path) and not path.is_file():
-        raise TmgcError(f"{path} must be a file: it is something else, or a link to nowhere. Correct or remove it")
-    if not path.exists():
+    if not os.path.lexists(path):
         return None
+    if not path.is_file():
+        raise TmgcError(f"{path} must be a file: it is something else, or a link to nowhere. Correct or remove it")
     rows = _rows(path)
     groups = {song.below: rows[nfc(song.below)] for song in songs if nfc(song.below) in rows}
     if strangers := sorted(set(rows) - {nfc(below) for below in groups}):
