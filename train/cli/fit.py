@@ -116,11 +116,12 @@ def fit_settings(*, recipe: str, augment: tuple[str, ...], **options: Any) -> Fi
     """The settings that the options ask for."""
     require_keras()
     from train.fitting import Augmentation, FitSettings
+    from train.fitting.settings import ORIGINAL
 
     if recipe == "original":
-        given = [option for option in _given(click.get_current_context()) if option.lstrip("-") in _OF_A_RECIPE]
-        if given:
-            raise TmgcError(f"--recipe original sets {given[0]} itself, as the original did: leave it out")
+        given = _given(click.get_current_context()).items()
+        if its_own := [option for name, option in given if name == "augment" or name in ORIGINAL]:
+            raise TmgcError(f"--recipe original sets {its_own[0]} itself, as the original did: leave it out")
     settings = FitSettings(augmentation=Augmentation.only(augment), **options)
     return settings.as_the_original() if recipe == "original" else settings
 
@@ -163,23 +164,18 @@ def refuse_interrupted(folder: Path) -> None:
         )
 
 
-_OF_A_RECIPE = frozenset(
-    ("head-epochs", "epochs", "patience", "optimizer", "learning-rate", "unfreeze", "batch-normalization")
-) | {"batch-size", "label-smoothing", "class-weights", "augment"}
-
-
-def _given(context: click.Context) -> list[str]:
-    """Options and arguments that the command line names."""
-    return [
-        parameter.opts[0]
+def _given(context: click.Context) -> dict[str, str]:
+    """Options and arguments that the command line names, as they are spelt there, by the name of their value."""
+    return {
+        str(parameter.name): parameter.opts[0]
         for parameter in context.command.params
         if context.get_parameter_source(str(parameter.name)) is click.core.ParameterSource.COMMANDLINE
-    ]
+    }
 
 
 def _refuse_other_options(context: click.Context) -> None:
     """A resumed training goes on as it was begun."""
-    if given := [option for option in _given(context) if option not in ("run", "--resume")]:
+    if given := [option for name, option in _given(context).items() if name not in ("run", "resume")]:
         raise TmgcError(
             f"--resume goes on with the settings that the training was begun with, got {given[0]}: leave it out"
         )

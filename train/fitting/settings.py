@@ -143,31 +143,8 @@ class FitSettings:
             raise TmgcError(f"{option} is {rule}, got {got}. See tmgc-train fit --help")
 
     def as_the_original(self) -> FitSettings:
-        """The same with the recipe of the system that this one reimplements.
-
-        Nothing is frozen, batch normalisation learns from the first step, the whole network is trained from its start
-        with Adamax at Keras' own rate, pictures are mirrored, and nothing else varies them. It stops after 8 epochs
-        without a lower validation loss and keeps the weights of the highest validation accuracy.
-        """
-        return replace(
-            self,
-            head_epochs=0,
-            epochs=20,
-            patience=8,
-            optimizer="adamax",
-            learning_rate=1e-3,
-            falling=False,
-            unfreeze=1.0,
-            batch_normalization="trained",
-            batch_normalization_momentum=None,
-            calibrate=False,
-            unit_pixels=True,
-            keep="val_accuracy",
-            batch_size=32,
-            label_smoothing=0.0,
-            class_weights=False,
-            augmentation=replace(Augmentation.only(()), flip=True),
-        )
+        """The same with what :data:`ORIGINAL` sets."""
+        return replace(self, **ORIGINAL)
 
     def to_json(self) -> dict[str, Any]:
         """The settings as they stand in a card and in an interrupted training."""
@@ -180,3 +157,29 @@ class FitSettings:
         augmentation = dict(values["augmentation"])
         augmentation["noise_snr_db"] = tuple(augmentation["noise_snr_db"])
         return cls(**values | {"augmentation": Augmentation(**augmentation)})
+
+
+ORIGINAL: dict[str, Any] = {
+    "head_epochs": 0,
+    "epochs": 20,
+    "patience": 8,
+    "optimizer": "adamax",
+    "learning_rate": 1e-3,
+    "falling": False,
+    "unfreeze": 1.0,
+    "batch_normalization": "trained",
+    "batch_normalization_momentum": None,
+    "calibrate": False,
+    "unit_pixels": True,
+    "keep": "val_accuracy",
+    "batch_size": 32,
+    "label_smoothing": 0.0,
+    "class_weights": False,
+    "augmentation": replace(Augmentation.only(()), flip=True),
+}
+"""The recipe of the system that this one reimplements.
+
+Nothing is frozen, batch normalisation learns from the first step, the whole network is trained from its start with
+Adamax at Keras' own rate, pictures are mirrored, and nothing else varies them. It stops after 8 epochs without a lower
+validation loss and keeps the weights of the highest validation accuracy.
+"""
