@@ -5,13 +5,12 @@ Each takes its randomness from a generator that is given to it, so that a seed, 
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.audio import Samples
 from train.fitting.settings import Augmentation
+from train.noise import add_noise
 
 
 def vary_sound(
@@ -41,32 +40,9 @@ def vary_sound(
         decibels = random.uniform(-how.gain_db, how.gain_db)
         samples = np.clip(samples * np.float32(10 ** (decibels / 20)), -1.0, 1.0)
     if random.random() < how.noise_share:
-        samples = add_noise(samples, snr_db=random.uniform(*how.noise_snr_db), random=random)
+        snr_db, slope = random.uniform(*how.noise_snr_db), random.uniform(0.0, 1.0)
+        samples = add_noise(samples, snr_db=snr_db, slope=slope, random=random)
     return samples
-
-
-def add_noise(samples: Samples, *, snr_db: float, random: np.random.Generator) -> Samples:
-    """The samples with noise whose colour is random, from white to brown.
-
-    Parameters
-    ----------
-    samples : np.ndarray [shape=(n,)], float32 in [-1, 1]
-    snr_db : float, dB
-        Mean power of the samples against that of the noise.
-    random : np.random.Generator
-
-    Returns
-    -------
-    noisy : np.ndarray [shape=(n,)], float32
-        It may leave [-1, 1].
-    """
-    spectrum = np.fft.rfft(random.standard_normal(len(samples), dtype=np.float32))
-    bins = np.maximum(np.arange(len(spectrum), dtype=np.float32), 1.0)
-    noise = np.fft.irfft(spectrum * bins ** -random.uniform(0.0, 1.0), len(samples))  # power falls by 0 to 6 dB/octave
-    power = float(np.mean(np.square(samples, dtype=np.float64)))
-    scale = math.sqrt(power / 10 ** (snr_db / 10) / max(float(np.mean(np.square(noise))), 1e-20))
-    noisy: Samples = (samples + scale * noise).astype(np.float32)
-    return noisy
 
 
 def mask(grey: NDArray[np.uint8], *, how: Augmentation, random: np.random.Generator) -> None:

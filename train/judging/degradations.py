@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.audio import Samples
+from train.noise import PINK, add_noise
 
 MP3_SAMPLE_RATE = 22_050
 """Hz. Codecs at 32 kbit/s do not spend it on what lies above half of this."""
@@ -37,24 +38,6 @@ class Degradation(NamedTuple):
     name: str
     apply: Callable[[Samples, int, np.random.Generator], Samples]
     """Samples, their rate in Hz and a source of randomness, to samples at the same rate."""
-
-
-def add_noise(samples: Samples, rng: np.random.Generator, *, snr_db: float) -> Samples:
-    """Pink noise, of equal power in every octave as that of rooms and streets nearly is.
-
-    Parameters
-    ----------
-    samples : np.ndarray [shape=(n,)], float32
-    rng : np.random.Generator
-    snr_db : float, dB
-        Power of the samples against that of the noise.
-    """
-    spectrum = np.fft.rfft(rng.standard_normal(len(samples)))
-    spectrum[1:] /= np.sqrt(np.arange(1, len(spectrum)))
-    spectrum[0] = 0.0
-    noise = np.fft.irfft(spectrum, len(samples))
-    noise *= np.sqrt(np.mean(np.square(samples, dtype=np.float64)) / np.mean(noise**2)) * 10 ** (-snr_db / 20)
-    return samples + noise.astype(np.float32)
 
 
 def code_as_mp3(samples: Samples, sample_rate: int) -> Samples:
@@ -179,11 +162,15 @@ def play_at(samples: Samples, sample_rate: int, *, speed: float) -> Samples:
     return played
 
 
+def _pink_noise(snr_db: float) -> Callable[[Samples, int, np.random.Generator], Samples]:
+    return lambda samples, rate, rng: add_noise(samples, snr_db=snr_db, slope=PINK, random=rng)
+
+
 DEGRADATIONS = (
     Degradation("as it is", lambda samples, rate, rng: samples),
-    Degradation("noise at 20 dB SNR", lambda samples, rate, rng: add_noise(samples, rng, snr_db=20.0)),
-    Degradation("noise at 10 dB SNR", lambda samples, rate, rng: add_noise(samples, rng, snr_db=10.0)),
-    Degradation("noise at 5 dB SNR", lambda samples, rate, rng: add_noise(samples, rng, snr_db=5.0)),
+    Degradation("noise at 20 dB SNR", _pink_noise(20.0)),
+    Degradation("noise at 10 dB SNR", _pink_noise(10.0)),
+    Degradation("noise at 5 dB SNR", _pink_noise(5.0)),
     Degradation("mp3 at 32 kbit/s", lambda samples, rate, rng: code_as_mp3(samples, rate)),
     Degradation("telephone band", lambda samples, rate, rng: send_by_telephone(samples, rate)),
     Degradation("a room's echo", play_in_room),

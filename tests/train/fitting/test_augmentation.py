@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import tone
-from train.fitting.augmentation import add_noise, mask, mix, vary_sound
+from train.fitting.augmentation import mask, mix, vary_sound
 from train.fitting.settings import AUGMENTATIONS, Augmentation
 
 OFF = Augmentation.only(())
@@ -55,18 +55,6 @@ def test_gain_makes_it_louder_and_softer_and_clips_at_full_scale() -> None:
     ]
     assert 0.125 <= min(peaks) < 0.2
     assert max(peaks) == 1.0
-
-
-@pytest.mark.parametrize("snr_db", [5.0, 20.0, 40.0])
-def test_noise_has_the_signal_to_noise_ratio_that_was_asked_for(snr_db: float) -> None:
-    sound = tone(2, sample_rate=RATE)
-    noise = add_noise(sound, snr_db=snr_db, random=np.random.default_rng(1)).astype(np.float64) - sound
-    assert 10 * np.log10(np.mean(sound.astype(np.float64) ** 2) / np.mean(noise**2)) == pytest.approx(snr_db, abs=0.1)
-
-
-def test_noise_on_silence_is_silence() -> None:
-    silence = np.zeros(RATE, np.float32)
-    np.testing.assert_array_equal(add_noise(silence, snr_db=10, random=np.random.default_rng(0)), silence)
 
 
 def test_masks_hide_whole_rows_and_columns_and_no_more_than_their_share() -> None:

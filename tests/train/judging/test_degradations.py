@@ -15,7 +15,6 @@ from train.judging.degradations import (
     DEGRADATIONS,
     MP3_SAMPLE_RATE,
     Degradation,
-    add_noise,
     code_as_mp3,
     mp3_of,
     overdrive,
@@ -24,6 +23,7 @@ from train.judging.degradations import (
     room_response,
     send_by_telephone,
 )
+from train.noise import PINK, add_noise
 
 Sound = NDArray[np.float32]
 
@@ -49,15 +49,19 @@ def decibels(ratio: float) -> float:
     return float(10 * np.log10(ratio))
 
 
+def noisy(samples: Sound, snr_db: float) -> Sound:
+    return add_noise(samples, snr_db=snr_db, slope=PINK, random=np.random.default_rng(0))
+
+
 @pytest.mark.parametrize("snr_db", [20.0, 10.0, 5.0])
 def test_noise_has_the_power_that_it_is_named_for(snr_db: float, music: Sound) -> None:
-    added = add_noise(music, np.random.default_rng(0), snr_db=snr_db) - music
+    added = noisy(music, snr_db) - music
     measured = decibels(np.mean(np.square(music, dtype=float)) / np.mean(np.square(added, dtype=float)))
     assert measured == pytest.approx(snr_db, abs=0.1)
 
 
 def test_noise_has_equal_power_in_every_octave(music: Sound) -> None:
-    added = add_noise(music, np.random.default_rng(0), snr_db=0.0) - music
+    added = noisy(music, 0.0) - music
     octaves = [power(added, SAMPLE_RATE, low=low, high=2 * low) for low in (200.0, 800.0, 3200.0, 10_000.0)]
     assert max(decibels(octave / octaves[0]) for octave in octaves) < 1.0
     assert min(decibels(octave / octaves[0]) for octave in octaves) > -1.0
