@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,9 @@ from numpy.typing import NDArray
 from benchmarks.pipelines import Answered, Laps, load_network
 from benchmarks.sound import WINDOW_SECONDS, Excerpt
 from edge_runtime.audio import Samples
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 MEL_RATE = 44_100
 """Hz. What the mel filters are made for, whatever the sound's rate is."""
@@ -59,9 +62,9 @@ class OriginalPipeline:
     def answer(self, samples: Samples) -> Answered:
         """From samples at 22 050 Hz to the index of a genre."""
         laps = Laps()
-        decibels = self._decibels(samples)
+        decibels = original_decibels(samples)
         laps.lap("spectrogram")
-        figure = self._figure(decibels)
+        figure = _pixels(decibels)
         laps.lap("figure")
         picture = self._resized(figure)
         laps.lap("resize")
@@ -69,30 +72,43 @@ class OriginalPipeline:
         laps.lap("model")
         return Answered(genre, laps.stages_ms)
 
-    def _decibels(self, samples: Samples) -> NDArray[np.float32]:
-        """``[shape=(n_mels, n_frames)], float32 in [-80, 0] dB``"""
-        power = self._librosa.feature.melspectrogram(
-            y=samples, sr=MEL_RATE, n_fft=N_FFT, hop_length=HOP_LENGTH, n_mels=N_MELS
-        )
-        decibels: NDArray[np.float32] = self._librosa.power_to_db(power**2, ref=np.max)
-        return decibels
-
-    def _figure(self, decibels: NDArray[np.float32]) -> NDArray[np.uint8]:
-        """The figure with its margins, ``[shape=(480, 640, 4)], uint8 RGBA`` at matplotlib's default size."""
-        import matplotlib.pyplot as plt
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-        figure, axes = plt.subplots()
-        canvas: Any = FigureCanvasAgg(figure)
-        self._librosa.display.specshow(decibels, sr=MEL_RATE, hop_length=HOP_LENGTH, cmap="magma", ax=axes)
-        canvas.draw()
-        pixels = np.array(canvas.buffer_rgba())
-        plt.close(figure)
-        return pixels
-
     def _resized(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The network's picture, ``[shape=(image_height, image_width, 3)], uint8 RGB``."""
         from PIL import Image
 
         image = Image.fromarray(pixels).convert("RGB").resize((self._width, self._height), Image.Resampling.NEAREST)
         return np.asarray(image)
+
+
+def original_decibels(samples: Samples) -> NDArray[np.float32]:
+    """``[shape=(n_mels, n_frames)], float32 in [-80, 0] dB``, of samples at 22 050 Hz."""
+    import librosa
+
+    library: Any = librosa
+    power = library.feature.melspectrogram(y=samples, sr=MEL_RATE, n_fft=N_FFT, hop_length=HOP_LENGTH, n_mels=N_MELS)
+    decibels: NDArray[np.float32] = library.power_to_db(power**2, ref=np.max)
+    return decibels
+
+
+def original_figure(decibels: NDArray[np.float32]) -> Figure:
+    """The figure with its margins, at matplotlib's default size. Who calls this closes it."""
+    import librosa.display
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots()
+    library: Any = librosa
+    library.display.specshow(decibels, sr=MEL_RATE, hop_length=HOP_LENGTH, cmap="magma", ax=axes)
+    return figure
+
+
+def _pixels(decibels: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """The figure rendered in memory, ``[shape=(480, 640, 4)], uint8 RGBA``."""
+    import matplotlib.pyplot as plt
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    figure = original_figure(decibels)
+    canvas: Any = FigureCanvasAgg(figure)
+    canvas.draw()
+    pixels = np.array(canvas.buffer_rgba())
+    plt.close(figure)
+    return pixels

@@ -16,13 +16,12 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
 import click
 import numpy as np
 
 from benchmarks.machine import describe_machine, one_line
-from benchmarks.original import HOP_LENGTH, MEL_RATE, N_FFT, N_MELS
+from benchmarks.original import original_decibels, original_figure
 from edge_runtime.commands import one_line_errors, say
 from train.preparing import PrepareSettings, prepare
 from train.run import Run
@@ -83,20 +82,14 @@ def drawn(clips: list[tuple[Path, float]], count: int) -> list[tuple[Path, float
 
 def original_seconds(clips: list[tuple[Path, float]], folder: Path) -> float:
     """How long the original's script takes for clips, given by their song and offset."""
-    import librosa.display
+    import librosa
     import matplotlib.pyplot as plt
 
     plt.switch_backend("Agg")
-    library: Any = librosa
     begun = perf_counter()
     for path, offset in clips:
-        samples, _ = library.load(path, offset=offset, duration=2.0)
-        power = library.feature.melspectrogram(
-            y=samples, sr=MEL_RATE, n_fft=N_FFT, hop_length=HOP_LENGTH, n_mels=N_MELS
-        )
-        figure, axes = plt.subplots()
-        decibels = library.power_to_db(power**2, ref=np.max)
-        library.display.specshow(decibels, sr=MEL_RATE, hop_length=HOP_LENGTH, cmap="magma", ax=axes)
+        samples, _ = librosa.load(path, offset=offset, duration=2.0)
+        figure = original_figure(original_decibels(samples))
         figure.savefig(folder / "figure.png")
         plt.close(figure)
     return perf_counter() - begun
