@@ -9,17 +9,19 @@ Examples
 ...         print(answer.genre, answer.confidence)
 """
 
+from edge_runtime.answers import Answer, Event, Summarizer, Summary
 from edge_runtime.audio import AudioFile, read_audio
 from edge_runtime.card import ModelCard
 from edge_runtime.classifier import Classification, GenreClassifier
 from edge_runtime.errors import TmgcError
-from edge_runtime.listening import Answer, ListenSettings, Summarizer, Summary, listen
+from edge_runtime.listening import ListenSettings, listen
 from edge_runtime.spectrogram import Spectrogram, SpectrogramSettings
 
 __all__ = [
     "Answer",
     "AudioFile",
     "Classification",
+    "Event",
     "GenreClassifier",
     "ListenSettings",
     "ModelCard",

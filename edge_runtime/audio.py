@@ -70,6 +70,16 @@ class AudioFile:
         return str(self.path)
 
     @property
+    def waiting_seconds(self) -> float:
+        """Nothing waits: a file gives what is asked for."""
+        return 0.0
+
+    @property
+    def overflows(self) -> int:
+        """Nothing is lost either."""
+        return 0
+
+    @property
     def seconds(self) -> float:
         """Length that the file's header promises, seconds."""
         return float(self._file.frames / self._file.samplerate)

@@ -76,6 +76,15 @@ class ModelCard:
         """The palette as ``np.ndarray [shape=(256, 3)], uint8``."""
         return np.array(self.palette, np.uint8)
 
+    @property
+    def warning(self) -> str | None:
+        """What a listener must know of the model before believing it."""
+        if dict(self.export.get("parity") or {}).get("held") is False:
+            return "this export failed its parity check against Keras: do not trust its answers"
+        if self.demonstration:
+            return "this model is a demonstration: it knows synthesised music only, and nothing about real music"
+        return None
+
     def to_json(self) -> str:
         """The card as a JSON document."""
         document: dict[str, Any] = {"schema": SCHEMA}

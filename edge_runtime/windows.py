@@ -49,15 +49,17 @@ def hop_samples(settings: SpectrogramSettings, hop_seconds: float) -> int:
     return frames * settings.hop_length
 
 
-def cut_windows(blocks: Iterable[Samples], settings: SpectrogramSettings, *, hop_seconds: float) -> Iterator[Window]:
+def cut_windows(
+    blocks: Iterable[Samples | None], settings: SpectrogramSettings, *, hop_seconds: float
+) -> Iterator[Window]:
     """Whole windows of a stream, each given as soon as its last sample has come.
 
     What is left after the last whole window is less than a hop and is not answered for.
 
     Parameters
     ----------
-    blocks : iterable of np.ndarray [shape=(n,)], float32 in [-1, 1]
-        Blocks of any length, at ``settings.sample_rate``.
+    blocks : iterable of np.ndarray [shape=(n,)], float32 in [-1, 1], or None
+        Blocks of any length, at ``settings.sample_rate``. None is a gap: no window straddles it.
     settings : SpectrogramSettings
     hop_seconds : float > 0, seconds
     """
@@ -67,6 +69,9 @@ def cut_windows(blocks: Iterable[Samples], settings: SpectrogramSettings, *, hop
     start = 0
     skip = 0
     for block in blocks:
+        if block is None:
+            start, pending, held, skip = start + held, [], 0, 0
+            continue
         if skip:
             skipped = min(skip, len(block))
             block, skip = block[skipped:], skip - skipped

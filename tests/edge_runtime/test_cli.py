@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from edge_runtime.output import JSON_LINES_SCHEMA
+from edge_runtime.outputs.json_lines import JSON_LINES_SCHEMA
 from tests.conftest import tone
 
 ONE_LINE = 1

@@ -19,6 +19,8 @@ class Sound:
     """A source of samples that are already there."""
 
     name = "sound"
+    waiting_seconds = 0.0
+    overflows = 0
 
     def __init__(self, samples: NDArray[np.float32]) -> None:
         self._samples = samples

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from edge_runtime.output import warning_of
 from export.cli import main
 from export.report import read_parity_json
 from export.tolerances import TOLERANCES, Tolerance
@@ -112,4 +111,4 @@ def test_a_failed_file_makes_the_listener_warn(run: Run, monkeypatch: pytest.Mon
     monkeypatch.setitem(TOLERANCES, "dynamic", Tolerance(top1_agreement=1.1))
     _call(str(run.folder), "--format", "onnx", "--quantize", "dynamic", "--calibration", "8")
     card = open_interpreter(run.exports / "copy.dynamic.FAILED.onnx").card
-    assert "do not trust its answers" in (warning_of(card) or "")
+    assert "do not trust its answers" in (card.warning or "")

@@ -10,7 +10,6 @@ import pytest
 
 from edge_runtime.errors import TmgcError
 from edge_runtime.interpreters import open_interpreter
-from edge_runtime.output import warning_of
 from export import exporting
 from export.exporting import ExportSettings, export_run
 from export.parity import ParityReport
@@ -93,7 +92,7 @@ def test_a_miss_is_written_into_name_and_card_and_the_good_file_goes(
     assert [path.name for path in tmp_path.iterdir()] == ["tiny.float32.FAILED.tflite"]
     card = open_interpreter(report["file"]).card
     assert card.export["parity"]["held"] is False
-    assert "failed its parity check" in (warning_of(card) or "")
+    assert "failed its parity check" in (card.warning or "")
 
 
 def test_an_existing_file_is_refused_before_any_work_and_left_alone(tiny_run: Run, tmp_path: Path) -> None:

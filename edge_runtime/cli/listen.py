@@ -1,8 +1,10 @@
-"""``tmgc-listen``: names the genre of music files, 2-second window by window."""
+"""``tmgc-listen FILE...``: names the genre of music files, 2-second window by window."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,8 +14,10 @@ from edge_runtime.commands import RUNS, one_line_errors, say
 from edge_runtime.errors import TmgcError
 
 if TYPE_CHECKING:
+    from edge_runtime.answers import Summary
     from edge_runtime.classifier import GenreClassifier
-    from edge_runtime.listening import ListenSettings, Summary
+    from edge_runtime.listening import ListenSettings
+    from edge_runtime.outputs import Output
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -47,7 +51,6 @@ def main(
     """
     from edge_runtime.classifier import GenreClassifier
     from edge_runtime.listening import ListenSettings
-    from edge_runtime.output import warning_of
     from edge_runtime.windows import hop_samples
 
     settings = ListenSettings(hop_seconds=hop, smooth=smooth, threshold=threshold, silence_dbfs=silence)
@@ -56,9 +59,12 @@ def main(
     spectrogram = classifier.card.spectrogram
     exact_hop = hop_samples(spectrogram, hop) / spectrogram.sample_rate
     say(f"{model}: {classifier.runtime}, {classifier.threads} thread(s), a window every {exact_hop:.3f} s")
-    if warning := warning_of(classifier.card):
-        say(f"warning: {warning}")
-    codes = [_hear(path, classifier, settings, model=str(model), as_json=as_json) for path in files]
+    if classifier.card.warning:
+        say(f"warning: {classifier.card.warning}")
+    outputs = _outputs(classifier, str(model), as_json=as_json)
+    codes = [_hear(path, classifier, settings, outputs) for path in files]
+    for output in outputs:
+        output.close()
     sys.exit(max(codes))
 
 
@@ -74,32 +80,42 @@ def _newest_export() -> Path:
     return max(found, key=lambda path: path.stat().st_mtime)
 
 
-def _hear(path: Path, classifier: GenreClassifier, settings: ListenSettings, *, model: str, as_json: bool) -> int:
-    """Print the answers for one file, and give the exit code that it asks for: a bad file does not stop the others."""
-    from edge_runtime.output import refused_json, summary_json, summary_line
+def _outputs(classifier: GenreClassifier, model: str, *, as_json: bool) -> list[Output]:
+    from edge_runtime.outputs.json_lines import JsonLines
+    from edge_runtime.outputs.plain import PlainLines
+
+    return [JsonLines(classifier, model) if as_json else PlainLines()]
+
+
+def _hear(path: Path, classifier: GenreClassifier, settings: ListenSettings, outputs: Sequence[Output]) -> int:
+    """Hear one file, and give the exit code that it asks for: a bad file does not stop the others."""
+    from edge_runtime.answers import Event
 
     try:
-        summary = _answers(path, classifier, settings, as_json=as_json)
+        summary = _answers(path, classifier, settings, outputs)
     except TmgcError as error:
         say(f"error: {error}")
-        if as_json:
-            click.echo(refused_json(str(path), str(error)))
+        refused = Event(datetime.now(UTC), str(path), "file refused", str(error))
+        for output in outputs:
+            output.event(refused)
         return 2
-    click.echo(summary_json(summary, classifier, model) if as_json else summary_line(summary))
+    for output in outputs:
+        output.summary(summary)
     return 0 if summary.probabilities else 1
 
 
-def _answers(path: Path, classifier: GenreClassifier, settings: ListenSettings, *, as_json: bool) -> Summary:
+def _answers(path: Path, classifier: GenreClassifier, settings: ListenSettings, outputs: Sequence[Output]) -> Summary:
+    from edge_runtime.answers import Summarizer
     from edge_runtime.audio import AudioFile
-    from edge_runtime.listening import Summarizer, listen
-    from edge_runtime.output import window_json, window_line
+    from edge_runtime.listening import listen
 
     spectrogram = classifier.card.spectrogram
     with AudioFile(path, sample_rate=spectrogram.sample_rate) as file:
         summarizer = Summarizer(file.name)
         for answer in listen(file, classifier, settings):
             summarizer.add(answer)
-            click.echo(window_json(answer) if as_json else window_line(answer))
+            for output in outputs:
+                output.window(answer)
     for warning in file.warnings:
         say(f"warning: {warning}")
     summary = summarizer.summary()

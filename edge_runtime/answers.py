@@ -1,0 +1,136 @@
+"""What listening gives: an answer a window, an event where something goes wrong, and a summary a source."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from time import perf_counter
+
+import numpy as np
+
+UNKNOWN = "unknown"
+"""The answer where no genre is confident enough."""
+SILENCE = "silence"
+"""The answer where there is nothing to hear."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was heard in one window."""
+
+    time: datetime
+    """When it was answered, UTC."""
+    start_seconds: float
+    end_seconds: float
+    genre: str
+    """A genre of the card, ``unknown`` or ``silence``."""
+    confidence: float
+    """Probability of the likeliest genre, in [0, 1]; 0 for silence."""
+    smoothed_genre: str
+    """As ``genre``, from the probabilities averaged over the last windows."""
+    smoothed_confidence: float
+    probabilities: Mapping[str, float]
+    """Every genre's, in [0, 1]; empty for silence."""
+    level_dbfs: float
+    """Root mean square of the window, dBFS."""
+    spectrogram_ms: float
+    model_ms: float
+    delay_ms: float
+    """From the arrival of the window's last sample to its answer."""
+    dropped_windows: int
+    """Windows of the source so far that were not answered, since a newer one had come."""
+    source: str
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened to a source beside its answers."""
+
+    time: datetime
+    """UTC"""
+    source: str
+    event: str
+    """One of :data:`EVENTS`."""
+    reason: str
+    """One line for a person."""
+
+
+EVENTS = ("device lost", "device back", "overload", "recovered", "file refused")
+"""What can happen to a source."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What was heard in a whole source."""
+
+    source: str
+    windows: int
+    genre: str
+    """The likeliest of the mean probabilities; ``silence`` where no window held a sound."""
+    confidence: float
+    """Mean probability of that genre, in [0, 1]; 0 for silence."""
+    probabilities: Mapping[str, float]
+    """Mean over the windows that were not silent; empty where all were."""
+    seconds: float
+    """Sound from the beginning of the first window to the end of the last."""
+    realtime_factor: float
+    """Seconds that the answers took for each second of sound; below 1 keeps up."""
+    dropped_windows: int
+    """Windows that were not answered, since a newer one had come."""
+    overflows: int
+    """Times that sound was lost before it was cut into windows."""
+    latency_ms: Mapping[str, float]
+    """p50, p90, p99 and max of spectrogram and model together; empty where all windows were silent."""
+
+
+class Summarizer:
+    """Adds up answers to a summary, in memory that does not grow with silence."""
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._begun = perf_counter()
+        self._windows = 0
+        self._seconds = 0.0
+        self._dropped_windows = 0
+        self._sums: dict[str, float] = {}
+        self._latencies_ms: list[float] = []
+
+    def add(self, answer: Answer) -> None:
+        """Take one more answer in."""
+        self._windows += 1
+        self._seconds = answer.end_seconds
+        self._dropped_windows = answer.dropped_windows
+        if not answer.probabilities:
+            return
+        self._latencies_ms.append(answer.spectrogram_ms + answer.model_ms)
+        for genre, probability in answer.probabilities.items():
+            self._sums[genre] = self._sums.get(genre, 0.0) + probability
+
+    def summary(self, *, overflows: int = 0) -> Summary:
+        """What the answers so far add up to.
+
+        Parameters
+        ----------
+        overflows : int >= 0
+            Those that the source counted.
+        """
+        heard = len(self._latencies_ms)
+        means = {genre: total / heard for genre, total in self._sums.items()}
+        genre = max(means, key=means.__getitem__) if means else SILENCE
+        return Summary(
+            source=self._source,
+            windows=self._windows,
+            genre=genre,
+            confidence=means.get(genre, 0.0),
+            probabilities=means,
+            seconds=self._seconds,
+            realtime_factor=(perf_counter() - self._begun) / self._seconds if self._seconds else 0.0,
+            dropped_windows=self._dropped_windows,
+            overflows=overflows,
+            latency_ms=self._latency() if heard else {},
+        )
+
+    def _latency(self) -> dict[str, float]:
+        p50, p90, p99, highest = np.percentile(self._latencies_ms, (50, 90, 99, 100))
+        return {"p50": float(p50), "p90": float(p90), "p99": float(p99), "max": float(highest)}

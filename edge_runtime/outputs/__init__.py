@@ -1,0 +1,23 @@
+"""Where answers go: lines for people, lines for programs, and whatever else can keep or send them."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from edge_runtime.answers import Answer, Event, Summary
+
+
+class Output(Protocol):
+    """Anything that takes what listening gives, in its order."""
+
+    def window(self, answer: Answer) -> None:
+        """One window was answered."""
+
+    def event(self, event: Event) -> None:
+        """Something happened to the source."""
+
+    def summary(self, summary: Summary) -> None:
+        """A source has ended."""
+
+    def close(self) -> None:
+        """Nothing more will come."""

@@ -1,0 +1,106 @@
+"""Answers as JSON lines for programs: one object a line, by the JSON Schema beside this file."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edge_runtime.answers import Answer, Event, Summary
+from edge_runtime.classifier import GenreClassifier
+
+SCHEMA = 1
+"""Version of the JSON lines."""
+
+JSON_LINES_SCHEMA = Path(__file__).with_name("json_lines.schema.json")
+"""The JSON Schema that every line keeps."""
+
+
+class JsonLines:
+    """Prints one JSON object a line.
+
+    Parameters
+    ----------
+    classifier : GenreClassifier
+    model : str
+        The file that it was opened from.
+    """
+
+    def __init__(self, classifier: GenreClassifier, model: str) -> None:
+        self._model = _model(classifier, model)
+
+    def window(self, answer: Answer) -> None:
+        _print("window", **window_document(answer))
+
+    def event(self, event: Event) -> None:
+        _print("event", time=iso(event.time), source=event.source, event=event.event, reason=event.reason)
+
+    def summary(self, summary: Summary) -> None:
+        _print(
+            "summary",
+            source=summary.source,
+            windows=summary.windows,
+            genre=summary.genre,
+            confidence=round(summary.confidence, 4),
+            probabilities=_rounded(summary.probabilities, 4),
+            seconds=round(summary.seconds, 3),
+            realtime_factor=round(summary.realtime_factor, 5),
+            latency_ms=_rounded(summary.latency_ms, 2),
+            dropped_windows=summary.dropped_windows,
+            overflows=summary.overflows,
+            model=self._model,
+        )
+
+    def close(self) -> None:
+        """Every line is out already."""
+
+
+def window_document(answer: Answer) -> dict[str, Any]:
+    """One window as programs get it, but for its type and schema."""
+    return {
+        "time": iso(answer.time),
+        "start_s": round(answer.start_seconds, 3),
+        "end_s": round(answer.end_seconds, 3),
+        "genre": answer.genre,
+        "confidence": round(answer.confidence, 4),
+        "smoothed": {"genre": answer.smoothed_genre, "confidence": round(answer.smoothed_confidence, 4)},
+        "probabilities": _rounded(answer.probabilities, 4),
+        "level_dbfs": round(answer.level_dbfs, 1),
+        "latency_ms": {
+            "spectrogram": round(answer.spectrogram_ms, 2),
+            "model": round(answer.model_ms, 2),
+            "total": round(answer.spectrogram_ms + answer.model_ms, 2),
+        },
+        "delay_ms": round(answer.delay_ms, 2),
+        "dropped_windows": answer.dropped_windows,
+        "source": answer.source,
+    }
+
+
+def iso(time: datetime) -> str:
+    """ISO 8601 with milliseconds and a Z for UTC."""
+    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _model(classifier: GenreClassifier, path: str) -> dict[str, Any]:
+    card = classifier.card
+    return {
+        "file": path,
+        "name": card.name,
+        "format": card.export.get("format"),
+        "recipe": card.export.get("recipe"),
+        "runtime": classifier.runtime,
+        "threads": classifier.threads,
+        "demonstration": card.demonstration,
+    }
+
+
+def _print(kind: str, **values: Any) -> None:
+    click.echo(json.dumps({"schema": SCHEMA, "type": kind, **values}, ensure_ascii=False, allow_nan=False))
+
+
+def _rounded(values: Any, digits: int) -> dict[str, float]:
+    return {name: round(value, digits) for name, value in values.items()}

@@ -1,0 +1,52 @@
+"""Answers as lines for a person to read, without a terminal's tricks."""
+
+from __future__ import annotations
+
+import click
+
+from edge_runtime.answers import Answer, Event, Summary
+from edge_runtime.commands import say
+
+
+class PlainLines:
+    """Prints a line a window and one a source; events go to standard error."""
+
+    def window(self, answer: Answer) -> None:
+        click.echo(window_line(answer))
+
+    def event(self, event: Event) -> None:
+        say(f"{event.source}: {event.event}: {event.reason}")
+
+    def summary(self, summary: Summary) -> None:
+        click.echo(summary_line(summary))
+
+    def close(self) -> None:
+        """Every line is out already."""
+
+
+def window_line(answer: Answer) -> str:
+    """One window for a person to read."""
+    at = f"{_clock(answer.start_seconds)} - {_clock(answer.end_seconds)}"
+    if not answer.probabilities:
+        return f"{at}  {answer.genre:<12}{'':7}{answer.level_dbfs:7.1f} dBFS"
+    latency = answer.spectrogram_ms + answer.model_ms
+    return (
+        f"{at}  {answer.genre:<12}{answer.confidence:5.0%}  {answer.level_dbfs:7.1f} dBFS {latency:7.1f} ms"
+        f"   smoothed: {answer.smoothed_genre} {answer.smoothed_confidence:.0%}"
+    )
+
+
+def summary_line(summary: Summary) -> str:
+    """A whole source for a person to read."""
+    if not summary.probabilities:
+        return f"{summary.source}: silence in all {summary.windows} windows"
+    return (
+        f"{summary.source}: {summary.genre} {summary.confidence:.0%}, {summary.windows} windows of 2 s, "
+        f"{summary.latency_ms['p50']:.1f} ms each (p99 {summary.latency_ms['p99']:.1f} ms), "
+        f"{1 / max(summary.realtime_factor, 1e-9):.0f} times as fast as it plays"
+    )
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds, 1), 60)
+    return f"{int(minutes):3d}:{rest:04.1f}"

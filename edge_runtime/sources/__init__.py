@@ -1,0 +1,27 @@
+"""Where sound comes from: files, standard input and microphones behind one protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from edge_runtime.audio import Samples
+
+
+class AudioSource(Protocol):
+    """Anything that gives blocks of samples."""
+
+    @property
+    def name(self) -> str:
+        """What its answers call it."""
+
+    @property
+    def waiting_seconds(self) -> float:
+        """Sound that has come and was not yet given, seconds; 0 for a source that waits for its reader."""
+
+    @property
+    def overflows(self) -> int:
+        """Times that sound was lost since nobody took it; 0 for a source that waits for its reader."""
+
+    def blocks(self) -> Iterator[Samples | None]:
+        """Mono samples at the model's rate, in blocks of any length; None where sound is missing between two."""
