@@ -171,8 +171,7 @@ class Spectrogram:
 
     @cached_property
     def _hann(self) -> NDArray[np.float32]:
-        phase = 2.0 * np.pi * np.arange(self.settings.n_fft) / self.settings.n_fft
-        return (0.5 - 0.5 * np.cos(phase)).astype(np.float32)
+        return periodic_hann(self.settings.n_fft).astype(np.float32)
 
     @cached_property
     def _mel_weights(self) -> NDArray[np.float32]:
@@ -187,7 +186,11 @@ class Spectrogram:
         return _Stretch(self.settings.frame_count, self.settings.image_width)
 
 
-def to_decibels(power: NDArray[np.float32], *, top_db: float, amin: float = 1e-10) -> NDArray[np.float32]:
+AMIN = 1e-10
+"""Power below which sound counts as silence, so that its decibels are a number."""
+
+
+def to_decibels(power: NDArray[np.float32], *, top_db: float, amin: float = AMIN) -> NDArray[np.float32]:
     """Power to decibels against the array's own maximum, with a floor ``top_db`` below it.
 
     Parameters
@@ -208,6 +211,11 @@ def to_decibels(power: NDArray[np.float32], *, top_db: float, amin: float = 1e-1
     loudest = max(float(power.max()), amin)
     decibels = 10.0 * np.log10(np.maximum(power, amin) / np.float32(loudest))
     return np.maximum(decibels, np.float32(-top_db)).astype(np.float32, copy=False)
+
+
+def periodic_hann(n_fft: int) -> NDArray[np.float64]:
+    """Hann window whose period is the frame, ``[shape=(n_fft,)], float64 in [0, 1]``."""
+    return 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(n_fft) / n_fft)
 
 
 def mel_weights(settings: SpectrogramSettings) -> NDArray[np.float32]:
@@ -261,3 +269,14 @@ class _Stretch:
         below = array[self._below]
         stretched: NDArray[np.float32] = below + (array[self._above] - below) * self._share
         return stretched
+
+
+def stretch_weights(size: int, target: int) -> NDArray[np.float32]:
+    """The scaling of a picture's axis as a matrix, for who must multiply instead of look up.
+
+    Returns
+    -------
+    weights : np.ndarray [shape=(target, size)], float32 in [0, 1]
+        Each row adds up to 1.
+    """
+    return _Stretch(size, target).stretch(np.eye(size, dtype=np.float32))

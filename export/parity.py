@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.card import ModelCard
-from edge_runtime.interpreters import open_interpreter
+from edge_runtime.interpreters import ModelInput, open_interpreter
 from export.paired import PairedTest, paired_test
 from export.pictures import ParityPictures
 from export.tolerances import ACCURACY_LOSS, PARITY_WINDOWS, SIGNIFICANCE, TOLERANCES, UNDECIDED_MARGIN, Tolerance
@@ -119,7 +119,7 @@ class FileAnswers:
 
 
 def answers_of(
-    file: Path, card: ModelCard, pictures: NDArray[np.uint8], hard: Sequence[NDArray[np.uint8]], *, threads: int
+    file: Path, card: ModelCard, windows: Sequence[ModelInput], hard: Sequence[ModelInput], *, threads: int
 ) -> FileAnswers:
     """Run an exported file as the edge would, from the file alone.
 
@@ -128,16 +128,16 @@ def answers_of(
     file : Path
     card : ModelCard
         The run's, whose genres give the columns their order: a file that calls its outputs otherwise answers otherwise.
-    pictures : np.ndarray [shape=(n, image_height, image_width, 3)], uint8
-    hard : sequence of np.ndarray [shape=(image_height, image_width, 3)], uint8
+    windows, hard : sequence of np.ndarray
+        Pictures or waveforms, whichever the file takes.
     threads : int > 0
     """
     interpreter = open_interpreter(file, threads=threads)
     differences = card_differences(card, interpreter.card)
-    said = np.stack([interpreter.invoke(picture) for picture in (*pictures, *hard)])
+    said = np.stack([interpreter.invoke(taken) for taken in (*windows, *hard)])
     if set(card.genres) == set(interpreter.card.genres):
         said = said[:, [interpreter.card.genres.index(genre) for genre in card.genres]]
-    return FileAnswers(said[: len(pictures)], said[len(pictures) :], differences)
+    return FileAnswers(said[: len(windows)], said[len(windows) :], differences)
 
 
 def card_differences(run: ModelCard, file: ModelCard) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge_runtime.errors import TmgcError
-from edge_runtime.files import written_whole
+from edge_runtime.files import sha256_of, written_whole
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -17,25 +17,44 @@ SCHEMA = 1
 """Version of ``parity.json`` and of ``tmgc-export --json``."""
 
 
-def add_to_parity_json(path: Path, report: Mapping[str, Any]) -> None:
+def add_to_parity_json(path: Path, report: Mapping[str, Any], *, replaces: Sequence[str]) -> None:
     """Put the report of one file into ``parity.json``; those of other files stay.
 
     Parameters
     ----------
     path : Path
     report : dict
-        Names its ``file`` and, as ``replaces``, the names that the same target may stand under.
+        Names its ``file``.
+    replaces : sequence of str
+        Names that the same target may stand under.
 
     Raises
     ------
     TmgcError
         What stands there is not such a file.
     """
-    kept = [other for other in read_parity_json(path) if other["file"] not in report["replaces"]]
-    new = {name: value for name, value in report.items() if name != "replaces"}
+    kept = [other for other in read_parity_json(path) if other["file"] not in replaces]
     with written_whole(path) as partial:
-        document = {"schema": SCHEMA, "reports": [*kept, new]}
+        document = {"schema": SCHEMA, "reports": [*kept, report]}
         partial.write_text(json.dumps(document, ensure_ascii=False, indent=1) + "\n", "utf-8")
+
+
+def write_checksum(path: Path) -> str:
+    """Write a file's SHA-256 beside it, for ``sha256sum -c``, and give it."""
+    sha256 = sha256_of(path)
+    with written_whole(_checksum(path)) as partial:
+        partial.write_text(f"{sha256}  {path.name}\n", "utf-8")
+    return sha256
+
+
+def remove_with_checksum(path: Path) -> None:
+    """Remove a file of an earlier export, and its SHA-256."""
+    path.unlink(missing_ok=True)
+    _checksum(path).unlink(missing_ok=True)
+
+
+def _checksum(path: Path) -> Path:
+    return path.with_name(f"{path.name}.sha256")
 
 
 def read_parity_json(path: Path) -> list[dict[str, Any]]:

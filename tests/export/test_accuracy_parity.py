@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from edge_runtime import AudioFile, GenreClassifier, Summarizer, listen
-from export.exporting import ExportSettings, export_run
+from export.exporting import ExportSettings, export_model
 from export.progress import Steps
 from export.recipes import FORMATS
+from export.source import source_of_run
 from export.tolerances import PARITY_WINDOWS, TOLERANCES, UNDECIDED_MARGIN
 from train.corpus import read_corpus
 from train.run import Run
@@ -24,7 +25,7 @@ def exported(run: Run, folder: Path, *words: str) -> dict[tuple[str, str], dict[
     settings = ExportSettings(tuple(FORMATS.values()), words, output=folder, calibration_clips=100)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        reports = export_run(run, settings, Steps())
+        reports = export_model(source_of_run(run), settings, Steps())
     return {(report["format"], report["recipe"]): report for report in reports}
 
 

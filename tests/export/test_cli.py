@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from export.cli import main
+from export.cli.export import main
 from export.report import read_parity_json
 from export.tolerances import TOLERANCES, Tolerance
 from train.run import Run
@@ -97,7 +97,7 @@ def test_the_newest_trained_run_is_the_default(run: Run, monkeypatch: pytest.Mon
 
 def test_help_is_quick_since_it_imports_no_heavy_library() -> None:
     code = (
-        "import sys\nfrom click.testing import CliRunner\nfrom export.cli import main\n"
+        "import sys\nfrom click.testing import CliRunner\nfrom export.cli.export import main\n"
         "assert CliRunner().invoke(main, ['--help']).exit_code == 0\n"
         "print(*sorted({'tensorflow', 'keras', 'onnx', 'onnxruntime', 'tf2onnx', 'ai_edge_litert'} & set(sys.modules)))"
     )

@@ -10,11 +10,12 @@ import pytest
 
 from edge_runtime.errors import TmgcError
 from edge_runtime.interpreters import open_interpreter
-from export import exporting
-from export.exporting import ExportSettings, export_run
+from export import evidence
+from export.exporting import ExportSettings, export_model
 from export.parity import ParityReport
 from export.progress import Steps
 from export.recipes import FORMATS, formats_of
+from export.source import source_of_run
 from export.tolerances import TOLERANCES, Tolerance
 from train.corpus import read_corpus
 from train.run import Run
@@ -58,12 +59,12 @@ def test_the_same_run_exported_twice_gives_the_same_bytes(
     tiny_run: Run, exports: dict[str, Any], tmp_path: Path
 ) -> None:
     settings = ExportSettings(tuple(FORMATS.values()), ("int8",), tmp_path, calibration_clips=40)
-    again = {Path(report["file"]).name: report["sha256"] for report in export_run(tiny_run, settings, Steps())}
+    again = {Path(report["file"]).name: report["sha256"] for report in _export(tiny_run, settings)}
     assert again == {name: exports[name]["sha256"] for name in again}
 
 
 def test_without_a_recipe_the_first_within_tolerance_on_validation_is_taken(tiny_run: Run, tmp_path: Path) -> None:
-    (report,) = export_run(tiny_run, ExportSettings(TFLITE, output=tmp_path, calibration_clips=40), Steps())
+    (report,) = _export(tiny_run, ExportSettings(TFLITE, output=tmp_path, calibration_clips=40))
     assert Path(report["file"]).name == "tiny.int8.tflite"
     assert "taking int8" in report["reason"]
     assert "validation split" in report["reason"]
@@ -74,22 +75,25 @@ def test_a_recipe_that_misses_on_validation_is_passed_over_and_said_why(
     tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(TOLERANCES, "int8", Tolerance(top1_agreement=1.1))
-    (report,) = export_run(tiny_run, ExportSettings(TFLITE, output=tmp_path, calibration_clips=40), Steps())
+    (report,) = _export(tiny_run, ExportSettings(TFLITE, output=tmp_path, calibration_clips=40))
     assert report["recipe"] == "dynamic"
     assert "taking dynamic" in report["reason"]
     assert "int8 missed (" in report["reason"]
-    assert [path.name for path in tmp_path.iterdir()] == ["tiny.dynamic.tflite"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["tiny.dynamic.tflite", "tiny.dynamic.tflite.sha256"]
 
 
 def test_a_miss_is_written_into_name_and_card_and_the_good_file_goes(
     tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "tiny.float32.tflite").write_bytes(b"of an earlier model")
-    monkeypatch.setattr(exporting, "compare", _missing)
+    monkeypatch.setattr(evidence, "compare", _missing)
     settings = ExportSettings(TFLITE, ("none",), tmp_path, calibration_clips=8, force=True)
-    (report,) = export_run(tiny_run, settings, Steps())
+    (report,) = _export(tiny_run, settings)
     assert not report["parity"]["held"]
-    assert [path.name for path in tmp_path.iterdir()] == ["tiny.float32.FAILED.tflite"]
+    assert [path.name for path in tmp_path.iterdir()] == [
+        "tiny.float32.FAILED.tflite",
+        "tiny.float32.FAILED.tflite.sha256",
+    ]
     card = open_interpreter(report["file"]).card
     assert card.export["parity"]["held"] is False
     assert "failed its parity check" in (card.warning or "")
@@ -100,7 +104,7 @@ def test_an_existing_file_is_refused_before_any_work_and_left_alone(tiny_run: Ru
     file.write_bytes(b"precious")
     for words in (("int8",), ()):
         with pytest.raises(TmgcError, match="only written over with --force"):
-            export_run(tiny_run, ExportSettings(TFLITE, words, tmp_path), _NoSteps())
+            _export(tiny_run, ExportSettings(TFLITE, words, tmp_path), _NoSteps())
     assert file.read_bytes() == b"precious"
 
 
@@ -110,7 +114,11 @@ def test_a_run_prepared_anew_since_its_training_is_refused(tiny_run: Run, copy_o
     run.card_json.unlink()
     run.card_json.write_text(card.but(training={"corpus_sha256": "of another split"}).to_json(), "utf-8")
     with pytest.raises(TmgcError, match="prepared anew since"):
-        export_run(run, ExportSettings(TFLITE, ("none",)), Steps())
+        _export(run, ExportSettings(TFLITE, ("none",)))
+
+
+def _export(run: Run, settings: ExportSettings, steps: Steps | None = None) -> list[dict[str, Any]]:
+    return export_model(source_of_run(run), settings, steps or Steps())
 
 
 def _missing(recipe: str, shown: Any, keras: Any, file: Any, **details: Any) -> ParityReport:

@@ -5,7 +5,18 @@ from pathlib import Path
 import pytest
 
 from edge_runtime.errors import TmgcError
-from export.recipes import DYNAMIC, FLOAT32, FORMATS, INT8, Target, formats_of, preferences_of, targets_of, words_of
+from export.recipes import (
+    DYNAMIC,
+    FLOAT32,
+    FORMATS,
+    INT8,
+    USUAL,
+    Target,
+    formats_of,
+    preferred_targets,
+    targets_of,
+    words_of,
+)
 
 
 def test_words_may_be_repeated_and_separated_by_commas() -> None:
@@ -38,7 +49,7 @@ def test_all_is_whatever_each_format_can() -> None:
 
 
 def test_preferences_begin_with_int8_and_end_with_float32() -> None:
-    recipes = [target.recipe for target in preferences_of(FORMATS["onnx"])]
+    recipes = [target.recipe for target in preferred_targets(FORMATS["onnx"], USUAL)]
     assert recipes == [INT8, DYNAMIC, FLOAT32]
 
 
