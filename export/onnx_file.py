@@ -136,7 +136,9 @@ def _kept_float(file: Path, options: GraphOptions) -> list[str]:
     convolutions = [node.name for node in nodes if node.op_type == "Conv"]
     softmax = [node.name for node in nodes if node.op_type == "Softmax"]
     front_end = [node.name for node in nodes if node.name.startswith(f"{SCOPE}/")]
-    return softmax + convolutions[:1] + front_end + kept_float(options.keep_float, [node.name for node in nodes])
+    kept = softmax + convolutions[:1] + front_end + kept_float(options.keep_float, [node.name for node in nodes])
+    # The dynamic quantiser first splits each Gemm in two, under names of its own.
+    return kept + [f"{name}_MatMul" for name in kept]
 
 
 def _reader(calibration: ModelInput, input_name: str) -> Any:

@@ -83,7 +83,7 @@ def parity_table(reports: Sequence[Mapping[str, Any]]) -> Table:
     from rich.table import Table
 
     table = Table(title=_title(reports), title_justify="left", box=SIMPLE, pad_edge=False)
-    for heading in ("file", "MB", "same genre", "largest Δp", "accuracy", "parity"):
+    for heading in ("file", "MB", "of Keras", "same genre", "largest Δp", "accuracy", "s", "parity"):
         table.add_column(heading, justify="left" if heading in ("file", "parity") else "right", no_wrap=True)
     for report in reports:
         parity = report["parity"]
@@ -91,9 +91,11 @@ def parity_table(reports: Sequence[Mapping[str, Any]]) -> Table:
         table.add_row(
             Path(report["file"]).name,
             f"{report['size_bytes'] / 1e6:.1f}",
+            f"{report['size_ratio']:.0%}",
             f"{parity['top1_agreement']:.1%}",
             f"{parity['max_probability_difference']:.1e}",
             f"{accuracy['accuracy_file']:.1%}",
+            f"{report['export_seconds']:.0f}",
             "held" if parity["held"] else "MISSED",
         )
     return table
@@ -105,4 +107,6 @@ def _title(reports: Sequence[Mapping[str, Any]]) -> str:
         f"Against Keras on {parity['windows']} windows of the {parity['split']} split "
         f"({parity['clips']} clips of {parity['songs']} songs),\n"
         f"a window every {parity['hop_seconds']} s; Keras names {parity['accuracy']['accuracy_keras']:.1%} right"
+        f"\n{reports[0]['macs'] / 1e6:,.0f} million multiplications a window; "
+        f"{max(report['peak_memory_mb'] for report in reports) / 1e3:.1f} GB of memory at most"
     )

@@ -17,7 +17,7 @@ from export.graph_facts import graph_facts
 from export.keras_model import KerasModel
 from export.options import GraphOptions
 from export.progress import Steps
-from export.recipes import FLOAT32, FORMATS, INT8, Target
+from export.recipes import DYNAMIC, FLOAT32, FORMATS, INT8, Target
 from export.workshop import Workshop
 from tests.conftest import tone
 from train.libraries import silence
@@ -75,14 +75,15 @@ def test_no_operator_of_it_is_quantised_in_tflite(recipe: Any, waveform_bench: A
     assert set(types) == {schema.TensorType.FLOAT32, schema.TensorType.INT32, schema.TensorType.UINT8}
 
 
-def test_no_operator_of_it_is_quantised_in_onnx(waveform_bench: Any) -> None:
+@pytest.mark.parametrize("recipe", [DYNAMIC, INT8], ids=lambda recipe: recipe.name)
+def test_no_operator_of_it_is_quantised_in_onnx(recipe: Any, waveform_bench: Any) -> None:
     import onnx
 
-    graph = onnx.load(str(waveform_bench.workshop.graph(Target(FORMATS["onnx"], INT8)))).graph
+    graph = onnx.load(str(waveform_bench.workshop.graph(Target(FORMATS["onnx"], recipe)))).graph
     made_by = {output: node.op_type for node in graph.node for output in node.output}
     front_end = [node for node in graph.node if node.name.startswith(f"{SCOPE}/")]
     assert sum(node.op_type in ("MatMul", "Gemm") for node in front_end) == 5
-    assert not {made_by.get(name) for node in front_end for name in node.input} & {"DequantizeLinear"}
+    assert "DequantizeLinear" not in {made_by.get(name) for node in front_end for name in node.input}
 
 
 def test_it_needs_builtin_operators_only(waveform_bench: Any) -> None:
