@@ -52,6 +52,7 @@ class Evidence:
             self.shown,
             self.keras,
             said.windows,
+            takes=takes,
             card_differences=said.card_differences,
             hard_pictures=hard_answers(list(self.hard), run_card.genres, self.keras_hard, said.hard),
         )

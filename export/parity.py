@@ -14,7 +14,7 @@ from edge_runtime.card import ModelCard
 from edge_runtime.interpreters import ModelInput, open_interpreter
 from export.paired import PairedTest, paired_test
 from export.pictures import ParityPictures
-from export.tolerances import ACCURACY_LOSS, PARITY_WINDOWS, SIGNIFICANCE, TOLERANCES, UNDECIDED_MARGIN, Tolerance
+from export.tolerances import ACCURACY_LOSS, PARITY_WINDOWS, SIGNIFICANCE, UNDECIDED_MARGIN, Tolerance, tolerance_of
 
 Probabilities = NDArray[np.float32]
 """``[shape=(n, n_genres)], float32 in [0, 1]``"""
@@ -28,6 +28,8 @@ class ParityReport:
     """One file against Keras on the same pictures."""
 
     recipe: str
+    takes: str
+    """``picture`` or ``waveform``: what the file was given."""
     split: str
     windows: int
     clips: int
@@ -52,7 +54,11 @@ class ParityReport:
     @property
     def misses(self) -> list[str]:
         """Each tolerance that is missed, one line each."""
-        return [*self._card_misses(), *self._answer_misses(TOLERANCES[self.recipe]), *self._accuracy_misses()]
+        return [
+            *self._card_misses(),
+            *self._answer_misses(tolerance_of(self.recipe, self.takes)),
+            *self._accuracy_misses(),
+        ]
 
     @property
     def held(self) -> bool:
@@ -152,6 +158,7 @@ def compare(
     keras: Probabilities,
     file: Probabilities,
     *,
+    takes: str = "picture",
     card_differences: tuple[str, ...] = (),
     hard_pictures: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> ParityReport:
@@ -163,7 +170,9 @@ def compare(
         Name of the recipe, whose tolerances count.
     shown : ParityPictures
     keras, file : np.ndarray [shape=(n_windows, n_genres)], float32 in [0, 1]
-        Probabilities of the same pictures. Where the file's are not numbers they count as zero.
+        Probabilities of the same windows. Where the file's are not numbers they count as zero.
+    takes : str
+        ``picture`` or ``waveform``: what the file was given.
     card_differences, hard_pictures
         Of :func:`card_differences` and :func:`hard_answers`, for the report.
     """
@@ -175,6 +184,7 @@ def compare(
     counted = others & ~undecided
     return ParityReport(
         recipe=recipe,
+        takes=takes,
         split=shown.split,
         windows=len(keras),
         clips=shown.clip_count,

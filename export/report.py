@@ -83,8 +83,10 @@ def parity_table(reports: Sequence[Mapping[str, Any]]) -> Table:
     from rich.table import Table
 
     table = Table(title=_title(reports), title_justify="left", box=SIMPLE, pad_edge=False)
-    for heading in ("file", "MB", "of Keras", "same genre", "largest Δp", "accuracy", "s", "parity"):
-        table.add_column(heading, justify="left" if heading in ("file", "parity") else "right", no_wrap=True)
+    table.add_column("file", overflow="fold")
+    for heading in ("MB", "ratio", "agree", "max Δp", "right", "s"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("parity", no_wrap=True)
     for report in reports:
         parity = report["parity"]
         accuracy = parity["accuracy"]
