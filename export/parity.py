@@ -54,11 +54,8 @@ class ParityReport:
     @property
     def misses(self) -> list[str]:
         """Each tolerance that is missed, one line each."""
-        return [
-            *self._card_misses(),
-            *self._answer_misses(tolerance_of(self.recipe, self.takes)),
-            *self._accuracy_misses(),
-        ]
+        tolerance = tolerance_of(self.recipe, self.takes)
+        return [*self._card_misses(), *self._answer_misses(tolerance), *self._accuracy_misses()]
 
     @property
     def held(self) -> bool:

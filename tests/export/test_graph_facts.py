@@ -29,11 +29,11 @@ def test_depthwise_convolutions_are_counted_as_well(tmp_path: Any) -> None:
     with silence():
         import tensorflow
 
-        @tensorflow.function(input_signature=[tensorflow.TensorSpec((1, 16, 16, 8), tensorflow.float32)])
-        def convolved(picture: Any) -> Any:
-            kernel = tensorflow.ones((5, 5, 8, 1))
-            return tensorflow.nn.depthwise_conv2d(picture, kernel, (1, 2, 2, 1), "SAME")
-
+        kernel = tensorflow.ones((5, 5, 8, 1))
+        convolved = tensorflow.function(
+            lambda picture: tensorflow.nn.depthwise_conv2d(picture, kernel, (1, 2, 2, 1), "SAME"),
+            input_signature=[tensorflow.TensorSpec((1, 16, 16, 8), tensorflow.float32)],
+        )
         converter = tensorflow.lite.TFLiteConverter.from_concrete_functions([convolved.get_concrete_function()])
         (tmp_path / "model.tflite").write_bytes(converter.convert())
     assert graph_facts(tmp_path / "model.tflite").macs == 8 * 8 * 8 * 25
