@@ -188,7 +188,7 @@ class Exporter:
         export: dict[str, Any] = {
             "format": target.format.name,
             "recipe": target.recipe.name,
-            "keep_float": list(graph.keep_float),
+            "keep_float": list(graph.keep_float) if target.recipe != FLOAT32 else [],
             "calibration": clips,
             "calibration_seed": CALIBRATION_SEED,
             "keras_sha256": self._keras_sha256,
