@@ -15,7 +15,6 @@ from edge_runtime.errors import TmgcError
 SUFFIXES = (".tflite", ".onnx")
 """Names of the model files that can be opened."""
 
-
 ModelInput = NDArray[np.uint8] | NDArray[np.float32]
 """A picture or a waveform."""
 

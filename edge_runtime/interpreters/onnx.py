@@ -50,9 +50,8 @@ class OnnxInterpreter:
         check_signature(path, self.card, taken=self.taken, given=self.given)
 
     def invoke(self, taken: ModelInput) -> NDArray[np.float32]:
-        probabilities: NDArray[np.float32] = self._session.run([self.given.name], {self.taken.name: taken[np.newaxis]})[
-            0
-        ][0]
+        answers = self._session.run([self.given.name], {self.taken.name: taken[np.newaxis]})
+        probabilities: NDArray[np.float32] = answers[0][0]
         return probabilities
 
 
