@@ -133,9 +133,9 @@ def test_a_window_of_another_length_is_refused(palette: NDArray[np.uint8]) -> No
 
 @pytest.mark.parametrize("n_fft", [256, 512, 1024])
 def test_the_window_is_librosas(n_fft: int) -> None:
-    import librosa
+    from librosa.filters import get_window
 
-    np.testing.assert_allclose(periodic_hann(n_fft), librosa.filters.get_window("hann", n_fft), atol=1e-12)
+    assert np.abs(periodic_hann(n_fft) - get_window("hann", n_fft)).max() < 1e-12
 
 
 @pytest.mark.parametrize(("size", "target"), [(64, 224), (345, 224), (64, 64), (5, 3)])
