@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edge_runtime.card import INPUTS
-from edge_runtime.commands import newest_run, one_line_errors
+from edge_runtime.commands import OneLineCommand, newest_run, one_line_errors
 from edge_runtime.errors import TmgcError
 from export.options import BATCHES, ONNX_OPSET, ONNX_OPSETS, graph_options
 from export.recipes import FORMATS, formats_of, words_of
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from export.source import Source
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=OneLineCommand, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("model", required=False, type=click.Path(path_type=Path), metavar="[RUN]")
 @click.option(
     "--format",

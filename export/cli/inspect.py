@@ -7,10 +7,10 @@ from pathlib import Path
 
 import click
 
-from edge_runtime.commands import one_line_errors
+from edge_runtime.commands import OneLineCommand, one_line_errors
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=OneLineCommand, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print it as one JSON document.")
 @one_line_errors
