@@ -80,8 +80,8 @@ def export_model(source: Source, settings: ExportSettings, steps: Steps) -> list
     Raises
     ------
     TmgcError
-        The model does not fit its card, a format cannot honour a recipe or an option, or a file exists and ``force`` is
-        not given.
+        The model does not fit its card, a format cannot honour a recipe or an option, a file exists and ``force`` is
+        not given, or another command is at work on the run.
     """
     takes = settings.graph.takes
     targets = targets_of(settings.formats, settings.words, takes=takes)
@@ -91,7 +91,7 @@ def export_model(source: Source, settings: ExportSettings, steps: Steps) -> list
     if settings.graph.keep_float and targets and all(target.recipe == FLOAT32 for target in targets):
         raise TmgcError("--keep-float is for recipes that quantise, and none keeps everything float: leave it out")
     _refuse_existing(targets or [those[0] for those in candidates.values()], output, source, settings)
-    with TemporaryDirectory(prefix="tmgc-export-") as folder:
+    with source.corpus.run.held(), TemporaryDirectory(prefix="tmgc-export-") as folder:
         exporter = Exporter(source, settings, steps, Path(folder))
         if targets:
             return [exporter.prove(target, None, output=output) for target in targets]

@@ -178,6 +178,11 @@ def test_an_existing_file_is_refused_before_any_work_and_left_alone(tiny_run: Ru
     assert file.read_bytes() == b"precious"
 
 
+def test_a_run_that_another_command_is_at_work_on_is_left_alone(tiny_run: Run, tmp_path: Path) -> None:
+    with tiny_run.held(), pytest.raises(TmgcError, match="another is at work"):
+        _export(tiny_run, ExportSettings(TFLITE, ("none",), tmp_path), _NoSteps())
+
+
 def test_a_run_prepared_anew_since_its_training_is_refused(tiny_run: Run, copy_of: Callable[[Run], Run]) -> None:
     run = copy_of(tiny_run)
     card = run.card()
