@@ -35,6 +35,7 @@ class Answer:
     level_dbfs: float
     """Root mean square of the window, dBFS."""
     spectrogram_ms: float
+    """Spent on the picture after the window's last sample had come."""
     model_ms: float
     delay_ms: float
     """From the arrival of the window's last sample to its answer."""

@@ -61,16 +61,18 @@ class GenreClassifier:
         """
         return cls(open_interpreter(path, threads=threads))
 
-    def classify(self, samples: Samples) -> Classification:
+    def classify(self, samples: Samples, *, inner_power: NDArray[np.float32] | None = None) -> Classification:
         """Probabilities of one window of sound.
 
         Parameters
         ----------
         samples : np.ndarray [shape=(window_samples,)], float32 in [-1, 1]
             Mono, at ``card.spectrogram.sample_rate``.
+        inner_power : np.ndarray [shape=(inner_frames, n_mels)], float32 >= 0, optional
+            Of a window of a stream, whose inner frames are known already.
         """
         begun = perf_counter()
-        picture = self.spectrogram.image(samples)
+        picture = self.spectrogram.image(samples, inner_power)
         pictured = perf_counter()
         probabilities = self.classify_picture(picture)
         done = perf_counter()

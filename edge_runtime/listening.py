@@ -18,7 +18,8 @@ from edge_runtime.card import ModelCard
 from edge_runtime.classifier import GenreClassifier
 from edge_runtime.errors import TmgcError
 from edge_runtime.sources import AudioSource
-from edge_runtime.windows import Window, cut_windows, hop_samples
+from edge_runtime.streaming import StreamedWindow, stream_windows
+from edge_runtime.windows import hop_samples
 
 MOST_SMOOTHED = 10_000
 """Windows: some hours of them."""
@@ -77,7 +78,7 @@ def listen(
     rate = classifier.card.spectrogram.sample_rate
     hop_seconds = hop_samples(classifier.card.spectrogram, settings.hop_seconds) / rate
     dropped, overloaded = 0, False
-    for window in cut_windows(source.blocks(), classifier.card.spectrogram, hop_seconds=settings.hop_seconds):
+    for window in stream_windows(source.blocks(), classifier.spectrogram, hop_seconds=settings.hop_seconds):
         waited = source.waiting_seconds
         if waited >= hop_seconds:
             dropped += 1
@@ -104,15 +105,21 @@ class _Decision:
         self._recent: deque[NDArray[np.float32]] = deque(maxlen=settings.smooth)
 
     def answer(
-        self, window: Window, classifier: GenreClassifier, source: str, *, waited_seconds: float, dropped_windows: int
+        self,
+        window: StreamedWindow,
+        classifier: GenreClassifier,
+        source: str,
+        *,
+        waited_seconds: float,
+        dropped_windows: int,
     ) -> Answer:
         arrived = perf_counter()
         level = level_dbfs(window.samples)
         genre, confidence, spectrogram_ms, model_ms = SILENCE, 0.0, 0.0, 0.0
         probabilities: dict[str, float] = {}
         if level >= self._silence_dbfs:
-            heard = classifier.classify(window.samples)
-            spectrogram_ms, model_ms = heard.spectrogram_ms, heard.model_ms
+            heard = classifier.classify(window.samples, inner_power=window.inner_power)
+            spectrogram_ms, model_ms = window.framing_ms + heard.spectrogram_ms, heard.model_ms
             genre, confidence = self._name(heard.probabilities)
             probabilities = dict(zip(self._card.genres, map(float, heard.probabilities), strict=True))
             self._recent.append(heard.probabilities)
@@ -133,7 +140,7 @@ class _Decision:
             level_dbfs=level,
             spectrogram_ms=spectrogram_ms,
             model_ms=model_ms,
-            delay_ms=(waited_seconds + perf_counter() - arrived) * 1e3,
+            delay_ms=(waited_seconds + perf_counter() - arrived) * 1e3 + window.framing_ms,
             dropped_windows=dropped_windows,
             source=source,
         )
