@@ -116,9 +116,7 @@ class Spectrogram:
         self.settings = settings
         self.palette = palette
 
-    def image(
-        self, samples: NDArray[np.float32], inner_power: NDArray[np.float32] | None = None
-    ) -> NDArray[np.uint8]:
+    def image(self, samples: NDArray[np.float32], inner_power: NDArray[np.float32] | None = None) -> NDArray[np.uint8]:
         """The picture of one window.
 
         Parameters
@@ -178,11 +176,7 @@ class Spectrogram:
         power : np.ndarray [shape=(1 + (n - n_fft) // hop_length, n_mels)], float32 >= 0
         """
         frames = np.lib.stride_tricks.sliding_window_view(sound, self.settings.n_fft)[:: self.settings.hop_length]
-        spectrum = np.fft.rfft(frames * self._hann)
-        power = (spectrum.real**2 + spectrum.imag**2).astype(np.float32, copy=False)
-        # einsum and not @: a matrix product this small is quicker in one thread than a BLAS that wakes all cores.
-        mel: NDArray[np.float32] = np.einsum("mf,tf->tm", self._mel_weights, power)
-        return mel
+        return self._power_of(frames)
 
     def _mel_power(
         self, samples: NDArray[np.float32], inner_power: NDArray[np.float32] | None = None
@@ -193,23 +187,34 @@ class Spectrogram:
                 f"expected {settings.window_samples} mono samples ({settings.window_seconds} s at "
                 f"{settings.sample_rate} Hz), got an array of shape {samples.shape}"
             )
-        pad = settings.n_fft // 2
-        padded = np.pad(samples.astype(np.float32, copy=False), pad)
+        padding = np.zeros(settings.n_fft // 2, np.float32)
+        padded = np.concatenate([padding, samples.astype(np.float32, copy=False), padding])
         if inner_power is None:
             return self.frame_power(padded).T
-        before, after = settings.leading_frames, settings.leading_frames + settings.inner_frames
-        parts = [inner_power]
-        if before:
-            parts.insert(0, self.frame_power(padded[: (before - 1) * settings.hop_length + settings.n_fft]))
-        if after < settings.frame_count:
-            parts.append(self.frame_power(padded[after * settings.hop_length :]))
-        return np.concatenate(parts).T
+        edges, leading = self._power_of(padded[self._edge_samples]), settings.leading_frames
+        return np.concatenate([edges[:leading], inner_power, edges[leading:]]).T
+
+    def _power_of(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
+        spectrum = np.fft.rfft(frames * self._hann)
+        power = (spectrum.real**2 + spectrum.imag**2).astype(np.float32, copy=False)
+        # einsum and not @: a matrix product this small is quicker in one thread than a BLAS that wakes all cores.
+        mel: NDArray[np.float32] = np.einsum("mf,tf->tm", self._mel_weights, power)
+        return mel
 
     def _grey(self, power: NDArray[np.float32]) -> NDArray[np.uint8]:
-        brightness = to_decibels(power, top_db=self.settings.top_db)[::-1] / self.settings.top_db + 1.0
-        scaled = self._columns.stretch(self._rows.stretch(brightness).T).T
-        grey: NDArray[np.uint8] = np.rint(scaled * 255.0).astype(np.uint8)
+        brightness = to_decibels(power, top_db=self.settings.top_db) / np.float32(self.settings.top_db) + np.float32(1)
+        # The long axis first, and contiguous rows: six times as quick as the other way round.
+        columns = self._columns.stretch(np.ascontiguousarray(brightness.T))
+        scaled = self._rows.stretch(np.ascontiguousarray(columns.T[::-1]))
+        grey: NDArray[np.uint8] = np.rint(scaled * np.float32(255)).astype(np.uint8)
         return grey
+
+    @cached_property
+    def _edge_samples(self) -> NDArray[np.intp]:
+        """Where in a padded window the samples of each frame stand that sees padding."""
+        first, inner, last = self.settings.leading_frames, self.settings.inner_frames, self.settings.frame_count
+        edges = np.r_[:first, first + inner : last]
+        return edges[:, None] * self.settings.hop_length + np.arange(self.settings.n_fft)
 
     @cached_property
     def _hann(self) -> NDArray[np.float32]:
@@ -300,6 +305,9 @@ class _Stretch:
         self._share = (centres - self._below).astype(np.float32)[:, None]
 
     def stretch(self, array: NDArray[np.float32]) -> NDArray[np.float32]:
-        below = array[self._below]
-        stretched: NDArray[np.float32] = below + (array[self._above] - below) * self._share
+        below = array.take(self._below, axis=0)
+        stretched: NDArray[np.float32] = array.take(self._above, axis=0)
+        stretched -= below
+        stretched *= self._share
+        stretched += below
         return stretched

@@ -97,15 +97,15 @@ def test_no_frame_straddles_a_gap(hop: float, palette: NDArray[np.uint8]) -> Non
 def test_each_frame_is_computed_once(hop: float, palette: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch) -> None:
     spectrogram = Spectrogram(SMALL, palette)
     sound, frames = sound_for(SMALL, 8), 0
-    at_once = spectrogram.frame_power
+    power_of = spectrogram._power_of
 
-    def counted(stretch: NDArray[np.float32]) -> NDArray[np.float32]:
+    def counted(sliced: NDArray[np.float32]) -> NDArray[np.float32]:
         nonlocal frames
-        power = at_once(stretch)
+        power = power_of(sliced)
         frames += len(power)
         return power
 
-    monkeypatch.setattr(spectrogram, "frame_power", counted)
+    monkeypatch.setattr(spectrogram, "_power_of", counted)
     windows = list(stream_windows(torn(sound, 500, 0), spectrogram, hop_seconds=hop))
     assert frames == 1 + (len(sound) - SMALL.n_fft) // SMALL.hop_length
     frames = 0
