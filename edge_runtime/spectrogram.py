@@ -213,7 +213,7 @@ class Spectrogram:
     def _edge_samples(self) -> NDArray[np.intp]:
         """Where in a padded window the samples of each frame stand that sees padding."""
         first, inner, last = self.settings.leading_frames, self.settings.inner_frames, self.settings.frame_count
-        edges = np.r_[:first, first + inner : last]
+        edges = np.array([*range(first), *range(first + inner, last)], np.intp)
         return edges[:, None] * self.settings.hop_length + np.arange(self.settings.n_fft)
 
     @cached_property

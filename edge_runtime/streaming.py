@@ -55,8 +55,13 @@ class _InnerFrames:
     def __init__(self, spectrogram: Spectrogram) -> None:
         self._spectrogram = spectrogram
         self._n_fft, self._hop = spectrogram.settings.n_fft, spectrogram.settings.hop_length
-        self._spent_ms = 0.0
+        self._none = np.zeros((0, spectrogram.settings.n_mels), np.float32)
+        self._powers: list[NDArray[np.float32]] = []
+        self._waiting: Samples = np.zeros(0, np.float32)
+        self._first = 0
+        self._origin: int | None = None
         self._begin_grid()
+        self._spent_ms = 0.0
 
     def fed_by(self, blocks: Iterable[Samples | None]) -> Iterator[Samples | None]:
         """The same blocks, each given on once its frames are known."""
@@ -87,11 +92,9 @@ class _InnerFrames:
         settings = self._spectrogram.settings
         # Samples before the next frame: a window's first inner frame begins a little after the window does.
         self._skip = settings.leading_frames * self._hop - self._n_fft // 2
-        self._none = np.zeros((0, settings.n_mels), np.float32)
-        self._waiting: Samples = np.zeros(0, np.float32)
-        self._powers: list[NDArray[np.float32]] = []
-        self._first = 0
-        self._origin: int | None = None
+        self._first, self._powers = 0, []
+        self._waiting = self._waiting[:0]
+        self._origin = None
 
     def _feed(self, block: Samples) -> None:
         skipped = min(self._skip, len(block))

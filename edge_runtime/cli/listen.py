@@ -33,6 +33,13 @@ if TYPE_CHECKING:
 @click.option("--silence", default=-50.0, show_default=True, help="Level below which a window is silence, dBFS.")
 @click.option("--threads", type=int, help="Threads of the model. Default: all cores but one, at most 4.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.option("--plain", is_flag=True, help="Lines instead of the live view, also in a terminal.")
+@click.option("--changes", is_flag=True, help="Only windows where the smoothed answer changes, as lines or JSON.")
+@click.option(
+    "--history", type=click.Path(path_type=Path), metavar="FILE.sqlite", help="Keep every window and event, no sound."
+)
+@click.option("--keep-days", default=90.0, show_default=True, help="Days that the history goes back.")
+@click.option("--mqtt", metavar="mqtt://HOST/TOPIC", help="Publish answers; the password: TMGC_MQTT_PASSWORD.")
 @click.version_option(package_name="tmgc")
 @one_line_errors
 def main(
@@ -44,6 +51,11 @@ def main(
     silence: float,
     threads: int | None,
     as_json: bool,
+    plain: bool,
+    changes: bool,
+    history: Path | None,
+    keep_days: float,
+    mqtt: str | None,
 ) -> None:
     """Name the genre of each 2-second window of music FILES, and of each file as a whole.
 
@@ -51,9 +63,11 @@ def main(
     """
     from edge_runtime.classifier import GenreClassifier
     from edge_runtime.listening import ListenSettings
+    from edge_runtime.outputs.opening import OutputSettings, open_outputs
     from edge_runtime.windows import hop_samples
 
     settings = ListenSettings(hop_seconds=hop, smooth=smooth, threshold=threshold, silence_dbfs=silence)
+    outputs_wanted = OutputSettings(as_json, plain, changes, history, keep_days, mqtt)
     model = model or newest_export()
     classifier = GenreClassifier.open(model, threads=threads)
     spectrogram = classifier.card.spectrogram
@@ -61,18 +75,9 @@ def main(
     say(f"{model}: {classifier.runtime}, {classifier.threads} thread(s), a window every {exact_hop:.3f} s")
     if classifier.card.warning:
         say(f"warning: {classifier.card.warning}")
-    outputs = _outputs(classifier, str(model), as_json=as_json)
-    codes = [_hear(path, classifier, settings, outputs) for path in files]
-    for output in outputs:
-        output.close()
+    with open_outputs(outputs_wanted, classifier, model, hop_seconds=exact_hop) as outputs:
+        codes = [_hear(path, classifier, settings, outputs) for path in files]
     sys.exit(max(codes))
-
-
-def _outputs(classifier: GenreClassifier, model: str, *, as_json: bool) -> list[Output]:
-    from edge_runtime.outputs.json_lines import JsonLines
-    from edge_runtime.outputs.plain import PlainLines
-
-    return [JsonLines(classifier, model) if as_json else PlainLines()]
 
 
 def _hear(path: Path, classifier: GenreClassifier, settings: ListenSettings, outputs: Sequence[Output]) -> int:
