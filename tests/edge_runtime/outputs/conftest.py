@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ AnswerMaker = Callable[..., Answer]
 def make_answer() -> AnswerMaker:
     """An answer of the three genres of the tests' card; silence has no probabilities."""
 
-    def make(genre: str = "Halk", *, time: datetime | None = None, start: float = 0.0, **changes: object) -> Answer:
+    def make(genre: str = "Halk", *, time: datetime | None = None, start: float = 0.0, **changes: Any) -> Answer:
         heard = genre != "silence"
         shares = {name: 0.8 if name == genre else 0.1 for name in ("Halk", "Caz", "Rock")} if heard else {}
         answer = Answer(
