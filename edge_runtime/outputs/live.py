@@ -42,6 +42,7 @@ _COLOURS = (
 _NO_GENRE = {SILENCE: "grey37", UNKNOWN: "grey62"}
 _LONGEST_TIMELINE = 500
 _CHANGES = 20
+_MOST_NOTES = 1000
 _FIXED_LINES = 8
 """All but the bars of the genres, the changes, warnings and notes."""
 
@@ -76,20 +77,9 @@ class LiveView:
         self._forget()
 
     def window(self, answer: Answer) -> None:
-        if not self._recent or self._recent[-1].smoothed_genre != answer.smoothed_genre:
-            self._changes.append(answer)
-        self._recent.append(answer)
+        self._take(answer)
         if self._live is None:
-            self._live = Live(
-                console=self._console,
-                screen=True,
-                refresh_per_second=REFRESHES_PER_SECOND,
-                get_renderable=self.view,
-                redirect_stdout=False,
-                redirect_stderr=False,
-            )
-            self._notes.begin()
-            self._live.start(refresh=True)
+            self._show()
 
     def event(self, event: Event) -> None:
         say(f"{event.source}: {event.event}: {event.reason}")
@@ -104,6 +94,23 @@ class LiveView:
             self._live.stop()
             self._live = None
             self._notes.end()
+
+    def _take(self, answer: Answer) -> None:
+        if not self._recent or self._recent[-1].smoothed_genre != answer.smoothed_genre:
+            self._changes.append(answer)
+        self._recent.append(answer)
+
+    def _show(self) -> None:
+        self._live = Live(
+            console=self._console,
+            screen=True,
+            refresh_per_second=REFRESHES_PER_SECOND,
+            get_renderable=self.view,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        self._notes.begin()
+        self._live.start(refresh=True)
 
     def _forget(self) -> None:
         self._recent: deque[Answer] = deque(maxlen=_LONGEST_TIMELINE)
@@ -197,7 +204,7 @@ class _Notes(io.StringIO):
     def __init__(self) -> None:
         super().__init__()
         self._stderr: TextIO = sys.stderr
-        self._lines: list[str] = []
+        self._lines: deque[str] = deque(maxlen=_MOST_NOTES)
 
     @property
     def last(self) -> str:
