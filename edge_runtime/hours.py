@@ -46,7 +46,7 @@ def hours_of(
     rows = connection.execute(
         "SELECT CAST(time / ? AS INTEGER), smoothed_genre, SUM(hop_s), COUNT(*), SUM(smoothed_confidence) "
         "FROM windows JOIN sources ON sources.id = source WHERE time >= ? AND time < ? GROUP BY 1, 2",
-        (_QUARTER_SECONDS, since.timestamp() if since else 0, until.timestamp() if until else 1e12),
+        (_QUARTER_SECONDS, *_limits(since, until)),
     )
     sums: defaultdict[tuple[datetime, str], list[float]] = defaultdict(lambda: [0.0, 0, 0.0])
     for quarter, genre, *figures in rows:
@@ -57,6 +57,18 @@ def hours_of(
         for (hour, genre), (seconds, windows, confidence) in sums.items()
     ]
     return sorted(hours, key=lambda item: (item.hour, -item.seconds, item.genre))
+
+
+def doubtful_windows(
+    connection: sqlite3.Connection, *, since: datetime | None = None, until: datetime | None = None
+) -> int:
+    """Windows that were heard before the clock was set by a time server, so that their time may be wrong."""
+    query = "SELECT COUNT(*) FROM windows WHERE clock_synchronised = 0 AND time >= ? AND time < ?"
+    return int(connection.execute(query, _limits(since, until)).fetchone()[0])
+
+
+def _limits(since: datetime | None, until: datetime | None) -> tuple[float, float]:
+    return since.timestamp() if since else 0.0, until.timestamp() if until else 1e12
 
 
 def utc_offset(time: datetime) -> str:

@@ -36,7 +36,7 @@ def main(file: Path, since: str | None, until: str | None, as_csv: bool, as_json
     """Print what played when, as tmgc-listen --history FILE.sqlite has kept it: by hour of local time and genre."""
     import sqlite3
 
-    from edge_runtime.hours import hours_of
+    from edge_runtime.hours import doubtful_windows, hours_of
     from edge_runtime.outputs.history_file import read_history
 
     if as_csv + as_json + bool(png) > 1:
@@ -45,8 +45,11 @@ def main(file: Path, since: str | None, until: str | None, as_csv: bool, as_json
     with closing(read_history(file)) as connection:
         try:
             hours = hours_of(connection, since=beginning, until=end)
+            doubtful = doubtful_windows(connection, since=beginning, until=end)
         except sqlite3.Error as error:
             raise TmgcError(f"a history must be whole: {file} cannot be read ({error}). Take a backup") from error
+    if doubtful:
+        say(f"warning: the clock was not synchronised for {doubtful} windows: their hours may be wrong")
     if png:
         from edge_runtime.hours_figure import write_figure
 

@@ -112,6 +112,14 @@ def test_bad_input_is_one_line(arguments: list[str], said: str, kept: Path, tmp_
     assert said in done.stderr
 
 
+def test_times_of_a_clock_that_was_not_set_are_doubted(kept: Path) -> None:
+    assert history(kept).stderr == ""
+    with closing(open_history(kept)) as connection, connection:
+        connection.execute("UPDATE windows SET clock_synchronised = 0 WHERE rowid <= 3")
+    assert history(kept).stderr == ("warning: the clock was not synchronised for 3 windows: their hours may be wrong\n")
+    assert history(kept, "--since", "2026-11-23T21:00").stderr == ""
+
+
 def test_it_loads_nothing_heavy(kept: Path) -> None:
     heavy = {"rich", "soundfile", "ai_edge_litert", "matplotlib"}
     program = f"import atexit, sys; atexit.register(lambda: print('loaded:', {heavy} & set(sys.modules)))"
