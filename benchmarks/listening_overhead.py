@@ -53,14 +53,23 @@ def measure(interpreter: Interpreter, *, windows: int, hop_seconds: float) -> tu
     timed = _Timed(interpreter)
     settings = timed.card.spectrogram
     seconds = settings.window_seconds + (windows + WARM_UP) * hop_seconds
-    answers = listen(PacedNoise(settings.sample_rate, seconds), GenreClassifier(timed), ListenSettings(hop_seconds))
-    # Each answer is given before the next invoke, so the last time is its own.
-    overheads_ms = [answer.delay_ms - timed.invokes_ms[-1] for answer in answers]
+    noise = PacedNoise(settings.sample_rate, seconds)
+    # Each answer is given before the next block and the next invoke, so the last times are its own.
+    overheads_ms = [
+        (perf_counter() - noise.given_at) * 1e3 - timed.invokes_ms[-1]
+        for _ in listen(noise, GenreClassifier(timed), ListenSettings(hop_seconds))
+    ]
     return overheads_ms[WARM_UP:][:windows], timed.invokes_ms[WARM_UP:][:windows]
 
 
 class PacedNoise:
-    """A source of noise that comes as fast as time goes by."""
+    """A source of noise that comes as fast as time goes by.
+
+    Attributes
+    ----------
+    given_at : float
+        When the last block was given, by ``perf_counter``.
+    """
 
     name = "noise"
     waiting_seconds = 0.0
@@ -68,6 +77,7 @@ class PacedNoise:
 
     def __init__(self, sample_rate: int, seconds: float) -> None:
         self._rate = sample_rate
+        self.given_at = 0.0
         self._sound = np.random.default_rng(0).uniform(-0.5, 0.5, round(seconds * sample_rate)).astype(np.float32)
 
     def blocks(self) -> Iterator[Samples]:
@@ -76,6 +86,7 @@ class PacedNoise:
         for start in range(0, len(self._sound), length):
             block = self._sound[start : start + length]
             time.sleep(max(0.0, begun + (start + len(block)) / self._rate - perf_counter()))
+            self.given_at = perf_counter()
             yield block
 
 

@@ -31,6 +31,11 @@ def say(line: str) -> None:
     click.echo(line, err=True)
 
 
+def sayable(text: str) -> str:
+    """The text as every file, database and broker can hold it: a file's name may hold bytes that are no UTF-8."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
 def one_line_errors(command: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
     """Print a :class:`TmgcError`, or what the system refuses, as one line and exit with 2; Ctrl-C is a line, too."""
 

@@ -17,7 +17,7 @@ from threading import Thread
 
 from edge_runtime.answers import Answer, Event, Summary
 from edge_runtime.clock import clock_synchronised
-from edge_runtime.commands import say
+from edge_runtime.commands import say, sayable
 from edge_runtime.errors import TmgcError
 from edge_runtime.outputs.history_file import open_history
 
@@ -65,7 +65,10 @@ class History:
         self._waiting: deque[tuple[str, str, tuple[object, ...]]] = deque()
         self._lost, self._failing = 0, False
         with closing(open_history(path)) as connection:
-            _prune(connection, keep_days)
+            try:
+                _prune(connection, keep_days)
+            except sqlite3.Error as error:
+                raise TmgcError(f"a history must be whole and have room: {path} is or has not ({error})") from error
         self._ended = Signal()
         self._thread = Thread(target=self._write_batches, name="history", daemon=True)
         self._thread.start()
@@ -89,7 +92,7 @@ class History:
         )
 
     def event(self, event: Event) -> None:
-        self._keep("events", event.source, event.time, event.event, event.reason)
+        self._keep("events", event.source, event.time, event.event, sayable(event.reason))
 
     def summary(self, summary: Summary) -> None:
         """A summary follows from its windows and is not kept."""
@@ -102,11 +105,11 @@ class History:
             say(f"warning: {self._path} lacks {len(self._waiting) + self._lost} rows that could not be written")
 
     def _keep(self, table: str, source: str, at: datetime, *values: object) -> None:
-        synchronised = clock_synchronised()
         if len(self._waiting) >= MOST_WAITING:
             self._lost += 1
             return
-        self._waiting.append((table, source, (at.timestamp(), round(time.monotonic(), 3), synchronised, *values)))
+        times = (at.timestamp(), round(time.monotonic(), 3), clock_synchronised())
+        self._waiting.append((table, sayable(source), (*times, *values)))
 
     def _write_batches(self) -> None:
         connection: sqlite3.Connection | None = None
@@ -115,7 +118,9 @@ class History:
         while not ended:
             ended = self._ended.wait(BATCH_SECONDS)
             try:
-                connection = connection or open_history(self._path)
+                if connection is None or not self._path.exists():  # taken away: what comes goes to a new one
+                    _close(connection)
+                    connection, self._sources = open_history(self._path), {}
                 self._write(connection)
                 if time.monotonic() - pruned > PRUNE_SECONDS:
                     _prune(connection, self._keep_days)

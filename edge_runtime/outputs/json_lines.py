@@ -11,6 +11,7 @@ import click
 
 from edge_runtime.answers import Answer, Event, Summary
 from edge_runtime.classifier import GenreClassifier
+from edge_runtime.commands import sayable
 
 SCHEMA = 1
 """Version of the JSON lines."""
@@ -99,7 +100,8 @@ def _model(classifier: GenreClassifier, path: str) -> dict[str, Any]:
 
 
 def _print(kind: str, **values: Any) -> None:
-    click.echo(json.dumps({"schema": SCHEMA, "type": kind, **values}, ensure_ascii=False, allow_nan=False))
+    line = json.dumps({"schema": SCHEMA, "type": kind, **values}, ensure_ascii=False, allow_nan=False)
+    click.echo(sayable(line))
 
 
 def _rounded(values: Any, digits: int) -> dict[str, float]:

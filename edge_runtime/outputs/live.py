@@ -18,7 +18,7 @@ from rich.text import Text
 
 from edge_runtime.answers import SILENCE, UNKNOWN, Answer, Event, Summary
 from edge_runtime.classifier import GenreClassifier
-from edge_runtime.commands import say
+from edge_runtime.commands import say, sayable
 from edge_runtime.outputs.plain import summary_line
 
 REFRESHES_PER_SECOND = 4
@@ -86,7 +86,7 @@ class LiveView:
 
     def summary(self, summary: Summary) -> None:
         self.close()
-        click.echo(summary_line(summary))
+        click.echo(sayable(summary_line(summary)))
         self._forget()
 
     def close(self) -> None:
@@ -141,7 +141,7 @@ class LiveView:
 
     def _now(self, answer: Answer) -> RenderableType:
         colour = self._colours[answer.smoothed_genre]
-        genre = Text(f"{answer.smoothed_genre.upper()}", style=f"bold {colour}")
+        genre = Text(answer.smoothed_genre, style=f"bold {colour}")
         if answer.smoothed_genre != SILENCE:
             genre.append(f"   {answer.smoothed_confidence:.0%}", style="bold")
         return Panel(Align.center(genre), border_style=colour, padding=0)

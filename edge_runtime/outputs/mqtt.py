@@ -6,14 +6,13 @@ import json
 import os
 import re
 import socket
-from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Event as Signal
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from edge_runtime.answers import Answer, Event, Summary
-from edge_runtime.commands import say
+from edge_runtime.commands import say, sayable
 from edge_runtime.errors import TmgcError
 from edge_runtime.outputs.json_lines import SCHEMA, window_document
 
@@ -29,8 +28,8 @@ MOST_WAITING = 1000
 LONGEST_PAUSE_SECONDS = 60
 """Between two attempts to connect."""
 
-FAREWELL_SECONDS = 3.0
-"""What is left gets so long to go out at the end."""
+FAREWELL_SECONDS = 0.4
+"""The broker gets so long to answer at the end, and again to take what is left: the command ends within a second."""
 
 DISCOVERY_PREFIX = "homeassistant"
 """Home Assistant's own default."""
@@ -112,11 +111,13 @@ class Mqtt:
         self._settled = Signal()
         # Each number is counted up by one thread alone: the first by the caller's, the others by paho's.
         self._given = self._announced = self._arrived = 0
-        self._client = self._connecting()
+        self._client = self._new_client()
+        self._client.connect_async(self._broker.host, self._broker.port)
+        self._client.loop_start()
 
     def window(self, answer: Answer) -> None:
         state = {"schema": SCHEMA, "type": "window", **window_document(answer)}
-        self._newest = json.dumps(state, ensure_ascii=False)
+        self._newest = sayable(json.dumps(state, ensure_ascii=False))
         if self._waiting < MOST_WAITING:
             self._given += 1
             self._client.publish(self._broker.topic, self._newest, _AT_LEAST_ONCE, retain=True)
@@ -136,14 +137,21 @@ class Mqtt:
     def close(self) -> None:
         """Say farewell and let what waits go out, for a moment."""
         self._settled.wait(FAREWELL_SECONDS)  # a short recording may end before the broker has answered
-        if self._client.is_connected():
-            farewell = self._client.publish(self._availability, "offline", _AT_LEAST_ONCE, retain=True)
-            with suppress(RuntimeError):  # it is gone in this very moment
-                farewell.wait_for_publish(FAREWELL_SECONDS)
-                self._client.disconnect()  # else the broker says farewell in our place: the last will
-        elif lost := self._waiting + self._unsent:
-            say(f"warning: MQTT: {lost} answers were not published, since {self._broker.name} is away")
-        self._client.loop_stop()
+        reached = self._client.is_connected() and self._says_farewell()
+        if lost := self._waiting + self._unsent:
+            say(f"warning: MQTT: {lost} messages were not published: {self._broker.name} is away or slow")
+        self._client.disconnect()
+        if reached:
+            self._client.loop_stop()  # a thread that reaches nobody would be waited for too long; it ends by itself
+
+    def _says_farewell(self) -> bool:
+        self._given += 1
+        farewell = self._client.publish(self._availability, "offline", _AT_LEAST_ONCE, retain=True)
+        try:
+            farewell.wait_for_publish(FAREWELL_SECONDS)
+            return farewell.is_published()
+        except RuntimeError:  # the broker went in this very moment
+            return False
 
     @property
     def _availability(self) -> str:
@@ -154,7 +162,7 @@ class Mqtt:
         """Messages that the broker has not acknowledged."""
         return self._given + self._announced - self._arrived
 
-    def _connecting(self) -> Client:
+    def _new_client(self) -> Client:
         paho = _paho()
         broker = self._broker
         client: Client = paho.Client(paho.CallbackAPIVersion.VERSION2)
@@ -168,8 +176,6 @@ class Mqtt:
         client.on_connect_fail = lambda client, data: self._trouble("does not answer")
         client.on_disconnect = self._disconnected
         client.on_publish = self._acknowledged
-        client.connect_async(broker.host, broker.port)
-        client.loop_start()
         return client
 
     def _connected(self, client: Client, data: object, flags: object, reason: Any, properties: object) -> None:

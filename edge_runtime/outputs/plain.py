@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from edge_runtime.answers import Answer, Event, Summary
-from edge_runtime.commands import say
+from edge_runtime.commands import say, sayable
 
 
 class PlainLines:
@@ -18,7 +18,7 @@ class PlainLines:
         say(f"{event.source}: {event.event}: {event.reason}")
 
     def summary(self, summary: Summary) -> None:
-        click.echo(summary_line(summary))
+        click.echo(sayable(summary_line(summary)))
 
     def close(self) -> None:
         """Every line is out already."""

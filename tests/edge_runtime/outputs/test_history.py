@@ -22,6 +22,7 @@ from edge_runtime import Answer, Event, TmgcError
 from edge_runtime.outputs import history
 from edge_runtime.outputs.history import BATCH_SECONDS, History
 from edge_runtime.outputs.history_file import open_history, read_history
+from tests.conftest import until
 
 GENRES = ("Halk", "Caz", "Rock")
 
@@ -43,15 +44,6 @@ def opened(path: Path, **options: Any) -> History:
 def rows(path: Path, query: str) -> list[tuple[Any, ...]]:
     with closing(read_history(path)) as connection:
         return connection.execute(query).fetchall()
-
-
-def until(what: Callable[[], bool]) -> None:
-    """Wait for another thread or process."""
-    for _ in range(1000):
-        if what():
-            return
-        time.sleep(0.02)
-    raise AssertionError("it did not happen in 20 s")
 
 
 def test_every_window_and_event_is_kept_with_its_times(path: Path, make_answer: Callable[..., Answer]) -> None:
@@ -218,6 +210,26 @@ def test_what_a_full_disk_leaves_unwritten_is_told(
     assert len(said) == 2
     assert "the history waits, since it cannot be written: database or disk is full" in said[0]
     assert said[1].endswith("lacks 2000 rows that could not be written")
+
+
+def test_names_that_are_no_utf_8_are_kept(path: Path, make_answer: Callable[..., Answer]) -> None:
+    kept = opened(path)
+    kept.window(make_answer(source="caf\udce9.ogg"))
+    kept.close()
+    assert rows(path, "SELECT name FROM sources") == [("caf?.ogg",)]
+
+
+def test_a_file_that_is_taken_away_is_begun_anew(
+    path: Path, make_answer: Callable[..., Answer], quick_batches: None
+) -> None:
+    kept = opened(path)
+    kept.window(make_answer(start=0.0))
+    until(lambda: rows(path, "SELECT count(*) FROM windows") == [(1,)])
+    for part in path.parent.glob(f"{path.name}*"):
+        part.unlink()
+    kept.window(make_answer(start=1.0))
+    kept.close()
+    assert rows(path, "SELECT start_s, name FROM windows JOIN sources ON source = id") == [(1.0, "microphone")]
 
 
 @pytest.fixture(params=["text", "another program's", "another schema", "no folder", "a folder", "a read-only place"])

@@ -56,14 +56,14 @@ def test_it_fits_terminals_of_every_size(
     lines = drawn(shown(classifier, answers), width, height)
     assert len(lines) <= height
     assert max(map(len, lines)) <= width
-    assert any("HALK" in line and "80%" in line for line in drawn(shown(classifier, answers[:10]), width, height))
+    assert any("Halk" in line and "80%" in line for line in drawn(shown(classifier, answers[:10]), width, height))
 
 
 def test_it_shows_all_that_is_to_be_known(classifier: GenreClassifier, make_answer: Callable[..., Answer]) -> None:
     answers = [make_answer("Caz"), make_answer("Halk", level_dbfs=-20.0, delay_ms=123.0, dropped_windows=7)]
     lines = drawn(shown(classifier, answers), 80, 24)
     text = "\n".join(lines)
-    for part in ("microphone", "HALK   80%", "-20 dBFS", "delay 123 ms", "dropped 7", "tiny.tflite, ai-edge-litert"):
+    for part in ("microphone", "Halk   80%", "-20 dBFS", "delay 123 ms", "dropped 7", "tiny.tflite, ai-edge-litert"):
         assert part in text
     bars = {line.split()[0]: line.count("█") for line in lines if line.startswith(("Halk", "Caz", "Rock"))}
     assert bars["Halk"] > 5 * bars["Caz"] > 0

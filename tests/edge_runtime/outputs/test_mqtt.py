@@ -18,6 +18,7 @@ import soundfile
 from edge_runtime import Answer, TmgcError
 from edge_runtime.outputs import mqtt as mqtt_module
 from edge_runtime.outputs.mqtt import PASSWORD_VARIABLE, Broker, Mqtt, discovery
+from tests.conftest import until
 
 paho = pytest.importorskip("paho.mqtt.client", reason="paho-mqtt is not installed: pip install 'tmgc[mqtt]'")
 MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
@@ -74,15 +75,6 @@ class Subscriber:
     def close(self) -> None:
         self._client.disconnect()
         self._client.loop_stop()
-
-
-def until(what: Callable[[], object]) -> None:
-    """Wait for another thread or process."""
-    for _ in range(1000):
-        if what():
-            return
-        time.sleep(0.02)
-    raise AssertionError("it did not happen in 20 s")
 
 
 @pytest.fixture
@@ -276,6 +268,18 @@ def test_tls_is_spoken_and_a_stranger_s_certificate_refused(
     known.close()
     broker.stop()
     assert "does not answer" in capsys.readouterr().err
+
+
+def test_it_ends_within_a_second_where_no_broker_answers(make_answer: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as silent:  # takes connections and says nothing
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        output = Mqtt(f"mqtt://127.0.0.1:{silent.getsockname()[1]}/cafe", model="tiny")
+        output.window(make_answer())
+        begun = time.monotonic()
+        output.close()
+        assert time.monotonic() - begun < 1.0
+    assert "1 messages were not published" in capsys.readouterr().err
 
 
 @with_broker
