@@ -7,6 +7,7 @@ import io
 import os
 import pty
 import re
+import signal
 import struct
 import subprocess
 import sys
@@ -106,35 +107,56 @@ def test_what_is_said_meanwhile_is_said_again_afterwards(
 
 
 def in_a_terminal(
-    arguments: list[object], *, width: int = 80, terminal_kind: str = "xterm-256color"
+    arguments: list[object],
+    *,
+    width: int = 80,
+    kind: str = "xterm-256color",
+    once_shown: Callable[[subprocess.Popen[bytes], int], None] | None = None,
 ) -> tuple[int, str]:
-    """``tmgc-listen`` on a pseudo-terminal: its exit code, and all that it wrote there."""
+    """``tmgc-listen`` on a pseudo-terminal: its exit code, and all that it wrote there.
+
+    ``once_shown`` is called with the process and the terminal as soon as the view is there.
+    """
     terminal, side = pty.openpty()
-    fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", 24, width, 0, 0))
-    before = termios.tcgetattr(side)
+    resize(terminal, width, 24)
     command = [sys.executable, "-c", "from edge_runtime.cli import main; main()", *map(str, arguments)]
     environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
-    environment["TERM"] = terminal_kind
-    process = subprocess.Popen(command, stdin=side, stdout=side, stderr=side, env=environment)
-    assert termios.tcgetattr(side) == before
+    process = subprocess.Popen(command, stdin=side, stdout=side, stderr=side, env=environment | {"TERM": kind})
     os.close(side)
     written = b""
-    while True:
-        try:
-            chunk = os.read(terminal, 65_536)
-        except OSError:  # the other side is closed
-            break
-        if not chunk:
-            break
+    while chunk := _read(terminal):
         written += chunk
+        if once_shown and b"dBFS" in written:
+            once_shown(process, terminal)
+            once_shown = None
     os.close(terminal)
     return process.wait(), written.decode("utf-8", "replace")
 
 
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 65_536)
+    except OSError:  # Linux says so that the other side is closed
+        return b""
+
+
+def resize(terminal: int, width: int, height: int) -> None:
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
+
+
 @pytest.fixture
 def song(tmp_path: Path) -> Path:
-    path = tmp_path / "song.wav"
-    soundfile.write(path, np.random.default_rng(0).uniform(-0.5, 0.5, 12 * 22_050), 22_050)
+    return write_noise(tmp_path / "song.wav", seconds=12)
+
+
+@pytest.fixture
+def long_song(tmp_path: Path) -> Path:
+    """At a short hop it lasts until something has happened."""
+    return write_noise(tmp_path / "long song.wav", seconds=60)
+
+
+def write_noise(path: Path, *, seconds: int) -> Path:
+    soundfile.write(path, np.random.default_rng(0).uniform(-0.5, 0.5, seconds * 22_050), 22_050)
     return path
 
 
@@ -156,10 +178,31 @@ def test_on_a_terminal_it_is_shown_and_leaves_the_summary(width: int, song: Path
 def test_lines_are_printed_where_they_are_asked_for(
     options: list[str], kind: str, song: Path, models: dict[str, Path]
 ) -> None:
-    code, written = in_a_terminal([song, "--model", models["tflite"], *options], terminal_kind=kind)
+    code, written = in_a_terminal([song, "--model", models["tflite"], *options], kind=kind)
     assert code == 0
     assert "\x1b" not in written
     assert str(song) in written.splitlines()[-1]
+
+
+def test_an_interruption_gives_the_terminal_back(long_song: Path, models: dict[str, Path]) -> None:
+    _, written = in_a_terminal(
+        [long_song, "--model", models["tflite"], "--hop", "0.012"],
+        once_shown=lambda process, _: process.send_signal(signal.SIGINT),
+    )
+    assert written.count(ENTER_SCREEN) == written.count(LEAVE_SCREEN) == 1
+    assert written.rindex(SHOW_CURSOR) > written.rindex(HIDE_CURSOR)
+    assert "Traceback" not in written
+
+
+def test_a_terminal_that_is_made_narrower_is_drawn_anew(long_song: Path, models: dict[str, Path]) -> None:
+    code, written = in_a_terminal(
+        [long_song, "--model", models["tflite"], "--hop", "0.012"],
+        once_shown=lambda _, terminal: resize(terminal, 40, 20),
+    )
+    assert code == 0
+    view = written.split(ENTER_SCREEN)[1].split(LEAVE_SCREEN)[0]
+    borders = [len(border) for border in re.findall("╭─*╮", view)]
+    assert (borders[0], borders[-1]) == (80, 40)
 
 
 def test_an_error_gives_the_terminal_back_and_is_read(song: Path, models: dict[str, Path], tmp_path: Path) -> None:

@@ -11,12 +11,14 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import jsonschema
 import numpy as np
 import pytest
 import soundfile
 
 from edge_runtime import Answer, TmgcError
 from edge_runtime.outputs import mqtt as mqtt_module
+from edge_runtime.outputs.json_lines import JSON_LINES_SCHEMA
 from edge_runtime.outputs.mqtt import PASSWORD_VARIABLE, Broker, Mqtt, discovery
 from tests.conftest import until
 
@@ -113,6 +115,7 @@ def test_the_newest_answer_is_the_retained_state(broker: Mosquitto, subscribe: S
     (state,) = late.of("cafe/music")
     assert json.loads(state)["smoothed"] == {"genre": "Rock", "confidence": 0.8}
     assert json.loads(state)["start_s"] == 2.0
+    jsonschema.validate(json.loads(state), json.loads(JSON_LINES_SCHEMA.read_text("utf-8")))
     assert all(retained for _, _, retained in late.messages)
     assert late.of("cafe/music/availability") == ["offline"]
 
@@ -136,6 +139,7 @@ def test_home_assistant_finds_two_sensors(broker: Mosquitto, subscribe: Subscrib
 
 PUBLISHER = """
 import sys, time
+from edge_runtime.outputs.json_lines import JSON_LINES_SCHEMA
 from edge_runtime.outputs.mqtt import Mqtt
 output = Mqtt(sys.argv[1], model="tiny")
 time.sleep(60)
