@@ -11,6 +11,8 @@ from edge_runtime.errors import TmgcError
 from edge_runtime.files import written_whole
 from edge_runtime.hours import HourOfGenre, utc_offset
 
+_COLOURS = ("C0", "C1", "C2", "C3", "C4", "C5", "C6", "navy", "C8", "C9")
+"""matplotlib's own but for its grey."""
 _GREYS = {SILENCE: "0.8", UNKNOWN: "0.6"}
 
 
@@ -41,7 +43,7 @@ def write_figure(hours: Sequence[HourOfGenre], path: Path) -> None:
     for number, genre in enumerate(sorted({hour.genre for hour in hours})):
         minutes = {hour.hour: hour.seconds / 60 for hour in hours if hour.genre == genre}
         heights, bottom = [minutes.get(time, 0.0) for time in times], [below[time] for time in times]
-        colour = _GREYS.get(genre, f"C{number % 10}")
+        colour = _GREYS.get(genre, _COLOURS[number % len(_COLOURS)])
         axes.bar(places, heights, bottom=bottom, width=1 / 26, label=genre, color=colour)  # type: ignore[arg-type]
         below = {time: below[time] + height for time, height in zip(times, heights, strict=True)}
     axes.set_ylabel("minutes")

@@ -47,7 +47,7 @@ def main(file: Path, since: str | None, until: str | None, as_csv: bool, as_json
             hours = hours_of(connection, since=beginning, until=end)
             doubtful = doubtful_windows(connection, since=beginning, until=end)
         except sqlite3.Error as error:
-            raise TmgcError(f"a history must be whole: {file} cannot be read ({error}). Take a backup") from error
+            raise TmgcError(f"a history must be whole: {file} cannot be read ({error}). Name another") from error
     if doubtful:
         say(f"warning: the clock was not synchronised for {doubtful} windows: their hours may be wrong")
     if png:

@@ -68,7 +68,10 @@ class History:
             try:
                 _prune(connection, keep_days)
             except sqlite3.Error as error:
-                raise TmgcError(f"a history must be whole and have room: {path} is or has not ({error})") from error
+                raise TmgcError(
+                    f"a history must be whole and have room to grow: {path} cannot be pruned ({error}). Make room, or "
+                    "name another file"
+                ) from error
         self._ended = Signal()
         self._thread = Thread(target=self._write_batches, name="history", daemon=True)
         self._thread.start()

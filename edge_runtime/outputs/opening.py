@@ -34,7 +34,7 @@ class OutputSettings:
         if self.as_json and self.plain:
             raise TmgcError("one form of output is needed: --json and --plain exclude each other")
         if not 0 < self.keep_days <= 36_500:
-            raise TmgcError(f"days to keep must lie above 0 and at most at 36500, got {self.keep_days:g}")
+            raise TmgcError(f"--keep-days must be above 0 and at most 36500, got {self.keep_days:g}")
 
 
 @contextmanager

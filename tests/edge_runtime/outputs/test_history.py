@@ -263,6 +263,21 @@ def test_an_unfit_file_is_refused_in_one_line_and_left_alone(unfit: tuple[Path, 
     assert (path.read_bytes() if path.is_file() else None) == content
 
 
+def test_a_damaged_file_is_refused_in_one_line(
+    path: Path, make_answer: Callable[..., Answer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "clock_synchronised", lambda: True)
+    kept = opened(path)
+    for number in range(500):
+        kept.window(make_answer(start=float(number), time=datetime.now(UTC) - timedelta(days=2)))
+    kept.close()
+    content = bytearray(path.read_bytes())
+    content[8192:] = b"\xff" * (len(content) - 8192)
+    path.write_bytes(content)
+    with pytest.raises(TmgcError, match="cannot be pruned"):
+        opened(path, keep_days=1)
+
+
 def test_the_command_keeps_a_history(models: dict[str, Path], path: Path, tmp_path: Path) -> None:
     sound = np.random.default_rng(0).uniform(-0.5, 0.5, 6 * 22_050)
     soundfile.write(tmp_path / "song.wav", sound, 22_050)
