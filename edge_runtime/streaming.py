@@ -13,6 +13,9 @@ from edge_runtime.audio import Samples
 from edge_runtime.spectrogram import Spectrogram
 from edge_runtime.windows import Window, cut_windows, hop_samples
 
+_BATCH_FRAMES = 16
+"""Frames computed at once, 93 ms of sound at 44 100 Hz: one by one they would take five times as long."""
+
 
 class StreamedWindow(NamedTuple):
     """A window, and as much of its spectrogram as was known before its last sample came."""
@@ -24,7 +27,7 @@ class StreamedWindow(NamedTuple):
     inner_power: NDArray[np.float32] | None
     """Mel power of its inner frames, as :meth:`Spectrogram.image` takes it; None where windows share no frames."""
     framing_ms: float
-    """What the frames of the block took that completed it."""
+    """What was spent on its frames since the block came that completed it."""
 
 
 def stream_windows(
@@ -46,7 +49,8 @@ def stream_windows(
         return
     frames = _InnerFrames(spectrogram)
     for window in cut_windows(frames.fed_by(blocks), settings, hop_seconds=hop_seconds):
-        yield StreamedWindow(window.start_sample, window.samples, frames.of(window), frames.take_spent_ms())
+        inner_power = frames.of(window)
+        yield StreamedWindow(window.start_sample, window.samples, inner_power, frames.take_spent_ms())
 
 
 class _InnerFrames:
@@ -64,7 +68,7 @@ class _InnerFrames:
         self._spent_ms = 0.0
 
     def fed_by(self, blocks: Iterable[Samples | None]) -> Iterator[Samples | None]:
-        """The same blocks, each given on once its frames are known."""
+        """The same blocks, each given on once it is taken in."""
         for block in blocks:
             begun = perf_counter()
             if block is None:
@@ -76,15 +80,18 @@ class _InnerFrames:
 
     def of(self, window: Window) -> NDArray[np.float32]:
         """Power of a window's inner frames, ``[shape=(inner_frames, n_mels)]``; no earlier window may follow."""
+        begun = perf_counter()
+        self._compute()
         if self._origin is None:
             self._origin = window.start_sample
         number = (window.start_sample - self._origin) // self._hop
         kept = np.concatenate(self._powers)[number - self._first :] if self._powers else self._none
         self._first, self._powers = number, [kept]
+        self._spent_ms += (perf_counter() - begun) * 1e3
         return kept[: self._spectrogram.settings.inner_frames]
 
     def take_spent_ms(self) -> float:
-        """What the last block took; asked again, nothing."""
+        """What was spent since the last block came; asked again, nothing."""
         spent, self._spent_ms = self._spent_ms, 0.0
         return spent
 
@@ -99,11 +106,15 @@ class _InnerFrames:
     def _feed(self, block: Samples) -> None:
         skipped = min(self._skip, len(block))
         self._skip -= skipped
-        sound = np.concatenate([self._waiting, block[skipped:]])
-        if len(sound) >= self._n_fft:
-            power = self._spectrogram.frame_power(sound)
-            self._powers.append(power)
-            done = len(power) * self._hop
-            self._skip = max(0, done - len(sound))  # where frames lie apart
-            sound = sound[done:]
-        self._waiting = sound
+        self._waiting = np.concatenate([self._waiting, block[skipped:]])
+        if len(self._waiting) >= self._n_fft + (_BATCH_FRAMES - 1) * self._hop:
+            self._compute()
+
+    def _compute(self) -> None:
+        """The frames whose sound has come."""
+        if len(self._waiting) < self._n_fft:
+            return
+        self._powers.append(self._spectrogram.frame_power(self._waiting))
+        done = len(self._powers[-1]) * self._hop
+        self._skip = max(0, done - len(self._waiting))  # where frames lie apart
+        self._waiting = self._waiting[done:]
