@@ -8,7 +8,7 @@ import signal
 import pytest
 
 from edge_runtime import TmgcError
-from edge_runtime.commands import one_line_errors
+from edge_runtime.commands import one_line_errors, sayable
 
 
 @pytest.mark.parametrize(
@@ -51,3 +51,8 @@ def test_what_a_user_cannot_cause_is_not_hidden() -> None:
 
     with pytest.raises(ZeroDivisionError):
         command()
+
+
+@pytest.mark.parametrize(("text", "said"), [("şarkı", "şarkı"), ("caf\udce9", "caf?")])
+def test_what_is_no_utf_8_can_be_said_all_the_same(text: str, said: str) -> None:
+    assert sayable(text) == said

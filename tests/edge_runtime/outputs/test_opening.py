@@ -77,3 +77,25 @@ def test_the_command_prints_only_changes(form: list[str], models: dict[str, Path
     else:
         assert first.startswith("  0:00.0 -   0:02.0")
         assert "4 windows" in summary
+
+
+@pytest.mark.parametrize("options", [["--json"], ["--plain"], ["--changes"]])
+def test_a_file_whose_name_is_no_utf_8_is_heard(options: list[str], models: dict[str, Path], tmp_path: Path) -> None:
+    path = tmp_path / "caf\udce9.wav"
+    soundfile.write(tmp_path / "song.wav", np.random.default_rng(0).uniform(-0.5, 0.5, 4 * 22_050), 22_050)
+    (tmp_path / "song.wav").rename(path)
+    command = [
+        sys.executable,
+        "-c",
+        "from edge_runtime.cli import main; main()",
+        str(path),
+        str(tmp_path / "no\udce9.wav"),
+    ]
+    command += ["--model", str(models["tflite"]), "--history", str(tmp_path / "h.sqlite"), *options]
+    done = subprocess.run(command, capture_output=True, check=False)
+    assert done.returncode == 2  # for the second, which is not there
+    assert "Traceback" not in done.stderr.decode()
+    assert "caf?.wav" in done.stdout.decode()
+    with closing(read_history(tmp_path / "h.sqlite")) as connection:
+        names = connection.execute("SELECT name FROM sources ORDER BY id").fetchall()
+    assert [Path(name).name for (name,) in names] == ["caf?.wav", "no?.wav"]
