@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from benchmarks.machine import describe_machine, one_line
 from edge_runtime.audio import Samples
 from edge_runtime.classifier import GenreClassifier
-from edge_runtime.commands import newest_export, one_line_errors
+from edge_runtime.commands import OneLineCommand, newest_export, one_line_errors
 from edge_runtime.interpreters import Interpreter, open_interpreter
 from edge_runtime.listening import ListenSettings, listen
 
@@ -29,7 +29,7 @@ WARM_UP = 3
 """First windows that do not count."""
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=OneLineCommand, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("model", required=False, type=click.Path(path_type=Path))
 @click.option("--windows", default=40, show_default=True, type=click.IntRange(min=1), help="Windows to time.")
 @click.option("--hop", default=1.0, show_default=True, help="Seconds between them.")

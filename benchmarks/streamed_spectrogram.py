@@ -14,7 +14,7 @@ import numpy as np
 
 from benchmarks.listening_overhead import BLOCK_SECONDS
 from benchmarks.machine import describe_machine, one_line
-from edge_runtime.commands import one_line_errors
+from edge_runtime.commands import OneLineCommand, one_line_errors
 from edge_runtime.spectrogram import Spectrogram, SpectrogramSettings
 from edge_runtime.streaming import stream_windows
 
@@ -30,7 +30,7 @@ class Times:
     """With the frames that were computed before it came, and with cutting the stream into windows."""
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=OneLineCommand, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--windows", default=100, show_default=True, type=click.IntRange(min=2), help="Windows to time.")
 @click.option("--hop", default=1.0, show_default=True, help="Seconds between them.")
 @click.option("--sample-rate", default=44_100, show_default=True, help="Hz.")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edge_runtime.commands import one_line_errors, say
+from edge_runtime.commands import OneLineCommand, one_line_errors, say
 from edge_runtime.errors import TmgcError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ SCHEMA = 1
 """Version of the JSON document."""
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=OneLineCommand, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("file", type=click.Path(path_type=Path), metavar="FILE.sqlite")
 @click.option("--since", metavar="TIME", help="From then on: 2026-11-23, or 2026-11-23T18:30; local time.")
 @click.option("--until", metavar="TIME", help="Up to then.")

@@ -82,7 +82,7 @@ class LiveView:
             self._show()
 
     def event(self, event: Event) -> None:
-        say(f"{event.source}: {event.event}: {event.reason}")
+        """Standard error has it already, and with it the notes."""
 
     def summary(self, summary: Summary) -> None:
         self.close()

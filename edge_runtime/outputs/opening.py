@@ -11,6 +11,7 @@ from pathlib import Path
 from edge_runtime.classifier import GenreClassifier
 from edge_runtime.errors import TmgcError
 from edge_runtime.outputs import Output
+from edge_runtime.windows import hop_samples
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def open_outputs(
     model : Path
         The file that it was opened from.
     hop_seconds : float > 0
-        Seconds that a window stands for.
+        Seconds between windows, as wished.
 
     Raises
     ------
@@ -64,12 +65,13 @@ def open_outputs(
         if settings.history:
             from edge_runtime.outputs.history import History
 
+            spectrogram = classifier.card.spectrogram
             outputs.append(
                 History(
                     settings.history,
                     model=str(model),
                     genres=classifier.card.genres,
-                    hop_seconds=hop_seconds,
+                    hop_seconds=hop_samples(spectrogram, hop_seconds) / spectrogram.sample_rate,
                     keep_days=settings.keep_days,
                 )
             )

@@ -13,7 +13,6 @@ import subprocess
 import sys
 import termios
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +20,8 @@ import pytest
 import soundfile
 from rich.console import Console
 
-from edge_runtime import Answer, Event, GenreClassifier, Summarizer
+from edge_runtime import Answer, GenreClassifier, Summarizer
+from edge_runtime.commands import say
 from edge_runtime.outputs.live import LiveView
 
 ENTER_SCREEN, LEAVE_SCREEN = "\x1b[?1049h", "\x1b[?1049l"
@@ -94,7 +94,7 @@ def test_what_is_said_meanwhile_is_said_again_afterwards(
     terminal = io.StringIO()
     view = LiveView(classifier, Path("tiny.tflite"), Console(file=terminal, force_terminal=True, width=80, height=24))
     view.window(make_answer())
-    view.event(Event(datetime.now(UTC), "microphone", "device lost", "it was taken away"))
+    say("microphone: device lost: it was taken away")
     sys.stderr.write("warning: something else\n")
     assert capsys.readouterr().err == ""
     summarizer = Summarizer("microphone")
