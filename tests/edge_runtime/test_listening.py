@@ -53,6 +53,16 @@ def test_every_window_is_answered_with_its_place_and_all_probabilities(classifie
         assert answer.delay_ms >= answer.spectrogram_ms + answer.model_ms
 
 
+def test_overlapping_windows_are_answered_as_if_each_were_alone(classifier: GenreClassifier) -> None:
+    sound = noise(6) * np.linspace(0.1, 1, 6 * RATE, dtype=np.float32)
+    answers = list(listen(Sound(sound), classifier, ListenSettings(hop_seconds=0.5)))
+    assert len(answers) == 9
+    for answer in answers:
+        start = round(answer.start_seconds * RATE)
+        expected = classifier.classify(sound[start : start + 2 * RATE]).probabilities
+        np.testing.assert_allclose(list(answer.probabilities.values()), expected, atol=1e-3)
+
+
 def test_silence_has_no_genre(classifier: GenreClassifier) -> None:
     sound = np.concatenate([noise(2), np.zeros(2 * RATE, np.float32), noise(2)])
     genres = [answer.genre for answer in listen(Sound(sound), classifier, ListenSettings(hop_seconds=2.0))]
