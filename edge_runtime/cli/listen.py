@@ -88,7 +88,7 @@ def main(
     settings = ListenSettings(hop_seconds=hop, smooth=smooth, threshold=threshold, silence_dbfs=silence)
     wanted = OutputSettings(as_json, plain, changes, history, keep_days, mqtt)
     microphone = MicrophoneSettings(device, wait_device or 0.0, exit_on_device_loss)
-    samples = raw_format(raw) if raw else None
+    samples = None if raw is None else raw_format(raw)
     with Stop() as stop:
         model = model or newest_export()
         classifier = _open(model, threads, hop)
