@@ -19,7 +19,7 @@ from benchmarks.machine import describe_machine, one_line
 from edge_runtime.audio import Samples
 from edge_runtime.classifier import GenreClassifier
 from edge_runtime.commands import OneLineCommand, newest_export, one_line_errors
-from edge_runtime.interpreters import Interpreter, open_interpreter
+from edge_runtime.interpreters import Interpreter, ModelInput, open_interpreter
 from edge_runtime.listening import ListenSettings, listen
 
 BLOCK_SECONDS = 0.02
@@ -96,11 +96,12 @@ class _Timed:
     def __init__(self, interpreter: Interpreter) -> None:
         self._interpreter = interpreter
         self.card, self.runtime, self.threads = interpreter.card, interpreter.runtime, interpreter.threads
+        self.taken, self.given = interpreter.taken, interpreter.given
         self.invokes_ms: list[float] = []
 
-    def invoke(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def invoke(self, taken: ModelInput) -> NDArray[np.float32]:
         begun = perf_counter()
-        probabilities = self._interpreter.invoke(picture)
+        probabilities = self._interpreter.invoke(taken)
         self.invokes_ms.append((perf_counter() - begun) * 1e3)
         return probabilities
 

@@ -80,7 +80,13 @@ def listen(
     decision = _Decision(classifier.card, settings)
     spectrogram = classifier.card.spectrogram
     load = _Load(hop_samples(spectrogram, settings.hop_seconds) / spectrogram.sample_rate)
-    for window in stream_windows(source.blocks(), classifier.spectrogram, hop_seconds=settings.hop_seconds):
+    windows = stream_windows(
+        source.blocks(),
+        classifier.spectrogram,
+        hop_seconds=settings.hop_seconds,
+        framed=classifier.card.takes == "picture",
+    )
+    for window in windows:
         waited = source.waiting_seconds
         stale = load.is_too_much(waited)
         if load.news and notify:

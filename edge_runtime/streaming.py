@@ -31,7 +31,7 @@ class StreamedWindow(NamedTuple):
 
 
 def stream_windows(
-    blocks: Iterable[Samples | None], spectrogram: Spectrogram, *, hop_seconds: float
+    blocks: Iterable[Samples | None], spectrogram: Spectrogram, *, hop_seconds: float, framed: bool = True
 ) -> Iterator[StreamedWindow]:
     """Whole windows of a stream with their inner frames.
 
@@ -41,9 +41,11 @@ def stream_windows(
         As :func:`edge_runtime.windows.cut_windows` takes them.
     spectrogram : Spectrogram
     hop_seconds : float > 0, seconds
+    framed : bool
+        Whether anybody wants the frames; a model that takes the sound itself does not.
     """
     settings = spectrogram.settings
-    if hop_samples(settings, hop_seconds) >= settings.window_samples:
+    if not framed or hop_samples(settings, hop_seconds) >= settings.window_samples:
         for window in cut_windows(blocks, settings, hop_seconds=hop_seconds):
             yield StreamedWindow(window.start_sample, window.samples, None, 0.0)
         return

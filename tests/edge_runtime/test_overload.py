@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edge_runtime import Answer, Event, GenreClassifier, listen
-from edge_runtime.interpreters import Interpreter, open_interpreter
+from edge_runtime.interpreters import Interpreter, ModelInput, open_interpreter
 from edge_runtime.listening import CALM_WINDOWS
 from edge_runtime.sources.microphone import Microphone
 from edge_runtime.windows import hop_samples
@@ -53,14 +53,15 @@ class StalledInterpreter:
 
     def __init__(self, interpreter: Interpreter, seconds: list[float]) -> None:
         self.card, self.runtime, self.threads = interpreter.card, interpreter.runtime, interpreter.threads
+        self.taken, self.given = interpreter.taken, interpreter.given
         self._interpreter = interpreter
         self._seconds = iter(seconds)
         self.performance: Performance | None = None
 
-    def invoke(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def invoke(self, taken: ModelInput) -> NDArray[np.float32]:
         assert self.performance
         self.performance.pass_time(next(self._seconds, 0.0))
-        return self._interpreter.invoke(picture)
+        return self._interpreter.invoke(taken)
 
 
 def perform(
