@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edge_runtime.commands import RUNS, one_line_errors, say
+from edge_runtime.commands import newest_export, one_line_errors, say
 from edge_runtime.errors import TmgcError
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def main(
     from edge_runtime.windows import hop_samples
 
     settings = ListenSettings(hop_seconds=hop, smooth=smooth, threshold=threshold, silence_dbfs=silence)
-    model = model or _newest_export()
+    model = model or newest_export()
     classifier = GenreClassifier.open(model, threads=threads)
     spectrogram = classifier.card.spectrogram
     exact_hop = hop_samples(spectrogram, hop) / spectrogram.sample_rate
@@ -66,18 +66,6 @@ def main(
     for output in outputs:
         output.close()
     sys.exit(max(codes))
-
-
-def _newest_export() -> Path:
-    found = [
-        path
-        for pattern in ("*.tflite", "*.onnx")
-        for path in RUNS.glob(f"*/exports/{pattern}")
-        if ".FAILED." not in path.name
-    ]
-    if not found:
-        raise TmgcError("a model is needed: none under ./runs/*/exports. Name one with --model, or run tmgc-export")
-    return max(found, key=lambda path: path.stat().st_mtime)
 
 
 def _outputs(classifier: GenreClassifier, model: str, *, as_json: bool) -> list[Output]:
