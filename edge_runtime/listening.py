@@ -23,6 +23,9 @@ from edge_runtime.windows import Window, cut_windows, hop_samples
 MOST_SMOOTHED = 10_000
 """Windows: some hours of them."""
 
+CALM_WINDOWS = 30
+"""An overload is over when so many windows in a row were not dropped: one that barely does not keep up drops few."""
+
 
 @dataclass(frozen=True)
 class ListenSettings:
@@ -74,24 +77,48 @@ def listen(
     """
     settings = settings or ListenSettings()
     decision = _Decision(classifier.card, settings)
-    rate = classifier.card.spectrogram.sample_rate
-    hop_seconds = hop_samples(classifier.card.spectrogram, settings.hop_seconds) / rate
-    dropped, overloaded = 0, False
-    for window in cut_windows(source.blocks(), classifier.card.spectrogram, hop_seconds=settings.hop_seconds):
+    spectrogram = classifier.card.spectrogram
+    load = _Load(hop_samples(spectrogram, settings.hop_seconds) / spectrogram.sample_rate)
+    for window in cut_windows(source.blocks(), spectrogram, hop_seconds=settings.hop_seconds):
         waited = source.waiting_seconds
-        if waited >= hop_seconds:
-            dropped += 1
-        if overloaded != (waited >= hop_seconds):
-            overloaded = not overloaded
-            if notify:
-                notify(_load_event(source, overloaded, dropped))
-        if not overloaded:
-            yield decision.answer(window, classifier, source.name, waited_seconds=waited, dropped_windows=dropped)
+        stale = load.is_too_much(waited)
+        if load.news and notify:
+            notify(Event(datetime.now(UTC), source.name, *load.news))
+        if not stale:
+            yield decision.answer(window, classifier, source.name, waited_seconds=waited, dropped_windows=load.dropped)
 
 
-def _load_event(source: AudioSource, overloaded: bool, dropped: int) -> Event:
-    what = "windows are dropped, since answers take longer than the hop" if overloaded else f"{dropped} dropped so far"
-    return Event(datetime.now(UTC), source.name, "overload" if overloaded else "recovered", what)
+class _Load:
+    """Whether answers keep up with a live source.
+
+    Attributes
+    ----------
+    dropped : int
+        Windows that were stale.
+    news : tuple of str or None
+        The event that the last window was, and its reason.
+    """
+
+    def __init__(self, hop_seconds: float) -> None:
+        self.dropped = 0
+        self.news: tuple[str, str] | None = None
+        self._hop_seconds = hop_seconds
+        self._overloaded = False
+        self._calm_windows = 0
+
+    def is_too_much(self, waiting_seconds: float) -> bool:
+        """Whether a window is stale, since what waits behind it holds the next one already."""
+        stale = waiting_seconds >= self._hop_seconds
+        self.dropped += stale
+        self._calm_windows = 0 if stale else self._calm_windows + 1
+        self.news = None
+        if stale and not self._overloaded:
+            self.news = "overload", "windows are dropped, since answers take longer than the hop"
+        elif self._overloaded and self._calm_windows == CALM_WINDOWS:
+            self.news = "recovered", f"no window was dropped of the last {CALM_WINDOWS}; {self.dropped} were in all"
+        if self.news:
+            self._overloaded = stale
+        return stale
 
 
 class _Decision:

@@ -33,13 +33,13 @@ class JsonLines:
         self._model = _model(classifier, model)
 
     def window(self, answer: Answer) -> None:
-        _print("window", **window_document(answer))
+        print_line("window", **window_document(answer))
 
     def event(self, event: Event) -> None:
-        _print("event", time=iso(event.time), source=event.source, event=event.event, reason=event.reason)
+        print_line("event", time=iso(event.time), source=event.source, event=event.event, reason=event.reason)
 
     def summary(self, summary: Summary) -> None:
-        _print(
+        print_line(
             "summary",
             source=summary.source,
             windows=summary.windows,
@@ -98,7 +98,7 @@ def _model(classifier: GenreClassifier, path: str) -> dict[str, Any]:
     }
 
 
-def _print(kind: str, **values: Any) -> None:
+def print_line(kind: str, **values: Any) -> None:
     click.echo(json.dumps({"schema": SCHEMA, "type": kind, **values}, ensure_ascii=False, allow_nan=False))
 
 

@@ -5,17 +5,16 @@ from __future__ import annotations
 import click
 
 from edge_runtime.answers import Answer, Event, Summary
-from edge_runtime.commands import say
 
 
 class PlainLines:
-    """Prints a line a window and one a source; events go to standard error."""
+    """Prints a line a window and one a source."""
 
     def window(self, answer: Answer) -> None:
         click.echo(window_line(answer))
 
     def event(self, event: Event) -> None:
-        say(f"{event.source}: {event.event}: {event.reason}")
+        """Standard error has it already."""
 
     def summary(self, summary: Summary) -> None:
         click.echo(summary_line(summary))
