@@ -12,6 +12,9 @@ from edge_runtime.commands import one_line_errors, say
 from edge_runtime.errors import TmgcError
 from edge_runtime.service.unit import NAME, ServiceSettings, unit_text
 
+NOT_FOR_A_SERVICE = {"files": "the files", "list_devices": "--list-devices", "raw": "--raw", "speed": "--speed"}
+"""Parameters of ``tmgc-listen`` that are about something else than listening to a microphone, as they are called."""
+
 _USER_NAME = re.compile(r"[a-z_][a-z0-9_-]{0,30}")
 
 
@@ -53,7 +56,7 @@ def _check_options(options: tuple[str, ...]) -> None:
     """Refuse now what ``tmgc-listen`` would refuse in the service, in the words that it has for it."""
     from edge_runtime.cli.listen import main as listen
 
-    with listen.make_context("tmgc-listen", ["--wait-device", *options]) as context:
-        named = context.params["files"]
-    if named:
-        raise TmgcError(f"the service listens to a microphone, not to files: leave {named[0]} out")
+    with listen.make_context("tmgc-listen", ["--wait-device", "inf", *options]) as context:
+        unfit = [name for parameter, name in NOT_FOR_A_SERVICE.items() if context.params[parameter]]
+    if unfit:
+        raise TmgcError(f"the service listens to a microphone and to nothing else: leave out {unfit[0]}")

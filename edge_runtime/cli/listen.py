@@ -65,6 +65,7 @@ def main(
     microphone was lost; 2: a file, a device or an option was refused; 130: Ctrl-C has ended a file.
     """
     from edge_runtime.listening import ListenSettings
+    from edge_runtime.service.notify import Watchdog, tell_manager
     from edge_runtime.session import MicrophoneSettings, Session
     from edge_runtime.sources.pcm import raw_format
     from edge_runtime.stopping import Stop
@@ -76,9 +77,10 @@ def main(
     settings = ListenSettings(hop_seconds=hop, smooth=smooth, threshold=threshold, silence_dbfs=silence)
     microphone = MicrophoneSettings(device, wait_device or 0.0, exit_on_device_loss)
     samples = raw_format(raw) if raw else None
-    with Stop() as stop:
+    with Stop(looked=Watchdog()) as stop:
         model = model or newest_export()
         classifier = _open(model, threads, hop)
+        tell_manager("READY=1", "STATUS=waiting for sound")
         session = Session(classifier, settings, _outputs(classifier, str(model), as_json=as_json), stop)
         try:
             code = _hear(session, files, microphone, samples, math.inf if speed is None else speed)
@@ -147,5 +149,6 @@ def _hear(
 def _outputs(classifier: GenreClassifier, model: str, *, as_json: bool) -> list[Output]:
     from edge_runtime.outputs.json_lines import JsonLines
     from edge_runtime.outputs.plain import PlainLines
+    from edge_runtime.outputs.service_status import ServiceStatus
 
-    return [JsonLines(classifier, model) if as_json else PlainLines()]
+    return [JsonLines(classifier, model) if as_json else PlainLines(), ServiceStatus()]

@@ -28,7 +28,7 @@ UMask=0027
 Environment=PYTHONUNBUFFERED=1
 Restart=always
 RestartSec=5
-# It says that it lives with every block of sound and while it waits for a microphone.
+# It says every second that it lives, also while it waits for a microphone.
 WatchdogSec=60
 TimeoutStartSec=180
 
@@ -87,7 +87,7 @@ def unit_text(settings: ServiceSettings) -> str:
     settings : ServiceSettings
     """
     program = settings.program / "bin" / "tmgc-listen"
-    command = (str(program), "--model", str(settings.model), "--wait-device", *settings.options)
+    command = (str(program), "--model", str(settings.model), "--wait-device", "inf", *settings.options)
     return _UNIT.format(command=" ".join(map(_quoted, command)), user=settings.user, name=NAME)
 
 
