@@ -1,7 +1,8 @@
-"""Run a program under what a unit allows, as far as it can be set without systemd: ``restricted.py UNIT STATE COMMAND``.
+"""Run a program under what a unit allows, as far as it can be set without systemd.
 
-The system is read-only but for the folder STATE, there are no capabilities and no new privileges, the only group beside
-the user's is audio, and the kernel refuses the system calls that the unit's ``SystemCallFilter`` leaves out. Needs root.
+``restricted.py UNIT STATE COMMAND``: the system is read-only but for the folder STATE, there are no capabilities and no
+new privileges, the only group beside the user's is audio, and the kernel refuses the system calls that the unit's
+``SystemCallFilter`` leaves out. Needs root.
 """
 
 from __future__ import annotations
