@@ -27,14 +27,15 @@ def check_microphone(device: str | None) -> Iterator[Finding]:
     """The microphones there are, and three seconds of the one that would be listened to."""
     try:
         devices = list_devices()
-        yield _listed(devices)
+        yield check_listed(devices)
         if devices:
             yield check_level(record(find_device(device)))
     except TmgcError as error:
         yield Finding("microphone", PROBLEM, str(error))
 
 
-def _listed(devices: list[Device]) -> Finding:
+def check_listed(devices: list[Device]) -> Finding:
+    """Whether there is a microphone at all."""
     named = [f"{device.number}: {device.name}, {device.sample_rate} Hz" for device in devices]
     if named:
         return Finding("microphones", OK, "; ".join(named))
