@@ -45,8 +45,9 @@ class LiteRTInterpreter:
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError, TypeError) as error:
             raise TmgcError(
-                f"{path} cannot be run by {self.runtime} ({first_line(error)}): it may be damaged, or made for a "
-                "newer interpreter. Copy it again, or update with: pip install --upgrade ai-edge-litert"
+                f"{path} cannot be run by {self.runtime} ({first_line(error)}): it may be damaged, made for a newer "
+                "interpreter, or too large for the memory. Copy it again, update with: pip install --upgrade "
+                "ai-edge-litert, or take the int8 export"
             ) from error
         taken, given = self._interpreter.get_input_details()[0], self._interpreter.get_output_details()[0]
         self._input, self._output = taken["index"], given["index"]
