@@ -25,7 +25,6 @@ SupplementaryGroups=audio
 StateDirectory={name}
 WorkingDirectory=%S/{name}
 UMask=0027
-Environment=PYTHONUNBUFFERED=1
 Restart=always
 RestartSec=5
 # It says every second that it lives, also while it waits for a microphone.

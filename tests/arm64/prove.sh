@@ -28,8 +28,11 @@ refuse() { echo "error: $1" >&2 && exit 2; }
 
 check_machine() {
     [ "$(id -u)" = 0 ] || refuse "a root file system can be made by root alone: sudo make arm64"
-    command -v debootstrap qemu-aarch64-static update-binfmts >/dev/null ||
-        refuse "programs are missing: apt-get install debootstrap qemu-user-static binfmt-support"
+    local program
+    for program in debootstrap qemu-aarch64-static update-binfmts; do
+        command -v "$program" >/dev/null ||
+            refuse "$program is needed: apt-get install debootstrap qemu-user-static binfmt-support"
+    done
     mountpoint -q /proc/sys/fs/binfmt_misc || mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc
     [ -e /proc/sys/fs/binfmt_misc/qemu-aarch64 ] || update-binfmts --enable qemu-aarch64
 }
@@ -53,6 +56,7 @@ collect_wheels() {
     for suite in $suites; do
         "$python" -m pip download --quiet --dest "$cache/$suite-wheels" --only-binary=:all: \
             --python-version "${version[$suite]}" "${platforms[@]}" "$wheel"
+        cp "$wheel" "$cache/$suite-wheels/" # pip leaves an older one of the same version as it is
     done
 }
 
@@ -65,7 +69,7 @@ install_here() {
 make_root() { # suite
     [ -e "$cache/$1/etc/debian_version" ] && return
     echo "making Debian $1 for arm64 in $cache/$1: some minutes, once ..." >&2
-    rm -rf "$cache/$1.part"
+    rm -rf --one-file-system "$cache/$1.part"
     debootstrap --arch=arm64 --variant=minbase --include=python3,python3-venv,libportaudio2 \
         "$1" "$cache/$1.part" >"$cache/$1.log" 2>&1 || refuse "debootstrap failed: see $cache/$1.log"
     mv "$cache/$1.part" "$cache/$1"
@@ -127,12 +131,11 @@ fi
 collect_wheels
 install_here
 recording=${RECORDING:-$(a_recording)}
-here_proof=$cache/x86_64-proof
 for suite in x86_64 $suites; do
     rm -rf "$cache/$suite-proof" && mkdir -p "$cache/$suite-proof"
     cp "$recording" "${models[@]}" "$cache/$suite-proof"
 done
-answer x86_64 "$cache/x86_64/bin" "$here_proof" env
+answer x86_64 "$cache/x86_64/bin" "$cache/x86_64-proof" env
 for suite in $suites; do
     make_root "$suite"
     export cpuinfo=$cache/cpuinfo QEMU_CPU=cortex-a72

@@ -15,7 +15,7 @@ from tests.conftest import tone
 
 REFUSED = 2
 NEWEST_VERSION = 999
-"""Of an operator; no interpreter knows it."""
+"""Of an operator or a format; no interpreter knows it."""
 
 LISTEN = "from edge_runtime.cli import main; main()"
 
@@ -99,3 +99,15 @@ def test_a_model_that_is_too_new_for_the_interpreter(
     assert f"version '{NEWEST_VERSION}'" in line
     assert "made for a newer interpreter" in line
     assert "pip install --upgrade ai-edge-litert" in line
+
+
+def test_an_onnx_model_that_is_too_new_for_the_interpreter(models: dict[str, Path], song: Path, tmp_path: Path) -> None:
+    import onnx
+
+    model = onnx.load(models["onnx"])
+    model.ir_version = NEWEST_VERSION
+    newer = tmp_path / "newer.onnx"
+    newer.write_bytes(model.SerializeToString())
+    line = error_of(LISTEN, song, "--model", newer)
+    assert "made for a newer runtime" in line
+    assert "pip install --upgrade onnxruntime" in line

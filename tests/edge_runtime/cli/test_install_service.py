@@ -65,12 +65,3 @@ def test_a_system_without_systemd_gets_one_line_with_the_fix(arguments: tuple[st
     assert done.returncode == REFUSED
     assert done.stderr.startswith("error: a service needs systemd, which does not run here: ")
     assert done.stderr.count("\n") == 1
-
-
-@pytest.mark.parametrize("name", ["doctor", "install-service", "uninstall-service"])
-def test_a_subcommand_wins_over_a_file_of_its_name(name: str, tmp_path: Path) -> None:
-    (tmp_path / name).write_bytes(b"no sound at all")
-    subcommand = tmgc_listen(name, "--help", folder=tmp_path)
-    assert subcommand.stdout.startswith(f"Usage: tmgc-listen {name} ")
-    file = tmgc_listen(f"./{name}", folder=tmp_path)
-    assert "Usage" not in file.stdout

@@ -1,14 +1,18 @@
-"""How little is loaded before it is needed: counted in modules, since seconds depend on the machine."""
+"""What ``tmgc-listen`` starts with: which command is meant, and how little is loaded before it is needed."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from edge_runtime.cli import SUBCOMMANDS
+
 MOST_MODULES = 150
-"""Twice as many as click needs for itself; numpy alone is more."""
+"""Half as many again as click brings along; numpy alone is more. Modules are counted, since seconds depend on the
+machine."""
 
 PROGRAM = """
 import sys
@@ -48,3 +52,13 @@ def test_the_package_gives_its_names_all_the_same() -> None:
         assert getattr(edge_runtime, name).__name__ == name
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         edge_runtime.nonsense  # noqa: B018
+
+
+@pytest.mark.parametrize("name", SUBCOMMANDS)
+def test_a_subcommand_wins_over_a_file_of_its_name(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(b"no sound at all")
+    listen = [sys.executable, "-c", "from edge_runtime.cli import main; main()"]
+    meant = subprocess.run([*listen, name, "--help"], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert meant.stdout.startswith(f"Usage: tmgc-listen {name} ")
+    file = subprocess.run([*listen, f"./{name}", "--help"], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert file.stdout.startswith("Usage: tmgc-listen [OPTIONS] [FILE...|-]")
