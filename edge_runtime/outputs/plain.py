@@ -37,6 +37,8 @@ def window_line(answer: Answer) -> str:
 
 def summary_line(summary: Summary) -> str:
     """A whole source for a person to read."""
+    if not summary.windows:
+        return f"{summary.source}: ended before the first window"
     if not summary.probabilities:
         return f"{summary.source}: silence in all {summary.windows} windows"
     return (

@@ -32,11 +32,11 @@ def list_devices() -> list[Device]:
     Raises
     ------
     TmgcError
-        The PortAudio library is missing.
+        There is none, or the PortAudio library is missing.
     """
     portaudio = _portaudio()
     default = portaudio.default.device[0]
-    return [
+    devices = [
         Device(
             number=device["index"],
             name=device["name"],
@@ -47,6 +47,9 @@ def list_devices() -> list[Device]:
         for device in portaudio.query_devices()
         if device["max_input_channels"] > 0
     ]
+    if not devices:
+        raise TmgcError("a microphone is needed: the system has none. Plug one in, or name a file to listen to")
+    return devices
 
 
 def find_device(wanted: str | None) -> Device:
@@ -63,8 +66,6 @@ def find_device(wanted: str | None) -> Device:
         There is none, or it could be several.
     """
     devices = list_devices()
-    if not devices:
-        raise TmgcError("a microphone is needed: the system has none. Plug one in, or name a file to listen to")
     found = [device for device in devices if _is_meant(device, wanted)]
     exact = [device for device in found if device.name == wanted]
     if len(exact or found) == 1:
