@@ -39,7 +39,7 @@ def main(model: Path, user: str, dry_run: bool, options: tuple[str, ...]) -> Non
     if dry_run:
         click.echo(unit_text(replace(settings, model=placed_model(settings))), nl=False)
         return
-    check_system(f"tmgc-listen install-service --model {model}")
+    check_system()
     _check_model(model)
     say(f"{install(settings)}: written, started, and started again at every boot")
     say(f"answers: journalctl --unit {NAME} --follow; state: systemctl status {NAME}")

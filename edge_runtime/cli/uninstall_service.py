@@ -14,6 +14,6 @@ def main() -> None:
     """Stop the service and take its unit away; its program, its user and its state stay."""
     from edge_runtime.service.installing import check_system, uninstall
 
-    check_system("tmgc-listen uninstall-service")
+    check_system()
     say(f"{uninstall()}: stopped and taken away")
     say(f"left as they are: {PROGRAM}, /var/lib/{NAME} and the user that it ran as")

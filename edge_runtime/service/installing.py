@@ -17,14 +17,13 @@ UNITS = Path("/etc/systemd/system")
 """Where an administrator's units stand."""
 
 
-def check_system(command: str, *, booted: Path = Path("/run/systemd/system")) -> None:
-    """Whether services can be changed here (``sd_booted(3)`` says how to know).
+def check_system(booted: Path = Path("/run/systemd/system")) -> None:
+    """Whether services can be changed here.
 
     Parameters
     ----------
-    command : str
-        What to run instead, for the message.
     booted : Path
+        Is a folder where systemd runs (``sd_booted(3)``).
 
     Raises
     ------
@@ -37,7 +36,9 @@ def check_system(command: str, *, booted: Path = Path("/run/systemd/system")) ->
             "tmgc-listen install-service --model FILE --dry-run shows what systemd would be told"
         )
     if os.geteuid() != 0:
-        raise TmgcError(f"services are changed by root alone, and this is another user: sudo {PROGRAM}/bin/{command}")
+        raise TmgcError(
+            f"services are changed by root alone, and this is another user: run it as sudo {PROGRAM}/bin/tmgc-listen ..."
+        )
 
 
 def install(settings: ServiceSettings, *, units: Path = UNITS) -> Path:

@@ -106,10 +106,10 @@ def test_uninstalling_what_is_not_there_is_refused(tmp_path: Path) -> None:
 
 def test_another_init_system_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TmgcError, match="needs systemd"):
-        check_system("tmgc-listen install-service", booted=tmp_path / "nothing")
+        check_system(booted=tmp_path / "nothing")
 
 
 def test_another_user_than_root_is_told_to_ask_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: NOT_ROOT)
-    with pytest.raises(TmgcError, match="sudo /opt/tmgc/bin/tmgc-listen uninstall-service"):
-        check_system("tmgc-listen uninstall-service", booted=tmp_path)
+    with pytest.raises(TmgcError, match="sudo /opt/tmgc/bin/tmgc-listen"):
+        check_system(booted=tmp_path)
