@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edge_runtime.commands import newest_run, one_line_errors, say
+from edge_runtime.commands import OneLineCommand, newest_run, one_line_errors, say
 
 if TYPE_CHECKING:
     from benchmarks.running import Progress
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=OneLineCommand, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("run", required=False, type=click.Path(path_type=Path))
 @click.option("--audio", type=click.Path(path_type=Path), help="Sound to time. Default: test clips of the run.")
 @click.option("--threads", default=2, show_default=True, type=click.IntRange(min=1), help="Threads of every row.")

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import NoReturn, ParamSpec, TypeVar
+from typing import Any, NoReturn, ParamSpec, TypeVar
 
 import click
 
@@ -58,6 +58,29 @@ def end_interrupted(line: str) -> NoReturn:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     say(line)
     sys.exit(INTERRUPTED)
+
+
+class OneLineCommand(click.Command):
+    """A command that says what is wrong with its options in one line, for which click takes three."""
+
+    def main(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Run it as a program, and end the process."""
+        try:
+            outcome = super().main(*args, **{**kwargs, "standalone_mode": False})
+        except click.Abort:
+            end_interrupted("interrupted")
+        except click.exceptions.NoArgsIsHelpError as nothing:
+            nothing.show()
+            sys.exit(nothing.exit_code)
+        except click.UsageError as error:
+            path = error.ctx.command_path if error.ctx else self.name
+            message = error.format_message()
+            _refuse(f"{message}{'' if message.endswith(('.', '?')) else '.'} See: {path} --help")
+        sys.exit(outcome if isinstance(outcome, int) else 0)
+
+
+class OneLineGroup(OneLineCommand, click.Group):
+    """The same for a command that has subcommands."""
 
 
 def _refuse(reason: str) -> NoReturn:

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edge_runtime.commands import newest_run, one_line_errors
+from edge_runtime.commands import OneLineCommand, newest_run, one_line_errors
 from export.recipes import FORMATS, formats_of, words_of
 
 if TYPE_CHECKING:
     from export.progress import Steps
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=OneLineCommand, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("run", required=False, type=click.Path(path_type=Path))
 @click.option(
     "--format",

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import click
 
-from edge_runtime.commands import one_line_errors
+from edge_runtime.commands import OneLineCommand, one_line_errors
 
 SCHEMA = 1
 """Version of the JSON document."""
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=OneLineCommand, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--model", type=click.Path(path_type=Path), help="The model file. Default: the newest under ./runs.")
 @click.option("--device", help="The microphone: its number or a part of its name. Default: the system's.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document instead of lines.")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from edge_runtime.commands import one_line_errors, say
+from edge_runtime.commands import OneLineCommand, one_line_errors, say
 from edge_runtime.errors import TmgcError
 from edge_runtime.service.unit import NAME, ServiceSettings, unit_text
 
@@ -18,7 +18,9 @@ NOT_FOR_A_SERVICE = {"files": "the files", "list_devices": "--list-devices", "ra
 _USER_NAME = re.compile(r"[a-z_][a-z0-9_-]{0,30}")
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"], "ignore_unknown_options": True})
+@click.command(
+    cls=OneLineCommand, context_settings={"help_option_names": ["-h", "--help"], "ignore_unknown_options": True}
+)
 @click.option("--model", type=click.Path(path_type=Path), required=True, help="The model file; it is copied.")
 @click.option("--user", default=NAME, show_default=True, help="The system's user that it runs as; made where missing.")
 @click.option("--dry-run", is_flag=True, help="Print the unit and change nothing.")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edge_runtime.commands import newest_export, one_line_errors, say
+from edge_runtime.commands import OneLineCommand, newest_export, one_line_errors, say
 from edge_runtime.errors import TmgcError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 STANDARD_INPUT = "-"
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=OneLineCommand, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("files", nargs=-1, metavar="[FILE...|-]")
 @click.option("--device", metavar="NAME|NUMBER", help="The microphone; a part of its name is enough.")
 @click.option("--list-devices", is_flag=True, help="List the microphones, and end.")

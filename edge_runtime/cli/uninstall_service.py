@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from edge_runtime.commands import one_line_errors, say
+from edge_runtime.commands import OneLineCommand, one_line_errors, say
 from edge_runtime.service.unit import NAME, PROGRAM
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=OneLineCommand, context_settings={"help_option_names": ["-h", "--help"]})
 @one_line_errors
 def main() -> None:
     """Stop the service and take its unit away; its program, its user and its state stay."""

@@ -37,7 +37,7 @@ def check_system(booted: Path = Path("/run/systemd/system")) -> None:
         )
     if os.geteuid() != 0:
         raise TmgcError(
-            f"services are changed by root alone, and this is another user: run it as sudo {PROGRAM}/bin/tmgc-listen ..."
+            f"services are changed by root alone, and this is another user: sudo {PROGRAM}/bin/tmgc-listen ..."
         )
 
 

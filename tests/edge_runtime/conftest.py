@@ -60,7 +60,7 @@ def fake_portaudio(monkeypatch: pytest.MonkeyPatch) -> Callable[..., FakePortAud
 
     def plug_in(*names: str, **options: float) -> FakePortAudio:
         portaudio = FakePortAudio(*names, **options)  # type: ignore[arg-type]
-        monkeypatch.setitem(sys.modules, "sounddevice", portaudio)  # type: ignore[arg-type]
+        monkeypatch.setitem(sys.modules, "sounddevice", portaudio)
         return portaudio
 
     return plug_in

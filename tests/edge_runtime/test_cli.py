@@ -142,7 +142,7 @@ BAD_INPUT: dict[str, tuple[Any, ...]] = {
     "the speed of a microphone": (["--speed", "1"], "--speed is for files"),
     "an empty standard input": (["-"], "standard input must hold sound: it is empty"),
     "a standard input that is text": (["-"], "does not begin as one", b"no music " * 100),
-    "a standard input below one window": (["-", "--raw", "8000,1,s16"], "at least a window of 2.0 s", bytes(20_000)),
+    "a standard input below one window": (["-", "--raw", "8000,1,s16"], "at least one window of 2.0 s", bytes(20_000)),
     "no threads": (["song.wav", "--model", "MODEL", "--threads", "0"], "threads must be at least 1"),
 }
 
@@ -192,17 +192,18 @@ def test_a_signal_ends_every_source_with_a_summary_of_what_was_heard(
     options = [str(song), "--speed", "1"] if source == "file" else ["-", "--raw", "22050,1,s16"]
     command = [*LISTEN, *options, "--model", str(models["tflite"]), "--json"]
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as listening:
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe) as listening:
         assert listening.stdin
         assert listening.stdout
-        listening.stdin.buffer.write(np.full(3 * 22_050, 8_000, "<i2").tobytes())
-        listening.stdin.flush()  # and the pipe stays open
+        if source == "pipe":
+            listening.stdin.write(np.full(3 * 22_050, 8_000, "<i2").tobytes())
+            listening.stdin.flush()  # and the pipe stays open
         first = listening.stdout.readline()
         listening.send_signal(number)
         rest = listening.stdout.read()
         assert listening.stderr
-        assert "Traceback" not in listening.stderr.read()
-    *windows, summary = json_lines(first + rest)
+        assert b"Traceback" not in listening.stderr.read()
+    *windows, summary = json_lines((first + rest).decode())
     assert summary["type"] == "summary"
     assert summary["windows"] == len(windows) < 6
     assert listening.returncode == (128 + number if source == "file" else 0)
