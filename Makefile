@@ -3,13 +3,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := runs/demo
 
-.PHONY: help demo test test-full lint wheel clean
+.PHONY: help demo test test-full lint wheel arm64 clean
 
 help:
 	@echo "make demo       from nothing to an answer: synthesised songs, a trained network, exports, latency (10 minutes)"
 	@echo "make test       lint, types and tests (15 minutes)"
 	@echo "make test-full  the tests that take longer (20 minutes)"
 	@echo "make wheel      dist/tmgc-*.whl, which is what a Raspberry Pi needs"
+	@echo "make arm64      the proof on emulated 64-bit ARM; needs root, debootstrap and qemu-user-static (10 minutes)"
 	@echo "make clean      take away .venv and dist; runs stay"
 
 # The pictures are small and the training is short, to fit into minutes; the network is the whole one.
@@ -49,6 +50,9 @@ wheel:
 	rm -rf build
 	$(PYTHON) -m pip wheel --quiet --no-deps --wheel-dir dist .
 	@ls dist/tmgc-*.whl
+
+arm64:
+	PYTHON=$(PYTHON) tests/arm64/prove.sh $(MODELS)
 
 clean:
 	rm -rf .venv dist build *.egg-info

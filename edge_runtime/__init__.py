@@ -9,14 +9,20 @@ Examples
 ...         print(answer.genre, answer.confidence)
 """
 
-from edge_runtime.answers import Answer, Event, Summarizer, Summary
-from edge_runtime.audio import AudioFile, read_audio
-from edge_runtime.card import ModelCard
-from edge_runtime.classifier import Classification, GenreClassifier
-from edge_runtime.errors import TmgcError
-from edge_runtime.listening import ListenSettings, listen
-from edge_runtime.sources.microphone import Microphone
-from edge_runtime.spectrogram import Spectrogram, SpectrogramSettings
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from edge_runtime.answers import Answer, Event, Summarizer, Summary
+    from edge_runtime.audio import AudioFile, read_audio
+    from edge_runtime.card import ModelCard
+    from edge_runtime.classifier import Classification, GenreClassifier
+    from edge_runtime.errors import TmgcError
+    from edge_runtime.listening import ListenSettings, listen
+    from edge_runtime.sources.microphone import Microphone
+    from edge_runtime.spectrogram import Spectrogram, SpectrogramSettings
 
 __all__ = [
     "Answer",
@@ -35,3 +41,28 @@ __all__ = [
     "listen",
     "read_audio",
 ]
+
+_MODULES = {
+    "Answer": "answers",
+    "AudioFile": "audio",
+    "Classification": "classifier",
+    "Event": "answers",
+    "GenreClassifier": "classifier",
+    "ListenSettings": "listening",
+    "Microphone": "sources.microphone",
+    "ModelCard": "card",
+    "Spectrogram": "spectrogram",
+    "SpectrogramSettings": "spectrogram",
+    "Summarizer": "answers",
+    "Summary": "answers",
+    "TmgcError": "errors",
+    "listen": "listening",
+    "read_audio": "audio",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for, when it is asked for: ``tmgc-listen --help`` needs none of it, nor numpy."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Callable
 from time import monotonic, sleep
 from types import FrameType, TracebackType
 from typing import Any
@@ -18,19 +19,27 @@ class Stop:
     Within ``with`` the first SIGINT or SIGTERM asks for it and interrupts nothing, so that no line and no row is left
     half written; a second one does what it always does.
 
+    Parameters
+    ----------
+    looked : callable, optional
+        Is called each time that somebody looks whether to end: whoever listens does so several times a second.
+
     Attributes
     ----------
     signal : int or None
         The number of the signal that asked.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, looked: Callable[[], None] | None = None) -> None:
+        self._looked = looked
         self.signal: int | None = None
         self._before: dict[int, Any] = {}
 
     @property
     def asked(self) -> bool:
         """True once the end was asked for."""
+        if self._looked:
+            self._looked()
         return self.signal is not None
 
     def ask(self, number: int = signal.SIGTERM, frame: FrameType | None = None) -> None:

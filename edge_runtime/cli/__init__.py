@@ -10,7 +10,12 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-SUBCOMMANDS: dict[str, str] = {"history": "edge_runtime.cli.history"}
+SUBCOMMANDS: dict[str, str] = {
+    "doctor": "edge_runtime.cli.doctor",
+    "history": "edge_runtime.cli.history",
+    "install-service": "edge_runtime.cli.install_service",
+    "uninstall-service": "edge_runtime.cli.uninstall_service",
+}
 """The module of each, with its ``main``: imported only where it is asked for."""
 
 

@@ -77,6 +77,7 @@ def main(
     """
     from edge_runtime.listening import ListenSettings
     from edge_runtime.outputs.opening import OutputSettings, open_outputs
+    from edge_runtime.service.notify import Watchdog, tell_manager
     from edge_runtime.session import MicrophoneSettings, Session
     from edge_runtime.sources.pcm import raw_format
     from edge_runtime.stopping import Stop
@@ -89,9 +90,10 @@ def main(
     wanted = OutputSettings(as_json, plain, changes, history, keep_days, mqtt)
     microphone = MicrophoneSettings(device, wait_device or 0.0, exit_on_device_loss)
     samples = None if raw is None else raw_format(raw)
-    with Stop() as stop:
+    with Stop(looked=Watchdog()) as stop:
         model = model or newest_export()
         classifier = _open(model, threads, hop)
+        tell_manager("READY=1", "STATUS=waiting for sound")
         with open_outputs(wanted, classifier, model, hop_seconds=hop) as outputs:
             session = Session(classifier, settings, outputs, stop)
             code = _hear(session, files, microphone, samples, math.inf if speed is None else speed)

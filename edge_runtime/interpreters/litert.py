@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import platform
+import sys
 import zipfile
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -32,7 +34,7 @@ class LiteRTInterpreter:
     def __init__(self, path: Path, *, threads: int) -> None:
         self.card = read_card(path)
         self.threads = threads
-        module, self.runtime = _import_runtime()
+        module, self.runtime = import_runtime()
         if self.runtime.startswith("tflite-runtime") and self.card.export.get("recipe") == "dynamic":
             raise TmgcError(
                 f"{path} is a dynamic-range file, which {self.runtime} runs without complaint and answers wrongly: "
@@ -43,13 +45,23 @@ class LiteRTInterpreter:
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError, TypeError) as error:
             raise TmgcError(
-                f"{path} cannot be run by {self.runtime} ({first_line(error)}): it may be damaged, or made for a "
-                "newer interpreter. Copy it again, or update with: pip install --upgrade ai-edge-litert"
+                f"{path} cannot be run by {self.runtime} ({first_line(error)}): it may be damaged, made for a newer "
+                "interpreter, or too large for the memory. Copy it again, update with: pip install --upgrade "
+                "ai-edge-litert, or take the int8 export"
             ) from error
         taken, given = self._interpreter.get_input_details()[0], self._interpreter.get_output_details()[0]
         self._input, self._output = taken["index"], given["index"]
         self.taken, self.given = _info(taken), _info(given)
         check_signature(path, self.card, taken=self.taken, given=self.given)
+
+    @property
+    def accelerated(self) -> bool:
+        """Whether XNNPACK computes at least a part of the network; without it all takes several times as long."""
+        try:
+            operators = self._interpreter._get_ops_details()
+        except AttributeError:
+            return False
+        return any("XNNPack" in operator["op_name"] or operator["op_name"] == "DELEGATE" for operator in operators)
 
     def invoke(self, taken: ModelInput) -> NDArray[np.float32]:
         self._interpreter.set_tensor(self._input, taken[np.newaxis])
@@ -98,13 +110,25 @@ def _version(distribution: str) -> str:
         return "(version unknown)"
 
 
-def _import_runtime() -> tuple[Any, str]:
+def import_runtime() -> tuple[Any, str]:
+    """The interpreter's module, and its name and version: the first that is installed.
+
+    Raises
+    ------
+    TmgcError
+        None is.
+    """
     for module, distribution in _RUNTIMES:
         try:
             return importlib.import_module(module), f"{distribution} {_version(distribution)}"
         except ImportError:
             continue
+    if sys.maxsize < 2**32:
+        raise TmgcError(
+            f"a .tflite file needs LiteRT, which exists for 64-bit systems alone, and this is a 32-bit one "
+            f"({platform.machine()}): install the 64-bit Raspberry Pi OS"
+        )
     raise TmgcError(
-        "a .tflite file needs an interpreter and none is installed: pip install ai-edge-litert on a 64-bit system "
-        "(tflite-runtime on an older one), or export with --format onnx and pip install onnxruntime"
+        "a .tflite file needs an interpreter and none is installed: pip install ai-edge-litert "
+        "(tflite-runtime on an old system), or export with --format onnx and pip install onnxruntime"
     )

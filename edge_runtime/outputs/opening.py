@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -82,6 +83,11 @@ def open_outputs(
             mqtt = Mqtt(settings.mqtt, model=classifier.card.name)
             outputs.append(OnlyChanges(mqtt) if settings.changes else mqtt)
             closing.callback(mqtt.close)
+        if os.environ.get("NOTIFY_SOCKET"):
+            from edge_runtime.outputs.service_status import ServiceStatus
+
+            outputs.append(ServiceStatus())
+            closing.callback(outputs[-1].close)
         # The last opened is the first closed, so that the live view has left the terminal when others have to speak.
         shown = _shown(settings, classifier, model)
         outputs.append(OnlyChanges(shown) if settings.changes else shown)

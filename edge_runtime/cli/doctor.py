@@ -1,0 +1,39 @@
+"""``tmgc-listen doctor``: what a machine lacks to listen."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from edge_runtime.commands import OneLineCommand, one_line_errors
+
+SCHEMA = 1
+"""Version of the JSON document."""
+
+
+@click.command(cls=OneLineCommand, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--model", type=click.Path(path_type=Path), help="The model file. Default: the newest under ./runs.")
+@click.option("--device", help="The microphone: its number or a part of its name. Default: the system's.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document instead of lines.")
+@one_line_errors
+def main(model: Path | None, device: str | None, as_json: bool) -> None:
+    """Check this machine, its microphone and a model, and say what to fix.
+
+    Exit code 0: it can listen; 1: something must be fixed first; 2: an option was refused.
+    """
+    from edge_runtime.doctor import PROBLEM, examine
+
+    findings = []
+    for finding in examine(model, device):
+        findings.append(finding)
+        if not as_json:
+            fix = f". To do: {finding.fix}" if finding.fix else ""
+            click.echo(f"{finding.state:<8} {finding.check}: {finding.found}{fix}")
+    if as_json:
+        document = {"schema": SCHEMA, "findings": [asdict(finding) for finding in findings]}
+        click.echo(json.dumps(document, ensure_ascii=False))
+    sys.exit(1 if any(finding.state == PROBLEM for finding in findings) else 0)

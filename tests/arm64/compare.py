@@ -1,0 +1,122 @@
+"""Hold the answers of emulated arm64 machines against those of x86-64, and write down what came of it.
+
+Called by ``prove.sh``: ``compare.py ANSWERS REPORT``, where ANSWERS holds a folder for each machine.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+REFERENCE = "x86_64"
+"""The machine that the others are held to."""
+
+TOLERANCES = {"float32": 1e-4, "int8": 1e-2}
+"""How far a probability may be from the reference's. Sums of floats depend on their order, and one rounding of theirs
+can move an 8-bit value by a step."""
+
+LIBRARIES = ("tmgc", "ai-edge-litert", "numpy", "soundfile", "soxr", "sounddevice")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One model on one machine."""
+
+    machine: str
+    """Debian's release and the processor that QEMU takes the part of."""
+    model: str
+    recipe: str
+    windows: int
+    same_genre: int
+    """Windows that are given the genre that x86-64 gives them."""
+    largest_difference: float
+    """Of any probability of any window, in [0, 1]."""
+    tolerance: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether the answers are the same."""
+        return 0 < self.windows == self.same_genre and self.largest_difference <= self.tolerance
+
+
+def compare(machine: str, heard: list[dict[str, Any]], reference: list[dict[str, Any]]) -> Comparison:
+    """Hold what one machine heard against the reference, window by window.
+
+    Parameters
+    ----------
+    machine : str
+    heard, reference : lists of JSON lines of ``tmgc-listen --json``
+    """
+    *windows, summary = heard
+    *expected, _ = reference
+    if [window["start_s"] for window in windows] != [window["start_s"] for window in expected]:
+        sys.exit(f"error: {machine} heard {len(windows)} windows, x86-64 heard {len(expected)}: they must be the same")
+    model = summary["model"]
+    pairs = list(zip(windows, expected, strict=True))
+    return Comparison(
+        machine=machine,
+        model=Path(model["file"]).name,
+        recipe=model["recipe"],
+        windows=len(windows),
+        same_genre=sum(here["genre"] == there["genre"] for here, there in pairs),
+        largest_difference=max((_difference(here, there) for here, there in pairs), default=0.0),
+        tolerance=TOLERANCES[model["recipe"]],
+    )
+
+
+def _difference(here: dict[str, Any], there: dict[str, Any]) -> float:
+    """Largest difference of a genre's probability, to the four digits that the JSON lines have."""
+    differences = (
+        abs(probability - there["probabilities"][genre]) for genre, probability in here["probabilities"].items()
+    )
+    return round(max(differences, default=0.0), 4)
+
+
+def machine_of(folder: Path) -> dict[str, Any]:
+    """What a machine is made of: architecture, Python, libraries."""
+    architecture, python = json.loads((folder / "machine.json").read_text())
+    packages = {item["name"]: item["version"] for item in json.loads((folder / "packages.json").read_text())}
+    return {"architecture": architecture, "python": python} | {name: packages[name] for name in LIBRARIES}
+
+
+def lines_of(path: Path) -> list[dict[str, Any]]:
+    """The JSON lines of a file."""
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+def main(answers: Path, report: Path) -> int:
+    """Compare all machines, print a line for each and write the report; 1 where one does not hold."""
+    folders = sorted(folder for folder in answers.iterdir() if folder.name != REFERENCE)
+    comparisons = [
+        compare(folder.name, lines_of(file), lines_of(answers / REFERENCE / file.name))
+        for folder in folders
+        for file in sorted(folder.glob("*.jsonl"))
+    ]
+    for found in comparisons:
+        print(
+            f"{found.machine}: {found.model}: {'same' if found.holds else 'NOT THE SAME'} "
+            f"({found.same_genre} of {found.windows} windows of the same genre, probabilities within "
+            f"{found.largest_difference:.4f}, allowed {found.tolerance:g})"
+        )
+    document = {
+        "date": datetime.now(UTC).date().isoformat(),
+        "qemu": _first_line("qemu-aarch64-static", "--version"),
+        "machines": {folder.name: machine_of(folder) for folder in [answers / REFERENCE, *folders]},
+        "comparisons": [asdict(found) | {"holds": found.holds} for found in comparisons],
+    }
+    report.write_text(json.dumps(document, indent=2) + "\n", "utf-8")
+    print(f"written: {report}")
+    return 0 if comparisons and all(found.holds for found in comparisons) else 1
+
+
+def _first_line(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[0]
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2])))

@@ -1,0 +1,149 @@
+#!/usr/bin/env bash
+# Proves that the base works on 64-bit ARM without such a machine: Debian for arm64, run instruction by instruction by
+# QEMU, answers as x86-64 does from the same wheel. A proof of function; its speed says nothing.
+#
+#   tests/arm64/prove.sh MODEL...     default: the newest int8 and the newest float32 .tflite under ./runs
+#
+# Needs root, Linux on x86-64, and: apt-get install debootstrap qemu-user-static binfmt-support
+#   SUITES      bookworm (Python 3.11), trixie (Python 3.13) or both. Default: bookworm
+#   BOARDS      processors that QEMU takes the part of. Default: cortex-a53 (Zero 2 W), cortex-a72 (Pi 4) and
+#               cortex-a76 (Pi 5)
+#   RECORDING   what is listened to. Default: one of TMGC_MUSIC, else a synthesised song
+#   ARM64_CACHE what is kept for the next time, 1 GB. Default: .cache/arm64
+#   REPORT      where the result is written. Default: tests/arm64/report.json
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+here=tests/arm64
+suites=${SUITES:-bookworm}
+boards=${BOARDS:-cortex-a53 cortex-a72 cortex-a76}
+report=${REPORT:-$here/report.json}
+python=${PYTHON:-python3}
+cache=${ARM64_CACHE:-.cache/arm64}
+declare -A version=([bookworm]=3.11 [trixie]=3.13)
+declare -A part=([cortex-a53]=0xd03 [cortex-a72]=0xd08 [cortex-a76]=0xd0b)
+# What bookworm's C library (2.36) can run; pip's own list for a foreign platform has only the names that it is given.
+platforms=(--platform=manylinux2014_aarch64 $(printf -- '--platform=manylinux_2_%d_aarch64 ' {17..36}))
+
+refuse() { echo "error: $1" >&2 && exit 2; }
+
+check_machine() {
+    [ "$(id -u)" = 0 ] || refuse "a root file system can be made by root alone: sudo make arm64"
+    local program
+    for program in debootstrap qemu-aarch64-static update-binfmts; do
+        command -v "$program" >/dev/null ||
+            refuse "$program is needed: apt-get install debootstrap qemu-user-static binfmt-support"
+    done
+    mountpoint -q /proc/sys/fs/binfmt_misc || mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc
+    [ -e /proc/sys/fs/binfmt_misc/qemu-aarch64 ] || update-binfmts --enable qemu-aarch64
+}
+
+newest() { find runs -path "*/exports/*.$1.tflite" -printf '%T@ %p\n' 2>/dev/null | sort -n | tail -n 1 | cut -d' ' -f2-; }
+
+a_recording() {
+    local found
+    found=$(find "${TMGC_MUSIC:-../shared/music}/recordings/" -name '*.wav' 2>/dev/null | sort | head -n 1)
+    if [ -z "$found" ]; then
+        found=$cache/songs/Halk/halk_000.flac
+        [ -e "$found" ] || "$cache/x86_64/bin/tmgc-train" demo-corpus "$cache/songs" --songs 1 >&2
+    fi
+    echo "$found"
+}
+
+# The very wheel that a user installs, and the wheels of what it needs for one suite's Python on arm64.
+collect_wheels() {
+    local suite
+    wheel=$(make --silent wheel PYTHON="$python" | tail -n 1)
+    for suite in $suites; do
+        "$python" -m pip download --quiet --dest "$cache/$suite-wheels" --only-binary=:all: \
+            --python-version "${version[$suite]}" "${platforms[@]}" "$wheel"
+        cp "$wheel" "$cache/$suite-wheels/" # pip leaves an older one of the same version as it is
+    done
+}
+
+install_here() {
+    [ -e "$cache/x86_64/bin/pip" ] || "$python" -m venv "$cache/x86_64"
+    "$cache/x86_64/bin/pip" install --quiet "$wheel"
+    "$cache/x86_64/bin/pip" install --quiet --no-deps --force-reinstall "$wheel"
+}
+
+make_root() { # suite
+    [ -e "$cache/$1/etc/debian_version" ] && return
+    echo "making Debian $1 for arm64 in $cache/$1: some minutes, once ..." >&2
+    rm -rf --one-file-system "$cache/$1.part"
+    debootstrap --arch=arm64 --variant=minbase --include=python3,python3-venv,libportaudio2 \
+        "$1" "$cache/$1.part" >"$cache/$1.log" 2>&1 || refuse "debootstrap failed: see $cache/$1.log"
+    mv "$cache/$1.part" "$cache/$1"
+}
+
+# What the kernel of a board would say of its processors. QEMU shows the host's instead, which ends the interpreter.
+write_cpuinfo() { # board
+    local number
+    for ((number = 0; number < $(nproc --all); number++)); do
+        printf 'processor\t: %d\nCPU implementer\t: 0x41\nCPU architecture: 8\nCPU part\t: %s\n\n' "$number" "${part[$1]}"
+    done >"$cache/cpuinfo"
+}
+
+# A command in the root of a suite; its mounts are gone with it.
+inside() { # suite command...
+    local suite=$1 && shift
+    # shellcheck disable=SC2016
+    unshare --mount bash -euc 'root=$1 && shift
+        mkdir -p "$root/wheels" "$root/proof"
+        mount -t proc proc "$root/proc"
+        mount -t sysfs sys "$root/sys"
+        mount --bind "$cpuinfo" "$root/proc/cpuinfo"
+        mount --bind "$root-wheels" "$root/wheels"
+        mount --bind "$root-proof" "$root/proof"
+        exec chroot "$root" /usr/bin/env -i PATH=/usr/bin:/bin HOME=/root LANG=C.UTF-8 QEMU_CPU="$QEMU_CPU" "$@"' \
+        inside "$cache/$suite" "$@"
+}
+
+install_inside() { # suite
+    [ -e "$cache/$1/opt/tmgc/bin/pip" ] || inside "$1" python3 -m venv /opt/tmgc
+    inside "$1" /opt/tmgc/bin/pip install --quiet --no-index --find-links /wheels tmgc
+    inside "$1" /opt/tmgc/bin/pip install --quiet --no-index --no-deps --force-reinstall "/wheels/$(basename "$wheel")"
+}
+
+# What a machine is, and what it answers: a folder of JSON for compare.py.
+answer() { # machine python-folder proof-folder command...
+    local machine=$1 binaries=$2 proof=$3 into=$cache/answers/$1 model && shift 3
+    mkdir -p "$into"
+    "$@" "$binaries/python" -c 'import json, platform; print(json.dumps([platform.machine(), platform.python_version()]))' \
+        >"$into/machine.json"
+    "$@" "$binaries/pip" list --format json >"$into/packages.json"
+    for model in "${models[@]}"; do
+        echo "$machine listens with $(basename "$model") ..." >&2
+        "$@" "$binaries/tmgc-listen" "$proof/$(basename "$recording")" --model "$proof/$(basename "$model")" \
+            --json --hop 2 --threads 1 >"$into/$(basename "$model").jsonl"
+    done
+}
+
+check_machine
+mkdir -p "$cache" && rm -rf "$cache/answers"
+models=("$@")
+if [ ${#models[@]} = 0 ]; then
+    for recipe in int8 float32; do
+        found=$(newest "$recipe")
+        [ -z "$found" ] || models+=("$found")
+    done
+fi
+[ ${#models[@]} != 0 ] || refuse "a model is needed: none under ./runs/*/exports. Name one, or make one: make demo"
+collect_wheels
+install_here
+recording=${RECORDING:-$(a_recording)}
+for suite in x86_64 $suites; do
+    rm -rf "$cache/$suite-proof" && mkdir -p "$cache/$suite-proof"
+    cp "$recording" "${models[@]}" "$cache/$suite-proof"
+done
+answer x86_64 "$cache/x86_64/bin" "$cache/x86_64-proof" env
+for suite in $suites; do
+    make_root "$suite"
+    export cpuinfo=$cache/cpuinfo QEMU_CPU=cortex-a72
+    write_cpuinfo "$QEMU_CPU"
+    install_inside "$suite"
+    for board in $boards; do
+        write_cpuinfo "$board"
+        QEMU_CPU=$board answer "$suite-$board" /opt/tmgc/bin /proof inside "$suite"
+    done
+done
+python3 "$here/compare.py" "$cache/answers" "$report"

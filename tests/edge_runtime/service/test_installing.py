@@ -1,0 +1,115 @@
+"""Installing the service: every step on real files, with programs in place of systemctl and useradd that take notes."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from edge_runtime import TmgcError
+from edge_runtime.service.installing import check_system, install, uninstall
+from edge_runtime.service.unit import ServiceSettings
+
+NOT_ROOT = 65_534
+
+
+@pytest.fixture
+def notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What was run, a line each."""
+    written, programs = tmp_path / "notes", tmp_path / "programs"
+    programs.mkdir()
+    written.touch()
+    for name in ("systemctl", "useradd"):
+        program = programs / name
+        program.write_text(f'#!/bin/sh\necho {name} "$@" >>{written}\n')
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    return written
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> ServiceSettings:
+    """A program and a model that exist, and a user who does."""
+    program = tmp_path / "opt" / "bin" / "tmgc-listen"
+    program.parent.mkdir(parents=True)
+    program.touch()
+    model = tmp_path / "mine.int8.tflite"
+    model.write_bytes(b"weights")
+    return ServiceSettings(model, ("--hop", "2"), getpass.getuser(), tmp_path / "opt")
+
+
+def test_the_model_is_copied_to_where_the_service_sees_it_and_the_unit_names_the_copy(
+    settings: ServiceSettings, notes: Path, tmp_path: Path
+) -> None:
+    settings.model.chmod(0o600)
+    unit = install(settings, units=tmp_path / "units")
+    copied = tmp_path / "opt" / "models" / "mine.int8.tflite"
+    assert copied.read_bytes() == b"weights"
+    assert stat.S_IMODE(copied.stat().st_mode) == 0o644
+    assert f"--model {copied} --wait-device inf --hop 2" in unit.read_text()
+    assert notes.read_text().splitlines() == [
+        "systemctl daemon-reload",
+        "systemctl enable tmgc.service",
+        "systemctl restart tmgc.service",
+    ]
+
+
+def test_installing_again_takes_the_copy_for_the_model(settings: ServiceSettings, notes: Path, tmp_path: Path) -> None:
+    install(settings, units=tmp_path / "units")
+    copied = tmp_path / "opt" / "models" / "mine.int8.tflite"
+    unit = install(ServiceSettings(copied, (), settings.user, settings.program), units=tmp_path / "units")
+    assert copied.read_bytes() == b"weights"
+    assert f"--model {copied} " in unit.read_text()
+
+
+def test_a_user_who_is_missing_is_made(settings: ServiceSettings, notes: Path, tmp_path: Path) -> None:
+    install(ServiceSettings(settings.model, (), "tmgc-nobody-has-this", settings.program), units=tmp_path / "units")
+    made = next(line for line in notes.read_text().splitlines() if line.startswith("useradd"))
+    assert "--system" in made
+    assert made.endswith("tmgc-nobody-has-this")
+
+
+def test_without_the_program_in_its_place_nothing_is_changed(
+    settings: ServiceSettings, notes: Path, tmp_path: Path
+) -> None:
+    (settings.program / "bin" / "tmgc-listen").unlink()
+    with pytest.raises(TmgcError, match=r"python3 -m venv .* && sudo .*/bin/pip install"):
+        install(settings, units=tmp_path / "units")
+    assert not notes.read_text()
+    assert not (tmp_path / "units").exists()
+
+
+def test_what_the_system_refuses_is_said(settings: ServiceSettings, notes: Path, tmp_path: Path) -> None:
+    (tmp_path / "programs" / "systemctl").write_text("#!/bin/sh\necho Access denied >&2\nexit 4\n")
+    with pytest.raises(TmgcError, match=r"systemctl daemon-reload: Access denied\. Look into: journalctl"):
+        install(settings, units=tmp_path / "units")
+
+
+def test_uninstalling_stops_it_and_leaves_program_and_model(
+    settings: ServiceSettings, notes: Path, tmp_path: Path
+) -> None:
+    unit = install(settings, units=tmp_path / "units")
+    notes.write_text("")
+    assert uninstall(units=tmp_path / "units") == unit
+    assert notes.read_text().splitlines() == ["systemctl disable --now tmgc.service", "systemctl daemon-reload"]
+    assert not unit.exists()
+    assert (tmp_path / "opt" / "models" / "mine.int8.tflite").exists()
+
+
+def test_uninstalling_what_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TmgcError, match="no service to take away"):
+        uninstall(units=tmp_path)
+
+
+def test_another_init_system_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TmgcError, match="needs systemd"):
+        check_system(booted=tmp_path / "nothing")
+
+
+def test_another_user_than_root_is_told_to_ask_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: NOT_ROOT)
+    with pytest.raises(TmgcError, match="sudo /opt/tmgc/bin/tmgc-listen"):
+        check_system(booted=tmp_path)
