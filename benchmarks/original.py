@@ -15,12 +15,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.pipelines import Answered, Laps, load_network
 from benchmarks.sound import WINDOW_SECONDS, Excerpt
 from edge_runtime.audio import Samples
+from edge_runtime.commands import one_line_errors
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -119,3 +121,18 @@ def _pixels(decibels: NDArray[np.float32]) -> NDArray[np.uint8]:
     pixels = np.array(canvas.buffer_rgba())
     plt.close(figure)
     return pixels
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("audio", type=click.Path(path_type=Path))
+@click.option("--threads", default=2, show_default=True, type=click.IntRange(min=1), help="Of TensorFlow.")
+@one_line_errors
+def main(model: Path, audio: Path, threads: int) -> None:
+    """Print the number of the genre of the first two seconds of AUDIO, by MODEL, in the original's way."""
+    pipeline = OriginalPipeline(model, threads=threads)
+    click.echo(pipeline.answer(pipeline.read(Excerpt(audio, 0.0))).genre)
+
+
+if __name__ == "__main__":
+    main()
