@@ -6,11 +6,9 @@ import math
 from pathlib import Path
 from typing import Any
 
-from edge_runtime.interpreters.litert import import_runtime
 
-
-def macs_of(model: Path) -> int:
-    """MACs of a picture's answer, counted over the graph's convolutions and dense layers.
+def macs_of(model: Path) -> int | None:
+    """MACs of one answer, counted over the graph's convolutions and dense layers; None without LiteRT to read it.
 
     What else a network does (adding, pooling, activations) is not counted, as is usual.
 
@@ -19,10 +17,13 @@ def macs_of(model: Path) -> int:
     model : Path
         A ``.tflite`` file.
     """
-    module, _ = import_runtime()
+    try:
+        from ai_edge_litert.interpreter import Interpreter, OpResolverType
+    except ImportError:
+        return None
     # Delegates would hide what they take over. Nothing is allocated: the shapes stand in the file.
-    plain = module.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-    interpreter: Any = module.Interpreter(model_path=str(model), experimental_op_resolver_type=plain)
+    plain = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    interpreter: Any = Interpreter(model_path=str(model), experimental_op_resolver_type=plain)
     shapes = {tensor["index"]: tensor["shape"].tolist() for tensor in interpreter.get_tensor_details()}
     return sum(_macs(operation, shapes) for operation in interpreter._get_ops_details())
 

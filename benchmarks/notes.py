@@ -80,7 +80,10 @@ def _load_lines(report: dict[str, Any]) -> list[str]:
     sustained = report["sustained"]
     if sustained and "minutes" in sustained:
         minutes, ratio = len(sustained["minutes"]), sustained["slowdown"]
-        lines.append(f"{sustained['row']} for {minutes} minutes: the last takes {ratio:.2f} times as long as the first")
+        lines.append(
+            f"{sustained['row']} without a pause, minutes: {minutes}; the last takes {ratio:.2f} times as long as the "
+            "first"
+        )
     elif sustained:
         lines.append(f"{sustained['row']} could not be run for minutes: {sustained['error']}")
     return lines

@@ -132,7 +132,7 @@ def cost_rows(report: dict[str, Any]) -> list[tuple[str, ...]]:
                     _share(quality.get("accuracy")),
                     _share(quality.get("agreement")),
                     number(roofline.get("gmacs_per_s")),
-                    NOTHING if share is None else f"{share:.0%} ({roofline['number']})",
+                    NOTHING if share is None else f"{number(100 * share)} % ({roofline['number']})",
                 )
             )
     return lines

@@ -32,7 +32,7 @@ class LiteRTInterpreter:
     def __init__(self, path: Path, *, threads: int) -> None:
         self.card = read_card(path)
         self.threads = threads
-        module, self.runtime = import_runtime()
+        module, self.runtime = _import_runtime()
         if self.runtime.startswith("tflite-runtime") and self.card.export.get("recipe") == "dynamic":
             raise TmgcError(
                 f"{path} is a dynamic-range file, which {self.runtime} runs without complaint and answers wrongly: "
@@ -99,14 +99,7 @@ def _version(distribution: str) -> str:
         return "(version unknown)"
 
 
-def import_runtime() -> tuple[Any, str]:
-    """The module of the interpreter that is installed, and its name and version.
-
-    Raises
-    ------
-    TmgcError
-        None is.
-    """
+def _import_runtime() -> tuple[Any, str]:
     for module, distribution in _RUNTIMES:
         try:
             return importlib.import_module(module), f"{distribution} {_version(distribution)}"
