@@ -15,7 +15,7 @@ from benchmarks.report import SCHEMA
 from benchmarks.row_report import SAMPLES
 from edge_runtime.errors import TmgcError
 
-_RESAMPLES = 4000
+_RESAMPLES = 2000
 """Draws: the interval's ends then move by far less than what the machine's own drift does to them."""
 
 
