@@ -36,8 +36,9 @@ class Surroundings:
     """The reports of the run's ``parity.json``."""
     peaks: Mapping[int, Mapping[str, Any]]
     """The machine's peak, by threads: see :func:`benchmarks.roofline.measure_peak`."""
-    macs: int | None
-    """Of the run's network; None where no TFLite file of it tells."""
+    macs: Mapping[bool, int | None]
+    """Of the run's files that take pictures (False) and of those that take waveforms (True), where a TFLite file of
+    them tells."""
 
     @classmethod
     def of(
@@ -55,8 +56,8 @@ class Surroundings:
             for result in results
             if result.failure is None
         }
-        files = (result.row for result in results if result.failure is None)
-        macs = next((macs_of(row.model) for row in files if _tells_macs(row) and row.pipeline != PACKAGED), None)
+        files = (result.row for result in results if result.failure is None and result.row.pipeline != PACKAGED)
+        macs = {row.takes_waveform: macs_of(row.model) for row in files if row.model.suffix == ".tflite"}
         return cls(answers, parity, peaks, macs)
 
 
@@ -85,8 +86,8 @@ def row_object(result: RowResult, around: Surroundings) -> dict[str, Any]:
     }
     if result.failure is None:
         row |= _figures(result)
-        macs = macs_of(model) if result.row.pipeline == PACKAGED and _tells_macs(result.row) else around.macs
-        row["roofline"] = achieved(row, macs, around.peaks.get(result.plan.threads), result.row.recipe)
+        peak = around.peaks.get(result.plan.threads)
+        row["roofline"] = achieved(row, _macs(result.row, around), peak, result.row.recipe)
     return row
 
 
@@ -133,8 +134,11 @@ def _same_answers(result: RowResult, answers: Mapping[tuple[str, int], Mapping[i
     return {"same": sum(keras.get(excerpt) == genre for excerpt, genre in own.items()), "of": len(own)}
 
 
-def _tells_macs(row: RowSpec) -> bool:
-    return row.model.suffix == ".tflite" and "waveform" not in row.name
+def _macs(row: RowSpec, around: Surroundings) -> int | None:
+    """Of its own file; where that does not tell, of a TFLite file of the same network."""
+    if row.model.suffix == ".tflite":
+        return macs_of(row.model)
+    return None if row.pipeline == PACKAGED else around.macs.get(row.takes_waveform)
 
 
 def _rounded(values: Any) -> list[float]:

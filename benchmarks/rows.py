@@ -58,6 +58,11 @@ class RowSpec:
         """How the weights are kept: ``float32`` for the trained network."""
         return _recipe(self.model) if self.is_export else "float32"
 
+    @property
+    def takes_waveform(self) -> bool:
+        """Whether its file draws the spectrogram itself."""
+        return _takes_waveform(self.model)
+
     def to_json(self) -> dict[str, Any]:
         """The row as its process is told of it."""
         return {"name": self.name, "pipeline": self.pipeline, "model": str(self.model), "card": str(self.card)}

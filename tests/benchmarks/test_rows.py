@@ -30,8 +30,9 @@ def test_the_original_comes_first_then_keras_then_every_export_by_format_and_rec
 def test_a_file_that_takes_the_waveform_is_a_row_beside_the_one_that_takes_pictures(run: Run) -> None:
     (run.exports / "my.run.waveform.int8.tflite").touch()
     (run.exports / "my.run.waveform.float32.onnx").touch()
-    found = [name for name in names(rows_of(run)[0]) if "int8" in name or "float32" in name]
-    assert found == ["tflite-int8", "tflite-waveform-int8", "onnx-float32", "onnx-int8", "onnx-waveform-float32"]
+    rows = [row for row in rows_of(run)[0] if row.recipe in ("int8", "float32") and row.is_export]
+    assert [row.name for row in rows if row.takes_waveform] == ["tflite-waveform-int8", "onnx-waveform-float32"]
+    assert names(rows) == ["tflite-int8", "tflite-waveform-int8", "onnx-float32", "onnx-int8", "onnx-waveform-float32"]
 
 
 def test_where_tflite_runtime_is_missing_a_line_says_so(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
