@@ -16,28 +16,19 @@ from benchmarks.wording import NOTHING, n_threads, number
 WIDTH = 100
 """Columns that the table needs at most."""
 
-_HEADINGS = (
+_LATENCY = (
     "row",
     "file\np50 ms",
+    "file\np90 ms",
     "file\np99 ms",
     "memory\np50 ms",
-    "start\ns",
-    "first\nms",
-    "peak\nMB",
-    "size\nMB",
+    "of the\nwindow %",
     "times as fast\nas the original",
     "as\nKeras",
 )
-_STAGE_HEADINGS = ("row", "read", "spectrogram", "figure", "resize", "model", "decision")
-_COST_HEADINGS = (
-    "row",
-    "loaded\nMB",
-    "installed\nMB",
-    "accuracy\n% (95 %)",
-    "as Keras\n% (95 %)",
-    "GMAC/s",
-    "of the machine's\npeak",
-)
+_NEEDS = ("row", "start\ns", "load\ns", "first\nms", "loaded\nMB", "peak\nMB", "file\nMB", "installed\nMB")
+_STAGES = ("row", "read", "spectrogram", "figure", "resize", "model", "decision")
+_GIVES = ("row", "accuracy\n% (95 %)", "as Keras\n% (95 %)", "GMAC/s", "of the machine's\npeak")
 
 
 class Section(NamedTuple):
@@ -61,20 +52,22 @@ def markdown(report: dict[str, Any]) -> str:
 
 
 def sections(report: dict[str, Any]) -> list[Section]:
-    """The tables: latency for each number of threads, then stages and costs with the most of them."""
+    """The tables: latency for each number of threads, then the others with the most of them."""
     every = report["method"]["threads"]
     found = [
         Section(
-            f"From two seconds of sound to an answer, {n_threads(threads)}",
-            _HEADINGS,
-            latency_rows(report, threads),
+            f"From two seconds of sound to an answer, {n_threads(threads)}", _LATENCY, latency_rows(report, threads)
         )
         for threads in every
     ]
-    if stages := stage_rows(report, max(every)):
-        title = f"Where they go: median of each stage, ms, from a file, {n_threads(max(every))}"
-        found.append(Section(title, _STAGE_HEADINGS, stages))
-        found.append(Section(f"What each needs and gives, {n_threads(max(every))}", _COST_HEADINGS, cost_rows(report)))
+    measured = [row for row in _rows(report, max(every)) if row["ok"]]
+    if measured:
+        words = n_threads(max(every))
+        found += [
+            Section(f"What each needs, {words}", _NEEDS, [_needs(row) for row in measured]),
+            Section(f"Median of each stage, ms, from a file, {words}", _STAGES, [_stages(row) for row in measured]),
+            Section(f"How right, and how near the peak, {words}", _GIVES, [_gives(row) for row in measured]),
+        ]
     return found
 
 
@@ -88,19 +81,15 @@ def latency_rows(report: dict[str, Any], threads: int) -> list[tuple[str, ...]]:
     lines = []
     for row in _rows(report, threads):
         if not row["ok"]:
-            lines.append((row["name"], "failed", *[NOTHING] * (len(_HEADINGS) - 2)))
+            lines.append((row["name"], "failed", *[NOTHING] * (len(_LATENCY) - 2)))
             continue
         latency, same = row["latency_ms"], row["same_answer_as_keras"]
         lines.append(
             (
                 row["name"],
-                number(latency["p50"]),
-                number(latency["p99"]),
+                *(number(latency[rank]) for rank in ("p50", "p90", "p99")),
                 number(row["in_memory_latency_ms"]["p50"]),
-                number(row["start_ms"] / 1e3),
-                number(row["first_answer_ms"]),
-                f"{row['peak_memory_mb']:.0f}",
-                number(row["file_mb"]),
+                number(100 * row["realtime_factor"]),
                 _ratio(ratios.get(row["name"])),
                 f"{same['same']}/{same['of']}" if same else NOTHING,
             )
@@ -108,34 +97,30 @@ def latency_rows(report: dict[str, Any], threads: int) -> list[tuple[str, ...]]:
     return lines
 
 
-def stage_rows(report: dict[str, Any], threads: int) -> list[tuple[str, ...]]:
-    """The cells of the stages' table."""
-    return [
-        (row["name"], *[number(row["stages_ms"].get(stage)) for stage in _STAGE_HEADINGS[1:]])
-        for row in _rows(report, threads)
-        if row["ok"]
-    ]
+def _needs(row: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        row["name"],
+        number(row["start_ms"] / 1e3),
+        number(row["load_ms"] / 1e3),
+        number(row["first_answer_ms"]),
+        *(number(row[key]) for key in ("memory_mb", "peak_memory_mb", "file_mb", "installed_mb")),
+    )
 
 
-def cost_rows(report: dict[str, Any]) -> list[tuple[str, ...]]:
-    """The cells of what each row needs, how right it is, and how near it comes to the machine's peak."""
-    lines: list[tuple[str, ...]] = []
-    for row in _rows(report, max(report["method"]["threads"])):
-        if row["ok"]:
-            quality, roofline = row["quality"] or {}, row["roofline"] or {}
-            share = roofline.get("share_of_peak")
-            lines.append(
-                (
-                    row["name"],
-                    f"{row['memory_mb']:.0f}",
-                    number(row["installed_mb"]),
-                    _share(quality.get("accuracy")),
-                    _share(quality.get("agreement")),
-                    number(roofline.get("gmacs_per_s")),
-                    NOTHING if share is None else f"{number(100 * share)} % ({roofline['number']})",
-                )
-            )
-    return lines
+def _stages(row: dict[str, Any]) -> tuple[str, ...]:
+    return (row["name"], *(number(row["stages_ms"].get(stage)) for stage in _STAGES[1:]))
+
+
+def _gives(row: dict[str, Any]) -> tuple[str, ...]:
+    quality, roofline = row["quality"] or {}, row["roofline"] or {}
+    share = roofline.get("share_of_peak")
+    return (
+        row["name"],
+        _share(quality.get("accuracy")),
+        _share(quality.get("agreement")),
+        number(roofline.get("gmacs_per_s")),
+        NOTHING if share is None else f"{number(100 * share)} % ({roofline['number']})",
+    )
 
 
 def _rows(report: dict[str, Any], threads: int) -> list[dict[str, Any]]:
