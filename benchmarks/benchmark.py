@@ -10,7 +10,7 @@ from typing import Any
 from benchmarks.html import html_report
 from benchmarks.machine import usable_cores
 from benchmarks.process import RowFailedError
-from benchmarks.report import Measured, build_report, to_json, write_text
+from benchmarks.report import Measured, build_report, made_folder, to_json, write_text
 from benchmarks.roofline import measure_peak
 from benchmarks.rows import RowSpec, rows_of, select_rows
 from benchmarks.running import Plan, Progress, run_rows
@@ -20,6 +20,7 @@ from benchmarks.sustain import sustain
 from benchmarks.table import markdown
 from benchmarks.verdict import HOP_SECONDS
 from edge_runtime.errors import TmgcError
+from export.report import read_parity_json
 from train.run import Run
 
 THREADS = (1, 2)
@@ -105,7 +106,8 @@ def benchmark(run: Run, settings: BenchSettings, *, progress: Progress) -> dict[
     rows = select_rows(available, run, only=settings.only, quick=settings.quick)
     plans = settings.plans()
     excerpts = excerpts_of_file(settings.audio) if settings.audio else excerpts_of_run(run)
-    measured = Measured(run, excerpts, left_out, plans=plans)
+    folder = made_folder(settings.output or run.bench)
+    measured = Measured(run.name, excerpts, left_out, read_parity_json(run.parity_json), plans)
     for plan in plans:
         if not settings.quick:
             progress("the machine", f"peak with {plan.threads} thread(s)", 0, 1)
@@ -114,7 +116,6 @@ def benchmark(run: Run, settings: BenchSettings, *, progress: Progress) -> dict[
     report = build_report(measured)
     if settings.sustain_minutes and report["verdict"]:
         report["sustained"] = _sustained(report["verdict"], rows, excerpts, settings.sustain_minutes, progress)
-    folder = settings.output or run.bench
     write_text(to_json(report), folder / "bench.json")
     write_text(markdown(report), folder / "bench.md")
     write_text(html_report(report), folder / "report.html")

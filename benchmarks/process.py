@@ -16,11 +16,14 @@ from types import TracebackType
 from typing import Any
 
 from benchmarks.rows import RowSpec
-from benchmarks.scenarios import SINGLE_STREAM, Load
+from benchmarks.scenarios import BATCH, SINGLE_STREAM, Load
 from benchmarks.sound import Excerpt
 
 PATIENCE_SECONDS = 600.0
 """A process that says nothing for so long is ended. Loading a large network on a small board takes minutes."""
+
+_AT_ONCE = 3 * BATCH
+"""Windows that are asked for in one command, so that many of them are not taken for a process that hangs."""
 
 _THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -86,8 +89,11 @@ class RowProcess:
 
     def measure(self, source: str, *, first: int, count: int, load: Load = SINGLE_STREAM) -> list[dict[str, Any]]:
         """Time ``count`` windows from ``file`` or ``memory``: see :func:`benchmarks.scenarios.timed`."""
-        reply = self.ask("measure", source=source, first=first, count=count, load=load.to_json())
-        windows: list[dict[str, Any]] = reply["windows"]
+        windows: list[dict[str, Any]] = []
+        for start in range(0, count, _AT_ONCE):
+            some = min(_AT_ONCE, count - start)
+            reply = self.ask("measure", source=source, first=first + start, count=some, load=load.to_json())
+            windows += reply["windows"]
         return windows
 
     def ask(self, verb: str, **options: Any) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from benchmarks.rows import ORIGINAL, RowSpec
+from benchmarks.rows import ORIGINAL, TFLITE_RUNTIME, RowSpec
 from train.shares import wilson_interval
 
 
@@ -24,11 +24,11 @@ def quality_of(row: RowSpec, sha256: str | None, reports: Sequence[Mapping[str, 
     -------
     quality : dict or None
         ``split``, ``windows``, ``songs``, ``accuracy``, and ``agreement`` (top-1, None for Keras itself), each with
-        ``share``, ``low`` and ``high``; None where nobody has found out, and for the original, whose pictures differ
-        from those that the network was trained on. Windows of a song are alike, so each 95 % interval (Wilson 1927)
-        counts a song as one trial.
+        ``share``, ``low`` and ``high``. Windows of a song are alike, so each 95 % interval (Wilson 1927) counts a song
+        as one trial. None where nobody has found out: for the original, whose pictures differ from those that the
+        network was trained on, and for tflite-runtime, which did not run the file in its proof.
     """
-    if row.pipeline == ORIGINAL or sha256 is None:
+    if row.pipeline in (ORIGINAL, TFLITE_RUNTIME) or sha256 is None:
         return None
     own = "sha256" if row.is_export else "keras_sha256"
     found = next((report["parity"] for report in reports if report[own] == sha256), None)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -22,8 +23,6 @@ from benchmarks.summary import pairwise_ratio
 from benchmarks.verdict import quickest
 from edge_runtime.errors import TmgcError
 from edge_runtime.files import written_whole
-from export.report import read_parity_json
-from train.run import Run
 
 SCHEMA = 1
 
@@ -35,13 +34,15 @@ REPORT_SCHEMA = Path(__file__).with_name("bench.schema.json")
 class Measured:
     """All that was measured of a run."""
 
-    run: Run
+    run: str
     excerpts: Sequence[Excerpt]
     left_out: Sequence[str]
+    parity: Sequence[Mapping[str, Any]]
+    """The reports of the run's ``parity.json``."""
+    plans: Sequence[Plan]
+    """One for each number of threads; they differ in nothing else."""
     before: dict[str, Any] = field(default_factory=condition)
     """The machine's state when it began."""
-    plans: list[Plan] = field(default_factory=list)
-    """One for each number of threads; they differ in nothing else."""
     results: list[RowResult] = field(default_factory=list)
     peaks: dict[int, Mapping[str, Any]] = field(default_factory=dict)
     """By threads."""
@@ -49,13 +50,13 @@ class Measured:
 
 def build_report(measured: Measured) -> dict[str, Any]:
     """The report, whose machine's state after everything is the present one."""
-    around = Surroundings.of(measured.results, parity=read_parity_json(measured.run.parity_json), peaks=measured.peaks)
+    around = Surroundings.of(measured.results, parity=measured.parity, peaks=measured.peaks)
     rows = [row_object(result, around) for result in measured.results]
     plan = measured.plans[0]
     return {
         "schema": SCHEMA,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "run": measured.run.name,
+        "run": measured.run,
         "method": {
             "threads": [plan.threads for plan in measured.plans],
             "rounds": plan.rounds,
@@ -83,23 +84,30 @@ def to_json(report: dict[str, Any]) -> str:
     return json.dumps(report, ensure_ascii=False, indent=1)
 
 
-def write_text(text: str, path: Path) -> Path:
-    """Write a file, and its folder where there is none.
+def made_folder(folder: Path) -> Path:
+    """A folder for the report, made before anything is measured that could be lost.
 
     Raises
     ------
     TmgcError
-        It cannot be written there.
+        It cannot be made, or not be written to.
     """
     try:
-        with written_whole(path) as partial:
-            partial.write_text(text + "\n", "utf-8")
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK):
+            return folder
+        reason = "permission denied"
     except OSError as error:
-        raise TmgcError(
-            f"the report needs a folder that can be written to: {path.parent} cannot ({error.strerror}). Name another: "
-            "--output DIR"
-        ) from error
-    return path
+        reason = str(error.strerror)
+    raise TmgcError(
+        f"the report needs a folder that can be written to: {folder} cannot ({reason}). Name another: --output DIR"
+    )
+
+
+def write_text(text: str, path: Path) -> None:
+    """Write a file of the report whole."""
+    with written_whole(path) as partial:
+        partial.write_text(text + "\n", "utf-8")
 
 
 def _verdict(rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:

@@ -48,12 +48,16 @@ def test_a_run_without_exports_is_refused_with_the_command_that_makes_them(bench
     assert "tmgc-export" in one_line(bench(light_run.folder))
 
 
-def test_an_output_that_cannot_be_written_is_refused_in_one_line(bench: Bench, tiny_run: Run, tmp_path: Path) -> None:
+def test_an_output_that_cannot_be_written_is_refused_before_anything_is_measured(
+    bench: Bench, tiny_run: Run, tmp_path: Path
+) -> None:
     (tmp_path / "file").write_text("")
-    result = bench(tiny_run.folder, "--quick", "--only", "tflite-float32", "--runs", 1, "--output", tmp_path / "file")
-    assert result.exit_code == 2
-    assert result.stdout == ""
-    assert "--output" in result.stderr.splitlines()[-1]
+    assert "--output" in one_line(bench(tiny_run.folder, "--quick", "--output", tmp_path / "file"))
+
+
+def test_a_damaged_parity_report_is_refused_before_anything_is_measured(bench: Bench, light_run: Run) -> None:
+    light_run.parity_json.write_text("{")
+    assert "parity reports" in one_line(bench(light_run.folder, "--quick"))
 
 
 @pytest.mark.parametrize(("threads", "reason"), [("1,x", "whole numbers"), ("0", "1 to "), ("1,999", "got 999")])

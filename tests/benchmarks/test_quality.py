@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from benchmarks.quality import quality_of
-from benchmarks.rows import EXPORT, KERAS_PREDICT, ORIGINAL, RowSpec
+from benchmarks.rows import EXPORT, KERAS_PREDICT, ORIGINAL, TFLITE_RUNTIME, RowSpec
 from train.shares import wilson_interval
 
 REPORT: dict[str, Any] = {
@@ -37,6 +37,8 @@ def test_keras_has_its_own_accuracy_on_the_same_windows_and_no_agreement() -> No
     assert found["agreement"] is None
 
 
-@pytest.mark.parametrize(("pipeline", "sha256"), [(EXPORT, "another"), (EXPORT, None), (ORIGINAL, "network")])
-def test_nothing_is_said_of_another_file_nor_of_the_original(pipeline: str, sha256: str | None) -> None:
+@pytest.mark.parametrize(
+    ("pipeline", "sha256"), [(EXPORT, "another"), (EXPORT, None), (ORIGINAL, "network"), (TFLITE_RUNTIME, "file")]
+)
+def test_nothing_is_said_of_what_the_proof_did_not_run(pipeline: str, sha256: str | None) -> None:
     assert quality(pipeline, sha256) is None

@@ -8,7 +8,7 @@ import jsonschema
 import numpy as np
 import pytest
 
-from benchmarks.report import REPORT_SCHEMA, write_text
+from benchmarks.report import REPORT_SCHEMA, made_folder
 from benchmarks.summary import pairwise_ratio, summarize
 from edge_runtime.errors import TmgcError
 from train.run import Run
@@ -119,4 +119,10 @@ def test_all_rows_of_one_network_have_the_same_macs(benched: Any) -> None:
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(TmgcError, match="--output"):
-        write_text("{}", tmp_path / "file" / "bench.json")
+        made_folder(tmp_path / "file" / "bench")
+
+
+def test_a_folder_that_cannot_be_written_to_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.report.os.access", lambda *question: False)  # whoever runs the test may be root
+    with pytest.raises(TmgcError, match="permission denied"):
+        made_folder(tmp_path)
