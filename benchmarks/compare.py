@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from benchmarks.report import SCHEMA
 from benchmarks.row_report import SAMPLES
+from benchmarks.wording import n_threads
 from edge_runtime.errors import TmgcError
 
 _RESAMPLES = 2000
@@ -90,7 +91,7 @@ def changes(before: dict[str, Any], after: dict[str, Any]) -> list[Change]:
 
 def differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
     """What makes two reports hard to compare, a line each."""
-    told = [
+    return [
         f"{what} differs: {before[where][what]}, then {after[where][what]}"
         for where, what in (
             ("machine", "board"),
@@ -101,8 +102,16 @@ def differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
         )
         if before[where][what] != after[where][what]
     ]
-    failed = [f"{row['name']} failed in the second report: {row['error']}" for row in after["rows"] if not row["ok"]]
-    return told + failed
+
+
+def newly_failed(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    """Rows that were measured before and fail now, a line each with the reason."""
+    measured = {(row["name"], row["threads"]) for row in before["rows"] if row["ok"]}
+    return [
+        f"{row['name']}, {n_threads(row['threads'])}, fails now: {row['error']}"
+        for row in after["rows"]
+        if not row["ok"] and (row["name"], row["threads"]) in measured
+    ]
 
 
 def ratio_interval(

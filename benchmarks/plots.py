@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from benchmarks.rows import OF_THE_NETWORK
 from benchmarks.wording import n_threads
 
 if TYPE_CHECKING:
@@ -28,6 +29,9 @@ def plots_of(report: dict[str, Any]) -> list[tuple[str, bytes]]:
         (f"Latency from a file, {words}: every sample, and the median", latency_figure(most)),
         (f"Where the time goes, {words}: median of each stage, from a file", stages_figure(most)),
     ]
+    exports = [row for row in most if row["name"] not in OF_THE_NETWORK]
+    if exports and exports != most:
+        found.append((f"The same of the exports alone, {words}", stages_figure(exports)))
     if any(row["quality"] for row in most):
         found.append((f"Accuracy against latency, {words}, with 95 % intervals", accuracy_figure(most)))
     if len(report["method"]["threads"]) > 1:

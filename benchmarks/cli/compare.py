@@ -33,22 +33,24 @@ def main(before: Path, after: Path, fail_above: float, as_json: bool) -> None:
 
     A row has become slower where its whole interval lies above --fail-above. Rows of one report only are passed over.
 
-    Exit code 0: none has become slower; 1: one has; 2: a file was refused.
+    Exit code 0: none has become slower; 1: one has, or fails now; 2: a file was refused.
     """
-    from benchmarks.compare import changes, differences, read_report
+    from benchmarks.compare import changes, differences, newly_failed, read_report
 
     reports = read_report(before), read_report(after)
-    found = changes(*reports)
-    for line in differences(*reports):
+    found, failed = changes(*reports), newly_failed(*reports)
+    for line in (*differences(*reports), *failed):
         say(f"warning: {line}")
     if as_json:
         documents = [change.to_json() | {"regression": change.is_regression(fail_above)} for change in found]
-        click.echo(json.dumps({"schema": 1, "fail_above": fail_above, "changes": documents}, indent=1))
+        click.echo(
+            json.dumps({"schema": 1, "fail_above": fail_above, "changes": documents, "failed": failed}, indent=1)
+        )
     else:
         _print_table(found, fail_above)
     slower = [change for change in found if change.is_regression(fail_above)]
     say(f"{len(slower)} of {len(found)} have become slower by more than {fail_above - 1:.0%}")
-    sys.exit(1 if slower else 0)
+    sys.exit(1 if slower or failed else 0)
 
 
 def _print_table(found: Sequence[Change], limit: float) -> None:

@@ -38,14 +38,15 @@ def test_the_page_shows_every_row_and_why_one_failed(benched: Any) -> None:
 
 def test_there_is_a_plot_for_all_that_was_measured(whole: dict[str, Any]) -> None:
     captions = " ".join(caption for caption, _ in plots_of(whole))
-    for word in ("Latency from a file", "Where the time goes", "Accuracy", "by threads", "by minute"):
+    for word in ("Latency from a file", "Where the time goes", "exports alone", "Accuracy", "by threads", "by minute"):
         assert word in captions
     assert all(png.startswith(b"\x89PNG") for _, png in plots_of(whole))
 
 
 def test_what_was_not_measured_is_not_drawn(benched: Any) -> None:
     captions = [caption for caption, _ in plots_of(benched.report)]
-    assert len(captions) == 2
+    assert len(captions) == 3
+    assert not any(word in caption for caption in captions for word in ("Accuracy", "by threads", "by minute"))
     assert plots_of({**benched.report, "rows": [row for row in benched.report["rows"] if not row["ok"]]}) == []
 
 
