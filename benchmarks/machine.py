@@ -7,6 +7,7 @@ import platform
 from pathlib import Path
 from typing import Any
 
+from benchmarks.condition import text_of
 from train.libraries import versions
 
 LIBRARIES = (
@@ -33,10 +34,9 @@ def describe_machine() -> dict[str, Any]:
         "cpu": cpu_model(),
         "architecture": platform.machine(),
         "cores": os.cpu_count(),
-        "usable_cores": _usable_cores(),
-        "governor": _text(Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")),
+        "usable_cores": usable_cores(),
+        "governor": text_of(Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")),
         "memory_mb": _memory_mb(),
-        "load_average": _load_average(),
         "system": platform.system(),
         "kernel": platform.release(),
         "python": platform.python_version(),
@@ -46,12 +46,12 @@ def describe_machine() -> dict[str, Any]:
 
 def board_model(path: Path = Path("/proc/device-tree/model")) -> str | None:
     """Name of a single-board computer, e.g. ``Raspberry Pi 5 Model B Rev 1.0``."""
-    return _text(path)
+    return text_of(path)
 
 
 def cpu_model(path: Path = Path("/proc/cpuinfo")) -> str | None:
     """Name of the processor: ``model name`` of Linux, or what Python knows."""
-    for line in (_text(path) or "").splitlines():
+    for line in (text_of(path) or "").splitlines():
         key, _, value = line.partition(":")
         if key.strip() == "model name":
             return value.strip()
@@ -69,19 +69,9 @@ def one_line(machine: dict[str, Any]) -> str:
     )
 
 
-def _text(path: Path) -> str | None:
-    try:
-        return path.read_text("utf-8", errors="replace").strip("\0 \n") or None
-    except OSError:
-        return None
-
-
-def _usable_cores() -> int | None:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-
-
-def _load_average() -> float | None:
-    return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _memory_mb() -> float | None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
-from benchmarks.rows import KERAS_PREDICT, ORIGINAL, RowSpec
+from benchmarks.rows import KERAS_COMPILED, KERAS_PREDICT, ORIGINAL, TFLITE_RUNTIME, RowSpec
 from benchmarks.sound import Excerpt
 from edge_runtime.audio import Samples, read_audio
 from edge_runtime.card import ModelCard
@@ -40,18 +43,28 @@ class Pipeline(Protocol):
     def answer(self, samples: Samples) -> Answered:
         """Name the genre of such samples."""
 
+    def answer_all(self, batch: Sequence[Samples]) -> list[Answered]:
+        """Name the genres of several windows, at once where the library can; each has its share of the time."""
+
 
 class Laps:
-    """A stopwatch that names the time since the lap before."""
+    """A stopwatch that names the time since the lap before.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    windows : int > 0
+        Among which the time is shared.
+    """
+
+    def __init__(self, *, windows: int = 1) -> None:
         self.stages_ms: dict[str, float] = {}
+        self._windows = windows
         self._last = perf_counter()
 
     def lap(self, name: str) -> None:
         """End a stage."""
         now = perf_counter()
-        self.stages_ms[name] = (now - self._last) * 1e3
+        self.stages_ms[name] = (now - self._last) * 1e3 / self._windows
         self._last = now
 
 
@@ -70,11 +83,16 @@ def open_pipeline(row: RowSpec, *, threads: int) -> Pipeline:
         return OriginalPipeline(row.model, threads=threads)
     if row.pipeline == KERAS_PREDICT:
         return KerasPipeline(row.model, ModelCard.read(row.card), threads=threads)
+    if row.pipeline == KERAS_COMPILED:
+        return CompiledPipeline(row.model, ModelCard.read(row.card), threads=threads)
+    if row.pipeline == TFLITE_RUNTIME:
+        # What cannot be imported is passed over: the next interpreter is then tflite-runtime.
+        sys.modules["ai_edge_litert.interpreter"] = None  # type: ignore[assignment]
     return ExportPipeline(row.model, threads=threads)
 
 
 class ExportPipeline:
-    """An exported model, as ``tmgc-listen`` runs it."""
+    """An exported model, as ``tmgc-listen`` runs it: one window after another, whatever waits."""
 
     def __init__(self, model: Path, *, threads: int) -> None:
         from edge_runtime.classifier import GenreClassifier
@@ -87,8 +105,14 @@ class ExportPipeline:
 
     def answer(self, samples: Samples) -> Answered:
         heard = self._classifier.classify(samples)
+        laps = Laps()
+        genre = int(np.argmax(heard.probabilities))
+        laps.lap("decision")
         stages = {"spectrogram": heard.spectrogram_ms, "model": heard.model_ms}
-        return Answered(int(np.argmax(heard.probabilities)), stages)
+        return Answered(genre, stages | laps.stages_ms)
+
+    def answer_all(self, batch: Sequence[Samples]) -> list[Answered]:
+        return [self.answer(samples) for samples in batch]
 
 
 class KerasPipeline:
@@ -102,13 +126,40 @@ class KerasPipeline:
         return read_window(excerpt, self._spectrogram.settings)
 
     def answer(self, samples: Samples) -> Answered:
-        laps = Laps()
-        picture = self._spectrogram.image(samples)
+        return self.answer_all([samples])[0]
+
+    def answer_all(self, batch: Sequence[Samples]) -> list[Answered]:
+        laps = Laps(windows=len(batch))
+        pictures = np.stack([self._spectrogram.image(samples) for samples in batch])
         laps.lap("spectrogram")
-        probabilities = self._network.predict(picture[np.newaxis], verbose=0)[0]
-        genre = int(np.argmax(probabilities))
+        probabilities = self._probabilities(pictures)
         laps.lap("model")
-        return Answered(genre, laps.stages_ms)
+        genres = np.argmax(probabilities, axis=-1)
+        laps.lap("decision")
+        return [Answered(int(genre), laps.stages_ms) for genre in genres]
+
+    def _probabilities(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+        probabilities: NDArray[np.float32] = self._network.predict(pictures, verbose=0)
+        return probabilities
+
+
+class CompiledPipeline(KerasPipeline):
+    """The same network traced once into a graph (``tensorflow.function``), without what ``predict`` does around it."""
+
+    def __init__(self, model: Path, card: ModelCard, *, threads: int) -> None:
+        super().__init__(model, card, threads=threads)
+        import tensorflow
+
+        shape = (None, *self._network.input_shape[1:])
+        self._compiled = tensorflow.function(
+            lambda pictures: self._network(pictures, training=False),
+            input_signature=[tensorflow.TensorSpec(shape, tensorflow.uint8)],
+            autograph=False,
+        )
+
+    def _probabilities(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+        probabilities: NDArray[np.float32] = self._compiled(pictures).numpy()
+        return probabilities
 
 
 def read_window(excerpt: Excerpt, settings: SpectrogramSettings) -> Samples:

@@ -16,10 +16,14 @@ from types import TracebackType
 from typing import Any
 
 from benchmarks.rows import RowSpec
+from benchmarks.scenarios import BATCH, SINGLE_STREAM, Load
 from benchmarks.sound import Excerpt
 
 PATIENCE_SECONDS = 600.0
 """A process that says nothing for so long is ended. Loading a large network on a small board takes minutes."""
+
+_AT_ONCE = 3 * BATCH
+"""Windows that are asked for in one command, so that many of them are not taken for a process that hangs."""
 
 _THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -37,7 +41,7 @@ class RowFailedError(Exception):
 
 
 class RowProcess:
-    """A row in a process of its own, with the same number of threads as every other.
+    """A row in a process of its own, with the same number of threads as every other, on the same cores.
 
     Parameters
     ----------
@@ -47,7 +51,8 @@ class RowProcess:
     Attributes
     ----------
     loaded : dict
-        What the process told of itself after loading, with ``start_ms`` from its start until then.
+        What the process told of itself after loading, with ``start_ms`` from its start until then, and ``cores``, the
+        numbers of those that it is pinned to (None where the system does not pin).
     """
 
     def __init__(self, row: RowSpec, *, threads: int) -> None:
@@ -65,6 +70,8 @@ class RowProcess:
             env=environment(threads),
             encoding="utf-8",
         )
+        # Before it has a second thread: all that it starts later stays on the same cores.
+        self._cores = pin(self._process.pid, threads)
 
     def __enter__(self) -> RowProcess:
         return self
@@ -78,11 +85,15 @@ class RowProcess:
         """Let it import its libraries and load its model."""
         told = [excerpt.to_json() for excerpt in excerpts]
         self.loaded = self.ask("load", row=self.row.to_json(), threads=self.threads, excerpts=told)
-        self.loaded["start_ms"] = (perf_counter() - self._begun) * 1e3
+        self.loaded |= {"start_ms": (perf_counter() - self._begun) * 1e3, "cores": self._cores}
 
-    def measure(self, source: str, *, first: int, count: int) -> list[dict[str, Any]]:
-        """Time ``count`` windows from ``file`` or ``memory``: one document each, as :mod:`benchmarks.row` makes it."""
-        windows: list[dict[str, Any]] = self.ask("measure", source=source, first=first, count=count)["windows"]
+    def measure(self, source: str, *, first: int, count: int, load: Load = SINGLE_STREAM) -> list[dict[str, Any]]:
+        """Time ``count`` windows from ``file`` or ``memory``: see :func:`benchmarks.scenarios.timed`."""
+        windows: list[dict[str, Any]] = []
+        for start in range(0, count, _AT_ONCE):
+            some = min(_AT_ONCE, count - start)
+            reply = self.ask("measure", source=source, first=first + start, count=some, load=load.to_json())
+            windows += reply["windows"]
         return windows
 
     def ask(self, verb: str, **options: Any) -> dict[str, Any]:
@@ -127,6 +138,27 @@ class RowProcess:
             return f"its process was killed: out of memory, or no answer for {PATIENCE_SECONDS:.0f} s"
         ended = signal.Signals(-code).name if code < 0 else f"exit code {code}"
         return f"its process ended ({ended}): {lines[-1] if lines else 'it said nothing'}"
+
+
+def pin(process: int, threads: int) -> list[int] | None:
+    """Keep a process to as many cores as it has threads, and always to the same ones.
+
+    Parameters
+    ----------
+    process : int
+        Its number; 0 for this one.
+    threads : int > 0
+
+    Returns
+    -------
+    cores : list of int or None
+        None where the system does not pin.
+    """
+    if not hasattr(os, "sched_setaffinity"):
+        return None
+    cores = sorted(os.sched_getaffinity(0))[:threads]
+    os.sched_setaffinity(process, cores)
+    return cores
 
 
 def environment(threads: int) -> dict[str, str]:

@@ -1,8 +1,9 @@
 """One row's own process: ``python -m benchmarks.row``, told what to do by JSON lines and answering by JSON lines.
 
 Commands, one a line on standard input: ``{"do": "load", "row": .., "threads": .., "excerpts": [..]}``, then any number
-of ``{"do": "measure", "source": "file"|"memory", "first": n, "count": n}`` and ``{"do": "memory"}``. Each is answered
-by one line on standard output, ``{"error": ".."}`` where it failed. The process ends with its standard input.
+of ``{"do": "measure", "source": "file"|"memory", "first": n, "count": n, "load": {..}}`` and ``{"do": "memory"}``. Each
+is answered by one line on standard output, ``{"error": ".."}`` where it failed. The process ends with its standard
+input.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any, TextIO
 
 from benchmarks.pipelines import Pipeline, open_pipeline
 from benchmarks.rows import RowSpec
+from benchmarks.scenarios import Load, timed
 from benchmarks.sound import Excerpt
 from edge_runtime.audio import Samples
 from edge_runtime.errors import TmgcError
@@ -38,31 +40,25 @@ class Worker:
         self._excerpts = [Excerpt.from_json(excerpt) for excerpt in excerpts]
         return {"load_ms": load_ms, "runtime": self._pipeline.runtime, "memory_mb": resident_mb()}
 
-    def measure(self, source: str, first: int, count: int) -> dict[str, Any]:
-        """Time ``count`` windows, one after another, from the excerpt number ``first`` on and round again."""
-        one = self._from_file if source == "file" else self._from_memory
-        return {"windows": [one(number % len(self._excerpts)) for number in range(first, first + count)]}
+    def measure(self, source: str, first: int, count: int, load: dict[str, Any]) -> dict[str, Any]:
+        """Time ``count`` windows from the excerpt number ``first`` on and round again."""
+        numbers = [number % len(self._excerpts) for number in range(first, first + count)]
+        take = self._from_file if source == "file" else self._in_memory(numbers).__getitem__
+        return {"windows": timed(self._pipeline, take, numbers, Load(**load))}
 
     def memory(self) -> dict[str, Any]:
         """What the process has taken at most."""
         return {"peak_memory_mb": peak_mb()}
 
-    def _from_file(self, number: int) -> dict[str, Any]:
-        begun = perf_counter()
-        samples = self._pipeline.read(self._excerpts[number])
-        read = perf_counter()
-        answered = self._pipeline.answer(samples)
-        total_ms = (perf_counter() - begun) * 1e3
-        stages_ms = {"read": (read - begun) * 1e3, **answered.stages_ms}
-        return {"excerpt": number, "total_ms": total_ms, "stages_ms": stages_ms, "genre": answered.genre}
+    def _from_file(self, number: int) -> Samples:
+        return self._pipeline.read(self._excerpts[number])
 
-    def _from_memory(self, number: int) -> dict[str, Any]:
-        if number not in self._samples:
-            self._samples[number] = self._pipeline.read(self._excerpts[number])
-        begun = perf_counter()
-        answered = self._pipeline.answer(self._samples[number])
-        total_ms = (perf_counter() - begun) * 1e3
-        return {"excerpt": number, "total_ms": total_ms, "stages_ms": answered.stages_ms, "genre": answered.genre}
+    def _in_memory(self, numbers: list[int]) -> dict[int, Samples]:
+        """The samples of excerpts, decoded before any time is taken."""
+        for number in numbers:
+            if number not in self._samples:
+                self._samples[number] = self._from_file(number)
+        return self._samples
 
 
 def peak_mb() -> float:

@@ -1,23 +1,36 @@
-"""Which rows a benchmark of a run has: the original, Keras ``predict``, and every export."""
+"""Which rows a benchmark of a run has: the original, Keras in two ways, every export, and the packaged model."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import edge_runtime
 from edge_runtime.errors import TmgcError
 from edge_runtime.interpreters import SUFFIXES
 from train.run import Run
 
 ORIGINAL = "original"
 KERAS_PREDICT = "keras-predict"
+KERAS_COMPILED = "keras-compiled"
+EXPORT = "export"
+TFLITE_RUNTIME = "tflite-runtime"
+"""An export again, by the interpreter that came before LiteRT."""
+PACKAGED = "small"
+"""The model that ``edge_runtime`` brings along."""
 
-QUICK = (ORIGINAL, KERAS_PREDICT, "tflite-dynamic", "tflite-int8", "onnx-dynamic", "onnx-int8")
+OF_THE_NETWORK = (ORIGINAL, KERAS_PREDICT, KERAS_COMPILED)
+"""Rows that run ``model.keras`` itself."""
+
+QUICK = (ORIGINAL, KERAS_PREDICT, "tflite-dynamic", "tflite-int8", "onnx-int8")
 """The rows of ``--quick``."""
+
+PACKAGED_MODELS = Path(edge_runtime.__file__).parent / "models"
 
 _RECIPES = ("float32", "float16", "dynamic", "int8")
 
@@ -27,12 +40,28 @@ class RowSpec:
     """One way from two seconds of sound to an answer."""
 
     name: str
-    """``original``, ``keras-predict``, or format and recipe of an export: ``tflite-int8``."""
+    """``original``, ``keras-predict``, or format and recipe of an export: ``tflite-int8``, ``tflite-waveform-int8``."""
     pipeline: str
-    """``original``, ``keras-predict`` or ``export``."""
+    """:data:`ORIGINAL`, :data:`KERAS_PREDICT`, :data:`KERAS_COMPILED`, :data:`EXPORT`, :data:`TFLITE_RUNTIME` or
+    :data:`PACKAGED`."""
     model: Path
     card: Path
     """The card that stands beside ``model.keras``; an export carries its own."""
+
+    @property
+    def is_export(self) -> bool:
+        """Whether it runs a file for the edge."""
+        return self.pipeline not in OF_THE_NETWORK
+
+    @property
+    def recipe(self) -> str:
+        """How the weights are kept: ``float32`` for the trained network."""
+        return _recipe(self.model) if self.is_export else "float32"
+
+    @property
+    def takes_waveform(self) -> bool:
+        """Whether its file draws the spectrogram itself."""
+        return _takes_waveform(self.model)
 
     def to_json(self) -> dict[str, Any]:
         """The row as its process is told of it."""
@@ -45,19 +74,34 @@ class RowSpec:
 
 
 def rows_of(run: Run) -> tuple[list[RowSpec], list[str]]:
-    """Every row that a run allows, and a line about each export that is left out.
+    """Every row that a run allows, and a line about each that is left out.
 
     Exports that failed their parity check (``.FAILED.`` in the name) are left out: a wrong answer is not a fast one.
     """
-    files = sorted(path for path in run.exports.glob("*") if path.suffix in SUFFIXES)
+    files = _models_in(run.exports)
     left_out = [f"{path} failed its parity check and is left out" for path in files if ".FAILED." in path.name]
-    sound = sorted((path for path in files if ".FAILED." not in path.name), key=_order)
+    sound = [path for path in files if ".FAILED." not in path.name]
     names = Counter(map(_name, sound))
-    rows = [RowSpec(name, name, run.model, run.card_json) for name in (ORIGINAL, KERAS_PREDICT)]
+    rows = [RowSpec(name, name, run.model, run.card_json) for name in OF_THE_NETWORK]
     for path in sound:
-        unique = names[_name(path)] == 1 or path.stem.rpartition(".")[0] == run.name
-        rows.append(RowSpec(_name(path) if unique else path.name, "export", path, run.card_json))
+        unique = names[_name(path)] == 1 or path.name.startswith(f"{run.name}.")
+        rows.append(RowSpec(_name(path) if unique else path.name, EXPORT, path, run.card_json))
+    if find_spec("tflite_runtime") is None:
+        left_out.append("tflite-runtime is not installed: its rows are left out")
+    else:
+        rows += [_by_tflite_runtime(row) for row in rows if row.model.suffix == ".tflite"]
+    rows += [
+        RowSpec(f"{PACKAGED}-{_name(path)}", PACKAGED, path, run.card_json) for path in _models_in(PACKAGED_MODELS)
+    ]
     return rows, left_out
+
+
+def _models_in(folder: Path) -> list[Path]:
+    return sorted((path for path in folder.glob("*") if path.suffix in SUFFIXES), key=_order)
+
+
+def _by_tflite_runtime(row: RowSpec) -> RowSpec:
+    return replace(row, name=f"{TFLITE_RUNTIME}-{row.name.removeprefix('tflite-')}", pipeline=TFLITE_RUNTIME)
 
 
 def select_rows(rows: Sequence[RowSpec], run: Run, *, only: Sequence[str] = (), quick: bool = False) -> list[RowSpec]:
@@ -87,7 +131,7 @@ def select_rows(rows: Sequence[RowSpec], run: Run, *, only: Sequence[str] = (), 
         )
     if only:
         return [row for row in rows if any(_is(row, name) for name in only)]
-    if not any(row.pipeline == "export" for row in rows):
+    if not any(row.is_export for row in rows):
         raise TmgcError(
             f"a benchmark needs an export to compare: none in {run.exports}. Run: tmgc-export {run.folder}, or name "
             f"the rows that need none: --only {ORIGINAL},{KERAS_PREDICT}"
@@ -100,12 +144,19 @@ def _is(row: RowSpec, name: str) -> bool:
 
 
 def _name(path: Path) -> str:
-    return f"{path.suffix[1:]}-{_recipe(path)}"
+    """``tflite-int8``; a file that takes the waveform says so: ``tflite-waveform-int8``."""
+    waveform = "waveform-" if _takes_waveform(path) else ""
+    return f"{path.suffix[1:]}-{waveform}{_recipe(path)}"
 
 
-def _order(path: Path) -> tuple[int, int, str]:
+def _order(path: Path) -> tuple[int, bool, int, str]:
     recipe = _recipe(path)
-    return SUFFIXES.index(path.suffix), _RECIPES.index(recipe) if recipe in _RECIPES else len(_RECIPES), path.name
+    place = _RECIPES.index(recipe) if recipe in _RECIPES else len(_RECIPES)
+    return SUFFIXES.index(path.suffix), _takes_waveform(path), place, path.name
+
+
+def _takes_waveform(path: Path) -> bool:
+    return path.stem.endswith(f".waveform.{_recipe(path)}")
 
 
 def _recipe(path: Path) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 from benchmarks.process import RowFailedError, RowProcess
 from benchmarks.rows import RowSpec
+from benchmarks.scenarios import PACED, SINGLE_STREAM, Load
 from benchmarks.sound import Excerpt
 
 SOURCES = ("file", "memory")
@@ -27,7 +28,11 @@ class Plan:
     threads: int
     rounds: int
     windows_per_round: int
-    """Windows of each row, from each source, in each round."""
+    """Windows of each row, from each source, in each round, at least."""
+    min_seconds: float = 0.0
+    """How long each row is measured from each source, in all rounds together, at least: a quick row answers more
+    windows."""
+    load: Load = SINGLE_STREAM
     warmup_windows: int = 3
     """Windows of each row, from each source, before the first round; not kept."""
     settling_windows: int = 1
@@ -36,15 +41,17 @@ class Plan:
     """Processes that may load side by side. Nothing is measured meanwhile, but their start takes longer."""
 
     @classmethod
-    def of(cls, *, threads: int, runs: int, rounds: int, loading_at_once: int = 1) -> Plan:
+    def of(cls, *, threads: int, runs: int, rounds: int, **others: Any) -> Plan:
         """At least ``runs`` windows of each row and source, in at most ``rounds`` rounds of equal size."""
         windows_per_round = math.ceil(runs / rounds)
         return cls(
-            threads=threads,
-            rounds=math.ceil(runs / windows_per_round),
-            windows_per_round=windows_per_round,
-            loading_at_once=loading_at_once,
+            threads=threads, rounds=math.ceil(runs / windows_per_round), windows_per_round=windows_per_round, **others
         )
+
+    def windows_of(self, quickest_ms: float) -> int:
+        """Windows in each round of a row that answers so quickly."""
+        window_ms = max(quickest_ms, self.load.hop_seconds * 1e3) if self.load.scenario == PACED else quickest_ms
+        return max(self.windows_per_round, math.ceil(self.min_seconds * 1e3 / self.rounds / window_ms))
 
 
 @dataclass
@@ -52,14 +59,17 @@ class RowResult:
     """What was measured of one row."""
 
     row: RowSpec
+    plan: Plan
     failure: str | None = None
     """Why there is no more to tell, in one line."""
     loaded: dict[str, Any] = field(default_factory=dict)
-    """``start_ms``, ``load_ms``, ``memory_mb``, ``runtime``; see :mod:`benchmarks.row`."""
+    """``start_ms``, ``load_ms``, ``memory_mb``, ``runtime``, ``cores``; see :mod:`benchmarks.row`."""
+    windows_per_round: int = 0
+    """From each source."""
     first_answer_ms: float | None = None
     peak_memory_mb: float | None = None
     windows: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: {source: [] for source in SOURCES})
-    """By source, in the order of measuring: ``total_ms``, ``stages_ms``, ``excerpt`` and ``genre`` of each window."""
+    """By source, in the order of measuring: what :func:`benchmarks.scenarios.timed` says of each window."""
 
 
 def run_rows(
@@ -71,13 +81,13 @@ def run_rows(
     ----------
     rows : sequence of RowSpec
     excerpts : sequence of Excerpt
-        The same for every row; in each round, every row is timed on the same ones.
+        The same for every row; in each round, every row begins with the same one.
     plan : Plan
     progress : callable
     """
     with ExitStack() as stack:
         measuring = _Measuring(excerpts, plan, progress, steps=len(rows) * (2 + plan.rounds))
-        turns = [_Turn(RowResult(row)) for row in rows]
+        turns = [_Turn(RowResult(row, plan)) for row in rows]
         measuring.start(turns, stack)
         for turn in turns:
             measuring.attempt(turn, "first answer", measuring.warm_up)
@@ -133,19 +143,22 @@ class _Measuring:
         result.loaded = process.loaded
 
     def warm_up(self, result: RowResult, process: RowProcess) -> None:
-        """The first answer, and then some that are not kept."""
+        """The first answer, and then some that are not kept but tell how many are to be measured."""
         result.first_answer_ms = process.measure("file", first=0, count=1)[0]["total_ms"]
-        for source in SOURCES:
-            process.measure(source, first=1, count=self._plan.warmup_windows)
+        windows = [
+            window for source in SOURCES for window in process.measure(source, first=1, count=self._plan.warmup_windows)
+        ]
+        result.windows_per_round = self._plan.windows_of(min(window["total_ms"] for window in windows))
 
     def round(self, result: RowResult, process: RowProcess, number: int) -> None:
         """One round of one row: windows from files, then the same from memory."""
-        settling, kept = self._plan.settling_windows, self._plan.windows_per_round
-        # The excerpts that settle the caches come before those that are kept, and so differ from them.
-        first = number * kept + len(self._excerpts) - settling
+        settling = self._plan.settling_windows
+        first = number * self._plan.windows_per_round
         for source in SOURCES:
-            windows = process.measure(source, first=first, count=settling + kept)
-            result.windows[source].extend(windows[settling:])
+            # The excerpts that settle the caches come before those that are kept, and so differ from them.
+            process.measure(source, first=first + len(self._excerpts) - settling, count=settling)
+            kept = process.measure(source, first=first, count=result.windows_per_round, load=self._plan.load)
+            result.windows[source].extend(kept)
 
     def memory(self, result: RowResult, process: RowProcess) -> None:
         """What the row has taken at most, after everything."""

@@ -31,7 +31,7 @@ def summarize(samples_ms: Sequence[float]) -> dict[str, float]:
     return {name: float(value) for name, value in values.items()}
 
 
-def pairwise_ratio(slow_ms: Sequence[float], fast_ms: Sequence[float], *, windows_per_round: int) -> dict[str, Any]:
+def pairwise_ratio(slow_ms: Sequence[float], fast_ms: Sequence[float], *, rounds: int) -> dict[str, Any]:
     """How many times as long one row takes as another, round against round.
 
     The rounds of two rows stand side by side in time, so that whatever slows the machine meanwhile slows both.
@@ -39,8 +39,8 @@ def pairwise_ratio(slow_ms: Sequence[float], fast_ms: Sequence[float], *, window
     Parameters
     ----------
     slow_ms, fast_ms : sequence of float, ms
-        In the order in which they were measured; equally many.
-    windows_per_round : int > 0
+        In the order in which they were measured; equally many in each round, but one may have more than the other.
+    rounds : int > 0
 
     Returns
     -------
@@ -48,13 +48,12 @@ def pairwise_ratio(slow_ms: Sequence[float], fast_ms: Sequence[float], *, window
         ``rounds``: the ratio of the two medians of each round; ``median``, ``low`` and ``high`` of those.
     """
     slow, fast = (
-        np.median(np.reshape(np.asarray(samples, np.float64), (-1, windows_per_round)), axis=1)
-        for samples in (slow_ms, fast_ms)
+        np.median(np.reshape(np.asarray(samples, np.float64), (rounds, -1)), axis=1) for samples in (slow_ms, fast_ms)
     )
-    rounds = slow / fast
+    ratios = slow / fast
     return {
-        "median": float(np.median(rounds)),
-        "low": float(rounds.min()),
-        "high": float(rounds.max()),
-        "rounds": rounds.tolist(),
+        "median": float(np.median(ratios)),
+        "low": float(ratios.min()),
+        "high": float(ratios.max()),
+        "rounds": ratios.tolist(),
     }

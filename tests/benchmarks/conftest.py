@@ -37,6 +37,7 @@ class Benched:
     stderr: str
     report: dict[str, Any]
     markdown: str
+    html: str
 
 
 @pytest.fixture(scope="session")
@@ -69,7 +70,7 @@ def light_run(tmp_path: Path, tiny_run: Run) -> Run:
 @pytest.fixture(scope="session")
 def bench() -> Callable[..., Any]:
     """``tmgc-bench`` with these arguments."""
-    from benchmarks.cli import main
+    from benchmarks.cli.bench import main
 
     return lambda *arguments: CliRunner().invoke(main, [str(argument) for argument in arguments])
 
@@ -81,7 +82,8 @@ def benched(tiny_run: Run, bench: Callable[..., Any]) -> Benched:
     result = bench(tiny_run.folder, "--quick", "--only", everything, "--runs", 12, "--threads", 1)
     report = json.loads((tiny_run.bench / "bench.json").read_text("utf-8"))
     markdown = (tiny_run.bench / "bench.md").read_text("utf-8")
-    return Benched(result.exit_code, result.stdout, result.stderr, report, markdown)
+    html = (tiny_run.bench / "report.html").read_text("utf-8")
+    return Benched(result.exit_code, result.stdout, result.stderr, report, markdown, html)
 
 
 def noise(seconds: float, *, seed: int) -> np.ndarray[Any, np.dtype[np.float32]]:

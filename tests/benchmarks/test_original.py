@@ -56,7 +56,7 @@ def test_the_network_gets_a_coloured_figure_with_white_margins_at_its_size(netwo
     colours = set(map(tuple, picture[20:76, 30:100].reshape(-1, 3).tolist()))
     assert {MAGMA_DARKEST, MAGMA_BRIGHTEST} <= colours
     assert answered.genre == 1
-    assert list(answered.stages_ms) == ["spectrogram", "figure", "resize", "model"]
+    assert list(answered.stages_ms) == ["spectrogram", "figure", "resize", "model", "decision"]
 
 
 def test_its_power_is_squared_twice_so_that_it_hears_40_decibels_where_it_says_80(

@@ -30,7 +30,7 @@ def test_an_export_answers_with_a_genre_and_the_time_of_its_stages(tiny_run: Run
     assert isinstance(pipeline, ExportPipeline)
     answered = pipeline.answer(pipeline.read(excerpts_of_run(tiny_run)[0]))
     assert answered.genre in range(3)
-    assert set(answered.stages_ms) == {"spectrogram", "model"}
+    assert set(answered.stages_ms) == {"spectrogram", "model", "decision"}
 
 
 def test_a_missing_network_is_refused_before_tensorflow_is_loaded(tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ def test_a_row_runs_in_a_process_of_its_own_that_ends_with_it(tiny_run: Run) -> 
         process.load(excerpts_of_run(tiny_run))
         assert process.loaded["start_ms"] > process.loaded["load_ms"]
         assert len(process.measure("file", first=0, count=3)) == 3
+        many = process.measure("memory", first=2, count=150)
+        assert [window["excerpt"] for window in many] == [number % 5 for number in range(2, 152)]
         child = process._process
         assert child.pid != os.getpid()
     assert child.poll() is not None

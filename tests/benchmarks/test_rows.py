@@ -23,9 +23,40 @@ def names(rows: list[RowSpec]) -> list[str]:
 def test_the_original_comes_first_then_keras_then_every_export_by_format_and_recipe(run: Run) -> None:
     rows, left_out = rows_of(run)
     exports = ["tflite-float16", "tflite-dynamic", "tflite-int8", "onnx-float32", "onnx-int8"]
-    assert names(rows) == ["original", "keras-predict", *exports]
-    assert len(left_out) == 1
+    assert names(rows) == ["original", "keras-predict", "keras-compiled", *exports]
     assert "my.run.int8.FAILED.tflite failed its parity check" in left_out[0]
+
+
+def test_a_file_that_takes_the_waveform_is_a_row_beside_the_one_that_takes_pictures(run: Run) -> None:
+    (run.exports / "my.run.waveform.int8.tflite").touch()
+    (run.exports / "my.run.waveform.float32.onnx").touch()
+    rows = [row for row in rows_of(run)[0] if row.recipe in ("int8", "float32") and row.is_export]
+    assert [row.name for row in rows if row.takes_waveform] == ["tflite-waveform-int8", "onnx-waveform-float32"]
+    assert names(rows) == ["tflite-int8", "tflite-waveform-int8", "onnx-float32", "onnx-int8", "onnx-waveform-float32"]
+
+
+def test_where_tflite_runtime_is_missing_a_line_says_so(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.rows.find_spec", lambda name: None)
+    assert "tflite-runtime is not installed: its rows are left out" in rows_of(run)[1]
+
+
+def test_where_tflite_runtime_is_installed_every_tflite_file_has_a_row_more(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("benchmarks.rows.find_spec", lambda name: object())
+    rows, _ = rows_of(run)
+    more = [row for row in rows if row.pipeline == "tflite-runtime"]
+    assert names(more) == ["tflite-runtime-float16", "tflite-runtime-dynamic", "tflite-runtime-int8"]
+    assert names(select_rows(rows, run, only=["tflite"]))[-3:] == names(more)
+
+
+def test_a_model_that_the_package_brings_is_a_row(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "small.int8.tflite").touch()
+    monkeypatch.setattr("benchmarks.rows.PACKAGED_MODELS", tmp_path / "models")
+    rows, _ = rows_of(run)
+    assert names(rows)[-1] == "small-tflite-int8"
+    assert rows[-1].is_export
 
 
 def test_two_exports_of_one_recipe_keep_apart_by_their_files(run: Run) -> None:
@@ -47,7 +78,12 @@ def test_quick_takes_the_quick_rows_that_there_are(run: Run) -> None:
 
 def test_only_takes_names_and_families(run: Run) -> None:
     rows, _ = rows_of(run)
-    assert names(select_rows(rows, run, only=["onnx", "keras"])) == ["keras-predict", "onnx-float32", "onnx-int8"]
+    assert names(select_rows(rows, run, only=["onnx", "keras"])) == [
+        "keras-predict",
+        "keras-compiled",
+        "onnx-float32",
+        "onnx-int8",
+    ]
     assert names(select_rows(rows, run, only=["tflite-int8"], quick=True)) == ["tflite-int8"]
 
 

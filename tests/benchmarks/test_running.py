@@ -7,6 +7,7 @@ import pytest
 from benchmarks.process import RowFailedError
 from benchmarks.rows import RowSpec, rows_of
 from benchmarks.running import Plan, run_rows
+from benchmarks.scenarios import PACED, SINGLE_STREAM, Load
 from benchmarks.sound import Excerpt, excerpts_of_run
 from train.run import Run
 
@@ -33,9 +34,9 @@ class FakeProcess:
             raise RowFailedError("it is broken")
         self.loaded = {"start_ms": 2.0, "load_ms": 1.0}
 
-    def measure(self, source: str, *, first: int, count: int) -> list[dict[str, Any]]:
+    def measure(self, source: str, *, first: int, count: int, load: Load = SINGLE_STREAM) -> list[dict[str, Any]]:
         self.asked += 1
-        if self.row.name == "fragile" and self.asked > 3 + 4:
+        if self.row.name == "fragile" and self.asked > 3 + 2 * 4:
             raise RowFailedError("it fell")
         self.log.append((self.row.name, source, first, count))
         return [{"total_ms": 1.0, "stages_ms": {}, "excerpt": n % 5, "genre": 0} for n in range(first, first + count)]
@@ -78,7 +79,7 @@ def test_every_row_has_its_turn_in_every_round_and_every_second_round_goes_backw
     log: list[tuple[str, str, int, int]],
 ) -> None:
     run_rows(rows("a", "b", "c"), EXCERPTS, PLAN, progress=quiet)
-    turns = [name for name, source, _, count in log if source == "file" and count == 1 + 2]
+    turns = [name for name, source, _, count in log if source == "file" and count == 2]
     assert "".join(turns[-12:]) == "abccbaabccba"
 
 
@@ -93,6 +94,17 @@ def test_a_row_that_fails_says_why_and_the_others_go_on(log: list[tuple[str, str
     assert (broken.failure, fragile.failure, sound.failure) == ("it is broken", "it fell", None)
     assert len(sound.windows["file"]) == len(sound.windows["memory"]) == 8
     assert sound.peak_memory_mb == 3.0
+
+
+@pytest.mark.parametrize(("quickest_ms", "per_round"), [(1000.0, 2), (50.0, 10), (0.5, 1000)])
+def test_a_quick_row_answers_more_windows_until_the_time_is_over(quickest_ms: float, per_round: int) -> None:
+    plan = replace(PLAN, min_seconds=2.0)
+    assert plan.windows_of(quickest_ms) == per_round
+    assert replace(PLAN, min_seconds=0.0).windows_of(quickest_ms) == 2
+
+
+def test_paced_windows_take_a_hop_each_however_quick_the_row_is() -> None:
+    assert replace(PLAN, min_seconds=12.0, load=Load(PACED, 1.0)).windows_of(0.5) == 3
 
 
 def test_progress_ends_where_it_said_it_would(log: list[tuple[str, str, int, int]]) -> None:

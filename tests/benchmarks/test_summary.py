@@ -20,11 +20,11 @@ def test_one_sample_has_no_spread() -> None:
 
 
 def test_a_ratio_is_taken_round_against_round() -> None:
-    ratio = pairwise_ratio([10.0, 30.0, 40.0, 60.0, 9.0, 11.0], [2.0, 2.0, 10.0, 15.0, 5.0, 5.0], windows_per_round=2)
+    ratio = pairwise_ratio([10.0, 30.0, 40.0, 60.0, 9.0, 11.0], [2.0, 2.0, 10.0, 15.0, 5.0, 5.0], rounds=3)
     assert ratio == {"median": 4.0, "low": 2.0, "high": 10.0, "rounds": [10.0, 4.0, 2.0]}
 
 
 def test_a_machine_that_slows_down_for_both_rows_leaves_their_ratio_alone() -> None:
     drift = np.linspace(1.0, 3.0, 10)
-    ratio = pairwise_ratio(list(100.0 * drift), list(5.0 * drift), windows_per_round=1)
+    ratio = pairwise_ratio(list(100.0 * drift), list(5.0 * drift), rounds=10)
     assert (ratio["low"], ratio["high"]) == (pytest.approx(20.0), pytest.approx(20.0))

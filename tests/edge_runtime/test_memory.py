@@ -57,7 +57,7 @@ def untrained(architecture: str, recipe_name: str, card: ModelCard, folder: Path
     with silence():
         network = build_network(architecture, image_height=224, image_width=224, n_genres=3, weights="none")
         network.save(folder / "model.keras")
-        KerasModel(folder / "model.keras").save(folder / "saved")
+        KerasModel(folder / "model.keras").save(folder / "saved", card)
     pictures = np.random.default_rng(0).integers(0, 256, (4, 224, 224, 3), np.uint8)
     form = FORMATS["tflite"]
     recipe = next(recipe for recipe in form.recipes if recipe.name == recipe_name)

@@ -2,6 +2,6 @@
 
 from train.judging.evaluate import evaluate
 from train.judging.evaluation import Evaluation
-from train.judging.scores import Scores, judge, wilson_interval
+from train.judging.scores import Scores, judge
 
-__all__ = ["Evaluation", "Scores", "evaluate", "judge", "wilson_interval"]
+__all__ = ["Evaluation", "Scores", "evaluate", "judge"]

@@ -12,8 +12,8 @@ from train.corpus import Corpus
 from train.judging.calibration import Calibration
 from train.judging.evaluation import Evaluation
 from train.judging.mistakes import Mistake
-from train.judging.page import cards, figure, files, heading, image, page, paragraph, sound, table, warning
 from train.judging.unknown import Unknown
+from train.page import cards, figure, files, heading, image, page, paragraph, sound, table, warning
 
 _PICTURE_PIXELS = 160
 """Of a clip: twenty of them then take half a megabyte."""

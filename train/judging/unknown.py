@@ -12,7 +12,7 @@ from edge_runtime.audio import level_dbfs
 from edge_runtime.listening import ListenSettings
 from edge_runtime.spectrogram import Spectrogram
 from train.impostors import KINDS, TRAINED_ON, impostors
-from train.judging.scores import wilson_interval
+from train.shares import wilson_interval
 
 MOST_REFUSED = 0.1
 """Share of rightly named validation clips that a threshold may refuse: a listener is there to name music."""

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from train.judging.bootstrap import share_interval
-from train.judging.scores import wilson_interval
+from train.shares import wilson_interval
 
 
 @pytest.mark.parametrize("count", [1, 3, 30, 300])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from train.corpus import Clip
-from train.judging.scores import judge, wilson_interval
+from train.judging.scores import judge
 
 GENRES = ("Caz", "Halk")
 
@@ -65,11 +65,3 @@ def test_songs_of_one_group_count_as_songs_but_widen_both_intervals() -> None:
     for narrow, wide in ((one.clip_interval, other.clip_interval), (one.song_interval, other.song_interval)):
         assert wide[0] < narrow[0] - 0.05
         assert narrow[1] + 0.05 < wide[1]
-
-
-@pytest.mark.parametrize(
-    ("right", "count", "low", "high"),
-    [(30, 30, 0.8865, 1.0), (0, 10, 0.0, 0.2775), (81, 263, 0.2553, 0.3662)],  # the last: Newcombe 1998, table I
-)
-def test_the_interval_of_a_share_is_wilsons(right: int, count: int, low: float, high: float) -> None:
-    assert wilson_interval(right, count) == pytest.approx((low, high), abs=1e-4)

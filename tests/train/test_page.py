@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from train.judging.page import cards, figure, files, heading, image, page, paragraph, sound, table, warning
+from train.page import cards, figure, files, heading, image, page, paragraph, sound, table, warning
 
 ODD = "<i>\"&'"
 ESCAPED = "&lt;i&gt;&quot;&amp;&#x27;"

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from benchmarks.scenarios import SCENARIOS, SINGLE
 from edge_runtime.commands import OneLineCommand, newest_run, one_line_errors, say
+from edge_runtime.errors import TmgcError
 
 if TYPE_CHECKING:
     from benchmarks.running import Progress
@@ -19,10 +21,27 @@ if TYPE_CHECKING:
 @click.command(cls=OneLineCommand, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("run", required=False, type=click.Path(path_type=Path))
 @click.option("--audio", type=click.Path(path_type=Path), help="Sound to time. Default: test clips of the run.")
-@click.option("--threads", default=2, show_default=True, type=click.IntRange(min=1), help="Threads of every row.")
-@click.option("--runs", type=click.IntRange(min=1), help="Windows of each row. Default: 50, or 10 with --quick.")
-@click.option("--quick", is_flag=True, help="The original, Keras, and the int8 and dynamic exports: about a minute.")
-@click.option("--only", default="", metavar="ROW,...", help="Rows to time: original,keras-predict,tflite-int8,onnx,...")
+@click.option("--threads", metavar="N,...", help="Each row is timed with each. Default: 1,2, or 2 with --quick.")
+@click.option(
+    "--runs", type=click.IntRange(min=1), help="Windows of each row at least. Default: 50, or 10 with --quick."
+)
+@click.option(
+    "--min-seconds",
+    type=click.FloatRange(min=0),
+    help="How long each row is timed at least. Default: 5; --quick: 0.",
+)
+@click.option("--quick", is_flag=True, help="The original, Keras, and the int8 and dynamic exports: under a minute.")
+@click.option("--only", default="", metavar="ROW,...", help="Rows to time: original,keras,tflite-int8,onnx,...")
+@click.option(
+    "--load",
+    default=SINGLE,
+    show_default=True,
+    type=click.Choice(SCENARIOS),
+    help="How windows come: each after the answer before, a window each second, or in batches.",
+)
+@click.option(
+    "--sustain", default=0, metavar="MINUTES", type=click.IntRange(min=0), help="Then run the quickest export so long."
+)
 @click.option("--output", type=click.Path(path_type=Path), help="Folder of the report. Default: RUN/bench.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON, not as a table.")
 @click.version_option(package_name="tmgc")
@@ -30,16 +49,20 @@ if TYPE_CHECKING:
 def main(
     run: Path | None,
     audio: Path | None,
-    threads: int,
+    threads: str | None,
     runs: int | None,
+    min_seconds: float | None,
     quick: bool,
     only: str,
+    load: str,
+    sustain: int,
     output: Path | None,
     as_json: bool,
 ) -> None:
     """Time the original pipeline, Keras and every export of RUN, from two seconds of sound to an answer.
 
-    RUN is a folder of tmgc-train; without one, the newest under ./runs.
+    RUN is a folder of tmgc-train; without one, the newest under ./runs. Two reports are compared by: tmgc-bench compare
+    --help
 
     Exit code 0: measured; 1: every row failed; 2: a file or an option was refused.
     """
@@ -49,10 +72,13 @@ def main(
 
     settings = BenchSettings(
         audio=audio,
-        threads=threads,
+        threads=_numbers(threads) if threads else None,
         runs=runs,
+        min_seconds=min_seconds,
         quick=quick,
         only=tuple(name.strip() for name in only.split(",") if name.strip()),
+        scenario=load,
+        sustain_minutes=sustain,
         output=output,
     )
     chosen = Run(run or newest_run("model.keras"))
@@ -62,8 +88,17 @@ def main(
         click.echo(to_json(report))
     else:
         _print_table(report)
-    say(f"report: {output or chosen.bench}/bench.json, bench.md")
+    say(f"report: {output or chosen.bench}/bench.json, bench.md, report.html")
     sys.exit(0 if any(row["ok"] for row in report["rows"]) else 1)
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(number) for number in text.split(","))
+    except ValueError:
+        raise TmgcError(
+            f"threads are whole numbers with commas between them, got {text!r}: try --threads 1,2"
+        ) from None
 
 
 @contextmanager
