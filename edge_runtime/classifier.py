@@ -62,16 +62,18 @@ class GenreClassifier:
         """
         return cls(open_interpreter(path, threads=threads))
 
-    def classify(self, samples: Samples) -> Classification:
+    def classify(self, samples: Samples, *, inner_power: NDArray[np.float32] | None = None) -> Classification:
         """Probabilities of one window of sound.
 
         Parameters
         ----------
         samples : np.ndarray [shape=(window_samples,)], float32 in [-1, 1]
             Mono, at ``card.spectrogram.sample_rate``.
+        inner_power : np.ndarray [shape=(inner_frames, n_mels)], float32 >= 0, optional
+            Of a window of a stream, whose inner frames are known already.
         """
         begun = perf_counter()
-        taken = samples if self.card.takes == "waveform" else self.spectrogram.image(samples)
+        taken = samples if self.card.takes == "waveform" else self.spectrogram.image(samples, inner_power)
         pictured = perf_counter()
         probabilities = with_temperature(self._interpreter.invoke(taken), self.card.temperature)
         done = perf_counter()

@@ -31,6 +31,11 @@ def say(line: str) -> None:
     click.echo(line, err=True)
 
 
+def sayable(text: str) -> str:
+    """The text as every file, database and broker can hold it: a file's name may hold bytes that are no UTF-8."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
 def one_line_errors(command: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
     """Print a :class:`TmgcError`, or what the system refuses, as one line and exit with 2; Ctrl-C is a line, too."""
 
@@ -100,3 +105,22 @@ def newest_run(holding: str) -> Path:
     if not found:
         raise TmgcError(f"a run folder is needed: no ./{RUNS}/*/{holding} here. Name one, or make one: tmgc-train all")
     return max(found, key=lambda path: path.stat().st_mtime).parent
+
+
+def newest_export() -> Path:
+    """The model file under ``./runs`` that was exported last, of those that held their parity check.
+
+    Raises
+    ------
+    TmgcError
+        There is none.
+    """
+    found = [
+        path
+        for pattern in ("*.tflite", "*.onnx")
+        for path in RUNS.glob(f"*/exports/{pattern}")
+        if ".FAILED." not in path.name
+    ]
+    if not found:
+        raise TmgcError("a model is needed: none under ./runs/*/exports. Name one with --model, or run tmgc-export")
+    return max(found, key=lambda path: path.stat().st_mtime)

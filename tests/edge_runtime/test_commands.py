@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from edge_runtime import TmgcError
-from edge_runtime.commands import OneLineCommand, OneLineGroup, one_line_errors
+from edge_runtime.commands import OneLineCommand, OneLineGroup, one_line_errors, sayable
 
 
 @pytest.mark.parametrize(
@@ -53,6 +53,11 @@ def test_what_a_user_cannot_cause_is_not_hidden() -> None:
 
     with pytest.raises(ZeroDivisionError):
         command()
+
+
+@pytest.mark.parametrize(("text", "said"), [("şarkı", "şarkı"), ("caf\udce9", "caf?")])
+def test_what_is_no_utf_8_can_be_said_all_the_same(text: str, said: str) -> None:
+    assert sayable(text) == said
 
 
 @click.group(cls=OneLineGroup)
