@@ -151,7 +151,8 @@ class Exporter:
             sha256 = write_checksum(path)
             report = {"file": str(path), "reason": reason, "sha256": sha256, **self._facts(target, path)}
         report["parity"] = parity.to_json()
-        add_to_parity_json(self._source.parity_json, report, replaces=(str(good), str(failed)))
+        parity_json = self._source.parity_json or output / "parity.json"
+        add_to_parity_json(parity_json, report, replaces=(str(good), str(failed)))
         return report
 
     def _facts(self, target: Target, path: Path) -> dict[str, Any]:

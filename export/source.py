@@ -33,7 +33,8 @@ class Source:
     """Its genres, settings and palette are the card's."""
     exports: Path
     """Folder of the files, unless another is asked for."""
-    parity_json: Path
+    parity_json: Path | None
+    """Of a run; a bare model's stands among its files."""
     architecture: str | None = None
     """What the model file's weights are of, where nothing else is taken from it."""
 
@@ -103,7 +104,7 @@ def source_of_bare_model(
         card=card,
         corpus=replace(prepared, genres=card.genres, spectrogram=spectrogram),
         exports=model.parent / "exports",
-        parity_json=model.parent / "exports" / "parity.json",
+        parity_json=None,
         architecture=architecture if model.suffix in OLD_WEIGHTS else None,
     )
 

@@ -30,10 +30,10 @@ TOLERANCES = {
 }
 """By the recipe's name."""
 
-WAVEFORM_PROBABILITY_DIFFERENCE = 5e-3
+WAVEFORM_PROBABILITY_DIFFERENCE = 1e-2
 """What any file that takes the sound itself may move a probability. Its spectrogram is summed in another order than the
 one that Keras was shown, so a pixel in some 50 000 lies on the other side of a half and is rounded by one step
-otherwise. That moved probabilities by up to 2.5e-4 in float32."""
+otherwise. That moved one of 720 windows of InceptionResNetV2 by 2.9e-3, with a mean divergence of 5e-8 nats."""
 
 
 def tolerance_of(recipe: str, takes: str) -> Tolerance:

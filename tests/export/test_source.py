@@ -30,13 +30,14 @@ def _export(model: Path, corpus: Path | None, genres: str = ",".join(GENRES), *m
 
 
 def test_a_bare_model_is_exported_and_proved_on_the_clips_of_a_run(bare: Path, tiny_run: Run) -> None:
-    done = _export(bare, tiny_run.folder)
-    file = bare.parent / "exports" / "old.float32.tflite"
+    folder = bare.parent / "files"
+    done = _export(bare, tiny_run.folder, ",".join(GENRES), "--output", str(folder))
+    file = folder / "old.float32.tflite"
     assert done.exit_code == 0, done.output
     assert done.stdout == f"{file}\n"
     card = open_interpreter(file).card
     assert (card.name, card.genres, card.spectrogram) == ("old", GENRES, SETTINGS)
-    (report,) = read_parity_json(bare.parent / "exports" / "parity.json")
+    (report,) = read_parity_json(folder / "parity.json")
     assert report["parity"]["windows"] >= 500
     assert report["parity"]["accuracy"]["accuracy_keras"] > 0.9
 
