@@ -15,6 +15,7 @@ from edge_runtime.card import ModelCard
 from edge_runtime.classifier import Classification, GenreClassifier
 from edge_runtime.errors import TmgcError
 from edge_runtime.listening import ListenSettings, listen
+from edge_runtime.sources.microphone import Microphone
 from edge_runtime.spectrogram import Spectrogram, SpectrogramSettings
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "Event",
     "GenreClassifier",
     "ListenSettings",
+    "Microphone",
     "ModelCard",
     "Spectrogram",
     "SpectrogramSettings",

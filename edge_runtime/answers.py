@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -35,6 +37,7 @@ class Answer:
     level_dbfs: float
     """Root mean square of the window, dBFS."""
     spectrogram_ms: float
+    """Spent on the picture after the window's last sample had come."""
     model_ms: float
     delay_ms: float
     """From the arrival of the window's last sample to its answer."""
@@ -85,7 +88,7 @@ class Summary:
 
 
 class Summarizer:
-    """Adds up answers to a summary, in memory that does not grow with silence."""
+    """Adds up answers to a summary, in memory that does not grow in months."""
 
     def __init__(self, source: str) -> None:
         self._source = source
@@ -94,7 +97,8 @@ class Summarizer:
         self._seconds = 0.0
         self._dropped_windows = 0
         self._sums: dict[str, float] = {}
-        self._latencies_ms: list[float] = []
+        self._heard = 0
+        self._latencies = _Latencies()
 
     def add(self, answer: Answer) -> None:
         """Take one more answer in."""
@@ -103,21 +107,24 @@ class Summarizer:
         self._dropped_windows = answer.dropped_windows
         if not answer.probabilities:
             return
-        self._latencies_ms.append(answer.spectrogram_ms + answer.model_ms)
+        self._heard += 1
+        self._latencies.add(answer.spectrogram_ms + answer.model_ms)
         for genre, probability in answer.probabilities.items():
             self._sums[genre] = self._sums.get(genre, 0.0) + probability
 
-    def summary(self, *, overflows: int = 0) -> Summary:
+    def summary(self, *, overflows: int = 0, idle_seconds: float = 0.0) -> Summary:
         """What the answers so far add up to.
 
         Parameters
         ----------
         overflows : int >= 0
             Those that the source counted.
+        idle_seconds : float >= 0
+            Time that passed in waiting for sound to come: no work.
         """
-        heard = len(self._latencies_ms)
-        means = {genre: total / heard for genre, total in self._sums.items()}
+        means = {genre: total / self._heard for genre, total in self._sums.items()}
         genre = max(means, key=means.__getitem__) if means else SILENCE
+        busy_seconds = max(0.0, perf_counter() - self._begun - idle_seconds)
         return Summary(
             source=self._source,
             windows=self._windows,
@@ -125,12 +132,32 @@ class Summarizer:
             confidence=means.get(genre, 0.0),
             probabilities=means,
             seconds=self._seconds,
-            realtime_factor=(perf_counter() - self._begun) / self._seconds if self._seconds else 0.0,
+            realtime_factor=busy_seconds / self._seconds if self._seconds else 0.0,
             dropped_windows=self._dropped_windows,
             overflows=overflows,
-            latency_ms=self._latency() if heard else {},
+            latency_ms=self._latencies.percentiles() if self._heard else {},
         )
 
-    def _latency(self) -> dict[str, float]:
-        p50, p90, p99, highest = np.percentile(self._latencies_ms, (50, 90, 99, 100))
-        return {"p50": float(p50), "p90": float(p90), "p99": float(p99), "max": float(highest)}
+
+class _Latencies:
+    """Percentiles of any number of durations, right to half a percent, from counts of steps of one percent."""
+
+    def __init__(self) -> None:
+        self._step = math.log(1.01)
+        self._counts: Counter[int] = Counter()
+        self._highest = 0.0
+
+    def add(self, milliseconds: float) -> None:
+        """Count one more; below a microsecond all are the same."""
+        self._counts[round(math.log(max(milliseconds, 1e-3)) / self._step)] += 1
+        self._highest = max(self._highest, milliseconds)
+
+    def percentiles(self) -> dict[str, float]:
+        """p50, p90, p99 and max, milliseconds."""
+        steps, counts = zip(*sorted(self._counts.items()), strict=True)
+        ranks = np.cumsum(counts)
+        named = {}
+        for percent in (50, 90, 99):
+            step = steps[int(np.searchsorted(ranks, ranks[-1] * percent / 100))]
+            named[f"p{percent}"] = min(math.exp(step * self._step), self._highest)
+        return {**named, "max": self._highest}

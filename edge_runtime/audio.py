@@ -12,19 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.errors import TmgcError
-
-Samples = NDArray[np.float32]
-"""Mono sound, ``[shape=(n,)], float32 in [-1, 1]``."""
+from edge_runtime.mono import DAMAGED, MonoStream
+from edge_runtime.mono import Samples as Samples
 
 AUDIO_SUFFIXES = (".mp3", ".wav", ".flac", ".ogg", ".opus", ".aif", ".aiff")
 """File names that count as songs when a folder is searched. A file that is named outright may have any name."""
 
 _BLOCK_SECONDS = 0.25
 """A decoder that fails loses the block that it fails in, so a block is short."""
-
-
-_LOUDEST = 1e4
-"""Samples beyond it, 80 dB above full scale, are damage and no sound."""
 
 
 class AudioFile:
@@ -75,6 +70,11 @@ class AudioFile:
         return 0.0
 
     @property
+    def idle_seconds(self) -> float:
+        """Its reader waits for nothing."""
+        return 0.0
+
+    @property
     def overflows(self) -> int:
         """Nothing is lost either."""
         return 0
@@ -97,16 +97,16 @@ class AudioFile:
         block_seconds : float > 0
             Long blocks are read quicker.
         """
-        import soxr
-
         rate = self._file.samplerate
-        resampler = None if rate == self.sample_rate else soxr.ResampleStream(rate, self.sample_rate, 1, "float32")
+        stream = MonoStream(rate, self.sample_rate)
         for block in self._decoded(round(start_seconds * rate), seconds * rate, max(1, round(block_seconds * rate))):
-            yield block if resampler is None else resampler.resample_chunk(block)
-        if resampler is not None:
-            yield resampler.resample_chunk(np.zeros(0, np.float32), last=True)
+            samples = stream.take(block)
+            if stream.damaged:
+                self._warn(DAMAGED)
+            yield samples
+        yield stream.end()
 
-    def _decoded(self, start: int, frames: float, length: int) -> Iterator[Samples]:
+    def _decoded(self, start: int, frames: float, length: int) -> Iterator[NDArray[np.float32]]:
         import soundfile
 
         read = 0
@@ -119,7 +119,7 @@ class AudioFile:
                     break
                 read += len(block)
                 self.read_seconds = read / self._file.samplerate
-                yield self._mono(block)
+                yield block
         except soundfile.LibsndfileError as error:
             self._warn(f"cannot be decoded beyond {(start + read) / self._file.samplerate:.2f} s ({_reason(error)})")
             return
@@ -128,16 +128,6 @@ class AudioFile:
             came_to_the_end and _lacks_its_end(self.path, self._file.format)
         ):
             self._warn(f"is truncated: {(start + read) / self._file.samplerate:.2f} s could be decoded")
-
-    def _mono(self, block: NDArray[np.float32]) -> Samples:
-        if not np.abs(block).max() <= _LOUDEST:
-            self._warn("holds samples that are not sound (not numbers, or far above full scale); they count as silence")
-            block = np.where(np.abs(block) <= _LOUDEST, block, np.float32(0))
-        if block.shape[1] == 1:
-            return np.ascontiguousarray(block[:, 0])
-        # einsum and not mean, which takes longer over such short rows than the decoder does.
-        mono: Samples = np.einsum("fc->f", block) * np.float32(1 / block.shape[1])
-        return mono
 
     def _warn(self, what: str) -> None:
         line = f"{self.path} {what}"

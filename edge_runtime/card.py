@@ -19,6 +19,9 @@ from edge_runtime.spectrogram import Palette, SpectrogramSettings
 SCHEMA = 1
 """Version of the document. A reader refuses any other."""
 
+INPUTS = ("picture", "waveform")
+"""What a file can take: the spectrogram picture, or the sound itself, whose spectrogram is then part of the model."""
+
 METADATA_KEY = "tmgc_card"
 """Name of the card in ONNX ``metadata_props`` and of its metadata buffer in TFLite."""
 
@@ -38,6 +41,9 @@ class ModelCard:
     """How sound becomes the picture that it was trained on."""
     palette: tuple[tuple[int, int, int], ...]
     """256 RGB triples from the quietest to the loudest."""
+    takes: str = "picture"
+    """One of :data:`INPUTS`. ``picture``: uint8 ``[shape=(image_height, image_width, 3)]``; ``waveform``: float32
+    ``[shape=(window_samples,)]`` in [-1, 1]."""
     temperature: float = 1.0
     """Divides the logits, so that confidence is a probability. 1 leaves them alone."""
     threshold: float = 0.0
@@ -66,6 +72,8 @@ class ModelCard:
         for name in ("network", "training", "accuracy", "export", "versions"):
             if not isinstance(getattr(self, name), Mapping):
                 raise TmgcError(f"a model card's {name} is an object, got {getattr(self, name)!r}")
+        if self.takes not in INPUTS:
+            raise TmgcError(f"a model card's takes is {' or '.join(INPUTS)}, got {self.takes!r}: update tmgc")
         if not 0.01 <= self.temperature <= 100:
             raise TmgcError(f"a model card's temperature must lie in [0.01, 100], got {self.temperature}")
         if not 0 <= self.threshold <= 1:

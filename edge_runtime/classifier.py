@@ -21,6 +21,7 @@ class Classification(NamedTuple):
     probabilities: NDArray[np.float32]
     """``[shape=(n_genres,)], float32 in [0, 1]``, after the card's temperature; they add up to 1."""
     spectrogram_ms: float
+    """About 0 where the file takes the sound itself: the spectrogram is then part of the model."""
     model_ms: float
 
 
@@ -61,18 +62,20 @@ class GenreClassifier:
         """
         return cls(open_interpreter(path, threads=threads))
 
-    def classify(self, samples: Samples) -> Classification:
+    def classify(self, samples: Samples, *, inner_power: NDArray[np.float32] | None = None) -> Classification:
         """Probabilities of one window of sound.
 
         Parameters
         ----------
         samples : np.ndarray [shape=(window_samples,)], float32 in [-1, 1]
             Mono, at ``card.spectrogram.sample_rate``.
+        inner_power : np.ndarray [shape=(inner_frames, n_mels)], float32 >= 0, optional
+            Of a window of a stream, whose inner frames are known already.
         """
         begun = perf_counter()
-        picture = self.spectrogram.image(samples)
+        taken = samples if self.card.takes == "waveform" else self.spectrogram.image(samples, inner_power)
         pictured = perf_counter()
-        probabilities = self.classify_picture(picture)
+        probabilities = with_temperature(self._interpreter.invoke(taken), self.card.temperature)
         done = perf_counter()
         return Classification(probabilities, (pictured - begun) * 1e3, (done - pictured) * 1e3)
 
@@ -86,7 +89,14 @@ class GenreClassifier:
         Returns
         -------
         probabilities : np.ndarray [shape=(n_genres,)], float32 in [0, 1]
+
+        Raises
+        ------
+        ValueError
+            The file takes the sound itself and draws its own picture.
         """
+        if self.card.takes != "picture":
+            raise ValueError(f"expected a file that takes a picture, got one that takes a {self.card.takes}: classify")
         return with_temperature(self._interpreter.invoke(picture), self.card.temperature)
 
 

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import NoReturn, ParamSpec, TypeVar
+from typing import Any, NoReturn, ParamSpec, TypeVar
 
 import click
 
@@ -29,6 +29,11 @@ INTERRUPTED = 130
 def say(line: str) -> None:
     """Tell a person something: on standard error, since standard output is for data."""
     click.echo(line, err=True)
+
+
+def sayable(text: str) -> str:
+    """The text as every file, database and broker can hold it: a file's name may hold bytes that are no UTF-8."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def one_line_errors(command: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
@@ -60,6 +65,29 @@ def end_interrupted(line: str) -> NoReturn:
     sys.exit(INTERRUPTED)
 
 
+class OneLineCommand(click.Command):
+    """A command that says what is wrong with its options in one line, for which click takes three."""
+
+    def main(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Run it as a program, and end the process."""
+        try:
+            outcome = super().main(*args, **{**kwargs, "standalone_mode": False})
+        except click.Abort:
+            end_interrupted("interrupted")
+        except click.exceptions.NoArgsIsHelpError as nothing:
+            nothing.show()
+            sys.exit(nothing.exit_code)
+        except click.UsageError as error:
+            path = error.ctx.command_path if error.ctx else self.name
+            message = error.format_message()
+            _refuse(f"{message}{'' if message.endswith(('.', '?')) else '.'} See: {path} --help")
+        sys.exit(outcome if isinstance(outcome, int) else 0)
+
+
+class OneLineGroup(OneLineCommand, click.Group):
+    """The same for a command that has subcommands."""
+
+
 def _refuse(reason: str) -> NoReturn:
     say("error: " + " ".join(reason.splitlines()))
     sys.exit(2)
@@ -77,3 +105,22 @@ def newest_run(holding: str) -> Path:
     if not found:
         raise TmgcError(f"a run folder is needed: no ./{RUNS}/*/{holding} here. Name one, or make one: tmgc-train all")
     return max(found, key=lambda path: path.stat().st_mtime).parent
+
+
+def newest_export() -> Path:
+    """The model file under ``./runs`` that was exported last, of those that held their parity check.
+
+    Raises
+    ------
+    TmgcError
+        There is none.
+    """
+    found = [
+        path
+        for pattern in ("*.tflite", "*.onnx")
+        for path in RUNS.glob(f"*/exports/{pattern}")
+        if ".FAILED." not in path.name
+    ]
+    if not found:
+        raise TmgcError("a model is needed: none under ./runs/*/exports. Name one with --model, or run tmgc-export")
+    return max(found, key=lambda path: path.stat().st_mtime)

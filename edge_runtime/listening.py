@@ -18,10 +18,14 @@ from edge_runtime.card import ModelCard
 from edge_runtime.classifier import GenreClassifier
 from edge_runtime.errors import TmgcError
 from edge_runtime.sources import AudioSource
-from edge_runtime.windows import Window, cut_windows, hop_samples
+from edge_runtime.streaming import StreamedWindow, stream_windows
+from edge_runtime.windows import hop_samples
 
 MOST_SMOOTHED = 10_000
 """Windows: some hours of them."""
+
+CALM_WINDOWS = 30
+"""An overload is over when so many windows in a row were not dropped: one that barely does not keep up drops few."""
 
 
 @dataclass(frozen=True)
@@ -74,24 +78,54 @@ def listen(
     """
     settings = settings or ListenSettings()
     decision = _Decision(classifier.card, settings)
-    rate = classifier.card.spectrogram.sample_rate
-    hop_seconds = hop_samples(classifier.card.spectrogram, settings.hop_seconds) / rate
-    dropped, overloaded = 0, False
-    for window in cut_windows(source.blocks(), classifier.card.spectrogram, hop_seconds=settings.hop_seconds):
+    spectrogram = classifier.card.spectrogram
+    load = _Load(hop_samples(spectrogram, settings.hop_seconds) / spectrogram.sample_rate)
+    windows = stream_windows(
+        source.blocks(),
+        classifier.spectrogram,
+        hop_seconds=settings.hop_seconds,
+        framed=classifier.card.takes == "picture",
+    )
+    for window in windows:
         waited = source.waiting_seconds
-        if waited >= hop_seconds:
-            dropped += 1
-        if overloaded != (waited >= hop_seconds):
-            overloaded = not overloaded
-            if notify:
-                notify(_load_event(source, overloaded, dropped))
-        if not overloaded:
-            yield decision.answer(window, classifier, source.name, waited_seconds=waited, dropped_windows=dropped)
+        stale = load.is_too_much(waited)
+        if load.news and notify:
+            notify(Event(datetime.now(UTC), source.name, *load.news))
+        if not stale:
+            yield decision.answer(window, classifier, source.name, waited_seconds=waited, dropped_windows=load.dropped)
 
 
-def _load_event(source: AudioSource, overloaded: bool, dropped: int) -> Event:
-    what = "windows are dropped, since answers take longer than the hop" if overloaded else f"{dropped} dropped so far"
-    return Event(datetime.now(UTC), source.name, "overload" if overloaded else "recovered", what)
+class _Load:
+    """Whether answers keep up with a live source.
+
+    Attributes
+    ----------
+    dropped : int
+        Windows that were stale.
+    news : tuple of str or None
+        The event that the last window was, and its reason.
+    """
+
+    def __init__(self, hop_seconds: float) -> None:
+        self.dropped = 0
+        self.news: tuple[str, str] | None = None
+        self._hop_seconds = hop_seconds
+        self._overloaded = False
+        self._calm_windows = 0
+
+    def is_too_much(self, waiting_seconds: float) -> bool:
+        """Whether a window is stale, since what waits behind it holds the next one already."""
+        stale = waiting_seconds >= self._hop_seconds
+        self.dropped += stale
+        self._calm_windows = 0 if stale else self._calm_windows + 1
+        self.news = None
+        if stale and not self._overloaded:
+            self.news = "overload", "windows are dropped, since answers take longer than the hop"
+        elif self._overloaded and self._calm_windows == CALM_WINDOWS:
+            self.news = "recovered", f"no window was dropped of the last {CALM_WINDOWS}; {self.dropped} were in all"
+        if self.news:
+            self._overloaded = stale
+        return stale
 
 
 class _Decision:
@@ -104,15 +138,21 @@ class _Decision:
         self._recent: deque[NDArray[np.float32]] = deque(maxlen=settings.smooth)
 
     def answer(
-        self, window: Window, classifier: GenreClassifier, source: str, *, waited_seconds: float, dropped_windows: int
+        self,
+        window: StreamedWindow,
+        classifier: GenreClassifier,
+        source: str,
+        *,
+        waited_seconds: float,
+        dropped_windows: int,
     ) -> Answer:
         arrived = perf_counter()
         level = level_dbfs(window.samples)
         genre, confidence, spectrogram_ms, model_ms = SILENCE, 0.0, 0.0, 0.0
         probabilities: dict[str, float] = {}
         if level >= self._silence_dbfs:
-            heard = classifier.classify(window.samples)
-            spectrogram_ms, model_ms = heard.spectrogram_ms, heard.model_ms
+            heard = classifier.classify(window.samples, inner_power=window.inner_power)
+            spectrogram_ms, model_ms = window.framing_ms + heard.spectrogram_ms, heard.model_ms
             genre, confidence = self._name(heard.probabilities)
             probabilities = dict(zip(self._card.genres, map(float, heard.probabilities), strict=True))
             self._recent.append(heard.probabilities)
@@ -133,7 +173,7 @@ class _Decision:
             level_dbfs=level,
             spectrogram_ms=spectrogram_ms,
             model_ms=model_ms,
-            delay_ms=(waited_seconds + perf_counter() - arrived) * 1e3,
+            delay_ms=(waited_seconds + perf_counter() - arrived) * 1e3 + window.framing_ms,
             dropped_windows=dropped_windows,
             source=source,
         )

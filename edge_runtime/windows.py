@@ -70,7 +70,7 @@ def cut_windows(
     skip = 0
     for block in blocks:
         if block is None:
-            start, pending, held, skip = start + held, [], 0, 0
+            start, pending, held, skip = start + held - skip, [], 0, 0
             continue
         if skip:
             skipped = min(skip, len(block))

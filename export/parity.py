@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.card import ModelCard
-from edge_runtime.interpreters import open_interpreter
+from edge_runtime.interpreters import ModelInput, open_interpreter
 from export.paired import PairedTest, paired_test
 from export.pictures import ParityPictures
-from export.tolerances import ACCURACY_LOSS, PARITY_WINDOWS, SIGNIFICANCE, TOLERANCES, UNDECIDED_MARGIN, Tolerance
+from export.tolerances import ACCURACY_LOSS, PARITY_WINDOWS, SIGNIFICANCE, UNDECIDED_MARGIN, Tolerance, tolerance_of
 
 Probabilities = NDArray[np.float32]
 """``[shape=(n, n_genres)], float32 in [0, 1]``"""
@@ -28,6 +28,8 @@ class ParityReport:
     """One file against Keras on the same pictures."""
 
     recipe: str
+    takes: str
+    """``picture`` or ``waveform``: what the file was given."""
     split: str
     windows: int
     clips: int
@@ -52,7 +54,8 @@ class ParityReport:
     @property
     def misses(self) -> list[str]:
         """Each tolerance that is missed, one line each."""
-        return [*self._card_misses(), *self._answer_misses(TOLERANCES[self.recipe]), *self._accuracy_misses()]
+        tolerance = tolerance_of(self.recipe, self.takes)
+        return [*self._card_misses(), *self._answer_misses(tolerance), *self._accuracy_misses()]
 
     @property
     def held(self) -> bool:
@@ -119,7 +122,7 @@ class FileAnswers:
 
 
 def answers_of(
-    file: Path, card: ModelCard, pictures: NDArray[np.uint8], hard: Sequence[NDArray[np.uint8]], *, threads: int
+    file: Path, card: ModelCard, windows: Sequence[ModelInput], hard: Sequence[ModelInput], *, threads: int
 ) -> FileAnswers:
     """Run an exported file as the edge would, from the file alone.
 
@@ -128,16 +131,16 @@ def answers_of(
     file : Path
     card : ModelCard
         The run's, whose genres give the columns their order: a file that calls its outputs otherwise answers otherwise.
-    pictures : np.ndarray [shape=(n, image_height, image_width, 3)], uint8
-    hard : sequence of np.ndarray [shape=(image_height, image_width, 3)], uint8
+    windows, hard : sequence of np.ndarray
+        Pictures or waveforms, whichever the file takes.
     threads : int > 0
     """
     interpreter = open_interpreter(file, threads=threads)
     differences = card_differences(card, interpreter.card)
-    said = np.stack([interpreter.invoke(picture) for picture in (*pictures, *hard)])
+    said = np.stack([interpreter.invoke(taken) for taken in (*windows, *hard)])
     if set(card.genres) == set(interpreter.card.genres):
         said = said[:, [interpreter.card.genres.index(genre) for genre in card.genres]]
-    return FileAnswers(said[: len(pictures)], said[len(pictures) :], differences)
+    return FileAnswers(said[: len(windows)], said[len(windows) :], differences)
 
 
 def card_differences(run: ModelCard, file: ModelCard) -> tuple[str, ...]:
@@ -152,6 +155,7 @@ def compare(
     keras: Probabilities,
     file: Probabilities,
     *,
+    takes: str = "picture",
     card_differences: tuple[str, ...] = (),
     hard_pictures: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> ParityReport:
@@ -163,7 +167,9 @@ def compare(
         Name of the recipe, whose tolerances count.
     shown : ParityPictures
     keras, file : np.ndarray [shape=(n_windows, n_genres)], float32 in [0, 1]
-        Probabilities of the same pictures. Where the file's are not numbers they count as zero.
+        Probabilities of the same windows. Where the file's are not numbers they count as zero.
+    takes : str
+        ``picture`` or ``waveform``: what the file was given.
     card_differences, hard_pictures
         Of :func:`card_differences` and :func:`hard_answers`, for the report.
     """
@@ -175,6 +181,7 @@ def compare(
     counted = others & ~undecided
     return ParityReport(
         recipe=recipe,
+        takes=takes,
         split=shown.split,
         windows=len(keras),
         clips=shown.clip_count,

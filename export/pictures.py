@@ -1,4 +1,4 @@
-"""The pictures on which an export is compared with Keras: windows of held-out songs, and some that are hard."""
+"""What an export is compared with Keras on: windows of held-out songs, and some sounds that are hard."""
 
 from __future__ import annotations
 
@@ -31,6 +31,9 @@ class ParityPictures:
     """Index of each window's genre, ``[shape=(n_windows,)]``."""
     clips: tuple[Clip, ...]
     """The clip that each window comes from."""
+    sounds: NDArray[np.float32]
+    """The windows before they are drawn, ``[shape=(n_windows, window_samples)], float32 in [-1, 1]``; of none of them
+    where nobody asked for it."""
 
     @property
     def clip_count(self) -> int:
@@ -43,7 +46,7 @@ class ParityPictures:
         return len({clip.song for clip in self.clips})
 
 
-def parity_pictures(corpus: Corpus, split: str) -> ParityPictures:
+def parity_pictures(corpus: Corpus, split: str, *, with_sounds: bool = False) -> ParityPictures:
     """At least 500 windows of a split's songs, or all that there are.
 
     Parameters
@@ -51,6 +54,8 @@ def parity_pictures(corpus: Corpus, split: str) -> ParityPictures:
     corpus : Corpus
     split : str
         ``validation`` or ``test``.
+    with_sounds : bool
+        Keep the sounds as well, which take more memory than their pictures.
 
     Raises
     ------
@@ -65,28 +70,26 @@ def parity_pictures(corpus: Corpus, split: str) -> ParityPictures:
     if len(clips) > MOST_PARITY_WINDOWS:
         clips = [clips[index] for index in np.linspace(0, len(clips) - 1, MOST_PARITY_WINDOWS).astype(int)]
     spectrogram = Spectrogram(corpus.spectrogram, corpus.palette)
-    shown = [(clip, spectrogram.image(samples)) for clip, samples in corpus.windows(clips, hop_seconds=hop)]
+    shown, sounds = [], []
+    for clip, samples in corpus.windows(clips, hop_seconds=hop):
+        shown.append((clip, spectrogram.image(samples)))
+        if with_sounds:
+            sounds.append(samples)
     return ParityPictures(
         split=split,
         hop_seconds=hop,
         pictures=np.stack([picture for _, picture in shown]),
         labels=corpus.labels([clip for clip, _ in shown]),
         clips=tuple(clip for clip, _ in shown),
+        sounds=np.array(sounds, np.float32).reshape(len(sounds), corpus.spectrogram.window_samples),
     )
 
 
-def hard_pictures(corpus: Corpus, split: str) -> dict[str, NDArray[np.uint8]]:
-    """Pictures of sound that no song of the corpus resembles, by what they show.
-
-    Returns
-    -------
-    pictures : dict of str to np.ndarray [shape=(image_height, image_width, 3)], uint8
-    """
+def hard_sounds(corpus: Corpus, split: str) -> dict[str, Samples]:
+    """Sounds that no song of the corpus resembles, each a window long, by what they are."""
     settings = corpus.spectrogram
-    spectrogram = Spectrogram(settings, corpus.palette)
     _, music = next(corpus.windows(corpus.of(split), hop_seconds=settings.window_seconds))
-    sounds = {**_synthetic(settings), "clipped music": np.clip(music * np.float32(20.0), -1.0, 1.0)}
-    return {name: spectrogram.image(samples) for name, samples in sounds.items()}
+    return {**_synthetic(settings), "clipped music": np.clip(music * np.float32(20.0), -1.0, 1.0)}
 
 
 def _synthetic(settings: SpectrogramSettings) -> dict[str, Samples]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import perf_counter
@@ -28,6 +30,8 @@ class Steps:
         from rich.console import Console
 
         self._file = own_stderr()
+        if self._file is not sys.stderr:
+            weakref.finalize(self, self._file.close)
         self.console: Console = Console(file=self._file, highlight=False, soft_wrap=True)
         self.seconds: dict[str, float] = {}
 

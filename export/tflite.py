@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edge_runtime.errors import TmgcError
-from export.keras_model import INPUT_NAME
+from edge_runtime.interpreters import ModelInput
+from export.front_end import SCOPE
 from export.libraries import library
+from export.options import GraphOptions, kept_float
 from export.recipes import DYNAMIC, FLOAT16, INT8, Recipe
 
 _SIGNATURE = "serving_default"
@@ -48,8 +49,14 @@ def foreign_operators(message: str) -> list[str]:
     return sorted(set(re.findall(r"\btf\.\w+(?= op is neither)|'(tf\.\w+)' op", message)))
 
 
-def quantize(float_file: Path, recipe: Recipe, calibration: NDArray[np.uint8], destination: Path) -> None:
-    """Quantise a float32 TFLite file. Its input stays uint8, its output float32.
+def quantize(
+    float_file: Path,
+    recipe: Recipe,
+    calibration: ModelInput,
+    destination: Path,
+    options: GraphOptions = GraphOptions(),
+) -> None:
+    """Quantise a float32 TFLite file. Its input and its output stay as they are, and so does its spectrogram.
 
     The softmax stays in float, since 256 steps are too few for probabilities, and so does the first convolution: the
     converter folds the scaling of the pixels into it, which leaves weights that round badly. On one trained
@@ -62,40 +69,52 @@ def quantize(float_file: Path, recipe: Recipe, calibration: NDArray[np.uint8], d
     float_file : Path
     recipe : Recipe
         Not float32.
-    calibration : np.ndarray [shape=(n, image_height, image_width, 3)], uint8
-        Used by static int8 only.
+    calibration : np.ndarray [shape=(n, ...)]
+        Of what the file takes; used by static int8 only.
     destination : Path
+    options : GraphOptions
+
+    Raises
+    ------
+    TmgcError
+        A pattern of ``keep_float`` fits no operator.
     """
-    quantizer = library("litert_quantizer.quantizer").Quantizer(str(float_file), _litert_recipe(recipe, float_file))
+    litert_recipe = _litert_recipe(recipe, float_file, options)
+    quantizer = library("litert_quantizer.quantizer").Quantizer(str(float_file), litert_recipe)
     ranges = None
     if recipe.calibrated:
-        samples = [{INPUT_NAME: picture[np.newaxis]} for picture in calibration]
+        samples = [{options.takes: taken[np.newaxis]} for taken in calibration]
         ranges = quantizer.calibrate({_SIGNATURE: samples}, num_threads=2)
     result = quantizer.quantize(ranges, enable_progress_bar=False, enable_progress_report=False)
     destination.write_bytes(result.quantized_model)
 
 
-def _litert_recipe(recipe: Recipe, float_file: Path) -> Any:
+def _litert_recipe(recipe: Recipe, float_file: Path, options: GraphOptions) -> Any:
     manager = library("litert_quantizer.recipe_manager").RecipeManager()
     build = {FLOAT16.name: _add_float16, DYNAMIC.name: _add_dynamic, INT8.name: _add_static}[recipe.name]
     build(manager)
     types = library("litert_quantizer.qtyping").TFLOperationName
     nothing = library("litert_quantizer.algorithm_manager").AlgorithmName.NO_QUANTIZE
-    if first := first_convolution(float_file):
+    scopes = _scopes(float_file)
+    if first := next((scope for scope, is_convolution in scopes if is_convolution), None):
         manager.add_quantization_config(re.escape(first), types.CONV_2D, None, nothing)
+    kept_float(options.keep_float, [scope for scope, _ in scopes])
+    for pattern in (f"^{SCOPE}/", *options.keep_float):
+        manager.add_quantization_config(pattern, types.ALL_SUPPORTED, None, nothing)
     return manager.get_quantization_recipe()
 
 
-def first_convolution(float_file: Path) -> str | None:
-    """The name that litert-quantizer knows the first convolution by, if there is one."""
+def _scopes(float_file: Path) -> list[tuple[str, bool]]:
+    """The name that litert-quantizer knows each operator by, and whether it is a convolution."""
     schema = library("ai_edge_litert.schema_py_generated")
+    scope_of = library("litert_quantizer.utils.tfl_flatbuffer_utils").get_op_scope
     model = schema.ModelT.InitFromPackedBuf(float_file.read_bytes())
     graph = model.subgraphs[0]
-    for operator in graph.operators:
-        if model.operatorCodes[operator.opcodeIndex].builtinCode == schema.BuiltinOperator.CONV_2D:
-            scope: str = library("litert_quantizer.utils.tfl_flatbuffer_utils").get_op_scope(operator, graph.tensors)
-            return scope
-    return None
+    convolution = schema.BuiltinOperator.CONV_2D
+    return [
+        (scope_of(operator, graph.tensors), model.operatorCodes[operator.opcodeIndex].builtinCode == convolution)
+        for operator in graph.operators
+    ]
 
 
 def _add_float16(manager: Any) -> None:

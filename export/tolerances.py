@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from export.recipes import DYNAMIC, FLOAT16, FLOAT32, INT8
 
@@ -29,6 +29,29 @@ TOLERANCES = {
     INT8.name: Tolerance(top1_agreement=0.97),
 }
 """By the recipe's name."""
+
+WAVEFORM_PROBABILITY_DIFFERENCE = 5e-3
+"""What any file that takes the sound itself may move a probability. Its spectrogram is summed in another order than the
+one that Keras was shown, so a pixel in some 50 000 lies on the other side of a half and is rounded by one step
+otherwise. That moved probabilities by up to 2.5e-4 in float32."""
+
+
+def tolerance_of(recipe: str, takes: str) -> Tolerance:
+    """What a file may change.
+
+    Parameters
+    ----------
+    recipe : str
+        Its name.
+    takes : str
+        ``picture`` or ``waveform``.
+    """
+    tolerance = TOLERANCES[recipe]
+    if takes == "picture" or tolerance.probability_difference is None:
+        return tolerance
+    most = max(tolerance.probability_difference, WAVEFORM_PROBABILITY_DIFFERENCE)
+    return replace(tolerance, probability_difference=most)
+
 
 UNDECIDED_MARGIN = 0.05
 """Where Keras' own best two genres are closer than this, it has not decided, and another answer is no disagreement."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +59,15 @@ def tone(seconds: float, *, sample_rate: int, hz: float = 440.0, level: float = 
     """A sine, ``[shape=(round(seconds * sample_rate),)], float32``."""
     time = np.arange(round(seconds * sample_rate)) / sample_rate
     return (level * np.sin(2 * np.pi * hz * time)).astype(np.float32)
+
+
+def until(what: Callable[[], object]) -> None:
+    """Wait for what another thread or process does."""
+    for _ in range(1000):
+        if what():
+            return
+        time.sleep(0.02)
+    raise AssertionError("it did not happen in 20 s")
 
 
 @pytest.fixture(scope="session")

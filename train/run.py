@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +27,33 @@ class Run:
     def name(self) -> str:
         """The run's name, which its exports carry on."""
         return self.folder.resolve().name
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other commands from changing the run meanwhile, where the system can. The folder is made.
+
+        Raises
+        ------
+        TmgcError
+            Another one holds it.
+        """
+        try:
+            import fcntl
+        except ImportError:  # Windows
+            yield
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        folder = os.open(self.folder, os.O_RDONLY)
+        try:
+            try:
+                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)  # let go by the system if this process is killed
+            except BlockingIOError:
+                raise TmgcError(
+                    f"one command at a time changes a run: another is at work in {self.folder}. Wait for it, or end it"
+                ) from None
+            yield
+        finally:
+            os.close(folder)
 
     @property
     def corpus_csv(self) -> Path:

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from benchmarks.scenarios import SCENARIOS, SINGLE
-from edge_runtime.commands import newest_run, one_line_errors, say
+from edge_runtime.commands import OneLineCommand, newest_run, one_line_errors, say
 from edge_runtime.errors import TmgcError
 
 if TYPE_CHECKING:
     from benchmarks.running import Progress
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=OneLineCommand, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("run", required=False, type=click.Path(path_type=Path))
 @click.option("--audio", type=click.Path(path_type=Path), help="Sound to time. Default: test clips of the run.")
 @click.option("--threads", metavar="N,...", help="Each row is timed with each. Default: 1,2, or 2 with --quick.")

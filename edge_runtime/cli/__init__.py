@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-SUBCOMMANDS: dict[str, str] = {}
+SUBCOMMANDS: dict[str, str] = {"history": "edge_runtime.cli.history"}
 """The module of each, with its ``main``: imported only where it is asked for."""
 
 

@@ -1,27 +1,34 @@
-"""``tmgc-listen FILE...``: names the genre of music files, 2-second window by window."""
+"""``tmgc-listen [FILE...|-]``: names the genre of a microphone, files or a pipe, 2-second window by window."""
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from edge_runtime.commands import RUNS, one_line_errors, say
+from edge_runtime.commands import OneLineCommand, newest_export, one_line_errors, say
 from edge_runtime.errors import TmgcError
 
 if TYPE_CHECKING:
-    from edge_runtime.answers import Summary
     from edge_runtime.classifier import GenreClassifier
-    from edge_runtime.listening import ListenSettings
-    from edge_runtime.outputs import Output
+    from edge_runtime.session import MicrophoneSettings, Session
+    from edge_runtime.sources.pcm import PcmFormat
+
+STANDARD_INPUT = "-"
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
+@click.command(cls=OneLineCommand, context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("files", nargs=-1, metavar="[FILE...|-]")
+@click.option("--device", metavar="NAME|NUMBER", help="The microphone; a part of its name is enough.")
+@click.option("--list-devices", is_flag=True, help="List the microphones, and end.")
+@click.option("--wait-device", type=float, metavar="SECONDS", help="Wait so long for the microphone to be there.")
+@click.option("--exit-on-device-loss", is_flag=True, help="End with 1 where the microphone is lost; don't look for it.")
+@click.option("--raw", metavar="RATE,CHANNELS,FORMAT", help="Standard input has no header: e.g. 44100,1,s16.")
+@click.option("--speed", type=float, help="Play files: 1 is the pace of time. Default: as fast as it can.")
 @click.option(
     "--model",
     type=click.Path(path_type=Path),
@@ -33,10 +40,23 @@ if TYPE_CHECKING:
 @click.option("--silence", default=-50.0, show_default=True, help="Level below which a window is silence, dBFS.")
 @click.option("--threads", type=int, help="Threads of the model. Default: all cores but one, at most 4.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.option("--plain", is_flag=True, help="Lines instead of the live view, also in a terminal.")
+@click.option("--changes", is_flag=True, help="Only windows where the smoothed answer changes, as lines or JSON.")
+@click.option(
+    "--history", type=click.Path(path_type=Path), metavar="FILE.sqlite", help="Keep every window and event, no sound."
+)
+@click.option("--keep-days", default=90.0, show_default=True, help="Days that the history goes back.")
+@click.option("--mqtt", metavar="mqtt://HOST/TOPIC", help="Publish answers; the password: TMGC_MQTT_PASSWORD.")
 @click.version_option(package_name="tmgc")
 @one_line_errors
 def main(
-    files: tuple[Path, ...],
+    files: tuple[str, ...],
+    device: str | None,
+    list_devices: bool,
+    wait_device: float | None,
+    exit_on_device_loss: bool,
+    raw: str | None,
+    speed: float | None,
     model: Path | None,
     hop: float,
     smooth: int,
@@ -44,84 +64,91 @@ def main(
     silence: float,
     threads: int | None,
     as_json: bool,
+    plain: bool,
+    changes: bool,
+    history: Path | None,
+    keep_days: float,
+    mqtt: str | None,
 ) -> None:
-    """Name the genre of each 2-second window of music FILES, and of each file as a whole.
+    """Name the genre of each 2-second window of the microphone, of music FILES, or of what is piped in (-).
 
-    Exit code 0: every file was heard; 1: nothing but silence in one of them; 2: a file or an option was refused.
+    Exit code 0: all was heard, or Ctrl-C or SIGTERM has ended a microphone or a pipe; 1: nothing but silence, or the
+    microphone was lost; 2: a file, a device or an option was refused; 130: Ctrl-C has ended a file.
     """
-    from edge_runtime.classifier import GenreClassifier
     from edge_runtime.listening import ListenSettings
+    from edge_runtime.outputs.opening import OutputSettings, open_outputs
+    from edge_runtime.session import MicrophoneSettings, Session
+    from edge_runtime.sources.pcm import raw_format
+    from edge_runtime.stopping import Stop
+
+    _check_source(files, of_microphone=(device, wait_device, exit_on_device_loss or None), raw=raw, speed=speed)
+    if list_devices:
+        _print_devices(as_json=as_json)
+        return
+    settings = ListenSettings(hop_seconds=hop, smooth=smooth, threshold=threshold, silence_dbfs=silence)
+    wanted = OutputSettings(as_json, plain, changes, history, keep_days, mqtt)
+    microphone = MicrophoneSettings(device, wait_device or 0.0, exit_on_device_loss)
+    samples = None if raw is None else raw_format(raw)
+    with Stop() as stop:
+        model = model or newest_export()
+        classifier = _open(model, threads, hop)
+        with open_outputs(wanted, classifier, model, hop_seconds=hop) as outputs:
+            session = Session(classifier, settings, outputs, stop)
+            code = _hear(session, files, microphone, samples, math.inf if speed is None else speed)
+    sys.exit(code)
+
+
+def _check_source(
+    files: Sequence[str], *, of_microphone: Sequence[object], raw: str | None, speed: float | None
+) -> None:
+    """Refuse options that are not for the source that was named."""
+    piped = STANDARD_INPUT in files
+    if piped and len(files) > 1:
+        raise TmgcError("- is standard input and goes with no files: name it alone, or the files without it")
+    if files and any(option is not None for option in of_microphone):
+        raise TmgcError(f"a microphone and files are not heard at once: leave out {files[0]}, or the device's options")
+    if raw is not None and not piped:
+        raise TmgcError("--raw is for standard input: name it with -, e.g. tmgc-listen - --raw 44100,1,s16")
+    if speed is not None and (piped or not files):
+        raise TmgcError("--speed is for files: a microphone and a pipe have a pace of their own. Leave it out")
+    if speed is not None and not speed > 0:
+        raise TmgcError(f"--speed must be above 0, got {speed}: 1 is the pace of time")
+
+
+def _print_devices(*, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from edge_runtime.outputs.json_lines import print_line
+    from edge_runtime.sources.devices import list_devices
+
+    for device in list_devices():
+        if as_json:
+            print_line("device", **asdict(device))
+        else:
+            marked = "  (default)" if device.default else ""
+            click.echo(
+                f"{device.number:3d}  {device.name}  {device.channels} channel(s), {device.sample_rate} Hz{marked}"
+            )
+
+
+def _open(model: Path, threads: int | None, hop_seconds: float) -> GenreClassifier:
+    from edge_runtime.classifier import GenreClassifier
     from edge_runtime.windows import hop_samples
 
-    settings = ListenSettings(hop_seconds=hop, smooth=smooth, threshold=threshold, silence_dbfs=silence)
-    model = model or _newest_export()
     classifier = GenreClassifier.open(model, threads=threads)
     spectrogram = classifier.card.spectrogram
-    exact_hop = hop_samples(spectrogram, hop) / spectrogram.sample_rate
+    exact_hop = hop_samples(spectrogram, hop_seconds) / spectrogram.sample_rate
     say(f"{model}: {classifier.runtime}, {classifier.threads} thread(s), a window every {exact_hop:.3f} s")
     if classifier.card.warning:
         say(f"warning: {classifier.card.warning}")
-    outputs = _outputs(classifier, str(model), as_json=as_json)
-    codes = [_hear(path, classifier, settings, outputs) for path in files]
-    for output in outputs:
-        output.close()
-    sys.exit(max(codes))
+    return classifier
 
 
-def _newest_export() -> Path:
-    found = [
-        path
-        for pattern in ("*.tflite", "*.onnx")
-        for path in RUNS.glob(f"*/exports/{pattern}")
-        if ".FAILED." not in path.name
-    ]
-    if not found:
-        raise TmgcError("a model is needed: none under ./runs/*/exports. Name one with --model, or run tmgc-export")
-    return max(found, key=lambda path: path.stat().st_mtime)
-
-
-def _outputs(classifier: GenreClassifier, model: str, *, as_json: bool) -> list[Output]:
-    from edge_runtime.outputs.json_lines import JsonLines
-    from edge_runtime.outputs.plain import PlainLines
-
-    return [JsonLines(classifier, model) if as_json else PlainLines()]
-
-
-def _hear(path: Path, classifier: GenreClassifier, settings: ListenSettings, outputs: Sequence[Output]) -> int:
-    """Hear one file, and give the exit code that it asks for: a bad file does not stop the others."""
-    from edge_runtime.answers import Event
-
-    try:
-        summary = _answers(path, classifier, settings, outputs)
-    except TmgcError as error:
-        say(f"error: {error}")
-        refused = Event(datetime.now(UTC), str(path), "file refused", str(error))
-        for output in outputs:
-            output.event(refused)
-        return 2
-    for output in outputs:
-        output.summary(summary)
-    return 0 if summary.probabilities else 1
-
-
-def _answers(path: Path, classifier: GenreClassifier, settings: ListenSettings, outputs: Sequence[Output]) -> Summary:
-    from edge_runtime.answers import Summarizer
-    from edge_runtime.audio import AudioFile
-    from edge_runtime.listening import listen
-
-    spectrogram = classifier.card.spectrogram
-    with AudioFile(path, sample_rate=spectrogram.sample_rate) as file:
-        summarizer = Summarizer(file.name)
-        for answer in listen(file, classifier, settings):
-            summarizer.add(answer)
-            for output in outputs:
-                output.window(answer)
-    for warning in file.warnings:
-        say(f"warning: {warning}")
-    summary = summarizer.summary()
-    if not summary.windows:
-        raise TmgcError(
-            f"a file must hold at least one window of {spectrogram.window_seconds} s: {path} holds "
-            f"{file.read_seconds:.2f} s. Give a longer one"
-        )
-    return summary
+def _hear(
+    session: Session, files: Sequence[str], microphone: MicrophoneSettings, raw: PcmFormat | None, speed: float
+) -> int:
+    if not files:
+        return session.hear_microphone(microphone)
+    if STANDARD_INPUT in files:
+        return session.hear_standard_input(raw)
+    return session.hear_files([Path(file) for file in files], speed=speed)

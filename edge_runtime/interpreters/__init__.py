@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,25 +15,41 @@ from edge_runtime.errors import TmgcError
 SUFFIXES = (".tflite", ".onnx")
 """Names of the model files that can be opened."""
 
+ModelInput = NDArray[np.uint8] | NDArray[np.float32]
+"""A picture or a waveform."""
 
 MOST_THREADS = 64
 """More than any board has; thousands end the process instead of an error."""
+
+
+class TensorInfo(NamedTuple):
+    """What a model takes or gives."""
+
+    name: str
+    type: str
+    """``uint8``, ``float32`` ..."""
+    shape: tuple[int | str, ...]
+    """A name stands for any size."""
 
 
 class Interpreter(Protocol):
     """A loaded model file. One thread at a time may call it."""
 
     card: ModelCard
+    taken: TensorInfo
+    given: TensorInfo
     runtime: str
     """Name and version of the library that runs it, e.g. ``ai-edge-litert 2.3.0``."""
     threads: int
 
-    def invoke(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Probabilities of one picture.
+    def invoke(self, taken: ModelInput) -> NDArray[np.float32]:
+        """Probabilities of one window.
 
         Parameters
         ----------
-        picture : np.ndarray [shape=(image_height, image_width, 3)], uint8
+        taken : np.ndarray
+            What the card says that the file takes: a picture ``[shape=(image_height, image_width, 3)], uint8``, or a
+            waveform ``[shape=(window_samples,)], float32 in [-1, 1]``.
 
         Returns
         -------
@@ -82,21 +98,22 @@ def default_threads() -> int:
     return min(4, max(1, cores - 1))
 
 
-def check_signature(path: Path, card: ModelCard, *, taken: tuple[int, ...], taken_type: str, given: int) -> None:
+def check_signature(path: Path, card: ModelCard, *, taken: TensorInfo, given: TensorInfo) -> None:
     """Hold a model's input and output against its card.
 
-    Parameters
-    ----------
-    path : Path
-    card : ModelCard
-    taken, taken_type : shape without the batch axis, and name of the type, of the model's input
-    given : int
-        Number of the model's outputs.
+    Raises
+    ------
+    TmgcError
+        The card promises another picture or waveform, or another number of genres.
     """
     settings = card.spectrogram
-    expected = (settings.image_height, settings.image_width, 3)
-    if taken != expected or taken_type != "uint8" or given != len(card.genres):
+    expected_type, expected = {
+        "picture": ("uint8", (settings.image_height, settings.image_width, 3)),
+        "waveform": ("float32", (settings.window_samples,)),
+    }[card.takes]
+    if (taken.type, taken.shape[1:], given.shape[-1]) != (expected_type, expected, len(card.genres)):
         raise TmgcError(
-            f"{path}: its card promises uint8 pictures of {expected} and {len(card.genres)} genres, the model takes "
-            f"{taken_type} of {taken} and gives {given}: export it again with tmgc-export"
+            f"{path}: its card promises a {card.takes}, {expected_type} of {expected}, and {len(card.genres)} genres, "
+            f"the model takes {taken.type} of {taken.shape[1:]} and gives {given.shape[-1]}: export it again with "
+            "tmgc-export"
         )

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from edge_runtime.card import METADATA_KEY, ModelCard
 from edge_runtime.errors import TmgcError, first_line
-from edge_runtime.interpreters import check_signature
+from edge_runtime.interpreters import ModelInput, TensorInfo, check_signature
 
 CARD_ENTRY = "card.json"
 """Name of the card among the zip entries that follow the model in its file."""
@@ -48,19 +48,18 @@ class LiteRTInterpreter:
             ) from error
         taken, given = self._interpreter.get_input_details()[0], self._interpreter.get_output_details()[0]
         self._input, self._output = taken["index"], given["index"]
-        check_signature(
-            path,
-            self.card,
-            taken=tuple(int(size) for size in taken["shape"][1:]),
-            taken_type=np.dtype(taken["dtype"]).name,
-            given=int(given["shape"][-1]),
-        )
+        self.taken, self.given = _info(taken), _info(given)
+        check_signature(path, self.card, taken=self.taken, given=self.given)
 
-    def invoke(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
-        self._interpreter.set_tensor(self._input, picture[np.newaxis])
+    def invoke(self, taken: ModelInput) -> NDArray[np.float32]:
+        self._interpreter.set_tensor(self._input, taken[np.newaxis])
         self._interpreter.invoke()
         probabilities: NDArray[np.float32] = self._interpreter.get_tensor(self._output)[0]
         return probabilities
+
+
+def _info(details: dict[str, Any]) -> TensorInfo:
+    return TensorInfo(details["name"], np.dtype(details["dtype"]).name, tuple(map(int, details["shape"])))
 
 
 def read_card(path: Path) -> ModelCard:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from edge_runtime.card import METADATA_KEY, ModelCard
 from edge_runtime.errors import TmgcError, first_line
-from edge_runtime.interpreters import check_signature
+from edge_runtime.interpreters import ModelInput, TensorInfo, check_signature
 
 _TYPE_NAMES = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}
 
@@ -46,16 +46,14 @@ class OnnxInterpreter:
                 "unknown. Make one with tmgc-export"
             )
         self.card = ModelCard.from_json(text, where=str(path))
-        taken, given = self._session.get_inputs()[0], self._session.get_outputs()[0]
-        self._input, self._output = taken.name, given.name
-        check_signature(
-            path,
-            self.card,
-            taken=tuple(taken.shape[1:]),
-            taken_type=_TYPE_NAMES.get(taken.type, taken.type),
-            given=given.shape[-1],
-        )
+        self.taken, self.given = _info(self._session.get_inputs()[0]), _info(self._session.get_outputs()[0])
+        check_signature(path, self.card, taken=self.taken, given=self.given)
 
-    def invoke(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
-        probabilities: NDArray[np.float32] = self._session.run([self._output], {self._input: picture[np.newaxis]})[0][0]
+    def invoke(self, taken: ModelInput) -> NDArray[np.float32]:
+        answers = self._session.run([self.given.name], {self.taken.name: taken[np.newaxis]})
+        probabilities: NDArray[np.float32] = answers[0][0]
         return probabilities
+
+
+def _info(argument: Any) -> TensorInfo:
+    return TensorInfo(argument.name, _TYPE_NAMES.get(argument.type, argument.type), tuple(argument.shape))

@@ -11,6 +11,7 @@ import click
 
 from edge_runtime.answers import Answer, Event, Summary
 from edge_runtime.classifier import GenreClassifier
+from edge_runtime.commands import sayable
 
 SCHEMA = 1
 """Version of the JSON lines."""
@@ -33,13 +34,13 @@ class JsonLines:
         self._model = _model(classifier, model)
 
     def window(self, answer: Answer) -> None:
-        _print("window", **window_document(answer))
+        print_line("window", **window_document(answer))
 
     def event(self, event: Event) -> None:
-        _print("event", time=iso(event.time), source=event.source, event=event.event, reason=event.reason)
+        print_line("event", time=iso(event.time), source=event.source, event=event.event, reason=event.reason)
 
     def summary(self, summary: Summary) -> None:
-        _print(
+        print_line(
             "summary",
             source=summary.source,
             windows=summary.windows,
@@ -98,8 +99,9 @@ def _model(classifier: GenreClassifier, path: str) -> dict[str, Any]:
     }
 
 
-def _print(kind: str, **values: Any) -> None:
-    click.echo(json.dumps({"schema": SCHEMA, "type": kind, **values}, ensure_ascii=False, allow_nan=False))
+def print_line(kind: str, **values: Any) -> None:
+    line = json.dumps({"schema": SCHEMA, "type": kind, **values}, ensure_ascii=False, allow_nan=False)
+    click.echo(sayable(line))
 
 
 def _rounded(values: Any, digits: int) -> dict[str, float]:

@@ -5,20 +5,20 @@ from __future__ import annotations
 import click
 
 from edge_runtime.answers import Answer, Event, Summary
-from edge_runtime.commands import say
+from edge_runtime.commands import sayable
 
 
 class PlainLines:
-    """Prints a line a window and one a source; events go to standard error."""
+    """Prints a line a window and one a source."""
 
     def window(self, answer: Answer) -> None:
         click.echo(window_line(answer))
 
     def event(self, event: Event) -> None:
-        say(f"{event.source}: {event.event}: {event.reason}")
+        """Standard error has it already."""
 
     def summary(self, summary: Summary) -> None:
-        click.echo(summary_line(summary))
+        click.echo(sayable(summary_line(summary)))
 
     def close(self) -> None:
         """Every line is out already."""
@@ -38,6 +38,8 @@ def window_line(answer: Answer) -> str:
 
 def summary_line(summary: Summary) -> str:
     """A whole source for a person to read."""
+    if not summary.windows:
+        return f"{summary.source}: ended before the first window"
     if not summary.probabilities:
         return f"{summary.source}: silence in all {summary.windows} windows"
     return (

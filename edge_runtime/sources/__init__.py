@@ -25,3 +25,15 @@ class AudioSource(Protocol):
 
     def blocks(self) -> Iterator[Samples | None]:
         """Mono samples at the model's rate, in blocks of any length; None where sound is missing between two."""
+
+
+class WatchedSource(AudioSource, Protocol):
+    """What a session asks of a source besides."""
+
+    @property
+    def idle_seconds(self) -> float:
+        """Time that its reader has waited for sound to come, seconds."""
+
+    @property
+    def warnings(self) -> list[str]:
+        """What was wrong so far and did not stop it, one line each."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +12,8 @@ import numpy as np
 import pytest
 
 from edge_runtime import ModelCard
+from tests.edge_runtime.fake_portaudio import FakePortAudio
+from tests.edge_runtime.virtual_microphone import VirtualMicrophone, missing
 
 SHARPNESS = 8.0
 """How decisive the models are: logits per full brightness."""
@@ -37,6 +41,29 @@ def models(tmp_path_factory: pytest.TempPathFactory, card: ModelCard, graphs: di
         made[form] = folder / f"tiny.float32.{form}"
         write_with_card(graph, replace(card, export={"format": form, "recipe": "float32"}), made[form])
     return made
+
+
+@pytest.fixture
+def virtual_microphone(tmp_path: Path) -> Iterator[VirtualMicrophone]:
+    """A real capture device of PortAudio, plugged in; a test plays to it, and takes it away."""
+    if lacking := missing():
+        pytest.skip(f"no virtual microphone without {', '.join(lacking)}: see .ci/run for the packages")
+    microphone = VirtualMicrophone(tmp_path / "pulse")
+    microphone.plug_in()
+    yield microphone
+    microphone.take_away()
+
+
+@pytest.fixture
+def fake_portaudio(monkeypatch: pytest.MonkeyPatch) -> Callable[..., FakePortAudio]:
+    """Puts a PortAudio with the named devices into the place of the real one."""
+
+    def plug_in(*names: str, **options: float) -> FakePortAudio:
+        portaudio = FakePortAudio(*names, **options)  # type: ignore[arg-type]
+        monkeypatch.setitem(sys.modules, "sounddevice", portaudio)
+        return portaudio
+
+    return plug_in
 
 
 def _tflite(path: Path, height: int, width: int) -> Path:

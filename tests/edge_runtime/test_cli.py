@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -31,9 +33,13 @@ NOT_FOR_THE_EDGE = {
 }
 
 
-def tmgc_listen(*arguments: object, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from edge_runtime.cli import main; main()", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
+LISTEN = [sys.executable, "-c", "from edge_runtime.cli import main; main()"]
+
+
+def tmgc_listen(*arguments: object, folder: Path | None = None, piped: bytes = b"") -> subprocess.CompletedProcess[str]:
+    command = [*LISTEN, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, input=piped, cwd=folder, check=False)
+    return subprocess.CompletedProcess(command, done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
 def json_lines(text: str) -> list[dict[str, Any]]:
@@ -107,7 +113,7 @@ def test_a_truncated_song_is_answered_with_a_warning(models: dict[str, Path], tm
     assert json_lines(done.stdout)[-1]["windows"] >= 2
 
 
-BAD_INPUT = {
+BAD_INPUT: dict[str, tuple[Any, ...]] = {
     "a missing song": (["none.mp3"], "there is no none.mp3"),
     "an empty song": (["empty.wav"], "is empty"),
     "a song that is text": (["text.mp3"], "is not one that can be decoded"),
@@ -123,6 +129,20 @@ BAD_INPUT = {
     "samples without a header": (["samples.raw"], "is not one that can be decoded"),
     "a negative hop": (["song.wav", "--model", "MODEL", "--hop", "-1"], "hop must be at least one frame"),
     "a threshold above 1": (["song.wav", "--model", "MODEL", "--threshold", "7"], "threshold must lie in [0, 1]"),
+    "standard input together with files": (["song.wav", "-"], "name it alone"),
+    "a device together with files": (["song.wav", "--device", "USB"], "not heard at once"),
+    "a wait for a device together with a pipe": (["-", "--wait-device", "5"], "not heard at once"),
+    "a device that is not there": (["--device", "no such device"], "a microphone "),
+    "a negative wait": (["--wait-device", "-1"], "0 seconds or longer, got -1.0"),
+    "raw samples of a file": (["song.wav", "--raw", "44100,1,s16"], "--raw is for standard input"),
+    "raw samples of no known format": (["-", "--raw", "44100,1,mp3"], "--raw is RATE,CHANNELS,FORMAT"),
+    "raw samples without channels": (["-", "--raw", "44100,0,s16"], "1 to 256 channels"),
+    "no speed": (["song.wav", "--speed", "0"], "--speed must be above 0"),
+    "a speed that is no number": (["song.wav", "--speed", "nan"], "--speed must be above 0"),
+    "the speed of a microphone": (["--speed", "1"], "--speed is for files"),
+    "an empty standard input": (["-"], "standard input must hold sound: it is empty"),
+    "a standard input that is text": (["-"], "does not begin as one", b"no music " * 100),
+    "a standard input below one window": (["-", "--raw", "8000,1,s16"], "at least one window of 2.0 s", bytes(20_000)),
     "no threads": (["song.wav", "--model", "MODEL", "--threads", "0"], "threads must be at least 1"),
 }
 
@@ -134,16 +154,71 @@ def test_bad_input_gets_one_line_and_exit_code_2(case: str, models: dict[str, Pa
     (tmp_path / "empty.wav").touch()
     (tmp_path / "text.mp3").write_text("no music")
     (tmp_path / "samples.raw").write_bytes(bytes(10_000))
-    arguments, said = BAD_INPUT[case]
+    arguments, said, *piped = BAD_INPUT[case]
     if "--model" not in arguments and case != "no model anywhere":
         arguments = [*arguments, "--model", "MODEL"]
-    done = tmgc_listen(*(str(models["tflite"]) if item == "MODEL" else item for item in arguments), folder=tmp_path)
+    named = (str(models["tflite"]) if item == "MODEL" else item for item in arguments)
+    done = tmgc_listen(*named, folder=tmp_path, piped=piped[0] if piped else b"")
     errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert done.returncode == 2
     assert len(errors) == ONE_LINE
     assert said in errors[0]
     assert "Traceback" not in done.stderr
     assert not done.stdout
+
+
+@pytest.mark.skipif(not shutil.which("ffmpeg"), reason="ffmpeg is what is piped in")
+@pytest.mark.parametrize(
+    ("form", "raw"), [("wav -ac 2", ()), ("s16le -ar 48000 -ac 1", ("--raw", "48000,1,s16"))], ids=["wav", "raw"]
+)
+def test_what_ffmpeg_pipes_in_is_heard_as_the_file_is(
+    form: str, raw: tuple[str, ...], song: Path, models: dict[str, Path]
+) -> None:
+    command = ["ffmpeg", "-loglevel", "error", "-i", str(song), "-f", *form.split(), "-"]
+    piped = subprocess.run(command, capture_output=True, check=True).stdout
+    done = tmgc_listen("-", *raw, "--model", models["tflite"], "--json", piped=piped)
+    *windows, summary = json_lines(done.stdout)
+    *expected, _ = json_lines(tmgc_listen(song, "--model", models["tflite"], "--json").stdout)
+    assert done.returncode == 0, done.stderr
+    assert [window["genre"] for window in windows] == [window["genre"] for window in expected]
+    assert (summary["source"], summary["windows"], summary["dropped_windows"]) == ("standard input", len(expected), 0)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("source", ["file", "pipe"])
+def test_a_signal_ends_every_source_with_a_summary_of_what_was_heard(
+    source: str, number: signal.Signals, song: Path, models: dict[str, Path]
+) -> None:
+    options = [str(song), "--speed", "1"] if source == "file" else ["-", "--raw", "22050,1,s16"]
+    command = [*LISTEN, *options, "--model", str(models["tflite"]), "--json"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe) as listening:
+        assert listening.stdin
+        assert listening.stdout
+        if source == "pipe":
+            listening.stdin.write(np.full(3 * 22_050, 8_000, "<i2").tobytes())
+            listening.stdin.flush()  # and the pipe stays open
+        first = listening.stdout.readline()
+        listening.send_signal(number)
+        rest = listening.stdout.read()
+        assert listening.stderr
+        assert b"Traceback" not in listening.stderr.read()
+    *windows, summary = json_lines((first + rest).decode())
+    assert summary["type"] == "summary"
+    assert summary["windows"] == len(windows) < 6
+    assert listening.returncode == (128 + number if source == "file" else 0)
+
+
+def test_a_reader_that_has_read_enough_ends_it_quietly(song: Path, models: dict[str, Path]) -> None:
+    command = [*LISTEN, str(song), "--model", str(models["tflite"]), "--speed", "1"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as listening:
+        assert listening.stdout
+        assert listening.stderr
+        listening.stdout.readline()
+        listening.stdout.close()
+        said = listening.stderr.read()
+    assert "Error" not in said
+    assert "Traceback" not in said
 
 
 def test_the_edge_imports_no_training_library(models: dict[str, Path], song: Path) -> None:

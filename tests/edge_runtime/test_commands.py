@@ -5,10 +5,12 @@ from __future__ import annotations
 import errno
 import signal
 
+import click
 import pytest
+from click.testing import CliRunner
 
 from edge_runtime import TmgcError
-from edge_runtime.commands import one_line_errors
+from edge_runtime.commands import OneLineCommand, OneLineGroup, one_line_errors, sayable
 
 
 @pytest.mark.parametrize(
@@ -51,3 +53,46 @@ def test_what_a_user_cannot_cause_is_not_hidden() -> None:
 
     with pytest.raises(ZeroDivisionError):
         command()
+
+
+@pytest.mark.parametrize(("text", "said"), [("şarkı", "şarkı"), ("caf\udce9", "caf?")])
+def test_what_is_no_utf_8_can_be_said_all_the_same(text: str, said: str) -> None:
+    assert sayable(text) == said
+
+
+@click.group(cls=OneLineGroup)
+def group() -> None:
+    """Do things."""
+
+
+@group.command(cls=OneLineCommand)
+@click.option("--epochs", default=1)
+def fit(epochs: int) -> int:
+    return epochs
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            ["fit", "--epochs", "x"],
+            "error: Invalid value for '--epochs': 'x' is not a valid integer. See: tool fit --help",
+        ),
+        (["fit", "--epoch"], "error: No such option '--epoch'. Did you mean '--epochs'? See: tool fit --help"),
+        (["fot"], "error: No such command 'fot'. Did you mean 'fit'? See: tool --help"),
+    ],
+)
+def test_wrong_usage_is_one_line_that_names_the_help(arguments: list[str], said: str) -> None:
+    done = CliRunner().invoke(group, arguments, prog_name="tool")
+    assert done.exit_code == 2
+    assert done.output == said + "\n"
+
+
+def test_a_command_that_returns_a_number_ends_with_it() -> None:
+    assert CliRunner().invoke(group, ["fit", "--epochs", "1"]).exit_code == 1
+
+
+def test_a_group_without_a_command_shows_its_help() -> None:
+    done = CliRunner().invoke(group, [])
+    assert done.exit_code == 2
+    assert "Do things." in done.output

@@ -70,7 +70,7 @@ def test_a_file_of_another_kind_is_refused(form: str, tmp_path: Path) -> None:
 
 
 @FORMATS
-@pytest.mark.parametrize("change", ["genres", "picture"])
+@pytest.mark.parametrize("change", ["genres", "picture", "waveform"])
 def test_a_card_that_does_not_fit_its_model_is_refused(
     form: str, change: str, graphs: dict[str, Path], card: ModelCard, tmp_path: Path
 ) -> None:
@@ -79,6 +79,7 @@ def test_a_card_that_does_not_fit_its_model_is_refused(
     wrong = {
         "genres": replace(card, genres=("Halk", "Caz")),
         "picture": replace(card, spectrogram=SpectrogramSettings(image_height=48, image_width=32)),
+        "waveform": replace(card, takes="waveform"),
     }[change]
     path = tmp_path / f"wrong.{form}"
     write_with_card(graphs[form], wrong, path)

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edge_runtime import Spectrogram, SpectrogramSettings, TmgcError, read_audio
-from edge_runtime.spectrogram import mel_weights
+from edge_runtime.spectrogram import mel_weights, periodic_hann, stretch_weights
 
 DECIBEL_TOLERANCE = 1e-3
 """Float32 Fourier transforms of different libraries differ by less than this, and no picture shows it."""
@@ -129,6 +129,22 @@ def test_louder_sound_makes_the_same_picture(palette: NDArray[np.uint8]) -> None
 def test_a_window_of_another_length_is_refused(palette: NDArray[np.uint8]) -> None:
     with pytest.raises(ValueError, match="expected 88200 mono samples"):
         Spectrogram(SpectrogramSettings(), palette).image(np.zeros(88_199, np.float32))
+
+
+@pytest.mark.parametrize("n_fft", [256, 512, 1024])
+def test_the_window_is_librosas(n_fft: int) -> None:
+    from librosa.filters import get_window
+
+    assert np.abs(periodic_hann(n_fft) - get_window("hann", n_fft)).max() < 1e-12
+
+
+@pytest.mark.parametrize(("size", "target"), [(64, 224), (345, 224), (64, 64), (5, 3)])
+def test_scaling_as_a_matrix_is_bilinear_with_half_pixel_centres(size: int, target: int) -> None:
+    centres = (np.arange(target) + 0.5) * size / target - 0.5
+    weights = stretch_weights(size, target)
+    curve = np.random.default_rng(4).uniform(0, 1, size).astype(np.float32)
+    np.testing.assert_allclose(weights @ curve, np.interp(centres, np.arange(size), curve), atol=1e-6)
+    np.testing.assert_allclose(weights.sum(axis=1), 1, atol=1e-6)
 
 
 def test_settings_survive_json() -> None:

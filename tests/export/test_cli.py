@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from export.cli import main
+from edge_runtime.interpreters import open_interpreter
+from export.cli.export import main
 from export.report import read_parity_json
 from export.tolerances import TOLERANCES, Tolerance
+from tests.conftest import tone
 from train.run import Run
 
 
@@ -51,6 +53,26 @@ def test_a_miss_exits_with_1_and_names_the_worst_clips(run: Run, monkeypatch: py
     assert "tmgc-listen" not in result.stderr
 
 
+def test_a_file_that_takes_the_sound_listens_as_it_stands(run: Run, tmp_path: Path) -> None:
+    import soundfile
+
+    from edge_runtime.cli.listen import main as listen
+
+    result = _call(str(run.folder), "--input", "waveform", "--quantize", "int8", "--calibration", "40", "--json")
+    assert result.exit_code == 0, result.output
+    (report,) = json.loads(result.stdout)["reports"]
+    assert report["file"] == str(run.exports / "copy.waveform.int8.tflite")
+    assert report["input"] == report["parity"]["takes"] == "waveform"
+    soundfile.write(tmp_path / "song.wav", tone(2, sample_rate=8_000), 8_000)
+    heard = CliRunner().invoke(
+        listen, [str(tmp_path / "song.wav"), "--model", report["file"], "--json", "--hop", "0.5"]
+    )
+    assert heard.exit_code == 0, heard.output
+    windows = [json.loads(line) for line in heard.stdout.splitlines()]
+    assert [line["type"] for line in windows] == ["window"] * 4 + ["summary"]
+    assert sum(windows[0]["probabilities"].values()) == pytest.approx(1, abs=0.02)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -59,6 +81,10 @@ def test_a_miss_exits_with_1_and_names_the_worst_clips(run: Run, monkeypatch: py
         (["--quantize", "int88"], "Did you mean int8"),
         (["--format", "onnx", "--quantize", "float16"], "onnx files can be quantised as none, dynamic, int8"),
         (["--calibration", "0"], "at least 1 clip"),
+        (["--calibration", "8", "--quantize", "none", "--keep-float", "dense"], "for recipes that quantise"),
+        (["--calibration", "8", "--opset", "17"], "--opset 17 is for onnx files"),
+        (["--format", "onnx", "--opset", "99"], "must lie in 13 to 18, got 99"),
+        (["--format", "onnx", "--input", "waveform", "--batch", "dynamic"], "--batch dynamic is for pictures"),
     ],
 )
 def test_bad_usage_is_one_line_and_exit_code_2(
@@ -71,6 +97,28 @@ def test_bad_usage_is_one_line_and_exit_code_2(
     assert result.exit_code == 2
     assert message in result.stderr
     assert len(result.stderr.splitlines()) == 1
+
+
+def test_layers_that_are_kept_float_stand_in_the_card(run: Run) -> None:
+    result = _call(str(run.folder), "--quantize", "dynamic", "--calibration", "8", "--keep-float", "dense")
+    assert result.exit_code == 0, result.output
+    assert open_interpreter(run.exports / "copy.dynamic.tflite").card.export["keep_float"] == ["dense"]
+
+
+def test_a_pattern_that_fits_no_layer_is_refused_with_those_near_it(run: Run) -> None:
+    result = _call(str(run.folder), "--quantize", "dynamic", "--calibration", "8", "--keep-float", "densse")
+    assert result.exit_code == 2
+    assert "--keep-float densse fits no operator of the network. Near it: dense" in result.stderr.splitlines()[-1]
+    assert not run.exports.exists()
+
+
+def test_an_onnx_file_has_the_opset_and_the_batch_that_were_asked_for(run: Run) -> None:
+    options = ["--format", "onnx", "--quantize", "none", "--opset", "15", "--batch", "1", "--calibration", "8"]
+    result = _call(str(run.folder), *options)
+    assert result.exit_code == 0, result.output
+    interpreter = open_interpreter(run.exports / "copy.float32.onnx")
+    assert interpreter.taken.shape == (1, 32, 32, 3)
+    assert (interpreter.card.export["opset"], interpreter.card.export["batch"]) == (15, "1")
 
 
 def test_an_unknown_format_gets_the_list(run: Run) -> None:
@@ -97,7 +145,7 @@ def test_the_newest_trained_run_is_the_default(run: Run, monkeypatch: pytest.Mon
 
 def test_help_is_quick_since_it_imports_no_heavy_library() -> None:
     code = (
-        "import sys\nfrom click.testing import CliRunner\nfrom export.cli import main\n"
+        "import sys\nfrom click.testing import CliRunner\nfrom export.cli.export import main\n"
         "assert CliRunner().invoke(main, ['--help']).exit_code == 0\n"
         "print(*sorted({'tensorflow', 'keras', 'onnx', 'onnxruntime', 'tf2onnx', 'ai_edge_litert'} & set(sys.modules)))"
     )
@@ -106,8 +154,6 @@ def test_help_is_quick_since_it_imports_no_heavy_library() -> None:
 
 
 def test_a_failed_file_makes_the_listener_warn(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    from edge_runtime.interpreters import open_interpreter
-
     monkeypatch.setitem(TOLERANCES, "dynamic", Tolerance(top1_agreement=1.1))
     _call(str(run.folder), "--format", "onnx", "--quantize", "dynamic", "--calibration", "8")
     card = open_interpreter(run.exports / "copy.dynamic.FAILED.onnx").card

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,14 @@ import pytest
 
 from edge_runtime.errors import TmgcError
 from edge_runtime.interpreters import open_interpreter
-from export import exporting
-from export.exporting import ExportSettings, export_run
-from export.parity import ParityReport
+from export import evidence, exporting
+from export.embed import write_with_card
+from export.exporting import ExportSettings, export_model
+from export.options import GraphOptions
+from export.parity import ParityReport, compare
 from export.progress import Steps
 from export.recipes import FORMATS, formats_of
+from export.source import source_of_run
 from export.tolerances import TOLERANCES, Tolerance
 from train.corpus import read_corpus
 from train.run import Run
@@ -54,16 +58,65 @@ def test_the_card_inside_tells_where_the_file_comes_from(name: str, exports: dic
     assert card.export.get("opset") == (17 if card.export["format"] == "onnx" else None)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_report_tells_size_time_memory_operators_and_multiplications(
+    name: str, exports: dict[str, Any], tiny_run: Run
+) -> None:
+    report = exports[name]
+    assert report["keras_size_bytes"] == tiny_run.model.stat().st_size
+    assert report["size_ratio"] == report["size_bytes"] / report["keras_size_bytes"]
+    assert 0 < report["export_seconds"] < 600
+    assert 100 < report["peak_memory_mb"] < 100_000
+    assert report["macs"] == exports["tiny.float32.tflite"]["macs"] > 1e6
+    assert sum(report["operators"].values()) > 5
+    assert report["input"] == "picture"
+    for told in ("mean_kl_nats", "top1_agreement", "max_probability_difference", "hard_pictures"):
+        assert told in report["parity"]
+    test = report["parity"]["accuracy"]
+    assert test["difference_low"] <= test["accuracy_file"] - test["accuracy_keras"] <= test["difference_high"]
+    assert 0 <= test["p_value"] <= 1
+
+
+def test_checksums_stand_beside_the_files_for_sha256sum(exports: dict[str, Any]) -> None:
+    folder = Path(exports[NAMES[0]]["file"]).parent
+    command = ["sha256sum", "-c", *(f"{name}.sha256" for name in NAMES)]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.splitlines() == [f"{name}: OK" for name in NAMES]
+
+
 def test_the_same_run_exported_twice_gives_the_same_bytes(
     tiny_run: Run, exports: dict[str, Any], tmp_path: Path
 ) -> None:
     settings = ExportSettings(tuple(FORMATS.values()), ("int8",), tmp_path, calibration_clips=40)
-    again = {Path(report["file"]).name: report["sha256"] for report in export_run(tiny_run, settings, Steps())}
+    again = {Path(report["file"]).name: report["sha256"] for report in _export(tiny_run, settings)}
     assert again == {name: exports[name]["sha256"] for name in again}
 
 
+@pytest.mark.full
+def test_files_that_take_the_sound_are_the_same_bytes_twice_as_well(tiny_run: Run, tmp_path: Path) -> None:
+    graph = GraphOptions(takes="waveform", batch="1")
+    twice = []
+    for folder in (tmp_path / "first", tmp_path / "second"):
+        settings = ExportSettings(tuple(FORMATS.values()), ("int8",), folder, calibration_clips=40, graph=graph)
+        twice.append([report["sha256"] for report in _export(tiny_run, settings)])
+    assert twice[0] == twice[1]
+
+
+def test_a_network_with_an_order_of_its_own_says_why(
+    tiny_run: Run, copy_of: Callable[[Run], Run], tmp_path: Path
+) -> None:
+    run = copy_of(tiny_run)
+    card = run.card()
+    run.card_json.unlink()
+    run.card_json.write_text(card.but(network={"architecture": "mobilenet_v3_small"}).to_json(), "utf-8")
+    (report,) = _export(run, ExportSettings(TFLITE, output=tmp_path / "out", calibration_clips=8))
+    assert report["recipe"] == "float16"
+    assert "mobilenet_v3_small: its hard-swish layers" in report["reason"]
+
+
 def test_without_a_recipe_the_first_within_tolerance_on_validation_is_taken(tiny_run: Run, tmp_path: Path) -> None:
-    (report,) = export_run(tiny_run, ExportSettings(TFLITE, output=tmp_path, calibration_clips=40), Steps())
+    (report,) = _export(tiny_run, ExportSettings(TFLITE, output=tmp_path, calibration_clips=40))
     assert Path(report["file"]).name == "tiny.int8.tflite"
     assert "taking int8" in report["reason"]
     assert "validation split" in report["reason"]
@@ -74,25 +127,46 @@ def test_a_recipe_that_misses_on_validation_is_passed_over_and_said_why(
     tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(TOLERANCES, "int8", Tolerance(top1_agreement=1.1))
-    (report,) = export_run(tiny_run, ExportSettings(TFLITE, output=tmp_path, calibration_clips=40), Steps())
+    (report,) = _export(tiny_run, ExportSettings(TFLITE, output=tmp_path, calibration_clips=40))
     assert report["recipe"] == "dynamic"
     assert "taking dynamic" in report["reason"]
     assert "int8 missed (" in report["reason"]
-    assert [path.name for path in tmp_path.iterdir()] == ["tiny.dynamic.tflite"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["tiny.dynamic.tflite", "tiny.dynamic.tflite.sha256"]
 
 
 def test_a_miss_is_written_into_name_and_card_and_the_good_file_goes(
     tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "tiny.float32.tflite").write_bytes(b"of an earlier model")
-    monkeypatch.setattr(exporting, "compare", _missing)
+    monkeypatch.setattr(evidence, "compare", _missing)
     settings = ExportSettings(TFLITE, ("none",), tmp_path, calibration_clips=8, force=True)
-    (report,) = export_run(tiny_run, settings, Steps())
+    (report,) = _export(tiny_run, settings)
     assert not report["parity"]["held"]
-    assert [path.name for path in tmp_path.iterdir()] == ["tiny.float32.FAILED.tflite"]
+    assert [path.name for path in tmp_path.iterdir()] == [
+        "tiny.float32.FAILED.tflite",
+        "tiny.float32.FAILED.tflite.sha256",
+    ]
     card = open_interpreter(report["file"]).card
     assert card.export["parity"]["held"] is False
     assert "failed its parity check" in (card.warning or "")
+
+
+def test_an_interrupted_writing_leaves_the_file_of_before(
+    tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "tiny.float32.tflite"
+    file.write_bytes(b"precious")
+
+    def interrupted(graph: Path, card: Any, destination: Path) -> None:
+        write_with_card(graph, card, destination)
+        if destination.parent == tmp_path:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(exporting, "write_with_card", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        _export(tiny_run, ExportSettings(TFLITE, ("none",), tmp_path, calibration_clips=8, force=True))
+    assert [path.name for path in tmp_path.iterdir()] == [file.name]
+    assert file.read_bytes() == b"precious"
 
 
 def test_an_existing_file_is_refused_before_any_work_and_left_alone(tiny_run: Run, tmp_path: Path) -> None:
@@ -100,8 +174,13 @@ def test_an_existing_file_is_refused_before_any_work_and_left_alone(tiny_run: Ru
     file.write_bytes(b"precious")
     for words in (("int8",), ()):
         with pytest.raises(TmgcError, match="only written over with --force"):
-            export_run(tiny_run, ExportSettings(TFLITE, words, tmp_path), _NoSteps())
+            _export(tiny_run, ExportSettings(TFLITE, words, tmp_path), _NoSteps())
     assert file.read_bytes() == b"precious"
+
+
+def test_a_run_that_another_command_is_at_work_on_is_left_alone(tiny_run: Run, tmp_path: Path) -> None:
+    with tiny_run.held(), pytest.raises(TmgcError, match="another is at work"):
+        _export(tiny_run, ExportSettings(TFLITE, ("none",), tmp_path), _NoSteps())
 
 
 def test_a_run_prepared_anew_since_its_training_is_refused(tiny_run: Run, copy_of: Callable[[Run], Run]) -> None:
@@ -110,12 +189,14 @@ def test_a_run_prepared_anew_since_its_training_is_refused(tiny_run: Run, copy_o
     run.card_json.unlink()
     run.card_json.write_text(card.but(training={"corpus_sha256": "of another split"}).to_json(), "utf-8")
     with pytest.raises(TmgcError, match="prepared anew since"):
-        export_run(run, ExportSettings(TFLITE, ("none",)), Steps())
+        _export(run, ExportSettings(TFLITE, ("none",)))
+
+
+def _export(run: Run, settings: ExportSettings, steps: Steps | None = None) -> list[dict[str, Any]]:
+    return export_model(source_of_run(run), settings, steps or Steps())
 
 
 def _missing(recipe: str, shown: Any, keras: Any, file: Any, **details: Any) -> ParityReport:
-    from export.parity import compare
-
     return compare(recipe, shown, keras, np.roll(file, 1, axis=1), **details)
 
 

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from export.recipes import DYNAMIC, FLOAT32, FORMATS, INT8, ONNX_OPSET, Recipe, Target
+from export.options import ONNX_OPSET
+from export.recipes import DYNAMIC, FLOAT32, FORMATS, INT8, Recipe, Target
 
 ONNX = FORMATS["onnx"]
 

@@ -7,7 +7,7 @@ import pytest
 
 from edge_runtime.errors import TmgcError
 from edge_runtime.spectrogram import Spectrogram
-from export.pictures import hard_pictures, parity_pictures
+from export.pictures import hard_sounds, parity_pictures
 from export.tolerances import MOST_PARITY_WINDOWS, PARITY_WINDOWS
 from train.corpus import read_corpus
 from train.run import Run
@@ -38,7 +38,7 @@ def test_a_split_without_clips_is_refused(tiny_run: Run) -> None:
         parity_pictures(empty, "test")
 
 
-def test_hard_pictures_differ_from_one_another(tiny_run: Run) -> None:
-    pictures = hard_pictures(read_corpus(tiny_run), "test")
-    assert set(pictures) == {"silence", "full-scale noise", "one tone", "clipped music"}
-    assert len({picture.tobytes() for picture in pictures.values()}) == 4
+def test_hard_sounds_differ_from_one_another(tiny_run: Run) -> None:
+    sounds = hard_sounds(read_corpus(tiny_run), "test")
+    assert set(sounds) == {"silence", "full-scale noise", "one tone", "clipped music"}
+    assert len({sound.tobytes() for sound in sounds.values()}) == 4

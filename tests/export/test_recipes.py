@@ -5,7 +5,20 @@ from pathlib import Path
 import pytest
 
 from edge_runtime.errors import TmgcError
-from export.recipes import DYNAMIC, FLOAT32, FORMATS, INT8, Target, formats_of, preferences_of, targets_of, words_of
+from export.recipes import (
+    DYNAMIC,
+    FLOAT16,
+    FLOAT32,
+    FORMATS,
+    INT8,
+    USUAL,
+    Target,
+    formats_of,
+    preference_of,
+    preferred_targets,
+    targets_of,
+    words_of,
+)
 
 
 def test_words_may_be_repeated_and_separated_by_commas() -> None:
@@ -38,8 +51,27 @@ def test_all_is_whatever_each_format_can() -> None:
 
 
 def test_preferences_begin_with_int8_and_end_with_float32() -> None:
-    recipes = [target.recipe for target in preferences_of(FORMATS["onnx"])]
+    recipes = [target.recipe for target in preferred_targets(FORMATS["onnx"], USUAL)]
     assert recipes == [INT8, DYNAMIC, FLOAT32]
+
+
+@pytest.mark.parametrize("architecture", ["mobilenet_v3_small", "mobilenet_v3_large"])
+def test_hard_swish_networks_stay_float_for_a_reason(architecture: str) -> None:
+    preference = preference_of(architecture)
+    assert "hard-swish" in (preference.reason or "")
+    assert [target.recipe for target in preferred_targets(FORMATS["tflite"], preference)] == [FLOAT16, FLOAT32]
+    assert [target.recipe for target in preferred_targets(FORMATS["onnx"], preference)] == [FLOAT32]
+
+
+@pytest.mark.parametrize("architecture", ["inception_resnet_v2", "mobilenet_v2", ""])
+def test_other_networks_have_the_usual_order(architecture: str) -> None:
+    assert preference_of(architecture) == USUAL
+
+
+def test_the_names_of_files_that_take_the_sound_say_so() -> None:
+    (target,) = targets_of([FORMATS["onnx"]], ["int8"], takes="waveform")
+    assert target.file(Path("out"), "demo") == Path("out/demo.waveform.int8.onnx")
+    assert target.failed_file(Path("out"), "demo") == Path("out/demo.waveform.int8.FAILED.onnx")
 
 
 def test_file_names_tell_run_recipe_and_format() -> None:

@@ -12,14 +12,15 @@ from export.report import add_to_parity_json, parity_table, read_parity_json
 
 
 def _report(file: str, *, recipe: str = "int8") -> dict[str, Any]:
-    return {"file": f"{file}.tflite", "replaces": [f"{file}.tflite", f"{file}.FAILED.tflite"], "recipe": recipe}
+    return {"file": f"{file}.tflite", "recipe": recipe}
 
 
 def test_reports_of_other_files_stay_and_those_of_the_same_are_replaced(tmp_path: Path) -> None:
     path = tmp_path / "parity.json"
     failed = _report("b") | {"file": "b.FAILED.tflite"}
     for report in (_report("a"), failed, _report("b"), _report("a", recipe="new")):
-        add_to_parity_json(path, report)
+        stem = report["file"][0]
+        add_to_parity_json(path, report, replaces=(f"{stem}.tflite", f"{stem}.FAILED.tflite"))
     assert [(report["file"], report["recipe"]) for report in read_parity_json(path)] == [
         ("b.tflite", "int8"),
         ("a.tflite", "new"),

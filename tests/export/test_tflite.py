@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edge_runtime.card import ModelCard
 from edge_runtime.errors import TmgcError
 from export import tflite
 from export.recipes import FLOAT32, FORMATS, RECIPES, Recipe, Target
@@ -53,7 +54,7 @@ def test_other_weights_are_kept_as_the_recipe_says(recipe: str, kept: str, share
     assert file.stat().st_size < share * bench.workshop.graph(Target(TFLITE, FLOAT32)).stat().st_size
 
 
-def test_an_operator_that_is_not_builtin_is_refused_by_name(tmp_path: Path) -> None:
+def test_an_operator_that_is_not_builtin_is_refused_by_name(tmp_path: Path, card: ModelCard) -> None:
     with silence():
         import keras
 
@@ -63,7 +64,7 @@ def test_an_operator_that_is_not_builtin_is_refused_by_name(tmp_path: Path) -> N
         hidden = keras.ops.erfinv(keras.layers.Rescaling(1 / 256)(pixels))
         outputs = keras.layers.Dense(2, activation="softmax")(keras.layers.Flatten()(hidden))
         keras.Model(pixels, outputs).save(tmp_path / "model.keras")
-        KerasModel(tmp_path / "model.keras").save(tmp_path / "saved")
+        KerasModel(tmp_path / "model.keras").save(tmp_path / "saved", card)
         with pytest.raises(TmgcError, match=r"builtin operators only, this network needs .*Erfinv"):
             tflite.convert(tmp_path / "saved", tmp_path / "model.tflite")
     assert not (tmp_path / "model.tflite").exists()

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from export.recipes import RECIPES
-from export.tolerances import ACCURACY_LOSS, PARITY_WINDOWS, TOLERANCES, UNDECIDED_MARGIN
+from export.tolerances import ACCURACY_LOSS, PARITY_WINDOWS, TOLERANCES, UNDECIDED_MARGIN, tolerance_of
 
 
 def test_every_recipe_has_its_tolerance() -> None:
@@ -21,3 +21,13 @@ def test_tolerances_are_those_that_were_promised(recipe: str, agreement: float, 
 
 def test_limits_of_the_comparison_are_those_that_were_promised() -> None:
     assert (PARITY_WINDOWS, UNDECIDED_MARGIN, ACCURACY_LOSS) == (500, 0.05, 0.01)
+
+
+def test_a_file_that_draws_its_own_pictures_may_round_some_pixels_otherwise() -> None:
+    assert tolerance_of("float32", "picture") == TOLERANCES["float32"]
+    for recipe in TOLERANCES:
+        own, usual = tolerance_of(recipe, "waveform"), TOLERANCES[recipe]
+        assert own.top1_agreement == usual.top1_agreement
+        assert (own.probability_difference is None) == (usual.probability_difference is None)
+    assert tolerance_of("float32", "waveform").probability_difference == 5e-3
+    assert tolerance_of("float16", "waveform").probability_difference == 1e-2

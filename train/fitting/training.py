@@ -60,7 +60,7 @@ def fit(corpus: Corpus, settings: FitSettings, reporter: Reporter) -> ModelCard:
     TmgcError
         The weights cannot be had, or the pictures are too small for the architecture.
     """
-    with environment(settings):
+    with corpus.run.held(), environment(settings):
         return _Training(corpus, settings, Progress(), reporter, resumes=False).run()
 
 
@@ -78,7 +78,7 @@ def resume(corpus: Corpus, reporter: Reporter) -> ModelCard:
         None was interrupted, or it saw other clips.
     """
     settings, progress = Checkpoint(corpus.run).read(corpus.fingerprint())
-    with environment(settings, epochs_done=progress.epochs):
+    with corpus.run.held(), environment(settings, epochs_done=progress.epochs):
         return _Training(corpus, settings, progress, reporter, resumes=True).run()
 
 

@@ -6,7 +6,6 @@ import errno
 import hashlib
 import io
 import os
-import zlib
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -158,16 +157,16 @@ def _write_picture(samples: Samples, path: Path, spectrogram: Spectrogram) -> No
     image = Image.frombytes("P", grey.shape[::-1], grey.tobytes())
     image.putpalette(spectrogram.palette.tobytes())
     with written_whole(path) as partial:
-        # Twice as quick as the default, and 2 % larger.
-        image.save(partial, compress_level=1, compress_type=zlib.Z_RLE)
+        image.save(partial, compress_level=0)  # compressed it is 15 % smaller, and takes five times as long
 
 
 def _write_sound(sound: Samples, path: Path, sample_rate: int) -> None:
     import soundfile
 
     encoded = io.BytesIO()  # so that a full disk is the system's error and not one of the encoder
+    integers = np.rint(np.clip(sound, -1.0, 1.0) * np.float32(32_767)).astype(np.int16)
     # The quickest level, 5 % larger than the default.
-    soundfile.write(encoded, np.clip(sound, -1.0, 1.0), sample_rate, format="FLAC", compression_level=0.0)
+    soundfile.write(encoded, integers, sample_rate, format="FLAC", compression_level=0.0)
     with written_whole(path) as partial:
         partial.write_bytes(encoded.getbuffer())
 

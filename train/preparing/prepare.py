@@ -68,25 +68,26 @@ def prepare(
     _refuse_unfit(run, songs_folder)
     staging = Staging(run)
     _check_enough(songs, songs, staging.run)
-    synthesised = (songs_folder / MARKER).is_file()
-    digest = digest_of(songs, skipped, groups, settings, demonstration=synthesised)
-    if earlier := staging.earlier(digest):
-        on_note(f"nothing changed: {len(earlier[0].clips)} clips are as they were")
-        return earlier
-    cut = staging.resume(songs, settings)
-    if cut:
-        on_note(f"going on: {len(cut)} of {len(songs)} songs were cut before")
-    rest = [song for song in songs if song.below not in cut]
-    on_songs(len(rest))
-    cut |= _cut_songs(rest, settings, staging, workers=workers, on_song=on_song)
-    skipped += [left_out for song in songs for left_out in cut[song.below].left_out]
-    used = _usable(songs, cut, skipped, staging.run)
-    arranged = arrange(used, [cut[song.below] for song in used], groups, settings)
-    genres = tuple(sorted({song.genre for song in songs}))
-    corpus = Corpus(run, genres, settings.spectrogram, magma(), demonstration=synthesised, clips=arranged.clips)
-    for note in arranged.notes:
-        on_note(note)
-    return staging.finish(corpus, arranged.duplicates, skipped, digest), skipped
+    with run.held():
+        synthesised = (songs_folder / MARKER).is_file()
+        digest = digest_of(songs, skipped, groups, settings, demonstration=synthesised)
+        if earlier := staging.earlier(digest):
+            on_note(f"nothing changed: {len(earlier[0].clips)} clips are as they were")
+            return earlier
+        cut = staging.resume(songs, settings)
+        if cut:
+            on_note(f"going on: {len(cut)} of {len(songs)} songs were cut before")
+        rest = [song for song in songs if song.below not in cut]
+        on_songs(len(rest))
+        cut |= _cut_songs(rest, settings, staging, workers=workers, on_song=on_song)
+        skipped += [left_out for song in songs for left_out in cut[song.below].left_out]
+        used = _usable(songs, cut, skipped, staging.run)
+        arranged = arrange(used, [cut[song.below] for song in used], groups, settings)
+        genres = tuple(sorted({song.genre for song in songs}))
+        corpus = Corpus(run, genres, settings.spectrogram, magma(), demonstration=synthesised, clips=arranged.clips)
+        for note in arranged.notes:
+            on_note(note)
+        return staging.finish(corpus, arranged.duplicates, skipped, digest), skipped
 
 
 def magma() -> Palette:

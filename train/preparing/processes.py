@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 from multiprocessing import get_context, parent_process
 from typing import TypeVar
@@ -100,9 +101,22 @@ def _ignoring_interrupts() -> Iterator[None]:
 
 def _begin() -> None:
     """Prepare a process: decoders' own messages are of no use to anybody, and it must not outlive its parent."""
+    _keep_memory()
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     threading.Thread(target=_die_with_parent, daemon=True).start()
+
+
+def _keep_memory() -> None:
+    """Have glibc keep what is freed: to give it back and ask for it anew with each clip takes a tenth of the time."""
+    with suppress(OSError, AttributeError, TypeError):  # another C library
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_M_MMAP_THRESHOLD, 32 * 2**20)
+        mallopt(_M_TRIM_THRESHOLD, 256 * 2**20)
+
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+"""Names of malloc.h, mallopt(3)."""
 
 
 def _die_with_parent() -> None:

@@ -26,7 +26,7 @@ more play. Twelve recordings and ten synthesised songs that were encoded anew as
 320 kbit/s differ from themselves by 0.00 to 0.17; the nearest of 124 251 pairs of different clips of ``gtzan_short``
 by 0.31, and of synthesised songs by 0.37."""
 
-_SAMPLE_RATE = 5512
+_SAMPLE_RATE = 44_100 / 8  # the paper's 5 kHz, or so, which resampling has less to do for
 _N_FFT = 2048
 _HOP_LENGTH = 128
 _BANDS = 33
@@ -57,8 +57,8 @@ def fingerprint(samples: Samples, *, sample_rate: int) -> Fingerprint:
         return np.zeros(0, np.uint32)
     window, edges = _tables()
     frames = np.lib.stride_tricks.sliding_window_view(sound, _N_FFT)[::_HOP_LENGTH]
-    spectrum = rfft(frames * window)[:, : edges[-1]]
-    energy = np.add.reduceat(spectrum.real**2 + spectrum.imag**2, edges[:-1], axis=1)
+    spectrum = rfft(frames * window, overwrite_x=True).view(np.float32)  # real and imaginary parts in turn
+    energy = np.add.reduceat(np.square(spectrum[:, 2 * edges[0] : 2 * edges[-1]]), 2 * (edges[:-1] - edges[0]), axis=1)
     rises = np.diff(np.diff(energy, axis=1), axis=0) > 0
     bits: Fingerprint = np.packbits(rises, axis=1).view(">u4").ravel().astype(np.uint32)
     return bits

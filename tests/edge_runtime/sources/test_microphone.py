@@ -1,0 +1,188 @@
+"""A microphone of any kind gives mono sound, and one that goes away is missed, looked for and picked up again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+import soxr
+from numpy.typing import NDArray
+
+from edge_runtime import Event, TmgcError
+from edge_runtime.audio import Samples, level_dbfs
+from edge_runtime.sources import microphone as microphone_module
+from edge_runtime.sources.capture import MOST_SECONDS
+from edge_runtime.sources.microphone import Microphone
+from edge_runtime.stopping import Stop
+from tests.conftest import tone
+from tests.edge_runtime.fake_portaudio import FakePortAudio, FakeStream
+
+RATE = 22_050
+PlugIn = Callable[..., FakePortAudio]
+
+
+def noise(seconds: float, *, rate: int = RATE, channels: int = 1) -> NDArray[np.float32]:
+    sound = np.random.default_rng(0).uniform(-0.5, 0.5, (round(seconds * rate), channels))
+    return sound.astype(np.float32)
+
+
+def heard(microphone: Microphone, portaudio: FakePortAudio) -> Samples:
+    """What a microphone that then goes away has given."""
+    portaudio.streams[-1].active = False
+    return np.concatenate([block for block in microphone.blocks() if block is not None])
+
+
+@pytest.fixture
+def events() -> list[Event]:
+    return []
+
+
+def test_sound_of_eight_channels_at_48_khz_is_their_mean_at_the_models_rate(fake_portaudio: PlugIn) -> None:
+    portaudio = fake_portaudio("array", sample_rate=48_000.0, channels=8)
+    sound = noise(3, rate=48_000, channels=8)
+    with Microphone(sample_rate=RATE, exit_on_loss=True) as microphone:
+        for start in range(0, len(sound), 480):
+            portaudio.streams[-1].play(sound[start : start + 480])
+        samples = heard(microphone, portaudio)
+    expected = soxr.resample(sound.mean(axis=1), 48_000, RATE)
+    assert portaudio.streams[-1].channels == 8
+    assert len(samples) == pytest.approx(len(expected), abs=0.05 * RATE)
+    np.testing.assert_allclose(samples, expected[: len(samples)], atol=1e-3)
+
+
+def test_a_sound_server_that_offers_any_number_of_channels_mixes_them_itself(fake_portaudio: PlugIn) -> None:
+    portaudio = fake_portaudio("default", channels=32)
+    with Microphone(sample_rate=RATE):
+        assert portaudio.streams[-1].channels == 1
+
+
+def test_samples_that_are_not_numbers_count_as_silence_and_that_is_said(fake_portaudio: PlugIn) -> None:
+    portaudio = fake_portaudio("broken")
+    sound = tone(1, sample_rate=RATE)
+    sound[100:200] = np.nan
+    sound[300:302] = np.inf, 1e38
+    with Microphone(sample_rate=RATE, exit_on_loss=True) as microphone:
+        portaudio.streams[-1].play(sound)
+        samples = heard(microphone, portaudio)
+    assert np.isfinite(samples).all()
+    assert not samples[100:200].any()
+    assert len(microphone.warnings) == 1
+    assert microphone.warnings[0].startswith("broken holds samples that are not sound")
+
+
+def test_clipped_sound_is_heard_as_it_is(fake_portaudio: PlugIn) -> None:
+    portaudio = fake_portaudio("loud")
+    with Microphone(sample_rate=RATE, exit_on_loss=True) as microphone:
+        portaudio.streams[-1].play(np.clip(100 * tone(1, sample_rate=RATE), -1, 1))
+        samples = heard(microphone, portaudio)
+    assert np.abs(samples).max() == 1
+    assert level_dbfs(samples) == pytest.approx(0, abs=0.1)
+    assert not microphone.warnings
+
+
+def test_what_portaudio_says_it_has_lost_is_counted_and_the_sound_goes_on(fake_portaudio: PlugIn) -> None:
+    portaudio = fake_portaudio("slow")
+    with Microphone(sample_rate=RATE, exit_on_loss=True) as microphone:
+        for number in range(6):
+            portaudio.streams[-1].play(noise(0.1), overflow=number in (2, 4))
+        assert len(heard(microphone, portaudio)) == 6 * 2205
+        assert microphone.overflows == 2
+
+
+def test_a_full_queue_loses_the_oldest_sound_and_counts_once(fake_portaudio: PlugIn) -> None:
+    portaudio = fake_portaudio("patient")
+    ramp = np.linspace(0.1, 0.9, round(1.5 * MOST_SECONDS) * RATE, dtype=np.float32)
+    with Microphone(sample_rate=RATE, exit_on_loss=True) as microphone:
+        for start in range(0, len(ramp), 2205):
+            portaudio.streams[-1].play(ramp[start : start + 2205])
+        assert microphone.waiting_seconds == pytest.approx(MOST_SECONDS)
+        blocks = microphone.blocks()
+        assert next(blocks) is None
+        portaudio.streams[-1].active = False
+        samples = np.concatenate([block for block in blocks if block is not None])
+        assert microphone.overflows == 1
+    np.testing.assert_array_equal(samples, ramp[-len(samples) :])
+
+
+def until_gap(blocks: Iterator[Samples | None]) -> None:
+    for block in blocks:
+        if block is None:
+            return
+
+
+def test_a_device_that_gives_only_zeros_is_lost_once_and_back_with_its_first_sound(
+    fake_portaudio: PlugIn, events: list[Event]
+) -> None:
+    def mute(stream: FakeStream) -> None:
+        for _ in range(90):
+            stream.play(np.zeros(RATE // 10, np.float32))
+
+    portaudio = fake_portaudio("muted")
+    portaudio.on_start = mute
+    with Microphone(sample_rate=RATE, notify=events.append) as microphone:
+        blocks = microphone.blocks()
+        until_gap(blocks)
+        until_gap(blocks)
+        assert [event.event for event in events] == ["device lost"]
+        assert "muted" in events[0].reason
+        portaudio.on_start = lambda stream: stream.play(noise(0.1))
+        assert next(blocks) is not None
+    assert [event.event for event in events] == ["device lost", "device back"]
+    assert len(portaudio.streams) == 3
+    assert all(stream.closed for stream in portaudio.streams)
+    assert portaudio.started_anew == 2
+
+
+def test_a_device_that_gives_nothing_is_lost(
+    fake_portaudio: PlugIn, events: list[Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(microphone_module, "PATIENCE_SECONDS", 0.2)
+    portaudio = fake_portaudio("dead")
+    with Microphone(sample_rate=RATE, notify=events.append, exit_on_loss=True) as microphone:
+        portaudio.streams[-1].play(np.zeros(0, np.float32))
+        assert list(microphone.blocks()) == []
+    assert [event.reason for event in events] == ["it gives nothing any more"]
+
+
+def test_a_device_that_is_gone_is_looked_for_and_found_by_its_name_under_another_number(
+    fake_portaudio: PlugIn, events: list[Event]
+) -> None:
+    portaudio = fake_portaudio("webcam", "USB Audio: - (hw:1,0)")
+    with Microphone("1", sample_rate=RATE, notify=events.append) as microphone:
+        assert microphone.name == "USB Audio: - (hw:1,0)"
+        portaudio.streams[-1].play(noise(0.1))
+        portaudio.streams[-1].active = False
+        portaudio.names = ["USB Audio: - (hw:3,0)"]
+        portaudio.missing_queries = 1
+        blocks = microphone.blocks()
+        until_gap(blocks)
+        assert [event.event for event in events] == ["device lost"]
+        portaudio.on_start = lambda stream: stream.play(noise(0.1))
+        assert next(blocks) is not None
+    assert portaudio.streams[-1].device == 0
+    assert [event.event for event in events] == ["device lost", "device back"]
+
+
+def test_a_device_that_is_not_there_is_waited_for_as_long_as_was_asked(fake_portaudio: PlugIn) -> None:
+    portaudio = fake_portaudio("late")
+    portaudio.missing_queries = 1
+    with pytest.raises(TmgcError, match="the system has none"), Microphone(sample_rate=RATE):
+        pass
+    portaudio.missing_queries = 1
+    with Microphone(sample_rate=RATE, wait_seconds=60) as microphone:
+        assert microphone.name == "late"
+
+
+def test_waiting_for_a_device_ends_when_asked(fake_portaudio: PlugIn) -> None:
+    fake_portaudio()
+    stop = Stop()
+    stop.ask()
+    with Microphone("USB", sample_rate=RATE, wait_seconds=1e6, stop=stop) as microphone:
+        assert list(microphone.blocks()) == []
+
+
+@pytest.mark.parametrize("wait", [-1.0, float("nan")])
+def test_a_wait_that_makes_no_sense_is_refused(wait: float) -> None:
+    with pytest.raises(TmgcError, match="0 seconds or longer"):
+        Microphone(sample_rate=RATE, wait_seconds=wait)

@@ -1,0 +1,41 @@
+"""A run's folder."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edge_runtime import TmgcError
+from train.run import Run
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from train.run import Run
+with Run(Path(sys.argv[1])).held():
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_one_command_at_a_time_changes_a_run_and_one_that_was_killed_lets_go(tmp_path: Path) -> None:
+    run = Run(tmp_path / "run")
+    with subprocess.Popen([sys.executable, "-c", HOLDER, run.folder], stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(TmgcError, match="another is at work"), run.held():
+            pass
+        holder.send_signal(signal.SIGKILL)
+    with run.held():
+        pass
+    with run.held():
+        pass
+
+
+def test_what_goes_wrong_while_a_run_is_held_is_not_taken_for_another_command(tmp_path: Path) -> None:
+    with pytest.raises(BlockingIOError), Run(tmp_path / "run").held():
+        raise BlockingIOError
