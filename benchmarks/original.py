@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from benchmarks.pipelines import Answered, Laps, load_network
 from benchmarks.sound import WINDOW_SECONDS, Excerpt
 from edge_runtime.audio import Samples
-from edge_runtime.commands import one_line_errors
+from edge_runtime.commands import OneLineCommand, one_line_errors
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -123,7 +123,7 @@ def _pixels(decibels: NDArray[np.float32]) -> NDArray[np.uint8]:
     return pixels
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=OneLineCommand, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("model", type=click.Path(path_type=Path))
 @click.argument("audio", type=click.Path(path_type=Path))
 @click.option("--threads", default=2, show_default=True, type=click.IntRange(min=1), help="Of TensorFlow.")

@@ -17,6 +17,7 @@ import click
 
 from benchmarks.kernels import Kernel, litert_kernels, numpy_kernels, onnx_kernels
 from benchmarks.process import environment, pin
+from edge_runtime.commands import OneLineCommand
 from edge_runtime.errors import first_line
 
 _SECONDS = 0.25
@@ -105,7 +106,7 @@ def timed_kernel(kernel: Kernel, seconds: float = _SECONDS) -> dict[str, Any]:
     return {"kernel": kernel.name, "number": kernel.number, "gmacs_per_s": kernel.macs / quickest / 1e9}
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=OneLineCommand, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--threads", default=2, show_default=True, type=click.IntRange(min=1), help="Threads of the libraries.")
 def main(threads: int) -> None:
     """Print the peak as one line of JSON, in GMACs a second."""

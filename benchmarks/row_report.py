@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from benchmarks.installed import installed_mb
-from benchmarks.macs import macs_of
 from benchmarks.quality import quality_of
 from benchmarks.roofline import achieved
 from benchmarks.rows import KERAS_PREDICT, ORIGINAL, PACKAGED, RowSpec
@@ -16,7 +16,9 @@ from benchmarks.scenarios import PACED
 from benchmarks.sound import WINDOW_SECONDS
 from benchmarks.summary import summarize
 from benchmarks.verdict import verdict_of
+from edge_runtime.errors import TmgcError
 from edge_runtime.files import sha256_of
+from export.graph_facts import graph_facts
 
 SAMPLES = {"file": "samples_ms", "memory": "in_memory_samples_ms"}
 """Key of the raw samples from each source."""
@@ -57,7 +59,7 @@ class Surroundings:
             if result.failure is None
         }
         files = (result.row for result in results if result.failure is None and result.row.pipeline != PACKAGED)
-        macs = {row.takes_waveform: macs_of(row.model) for row in files if row.model.suffix == ".tflite"}
+        macs = {row.takes_waveform: _macs_of(row.model) for row in files if row.model.suffix == ".tflite"}
         return cls(answers, parity, peaks, macs)
 
 
@@ -137,8 +139,16 @@ def _same_answers(result: RowResult, answers: Mapping[tuple[str, int], Mapping[i
 def _macs(row: RowSpec, around: Surroundings) -> int | None:
     """Of its own file; where that does not tell, of a TFLite file of the same network."""
     if row.model.suffix == ".tflite":
-        return macs_of(row.model)
+        return _macs_of(row.model)
     return None if row.pipeline == PACKAGED else around.macs.get(row.takes_waveform)
+
+
+def _macs_of(model: Path) -> int | None:
+    """None where the library that reads such files is not installed."""
+    try:
+        return graph_facts(model).macs
+    except TmgcError:
+        return None
 
 
 def _rounded(values: Any) -> list[float]:

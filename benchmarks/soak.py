@@ -21,7 +21,7 @@ from benchmarks.machine import describe_machine, one_line
 from benchmarks.row import resident_mb
 from edge_runtime.audio import Samples
 from edge_runtime.classifier import GenreClassifier
-from edge_runtime.commands import one_line_errors, say
+from edge_runtime.commands import OneLineCommand, one_line_errors, say
 from edge_runtime.listening import ListenSettings, listen
 
 MOST_GROWTH = 0.02
@@ -134,7 +134,7 @@ def _count(of: str) -> int:
     return len(list(Path("/proc/self", of).iterdir()))
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=OneLineCommand, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("--hours", default=10.0, show_default=True, type=click.FloatRange(min=0.05), help="Of sound.")
 @click.option("--threads", type=click.IntRange(min=1), help="Of the model. Default: as tmgc-listen.")

@@ -23,7 +23,7 @@ from benchmarks.process import environment
 from benchmarks.rows import OF_THE_NETWORK, RowSpec, rows_of
 from benchmarks.sound import excerpts_of_run
 from benchmarks.summary import pairwise_ratio
-from edge_runtime.commands import newest_run, one_line_errors, say
+from edge_runtime.commands import OneLineCommand, newest_run, one_line_errors, say
 from edge_runtime.errors import TmgcError
 from edge_runtime.spectrogram import SpectrogramSettings
 from train.run import Run
@@ -31,7 +31,7 @@ from train.run import Run
 _LISTEN = ("-c", "from edge_runtime.cli import main; main()")
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=OneLineCommand, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("run", required=False, type=click.Path(path_type=Path))
 @click.option("--row", "name", default="tflite-int8", show_default=True, help="The export, as tmgc-bench names it.")
 @click.option("--pairs", default=5, show_default=True, type=click.IntRange(min=1), help="Starts of each.")

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edge_runtime.commands import one_line_errors, say
+from edge_runtime.commands import OneLineCommand, one_line_errors, say
 
 if TYPE_CHECKING:
     from benchmarks.compare import Change
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=OneLineCommand, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("before", type=click.Path(path_type=Path))
 @click.argument("after", type=click.Path(path_type=Path))
 @click.option(
