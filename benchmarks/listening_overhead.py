@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from benchmarks.machine import describe_machine, one_line
 from edge_runtime.audio import Samples
 from edge_runtime.classifier import GenreClassifier
-from edge_runtime.commands import OneLineCommand, newest_export, one_line_errors
+from edge_runtime.commands import OneLineCommand, one_line_errors
 from edge_runtime.interpreters import Interpreter, ModelInput, open_interpreter
 from edge_runtime.listening import ListenSettings, listen
+from edge_runtime.models import default_model
 
 BLOCK_SECONDS = 0.02
 """About what a sound card gives at a time."""
@@ -36,8 +37,8 @@ WARM_UP = 3
 @click.option("--threads", default=1, show_default=True, help="Threads of the interpreter.")
 @one_line_errors
 def main(model: Path | None, windows: int, hop: float, threads: int) -> None:
-    """Time what listening adds to MODEL (default: the newest export under ./runs), live."""
-    model = model or newest_export()
+    """Time what listening adds to MODEL (default: that of tmgc-listen), live."""
+    model = model or default_model()
     overheads_ms, invokes_ms = measure(open_interpreter(model, threads=threads), windows=windows, hop_seconds=hop)
     overhead, invoke = np.median(overheads_ms), np.median(invokes_ms)
     click.echo(f"{model}: {windows} windows, one every {hop:g} s, {threads} thread(s); medians")

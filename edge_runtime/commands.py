@@ -105,22 +105,3 @@ def newest_run(holding: str) -> Path:
     if not found:
         raise TmgcError(f"a run folder is needed: no ./{RUNS}/*/{holding} here. Name one, or make one: tmgc-train all")
     return max(found, key=lambda path: path.stat().st_mtime).parent
-
-
-def newest_export() -> Path:
-    """The model file under ``./runs`` that was exported last, of those that held their parity check.
-
-    Raises
-    ------
-    TmgcError
-        There is none.
-    """
-    found = [
-        path
-        for pattern in ("*.tflite", "*.onnx")
-        for path in RUNS.glob(f"*/exports/{pattern}")
-        if ".FAILED." not in path.name
-    ]
-    if not found:
-        raise TmgcError("a model is needed: none under ./runs/*/exports. Name one with --model, or run tmgc-export")
-    return max(found, key=lambda path: path.stat().st_mtime)

@@ -16,7 +16,7 @@ SCHEMA = 1
 
 
 @click.command(cls=OneLineCommand, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--model", type=click.Path(path_type=Path), help="The model file. Default: the newest under ./runs.")
+@click.option("--model", type=click.Path(path_type=Path), help="The model file. Default: that of tmgc-listen.")
 @click.option("--device", help="The microphone: its number or a part of its name. Default: the system's.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document instead of lines.")
 @one_line_errors

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edge_runtime.commands import OneLineCommand, newest_export, one_line_errors, say
+from edge_runtime.commands import OneLineCommand, one_line_errors, say
 from edge_runtime.errors import TmgcError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ STANDARD_INPUT = "-"
 @click.option(
     "--model",
     type=click.Path(path_type=Path),
-    help="A .tflite or .onnx file of tmgc-export. Default: the newest under ./runs.",
+    help="A .tflite or .onnx file of tmgc-export. Default: the newest under ./runs, else a small one.",
 )
 @click.option("--hop", default=1.0, show_default=True, help="Seconds between windows; 2.0 is back to back.")
 @click.option("--smooth", default=5, show_default=True, help="Windows averaged for the smoothed answer.")
@@ -76,6 +76,7 @@ def main(
     microphone was lost; 2: a file, a device or an option was refused; 130: Ctrl-C has ended a file.
     """
     from edge_runtime.listening import ListenSettings
+    from edge_runtime.models import default_model
     from edge_runtime.outputs.opening import OutputSettings, open_outputs
     from edge_runtime.service.notify import Watchdog, tell_manager
     from edge_runtime.session import MicrophoneSettings, Session
@@ -91,7 +92,7 @@ def main(
     microphone = MicrophoneSettings(device, wait_device or 0.0, exit_on_device_loss)
     samples = None if raw is None else raw_format(raw)
     with Stop(looked=Watchdog()) as stop:
-        model = model or newest_export()
+        model = model or default_model()
         classifier = _open(model, threads, hop)
         tell_manager("READY=1", "STATUS=waiting for sound")
         with open_outputs(wanted, classifier, model, hop_seconds=hop) as outputs:

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from edge_runtime.classifier import GenreClassifier
-from edge_runtime.commands import newest_export
 from edge_runtime.doctor.finding import OK, PROBLEM, WARNING, Finding
 from edge_runtime.errors import TmgcError
 from edge_runtime.interpreters import Interpreter, open_interpreter
 from edge_runtime.interpreters.litert import LiteRTInterpreter, import_runtime
+from edge_runtime.models import default_model
 
 HOPS_SECONDS = (1.0, 2.0)
 """Hops of the verdict: the usual one and back to back."""
@@ -33,7 +33,7 @@ def check_interpreter() -> Finding:
 def check_model(model: Path | None) -> Iterator[Finding]:
     """The model, its card, XNNPACK, and three windows of it; what a missing model hides is left out."""
     try:
-        model = model or newest_export()
+        model = model or default_model()
         interpreter = open_interpreter(model)
     except TmgcError as error:
         yield Finding("model", PROBLEM, str(error))

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.card import METADATA_KEY, ModelCard
+from edge_runtime.chatter import without_chatter
 from edge_runtime.errors import TmgcError, first_line
 from edge_runtime.interpreters import ModelInput, TensorInfo, check_signature
 
@@ -41,8 +42,9 @@ class LiteRTInterpreter:
                 "listen with the int8 or the float32 export, or pip install ai-edge-litert"
             )
         try:
-            self._interpreter: Any = module.Interpreter(model_path=str(path), num_threads=threads)
-            self._interpreter.allocate_tensors()
+            with without_chatter():
+                self._interpreter: Any = module.Interpreter(model_path=str(path), num_threads=threads)
+                self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError, TypeError) as error:
             raise TmgcError(
                 f"{path} cannot be run by {self.runtime} ({first_line(error)}): it may be damaged, made for a newer "

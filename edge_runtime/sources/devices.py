@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import atexit
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from edge_runtime.chatter import without_chatter
 from edge_runtime.errors import TmgcError
 
 
@@ -80,7 +78,7 @@ def find_device(wanted: str | None) -> Device:
 def start_portaudio_anew() -> None:
     """Have PortAudio look for devices again: it keeps the list that it made when it began."""
     portaudio = _portaudio()
-    with _without_chatter():
+    with without_chatter():
         portaudio._terminate()
         portaudio._initialize()
 
@@ -100,23 +98,10 @@ def _is_meant(device: Device, wanted: str | None) -> bool:
 
 def _portaudio() -> Any:
     try:
-        with _without_chatter():
+        with without_chatter():  # ALSA writes a dozen lines about every device that it looks for in vain
             import sounddevice
     except OSError as error:
         raise TmgcError(
             f"a microphone needs the PortAudio library: {error}. Install it: sudo apt install libportaudio2"
         ) from error
     return sounddevice
-
-
-@contextmanager
-def _without_chatter() -> Iterator[None]:
-    """ALSA writes a dozen lines to standard error, past Python, about every device that it looks for in vain."""
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)

@@ -1,0 +1,48 @@
+"""The model that is taken where none is named."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import soundfile
+
+from edge_runtime import GenreClassifier
+from edge_runtime.models import SMALL_MODEL, default_model
+from train.demo_corpus import synthesize_song
+
+MOST_BYTES = 4_000_000
+
+
+def test_the_newest_export_that_held_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    exports = tmp_path / "runs" / "mine" / "exports"
+    exports.mkdir(parents=True)
+    assert default_model() == SMALL_MODEL
+    for age, name in enumerate(["mine.int8.FAILED.tflite", "mine.int8.onnx", "mine.float16.tflite"]):
+        (exports / name).touch()
+        os.utime(exports / name, (1e9 - age, 1e9 - age))
+    assert default_model() == Path("runs/mine/exports/mine.int8.onnx")
+
+
+def test_the_small_model_is_small_and_says_that_it_is_a_demonstration() -> None:
+    card = GenreClassifier.open(SMALL_MODEL).card
+    assert SMALL_MODEL.stat().st_size < MOST_BYTES
+    assert card.demonstration
+    assert card.export["parity"]["held"]
+    assert len(card.genres) == 10
+
+
+@pytest.mark.parametrize("genre", ["Halk", "Elektronik", "Tasavvuf"])
+def test_the_small_model_names_a_song_that_it_has_not_heard(genre: str, tmp_path: Path) -> None:
+    song = synthesize_song(genre, song=1000, seed=1, seconds=8.0)
+    soundfile.write(tmp_path / "song.wav", song, 44_100)
+    command = [sys.executable, "-c", "from edge_runtime.cli import main; main()", "song.wav"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert f"song.wav: {genre}" in done.stdout
+    assert "it knows synthesised music only" in done.stderr
+    assert "XNNPACK" not in done.stderr
