@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from edge_runtime.classifier import Classification, GenreClassifier
     from edge_runtime.errors import TmgcError
     from edge_runtime.listening import ListenSettings, listen
+    from edge_runtime.sources.microphone import Microphone
     from edge_runtime.spectrogram import Spectrogram, SpectrogramSettings
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "Event",
     "GenreClassifier",
     "ListenSettings",
+    "Microphone",
     "ModelCard",
     "Spectrogram",
     "SpectrogramSettings",
@@ -47,6 +49,7 @@ _MODULES = {
     "Event": "answers",
     "GenreClassifier": "classifier",
     "ListenSettings": "listening",
+    "Microphone": "sources.microphone",
     "ModelCard": "card",
     "Spectrogram": "spectrogram",
     "SpectrogramSettings": "spectrogram",

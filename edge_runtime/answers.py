@@ -147,8 +147,8 @@ class _Latencies:
         self._highest = 0.0
 
     def add(self, milliseconds: float) -> None:
-        """Count one more, above 0."""
-        self._counts[round(math.log(milliseconds) / self._step)] += 1
+        """Count one more; below a microsecond all are the same."""
+        self._counts[round(math.log(max(milliseconds, 1e-3)) / self._step)] += 1
         self._highest = max(self._highest, milliseconds)
 
     def percentiles(self) -> dict[str, float]:

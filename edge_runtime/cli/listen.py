@@ -76,7 +76,7 @@ def main(
         return
     settings = ListenSettings(hop_seconds=hop, smooth=smooth, threshold=threshold, silence_dbfs=silence)
     microphone = MicrophoneSettings(device, wait_device or 0.0, exit_on_device_loss)
-    samples = raw_format(raw) if raw else None
+    samples = None if raw is None else raw_format(raw)
     with Stop(looked=Watchdog()) as stop:
         model = model or newest_export()
         classifier = _open(model, threads, hop)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -118,3 +119,17 @@ def test_a_summary_of_silence_names_no_genre(classifier: GenreClassifier) -> Non
     summary = summarise(list(listen(Sound(np.zeros(4 * RATE, np.float32)), classifier))).summary()
     assert (summary.genre, summary.confidence, summary.probabilities) == ("silence", 0.0, {})
     assert summary.windows == 3
+
+
+def test_percentiles_of_the_latency_are_right_to_a_percent(classifier: GenreClassifier) -> None:
+    (answer,) = listen(Sound(noise(2)), classifier)
+    took = np.random.default_rng(0).lognormal(3, 1, 5000)
+    latency = summarise([replace(answer, spectrogram_ms=0.0, model_ms=ms) for ms in took]).summary().latency_ms
+    assert latency["max"] == pytest.approx(took.max())
+    for percent in (50, 90, 99):
+        assert latency[f"p{percent}"] == pytest.approx(np.percentile(took, percent), rel=0.01)
+
+
+def test_waiting_for_sound_is_no_work(classifier: GenreClassifier) -> None:
+    summarizer = summarise(list(listen(Sound(noise(4)), classifier)))
+    assert summarizer.summary(idle_seconds=1e6).realtime_factor == 0 < summarizer.summary().realtime_factor

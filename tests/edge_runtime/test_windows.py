@@ -53,3 +53,11 @@ def test_a_window_is_given_as_soon_as_its_last_sample_has_come() -> None:
 
     next(cut_windows(blocks(), SETTINGS, hop_seconds=1.0))
     assert taken == 22_050
+
+
+@pytest.mark.parametrize("hop", [1.0, 2.0, 7.0])
+def test_no_window_straddles_a_gap_and_starts_go_on_counting_what_came(hop: float) -> None:
+    first, second = np.full(30_000, 0.1, np.float32), np.full(30_000, 0.2, np.float32)
+    windows = list(cut_windows([first, None, second], SETTINGS, hop_seconds=hop))
+    assert [float(window.samples.std()) for window in windows] == pytest.approx([0.0] * len(windows), abs=1e-6)
+    assert next(window.start_sample for window in windows if window.samples[0] > 0.15) == 30_000
