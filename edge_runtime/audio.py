@@ -21,6 +21,9 @@ AUDIO_SUFFIXES = (".mp3", ".wav", ".flac", ".ogg", ".opus", ".aif", ".aiff")
 _BLOCK_SECONDS = 0.25
 """A decoder that fails loses the block that it fails in, so a block is short."""
 
+_LONG_BLOCK_SECONDS = 10.0
+"""Of what is read in one array, which is quicker so."""
+
 
 class AudioFile:
     """A decoded audio file, read in blocks so that memory stays flat however long the recording is.
@@ -156,7 +159,7 @@ def read_audio(path: str | Path, *, sample_rate: int, start_seconds: float = 0.0
         The file is missing, empty or not audio.
     """
     with AudioFile(path, sample_rate=sample_rate) as file:
-        blocks = list(file.blocks(start_seconds=start_seconds, seconds=seconds))
+        blocks = list(file.blocks(start_seconds=start_seconds, seconds=seconds, block_seconds=_LONG_BLOCK_SECONDS))
     return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
 
 

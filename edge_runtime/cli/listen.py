@@ -72,6 +72,9 @@ def main(
 ) -> None:
     """Name the genre of each 2-second window of the microphone, of music FILES, or of what is piped in (-).
 
+    Beside it: tmgc-listen doctor checks this machine, history FILE says what played when, install-service and
+    uninstall-service have it run day and night.
+
     Exit code 0: all was heard, or Ctrl-C or SIGTERM has ended a microphone or a pipe; 1: nothing but silence, or the
     microphone was lost; 2: a file, a device or an option was refused; 130: Ctrl-C has ended a file.
     """
