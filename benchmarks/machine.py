@@ -7,7 +7,7 @@ import platform
 from pathlib import Path
 from typing import Any
 
-from benchmarks.condition import text_of
+from edge_runtime.condition import text_of
 from train.libraries import versions
 
 LIBRARIES = (

@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.condition import condition
 from benchmarks.machine import describe_machine
 from benchmarks.row_report import SAMPLES, Surroundings, row_object
 from benchmarks.rows import KERAS_PREDICT, ORIGINAL
@@ -21,6 +20,7 @@ from benchmarks.running import Plan, RowResult
 from benchmarks.sound import WINDOW_SECONDS, Excerpt
 from benchmarks.summary import pairwise_ratio
 from benchmarks.verdict import quickest
+from edge_runtime.condition import condition
 from edge_runtime.errors import TmgcError
 from edge_runtime.files import written_whole
 

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from time import monotonic
 from typing import Any
 
-from benchmarks.condition import condition
 from benchmarks.process import RowProcess
 from benchmarks.rows import RowSpec
 from benchmarks.running import Progress
 from benchmarks.sound import Excerpt
 from benchmarks.summary import summarize
+from edge_runtime.condition import condition
 
 _AT_ONCE = 10
 """Windows between two looks at the clock."""
@@ -41,7 +41,7 @@ def sustain(
     -------
     sustained : dict
         ``row``, ``threads``, ``slowdown`` (the last minute's median over the first's) and ``minutes``: of each
-        ``latency_ms``, ``samples_ms``, and the machine's state at its end (:func:`benchmarks.condition.condition`).
+        ``latency_ms``, ``samples_ms``, and the machine's state at its end (:func:`edge_runtime.condition.condition`).
 
     Raises
     ------

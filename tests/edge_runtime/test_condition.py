@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.condition import condition, throttling
+from edge_runtime.condition import condition, throttling
 
 
 def write(path: Path, text: str) -> None:
