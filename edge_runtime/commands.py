@@ -1,4 +1,4 @@
-"""What the four commands have in common: errors in one line, the newest run and model, and progress on standard error."""
+"""What the four commands have in common: errors in one line, the newest run, and progress on standard error."""
 
 from __future__ import annotations
 

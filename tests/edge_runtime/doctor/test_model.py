@@ -15,6 +15,7 @@ from edge_runtime import ModelCard
 from edge_runtime.doctor.finding import OK, PROBLEM, WARNING
 from edge_runtime.doctor.model import check_acceleration, check_interpreter, check_model, self_test, verdict
 from edge_runtime.interpreters import open_interpreter
+from edge_runtime.models import SMALL_MODEL
 
 
 def test_the_interpreter_is_named_with_its_version() -> None:
@@ -64,11 +65,11 @@ def test_a_damaged_model_is_a_problem_and_the_only_line(models: dict[str, Path],
     assert "Copy it again" in finding.found
 
 
-def test_without_any_model_the_line_says_how_to_name_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_any_model_the_small_one_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    (finding,) = check_model(None)
-    assert finding.state == PROBLEM
-    assert "--model" in finding.found
+    model, *_ = check_model(None)
+    assert model.state == WARNING
+    assert str(SMALL_MODEL) in model.found
 
 
 def test_answers_that_are_no_probabilities_are_a_problem(models: dict[str, Path]) -> None:
