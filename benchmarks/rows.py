@@ -10,9 +10,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import edge_runtime
 from edge_runtime.errors import TmgcError
 from edge_runtime.interpreters import SUFFIXES
+from edge_runtime.models import SMALL_MODEL
 from train.run import Run
 
 ORIGINAL = "original"
@@ -29,8 +29,6 @@ OF_THE_NETWORK = (ORIGINAL, KERAS_PREDICT, KERAS_COMPILED)
 
 QUICK = (ORIGINAL, KERAS_PREDICT, "tflite-dynamic", "tflite-int8", "onnx-int8")
 """The rows of ``--quick``."""
-
-PACKAGED_MODELS = Path(edge_runtime.__file__).parent / "models"
 
 _RECIPES = ("float32", "float16", "dynamic", "int8")
 
@@ -90,9 +88,7 @@ def rows_of(run: Run) -> tuple[list[RowSpec], list[str]]:
         left_out.append("tflite-runtime is not installed: its rows are left out")
     else:
         rows += [_by_tflite_runtime(row) for row in rows if row.model.suffix == ".tflite"]
-    rows += [
-        RowSpec(f"{PACKAGED}-{_name(path)}", PACKAGED, path, run.card_json) for path in _models_in(PACKAGED_MODELS)
-    ]
+    rows.append(RowSpec(f"{PACKAGED}-{_name(SMALL_MODEL)}", PACKAGED, SMALL_MODEL, run.card_json))
     return rows, left_out
 
 
@@ -131,7 +127,7 @@ def select_rows(rows: Sequence[RowSpec], run: Run, *, only: Sequence[str] = (), 
         )
     if only:
         return [row for row in rows if any(_is(row, name) for name in only)]
-    if not any(row.is_export for row in rows):
+    if not any(row.pipeline == EXPORT for row in rows):
         raise TmgcError(
             f"a benchmark needs an export to compare: none in {run.exports}. Run: tmgc-export {run.folder}, or name "
             f"the rows that need none: --only {ORIGINAL},{KERAS_PREDICT}"

@@ -23,7 +23,7 @@ def names(rows: list[RowSpec]) -> list[str]:
 def test_the_original_comes_first_then_keras_then_every_export_by_format_and_recipe(run: Run) -> None:
     rows, left_out = rows_of(run)
     exports = ["tflite-float16", "tflite-dynamic", "tflite-int8", "onnx-float32", "onnx-int8"]
-    assert names(rows) == ["original", "keras-predict", "keras-compiled", *exports]
+    assert names(rows) == ["original", "keras-predict", "keras-compiled", *exports, "small-tflite-float16"]
     assert "my.run.int8.FAILED.tflite failed its parity check" in left_out[0]
 
 
@@ -48,15 +48,6 @@ def test_where_tflite_runtime_is_installed_every_tflite_file_has_a_row_more(
     more = [row for row in rows if row.pipeline == "tflite-runtime"]
     assert names(more) == ["tflite-runtime-float16", "tflite-runtime-dynamic", "tflite-runtime-int8"]
     assert names(select_rows(rows, run, only=["tflite"]))[-3:] == names(more)
-
-
-def test_a_model_that_the_package_brings_is_a_row(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "models").mkdir()
-    (tmp_path / "models" / "small.int8.tflite").touch()
-    monkeypatch.setattr("benchmarks.rows.PACKAGED_MODELS", tmp_path / "models")
-    rows, _ = rows_of(run)
-    assert names(rows)[-1] == "small-tflite-int8"
-    assert rows[-1].is_export
 
 
 def test_two_exports_of_one_recipe_keep_apart_by_their_files(run: Run) -> None:
