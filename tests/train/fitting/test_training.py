@@ -134,12 +134,11 @@ def test_a_training_that_goes_on_ends_as_it_would_have(small_corpus: Corpus, mon
 
 def test_a_training_that_was_killed_goes_on_from_its_last_whole_epoch(small_corpus: Corpus) -> None:
     run = small_corpus.run
-    killed = in_a_process(run, "--epochs", 4)
-    while not list((run.folder / ".training").glob("epoch-000001")):
-        assert killed.poll() is None, killed.communicate()[1]
-        time.sleep(0.05)
-    killed.send_signal(signal.SIGKILL)
-    killed.wait()
+    with in_a_process(run, "--epochs", 4) as killed:
+        while not list((run.folder / ".training").glob("epoch-000001")):
+            assert killed.poll() is None, killed.communicate()[1]
+            time.sleep(0.05)
+        killed.send_signal(signal.SIGKILL)
     refused = in_a_process(run, "--epochs", 4)
     assert "--resume" in refused.communicate()[1]
     assert refused.returncode == 2
