@@ -18,7 +18,7 @@ help:
 demo: .venv/with-bench
 	$(BIN)/tmgc-train demo-corpus $(DEMO)-songs
 	$(BIN)/tmgc-train all $(DEMO)-songs $(DEMO) --offsets 0.5,3,5.5 --image-size 96 --weights none \
-		--head-epochs 10 --epochs 6 --learning-rate 3e-4 --batch-normalization frozen --augment none
+		--head-epochs 10 --epochs 8 --learning-rate 3e-4 --batch-normalization frozen --augment none
 	$(BIN)/tmgc-export $(DEMO) --format tflite --quantize dynamic,int8 --force
 	@echo "listening to a song that the network has not heard, with the int8 TFLite file:"
 	@$(BIN)/tmgc-listen $$($(HELD_OUT)) --model $(DEMO)/exports/demo.int8.tflite
