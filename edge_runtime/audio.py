@@ -159,7 +159,10 @@ def read_audio(path: str | Path, *, sample_rate: int, start_seconds: float = 0.0
         The file is missing, empty or not audio.
     """
     with AudioFile(path, sample_rate=sample_rate) as file:
-        blocks = list(file.blocks(start_seconds=start_seconds, seconds=seconds, block_seconds=_LONG_BLOCK_SECONDS))
+        given = file.blocks(start_seconds=start_seconds, seconds=seconds, block_seconds=_LONG_BLOCK_SECONDS)
+        blocks = [block for block in given if len(block)]
+    if len(blocks) == 1:
+        return blocks[0]
     return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
 
 

@@ -57,7 +57,8 @@ class MonoStream:
         return last
 
     def _mono(self, block: NDArray[np.float32]) -> Samples:
-        if not np.abs(block).max(initial=0) <= _LOUDEST:
+        # The two ends and not abs, which would need as much memory again; NaN fails both.
+        if not (block.max(initial=0) <= _LOUDEST and block.min(initial=0) >= -_LOUDEST):
             self.damaged = True
             block = np.where(np.abs(block) <= _LOUDEST, block, np.float32(0))
         if block.shape[1] == 1:
