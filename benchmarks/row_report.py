@@ -74,7 +74,7 @@ def row_object(result: RowResult, around: Surroundings) -> dict[str, Any]:
         "threads": result.plan.threads,
         "cores": loaded.get("cores"),
         "runtime": loaded.get("runtime"),
-        "file": str(model),
+        "file": result.row.file,
         "file_mb": model.stat().st_size / 1e6 if model.is_file() else None,
         "sha256": sha256,
         "installed_mb": installed_mb(result.row),

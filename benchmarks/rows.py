@@ -57,6 +57,11 @@ class RowSpec:
         return _recipe(self.model) if self.is_export else "float32"
 
     @property
+    def file(self) -> str:
+        """The file as a report names it: what the package brings along without where that is installed."""
+        return "/".join(self.model.parts[-3:]) if self.pipeline == PACKAGED else str(self.model)
+
+    @property
     def takes_waveform(self) -> bool:
         """Whether its file draws the spectrogram itself."""
         return _takes_waveform(self.model)

@@ -50,6 +50,12 @@ def test_where_tflite_runtime_is_installed_every_tflite_file_has_a_row_more(
     assert names(select_rows(rows, run, only=["tflite"]))[-3:] == names(more)
 
 
+def test_a_report_does_not_tell_where_the_package_is_installed(run: Run) -> None:
+    rows, _ = rows_of(run)
+    assert rows[-1].file == "edge_runtime/models/small.float16.tflite"
+    assert rows[-2].file == str(rows[-2].model)
+
+
 def test_two_exports_of_one_recipe_keep_apart_by_their_files(run: Run) -> None:
     (run.exports / "other.int8.tflite").touch()
     rows, _ = rows_of(run)
