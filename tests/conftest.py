@@ -70,6 +70,10 @@ def until(what: Callable[[], object]) -> None:
     raise AssertionError("it did not happen in 20 s")
 
 
+TRAINED_EPOCHS = 9
+"""Of fine-tuning: after 6, a song or so is near enough to the edge for 8 bits to push it over."""
+
+
 @pytest.fixture(scope="session")
 def trained_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """The whole InceptionResNetV2, trained for a few minutes on the demonstration corpus with small pictures."""
@@ -90,7 +94,7 @@ def trained_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     short = FitSettings(
         weights="none",
         head_epochs=10,
-        epochs=9,  # with 6, a song or so is near enough to the edge for 8 bits to push it over
+        epochs=TRAINED_EPOCHS,
         learning_rate=3e-4,
         batch_normalization="frozen",  # a step takes half the time, and an easy corpus is learned all the same
         augmentation=Augmentation.only(()),

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from edge_runtime import ModelCard, TmgcError
+from tests.conftest import TRAINED_EPOCHS
 from train.corpus import Corpus, read_corpus, write_clips
 from train.fitting import Augmentation, Checkpoint, FitSettings, fit, resume
 from train.fitting.callbacks import Keeper
@@ -65,8 +66,8 @@ def test_the_card_says_what_the_network_was_trained_on(trained_run: Run) -> None
     assert card.network["architecture"] == "inception_resnet_v2"
     assert card.network["parameters"] > 54_000_000
     assert card.training["train"]["clips"] == len(corpus.of("train"))
-    assert (card.training["head_epochs"], card.training["epochs"]) == (10, 6)
-    assert FitSettings.from_json(card.training["settings"]).epochs == 6
+    assert (card.training["head_epochs"], card.training["epochs"]) == (10, TRAINED_EPOCHS)
+    assert FitSettings.from_json(card.training["settings"]).epochs == TRAINED_EPOCHS
     assert card.versions["keras"] == keras.__version__
     assert card.accuracy["split"] == "test"
 
