@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,14 @@ from train.run import Run
 
 MUSIC = Path(os.environ.get("TMGC_MUSIC", Path(__file__).parents[2] / "shared" / "music"))
 """Optional folder of real music; tests that need it are skipped where it is missing."""
+
+
+@pytest.fixture(autouse=True)
+def no_thread_stays_behind() -> Iterator[None]:
+    """Python waits at its end for threads that are no daemons: one that never ends would hold up the whole run."""
+    before = set(threading.enumerate())
+    yield
+    until(lambda: not [thread for thread in set(threading.enumerate()) - before if not thread.daemon])
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import io
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import numpy as np
 import pytest
@@ -25,20 +25,21 @@ RAW_SUBTYPES = {"s16": "PCM_16", "s24": "PCM_24", "s32": "PCM_32", "f32": "FLOAT
 
 @contextmanager
 def pipe(content: bytes) -> Iterator[int]:
-    """A pipe that gives the content a little at a time, and then ends."""
+    """A pipe that gives the content a little at a time, and then ends; or sooner, where nobody wants it."""
     given, taken = os.pipe()
 
     def write() -> None:
-        with os.fdopen(taken, "wb") as file:
+        with suppress(BrokenPipeError), os.fdopen(taken, "wb", buffering=0) as file:
             for start in range(0, len(content), 7001):
                 file.write(content[start : start + 7001])
-                file.flush()
 
     writer = threading.Thread(target=write)
     writer.start()
-    yield given
-    writer.join()
-    os.close(given)
+    try:
+        yield given
+    finally:
+        os.close(given)
+        writer.join()
 
 
 def heard(content: bytes, raw: PcmFormat | None = None) -> Samples:
