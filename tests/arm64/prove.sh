@@ -2,7 +2,7 @@
 # Proves that the base works on 64-bit ARM without such a machine: Debian for arm64, run instruction by instruction by
 # QEMU, answers as x86-64 does from the same wheel. A proof of function; its speed says nothing.
 #
-#   tests/arm64/prove.sh MODEL...     default: the newest int8 and the newest float32 .tflite under ./runs
+#   tests/arm64/prove.sh MODEL...     default: the newest int8 .tflite under ./runs, and the small model of the package
 #
 # Needs root, Linux on x86-64, and: apt-get install debootstrap qemu-user-static binfmt-support
 #   SUITES      bookworm (Python 3.11), trixie (Python 3.13) or both. Default: bookworm
@@ -37,7 +37,7 @@ check_machine() {
     [ -e /proc/sys/fs/binfmt_misc/qemu-aarch64 ] || update-binfmts --enable qemu-aarch64
 }
 
-newest() { find runs -path "*/exports/*.$1.tflite" -printf '%T@ %p\n' 2>/dev/null | sort -n | tail -n 1 | cut -d' ' -f2-; }
+newest_int8() { find runs -path '*/exports/*.int8.tflite' -printf '%T@ %p\n' 2>/dev/null | sort -n | tail -n 1 | cut -d' ' -f2-; }
 
 a_recording() {
     local found
@@ -122,12 +122,9 @@ check_machine
 mkdir -p "$cache" && rm -rf "$cache/answers"
 models=("$@")
 if [ ${#models[@]} = 0 ]; then
-    for recipe in int8 float32; do
-        found=$(newest "$recipe")
-        [ -z "$found" ] || models+=("$found")
-    done
+    models=("$(newest_int8)" edge_runtime/models/small.*.tflite)
+    [ -n "${models[0]}" ] || refuse "an int8 model is needed: none under ./runs/*/exports. Name one, or make one: make demo"
 fi
-[ ${#models[@]} != 0 ] || refuse "a model is needed: none under ./runs/*/exports. Name one, or make one: make demo"
 collect_wheels
 install_here
 recording=${RECORDING:-$(a_recording)}
