@@ -40,7 +40,8 @@ ProtectSystem=strict
 ProtectHome=yes
 PrivateTmp=yes
 DevicePolicy=closed
-DeviceAllow=char-alsa rw
+# Sound cards by their number: the name char-alsa is empty where the service starts before the first card is there.
+DeviceAllow=char-116 rw
 ProtectClock=yes
 ProtectControlGroups=yes
 ProtectHostname=yes

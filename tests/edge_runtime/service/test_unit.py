@@ -60,7 +60,7 @@ def test_systemd_calls_its_exposure_low(unit: Path) -> None:
         "Restart=always",
         "Type=notify",
         "StateDirectory=tmgc",
-        "DeviceAllow=char-alsa rw",
+        "DeviceAllow=char-116 rw",
         "CapabilityBoundingSet=",
     ],
 )
