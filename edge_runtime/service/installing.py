@@ -18,6 +18,9 @@ from edge_runtime.service.unit import NAME, PROGRAM, ServiceSettings, unit_text
 UNITS = Path("/etc/systemd/system")
 """Where an administrator's units stand."""
 
+STATE = Path("/var/lib") / NAME
+"""What ``StateDirectory=`` of the unit makes."""
+
 
 def check_system(booted: Path = Path("/run/systemd/system")) -> None:
     """Whether services can be changed here.
@@ -93,7 +96,7 @@ def install(settings: ServiceSettings, *, units: Path = UNITS) -> Path:
 
 
 def uninstall(*, units: Path = UNITS) -> Path:
-    """Stop the service and take its unit away. Its program, its user and its state stay.
+    """Stop the service and take its unit away; what :func:`left_behind` names stays, and its user.
 
     Raises
     ------
@@ -107,6 +110,15 @@ def uninstall(*, units: Path = UNITS) -> Path:
     unit.unlink()
     _run("systemctl", "daemon-reload")
     return unit
+
+
+def left_behind(*, units: Path = UNITS) -> list[Path]:
+    """Folders of the service that :func:`uninstall` leaves as they are.
+
+    The last, where it exists, holds what ``systemctl edit`` has added, for example a password.
+    """
+    additions = units / f"{NAME}.service.d"
+    return [PROGRAM, STATE, *([additions] if additions.exists() else [])]
 
 
 def placed_model(settings: ServiceSettings) -> Path:
@@ -137,8 +149,7 @@ def _make_user(name: str) -> None:
     try:
         pwd.getpwnam(name)
     except KeyError:
-        home = f"/var/lib/{NAME}"
-        _run("useradd", "--system", "--user-group", "--home-dir", home, "--shell", "/usr/sbin/nologin", name)
+        _run("useradd", "--system", "--user-group", "--home-dir", str(STATE), "--shell", "/usr/sbin/nologin", name)
 
 
 def _run(*command: str) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from edge_runtime import TmgcError
-from edge_runtime.service.installing import check_system, install, uninstall
+from edge_runtime.service.installing import check_system, install, left_behind, uninstall
 from edge_runtime.service.unit import ServiceSettings
 
 NOT_ROOT = 65_534
@@ -136,6 +136,12 @@ def test_uninstalling_stops_it_and_leaves_program_and_model(
 def test_uninstalling_what_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TmgcError, match="no service to take away"):
         uninstall(units=tmp_path)
+
+
+def test_what_an_administrator_has_added_to_the_unit_is_left_and_named(tmp_path: Path) -> None:
+    assert left_behind(units=tmp_path) == [Path("/opt/tmgc"), Path("/var/lib/tmgc")]
+    (tmp_path / "tmgc.service.d").mkdir()
+    assert left_behind(units=tmp_path)[-1] == tmp_path / "tmgc.service.d"
 
 
 def test_another_init_system_is_refused(tmp_path: Path) -> None:
