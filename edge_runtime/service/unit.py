@@ -30,6 +30,9 @@ RestartSec=5
 # It says every second that it lives, also while it waits for a microphone.
 WatchdogSec=60
 TimeoutStartSec=180
+# Enough for every answer; a sound card that dies can make PortAudio complain a hundred thousand times a second.
+LogRateLimitIntervalSec=30
+LogRateLimitBurst=1000
 
 # MemoryDenyWriteExecute is left out, since PortAudio's callback cannot be made under it, and ProcSubset=pid, since the
 # interpreter finds out in /proc/cpuinfo which instructions the processor has.
