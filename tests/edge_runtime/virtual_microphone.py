@@ -41,16 +41,10 @@ class VirtualMicrophone:
 
     def plug_in(self) -> None:
         """Start the server, and wait until it answers."""
-        server = [
-            "pulseaudio",
-            "-n",
-            "--exit-idle-time=-1",
-            "--use-pid-file=no",
-            "-L",
-            "module-null-sink sink_name=virt",
-        ]
-        listens = f"module-native-protocol-unix auth-anonymous=1 socket={self._socket}"  # other users are heard, too
-        self._server = self._run([*server, "-L", listens])
+        server = ["pulseaudio", "-n", "--exit-idle-time=-1", "--use-pid-file=no"]
+        # Anonymous, since another user listens where the unit's restrictions are tried.
+        listens = f"module-native-protocol-unix auth-anonymous=1 socket={self._socket}"
+        self._server = self._run([*server, "-L", "module-null-sink sink_name=virt", "-L", listens])
         for _ in range(100):
             if self._run(["pactl", "set-default-source", "virt.monitor"]).wait() == 0:
                 return

@@ -47,7 +47,7 @@ for covered in /tmp /root /home; do
 done
 mount --bind "$1" "$1"
 mount -o remount,bind,ro /
-cd "$PWD"
+cd "$PWD"  # the same folder, but below the new mounts
 exec "${@:3}"
 """
 

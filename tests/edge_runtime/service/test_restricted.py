@@ -40,10 +40,7 @@ def restricted(tmp_path: Path) -> list[str]:
     os.chown(state, USER, USER)
     tmp_path.chmod(0o755)
     seen = ":".join(map(str, (tmp_path, Path.cwd(), sys.prefix, sys.base_prefix)))
-    beginning = [sys.executable, str(Path(restricting.__file__)), str(unit), str(state), seen]
-    if run([*beginning, sys.executable, "-c", "import edge_runtime"]).returncode != 0:
-        pytest.skip("another user cannot read this checkout or its interpreter")
-    return beginning
+    return [sys.executable, str(Path(restricting.__file__)), str(unit), str(state), seen]
 
 
 def run(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
@@ -97,7 +94,7 @@ def test_its_state_can_be_written(restricted: list[str], tmp_path: Path) -> None
     assert done.returncode == 0, done.stderr
 
 
-def test_it_is_another_user_with_a_folder_for_temporary_files_of_its_own(restricted: list[str], tmp_path: Path) -> None:
+def test_it_is_another_user_with_a_folder_for_temporary_files_of_its_own(restricted: list[str]) -> None:
     code = "import os; print(os.getuid(), os.getgroups(), os.path.exists(%r)); open('/tmp/x', 'w')"
     with tempfile.NamedTemporaryFile(dir="/tmp") as hidden:
         done = run([*restricted, sys.executable, "-c", code % hidden.name])
