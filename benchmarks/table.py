@@ -46,9 +46,16 @@ def terminal_table(report: dict[str, Any]) -> RenderableType:
 
 
 def markdown(report: dict[str, Any]) -> str:
-    """The report to paste into a README."""
-    parts = [f"{section.title}:\n\n{_markdown(section)}" for section in sections(report)]
-    return "\n\n".join([*parts, *closing_lines(report)])
+    """The whole report to paste."""
+    return "\n\n".join([*map(section_markdown, sections(report)), *closing_lines(report)])
+
+
+def section_markdown(section: Section) -> str:
+    """A table of it to paste, below its title."""
+    names = [heading.replace("\n", " ") for heading in section.headings]
+    rule = ["---", *["---:"] * (len(names) - 1)]
+    table = "\n".join(f"| {' | '.join(cells)} |" for cells in (names, rule, *section.lines))
+    return f"{section.title}:\n\n{table}"
 
 
 def sections(report: dict[str, Any]) -> list[Section]:
@@ -141,12 +148,6 @@ def _rich(section: Section) -> Table:
     for line in section.lines:
         table.add_row(*line)
     return table
-
-
-def _markdown(section: Section) -> str:
-    names = [heading.replace("\n", " ") for heading in section.headings]
-    rule = ["---", *["---:"] * (len(names) - 1)]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (names, rule, *section.lines))
 
 
 def _ratio(ratio: dict[str, Any] | None) -> str:

@@ -17,6 +17,20 @@ SILENCE = "silence"
 """The answer where there is nothing to hear."""
 
 
+def decide(probabilities: Mapping[str, float], threshold: float) -> tuple[str, float]:
+    """The likeliest genre, or :data:`UNKNOWN` below the threshold, and its probability in [0, 1].
+
+    Parameters
+    ----------
+    probabilities : mapping of str to float
+        Every genre's; at least one.
+    threshold : float in [0, 1]
+    """
+    likeliest = max(probabilities, key=probabilities.__getitem__)
+    confidence = probabilities[likeliest]
+    return likeliest if confidence >= threshold else UNKNOWN, confidence
+
+
 @dataclass(frozen=True)
 class Answer:
     """What was heard in one window."""
@@ -70,9 +84,9 @@ class Summary:
     source: str
     windows: int
     genre: str
-    """The likeliest of the mean probabilities; ``silence`` where no window held a sound."""
+    """As in :class:`Answer`, from the mean probabilities; ``silence`` where no window held a sound."""
     confidence: float
-    """Mean probability of that genre, in [0, 1]; 0 for silence."""
+    """Mean probability of the likeliest genre, in [0, 1]; 0 for silence."""
     probabilities: Mapping[str, float]
     """Mean over the windows that were not silent; empty where all were."""
     seconds: float
@@ -88,10 +102,18 @@ class Summary:
 
 
 class Summarizer:
-    """Adds up answers to a summary, in memory that does not grow in months."""
+    """Adds up answers to a summary, in memory that does not grow in months.
 
-    def __init__(self, source: str) -> None:
+    Parameters
+    ----------
+    source : str
+    threshold : float in [0, 1]
+        As :func:`decide` takes it.
+    """
+
+    def __init__(self, source: str, *, threshold: float) -> None:
         self._source = source
+        self._threshold = threshold
         self._begun = perf_counter()
         self._windows = 0
         self._seconds = 0.0
@@ -123,13 +145,13 @@ class Summarizer:
             Time that passed in waiting for sound to come: no work.
         """
         means = {genre: total / self._heard for genre, total in self._sums.items()}
-        genre = max(means, key=means.__getitem__) if means else SILENCE
+        genre, confidence = decide(means, self._threshold) if means else (SILENCE, 0.0)
         busy_seconds = max(0.0, perf_counter() - self._begun - idle_seconds)
         return Summary(
             source=self._source,
             windows=self._windows,
             genre=genre,
-            confidence=means.get(genre, 0.0),
+            confidence=confidence,
             probabilities=means,
             seconds=self._seconds,
             realtime_factor=busy_seconds / self._seconds if self._seconds else 0.0,

@@ -12,7 +12,7 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.answers import SILENCE, UNKNOWN, Answer, Event
+from edge_runtime.answers import SILENCE, Answer, Event, decide
 from edge_runtime.audio import level_dbfs
 from edge_runtime.card import ModelCard
 from edge_runtime.classifier import GenreClassifier
@@ -40,6 +40,10 @@ class ListenSettings:
     """Confidence below which the answer is ``unknown``, in [0, 1]; None takes the model card's."""
     silence_dbfs: float = -50.0
     """Level below which a window is silence, dBFS."""
+
+    def threshold_for(self, card: ModelCard) -> float:
+        """The one that was set, or else the card's."""
+        return card.threshold if self.threshold is None else self.threshold
 
     def __post_init__(self) -> None:
         if not 1 <= self.smooth <= MOST_SMOOTHED:
@@ -134,7 +138,7 @@ class _Decision:
     def __init__(self, card: ModelCard, settings: ListenSettings) -> None:
         self._card = card
         self._silence_dbfs = settings.silence_dbfs
-        self._threshold = card.threshold if settings.threshold is None else settings.threshold
+        self._threshold = settings.threshold_for(card)
         self._recent: deque[NDArray[np.float32]] = deque(maxlen=settings.smooth)
 
     def answer(
@@ -153,10 +157,10 @@ class _Decision:
         if level >= self._silence_dbfs:
             heard = classifier.classify(window.samples, inner_power=window.inner_power)
             spectrogram_ms, model_ms = window.framing_ms + heard.spectrogram_ms, heard.model_ms
-            genre, confidence = self._name(heard.probabilities)
-            probabilities = dict(zip(self._card.genres, map(float, heard.probabilities), strict=True))
+            probabilities = self._named(heard.probabilities)
+            genre, confidence = decide(probabilities, self._threshold)
             self._recent.append(heard.probabilities)
-            smoothed, smoothed_confidence = self._name(np.mean(self._recent, axis=0))
+            smoothed, smoothed_confidence = decide(self._named(np.mean(self._recent, axis=0)), self._threshold)
         else:
             self._recent.clear()
             smoothed, smoothed_confidence = SILENCE, 0.0
@@ -178,7 +182,5 @@ class _Decision:
             source=source,
         )
 
-    def _name(self, probabilities: NDArray[np.float32]) -> tuple[str, float]:
-        likeliest = int(np.argmax(probabilities))
-        confidence = float(probabilities[likeliest])
-        return (self._card.genres[likeliest] if confidence >= self._threshold else UNKNOWN), confidence
+    def _named(self, probabilities: NDArray[np.float32]) -> dict[str, float]:
+        return dict(zip(self._card.genres, probabilities.tolist(), strict=True))

@@ -124,7 +124,8 @@ class Session:
         return 0 if summary.probabilities else NOT_ALL_HEARD
 
     def _hear(self, source: WatchedSource) -> Summary:
-        summarizer = Summarizer(source.name)
+        threshold = self.settings.threshold_for(self.classifier.card)
+        summarizer = Summarizer(source.name, threshold=threshold)
         warned = 0
         for answer in listen(source, self.classifier, self.settings, notify=self._tell):
             summarizer.add(answer)

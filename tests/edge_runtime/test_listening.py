@@ -106,8 +106,8 @@ def test_settings_that_make_no_sense_are_refused(wrong: dict[str, float]) -> Non
         ListenSettings(**wrong)  # type: ignore[arg-type]
 
 
-def summarise(answers: list[Answer]) -> Summarizer:
-    summarizer = Summarizer("sound")
+def summarise(answers: list[Answer], *, threshold: float = 0.0) -> Summarizer:
+    summarizer = Summarizer("sound", threshold=threshold)
     for answer in answers:
         summarizer.add(answer)
     return summarizer
@@ -129,6 +129,14 @@ def test_a_summary_of_silence_names_no_genre(classifier: GenreClassifier) -> Non
     summary = summarise(list(listen(Sound(np.zeros(4 * RATE, np.float32)), classifier))).summary()
     assert (summary.genre, summary.confidence, summary.probabilities) == ("silence", 0.0, {})
     assert summary.windows == 3
+
+
+def test_a_summary_that_is_not_confident_is_unknown(classifier: GenreClassifier) -> None:
+    answers = list(listen(Sound(noise(4)), classifier))
+    confidence = summarise(answers).summary().confidence
+    assert summarise(answers, threshold=confidence - 1e-6).summary().genre in classifier.card.genres
+    unsure = summarise(answers, threshold=confidence + 1e-6).summary()
+    assert (unsure.genre, unsure.confidence) == ("unknown", confidence)
 
 
 def test_percentiles_of_the_latency_are_right_to_a_percent(classifier: GenreClassifier) -> None:

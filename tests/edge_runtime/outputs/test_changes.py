@@ -54,7 +54,7 @@ def test_events_summaries_and_the_end_are_given_on(make_answer: Callable[..., An
     kept = Kept()
     output = OnlyChanges(kept)
     event = Event(datetime.now(UTC), "microphone", "overload", "slow")
-    summarizer = Summarizer("microphone")
+    summarizer = Summarizer("microphone", threshold=0.0)
     output.window(make_answer())
     output.event(event)
     output.window(make_answer())
@@ -69,6 +69,6 @@ def test_each_source_has_a_first_answer(make_answer: Callable[..., Answer]) -> N
     for source in ("a.ogg", "b.ogg", "b.ogg"):
         output.window(replace(make_answer(), source=source))
         output.window(replace(make_answer(), source=source))
-        output.summary(Summarizer(source).summary())
+        output.summary(Summarizer(source, threshold=0.0).summary())
     heard = [answer.source for answer in kept.given if isinstance(answer, Answer)]
     assert heard == ["a.ogg", "b.ogg", "b.ogg"]  # the same file again is a new source

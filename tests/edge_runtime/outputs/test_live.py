@@ -97,7 +97,7 @@ def test_what_is_said_meanwhile_is_said_again_afterwards(
     say("microphone: device lost: it was taken away")
     sys.stderr.write("warning: something else\n")
     assert capsys.readouterr().err == ""
-    summarizer = Summarizer("microphone")
+    summarizer = Summarizer("microphone", threshold=0.0)
     summarizer.add(make_answer())
     view.summary(summarizer.summary())
     after = capsys.readouterr()
