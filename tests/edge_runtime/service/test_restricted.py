@@ -24,9 +24,20 @@ from tests.edge_runtime.virtual_microphone import VirtualMicrophone
 
 LACKING = [name for name in ("unshare", "setpriv", "systemd-analyze") if not shutil.which(name)]
 
+PROGRAM = [Path.cwd(), Path(sys.prefix), Path(sys.base_prefix)]
+"""Folders that the service's user must look into."""
+
+
+def closed(folder: Path) -> bool:
+    """Whether only its owner can look into it; those above it are new where the homes and ``/tmp`` are covered."""
+    above = [] if any(map(folder.is_relative_to, ("/tmp", "/root", "/home"))) else folder.parents
+    return not all(each.stat().st_mode & 0o001 for each in (folder, *above))
+
+
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="root alone can set restrictions"),
     pytest.mark.skipif(bool(LACKING), reason=f"missing programs: {', '.join(LACKING)}"),
+    pytest.mark.skipif(any(map(closed, PROGRAM)), reason="this checkout, or its Python, is closed to other users"),
     pytest.mark.skipif(ctypes.util.find_library("seccomp") is None, reason="libseccomp2 is missing"),
 ]
 
@@ -39,7 +50,7 @@ def restricted(tmp_path: Path) -> list[str]:
     state.mkdir()
     os.chown(state, USER, USER)
     tmp_path.chmod(0o755)
-    seen = ":".join(map(str, (tmp_path, Path.cwd(), sys.prefix, sys.base_prefix)))
+    seen = ":".join(map(str, (tmp_path, *PROGRAM)))
     return [sys.executable, str(Path(restricting.__file__)), str(unit), str(state), seen]
 
 
