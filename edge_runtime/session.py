@@ -85,7 +85,8 @@ class Session:
     def hear_microphone(self, settings: MicrophoneSettings) -> int:
         """Hear a microphone until somebody asks to stop."""
         if settings.wait_seconds > 0:
-            say(f"waiting up to {settings.wait_seconds:g} s for a microphone where it is not there yet")
+            limit = "" if math.isinf(settings.wait_seconds) else f" up to {settings.wait_seconds:g} s"
+            say(f"waiting{limit} for a microphone where it is not there yet")
         with Microphone(
             settings.device,
             sample_rate=self._rate,

@@ -97,8 +97,9 @@ def main(
     with Stop(looked=Watchdog()) as stop:
         model = model or default_model()
         classifier = _open(model, threads, hop)
-        tell_manager("READY=1", "STATUS=waiting for sound")
         with open_outputs(wanted, classifier, model, hop_seconds=hop) as outputs:
+            # Not before everything that may be refused: install-service takes it for a start that has succeeded.
+            tell_manager("READY=1", "STATUS=waiting for sound")
             session = Session(classifier, settings, outputs, stop)
             code = _hear(session, files, microphone, samples, math.inf if speed is None else speed)
     sys.exit(code)

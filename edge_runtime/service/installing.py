@@ -6,8 +6,10 @@ import os
 import pwd
 import shutil
 import subprocess
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from time import time
 
 from edge_runtime.errors import TmgcError, first_line
 from edge_runtime.files import written_whole
@@ -15,6 +17,9 @@ from edge_runtime.service.unit import NAME, PROGRAM, ServiceSettings, unit_text
 
 UNITS = Path("/etc/systemd/system")
 """Where an administrator's units stand."""
+
+STATE = Path("/var/lib") / NAME
+"""What ``StateDirectory=`` of the unit makes."""
 
 
 def check_system(booted: Path = Path("/run/systemd/system")) -> None:
@@ -44,6 +49,8 @@ def check_system(booted: Path = Path("/run/systemd/system")) -> None:
 def install(settings: ServiceSettings, *, units: Path = UNITS) -> Path:
     """Copy the model beside the program, make the user, write the unit, and start it now and at every boot.
 
+    A service that does not start is taken back: an earlier one runs again.
+
     Parameters
     ----------
     settings : ServiceSettings
@@ -57,7 +64,7 @@ def install(settings: ServiceSettings, *, units: Path = UNITS) -> Path:
     Raises
     ------
     TmgcError
-        The program is not where the service can see it, or the system refuses a step.
+        The program is not where the service can see it, the system refuses a step, or the service does not start.
     """
     if not (settings.program / "bin" / "tmgc-listen").is_file():
         raise TmgcError(
@@ -71,16 +78,25 @@ def install(settings: ServiceSettings, *, units: Path = UNITS) -> Path:
     model.chmod(0o644)
     _make_user(settings.user)
     unit = units / f"{NAME}.service"
-    with written_whole(unit) as partial:
-        partial.write_text(unit_text(replace(settings, model=model)), "utf-8")
-    _run("systemctl", "daemon-reload")
-    _run("systemctl", "enable", f"{NAME}.service")
-    _run("systemctl", "restart", f"{NAME}.service")
+    before = unit.read_text("utf-8") if unit.exists() else None
+    began = int(time())
+    try:
+        _start(unit, unit_text(replace(settings, model=model)))
+    except TmgcError as error:
+        reason = _last_error(since=began) or str(error)
+        with suppress(TmgcError):  # why the new one does not start matters more
+            if before is None:
+                uninstall(units=units)
+                reason += ". It is taken away again"
+            else:
+                _start(unit, before)
+                reason += ". The earlier one is put back"
+        raise TmgcError(f"the service does not start: {reason}") from error
     return unit
 
 
 def uninstall(*, units: Path = UNITS) -> Path:
-    """Stop the service and take its unit away. Its program, its user and its state stay.
+    """Stop the service and take its unit away; what :func:`left_behind` names stays, and its user.
 
     Raises
     ------
@@ -96,17 +112,44 @@ def uninstall(*, units: Path = UNITS) -> Path:
     return unit
 
 
+def left_behind(*, units: Path = UNITS) -> list[Path]:
+    """Folders of the service that :func:`uninstall` leaves as they are.
+
+    The last, where it exists, holds what ``systemctl edit`` has added, for example a password.
+    """
+    additions = units / f"{NAME}.service.d"
+    return [PROGRAM, STATE, *([additions] if additions.exists() else [])]
+
+
 def placed_model(settings: ServiceSettings) -> Path:
     """Where the service finds its copy of the model."""
     return settings.program / "models" / settings.model.name
+
+
+def _start(unit: Path, text: str) -> None:
+    with written_whole(unit) as partial:
+        partial.write_text(text, "utf-8")
+    _run("systemctl", "daemon-reload")
+    _run("systemctl", "enable", unit.name)
+    _run("systemctl", "restart", unit.name)
+
+
+def _last_error(*, since: int) -> str:
+    """What the service has ended with since a time in seconds of the epoch, in its own words; empty if it said none."""
+    command = ["journalctl", "--quiet", f"--unit={NAME}", f"--since=@{since}", "--output=cat"]
+    with suppress(TmgcError):
+        _run("journalctl", "--sync")
+        said = subprocess.run(command, capture_output=True, text=True, check=False).stdout.splitlines()
+        errors = [line.removeprefix("error: ") for line in said if line.startswith("error: ")]
+        return errors[-1] if errors else ""
+    return ""
 
 
 def _make_user(name: str) -> None:
     try:
         pwd.getpwnam(name)
     except KeyError:
-        home = f"/var/lib/{NAME}"
-        _run("useradd", "--system", "--user-group", "--home-dir", home, "--shell", "/usr/sbin/nologin", name)
+        _run("useradd", "--system", "--user-group", "--home-dir", str(STATE), "--shell", "/usr/sbin/nologin", name)
 
 
 def _run(*command: str) -> None:
@@ -115,5 +158,5 @@ def _run(*command: str) -> None:
     except FileNotFoundError:
         raise TmgcError(f"the program {command[0]} is needed, and there is none: install it with apt") from None
     if done.returncode != 0:
-        said = first_line(RuntimeError(done.stderr.strip() or f"exit code {done.returncode}"))
+        said = first_line(RuntimeError(done.stderr.strip() or f"exit code {done.returncode}")).rstrip(".")
         raise TmgcError(f"the system refuses {' '.join(command)}: {said}. Look into: journalctl --unit {NAME}")

@@ -30,6 +30,9 @@ RestartSec=5
 # It says every second that it lives, also while it waits for a microphone.
 WatchdogSec=60
 TimeoutStartSec=180
+# Enough for every answer; a sound card that dies can make PortAudio complain a hundred thousand times a second.
+LogRateLimitIntervalSec=30
+LogRateLimitBurst=1000
 
 # MemoryDenyWriteExecute is left out, since PortAudio's callback cannot be made under it, and ProcSubset=pid, since the
 # interpreter finds out in /proc/cpuinfo which instructions the processor has.
@@ -40,7 +43,8 @@ ProtectSystem=strict
 ProtectHome=yes
 PrivateTmp=yes
 DevicePolicy=closed
-DeviceAllow=char-alsa rw
+# Sound cards by their number: the name char-alsa is empty where the service starts before the first card is there.
+DeviceAllow=char-116 rw
 ProtectClock=yes
 ProtectControlGroups=yes
 ProtectHostname=yes

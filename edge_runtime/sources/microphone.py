@@ -22,6 +22,9 @@ PATIENCE_SECONDS = 5.0
 LONGEST_PAUSE_SECONDS = 60.0
 """Pauses between two attempts grow from 1 s to this."""
 
+HANGING_SECONDS = 60.0
+"""A device that takes longer to close and open again does not come back in this process."""
+
 _STEP_SECONDS = 0.1
 """Whoever waits for sound looks this often whether it should end."""
 
@@ -33,6 +36,7 @@ class Microphone:
     """A device of PortAudio, heard at its own rate, the mean of its channels.
 
     PortAudio is asked in threads of their own: a device that hangs holds up those, and neither answers nor the end.
+    One that hangs for :data:`HANGING_SECONDS` ends it, so that a supervisor can begin anew.
 
     Parameters
     ----------
@@ -96,7 +100,7 @@ class Microphone:
         while error := self._open():
             if self._stop.asked:
                 return self
-            if monotonic() >= until:
+            if self._asks() or monotonic() >= until:
                 raise error
             self._stop.rest(min(1.0, until - monotonic()))
         if self._capture:
@@ -188,7 +192,11 @@ class Microphone:
             if rest_first:
                 self._stop.rest(self._pause_seconds)
             self._pause_seconds = min(LONGEST_PAUSE_SECONDS, max(1.0, 2 * self._pause_seconds))
-            if self._open() is None:
+            error = self._open()
+            if error is None:
+                break
+            if self._asks() and not self._stop.asked:
+                self._tell("device lost", str(error))
                 break
             rest_first = True
         self.idle_seconds += monotonic() - begun
@@ -208,10 +216,11 @@ class Microphone:
 
         again = self._asking is not None
         self._asking = _in_background(ask)
-        while self._asks() and not self._stop.asked:
+        until = monotonic() + HANGING_SECONDS
+        while self._asks() and not self._stop.asked and monotonic() < until:
             self._asking.join(_STEP_SECONDS)
         if self._asks():
-            return TmgcError(f"a microphone must open: {self.name} takes its time. Wait for it")
+            return TmgcError(f"a microphone must open: {self.name} hangs. Plug it in again, and start anew")
         return problems[0] if problems else None
 
     def _close(self) -> None:

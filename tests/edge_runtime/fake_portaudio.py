@@ -86,3 +86,6 @@ class FakePortAudio:
 
     def _initialize(self) -> None:
         """Nothing is kept."""
+
+    def _exit_handler(self) -> None:
+        """Nothing is left."""

@@ -26,12 +26,14 @@ class VirtualMicrophone:
     """A sound server of its own in a folder of its own."""
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(mode=0o700)
+        folder.mkdir()
+        self._socket = folder / "native"
         (folder / "asound.conf").write_text(ASOUND)
         self.environment = {
             **os.environ,
             "HOME": str(folder),
             "XDG_RUNTIME_DIR": str(folder),
+            "PULSE_SERVER": f"unix:{self._socket}",
             "ALSA_CONFIG_PATH": str(folder / "asound.conf"),
         }
         self._players: list[subprocess.Popen[bytes]] = []
@@ -39,8 +41,10 @@ class VirtualMicrophone:
 
     def plug_in(self) -> None:
         """Start the server, and wait until it answers."""
-        server = ["pulseaudio", "-n", "--exit-idle-time=-1", "--use-pid-file=no", "-L", "module-native-protocol-unix"]
-        self._server = self._run([*server, "-L", "module-null-sink sink_name=virt"])
+        server = ["pulseaudio", "-n", "--exit-idle-time=-1", "--use-pid-file=no"]
+        # Anonymous, since another user listens where the unit's restrictions are tried.
+        listens = f"module-native-protocol-unix auth-anonymous=1 socket={self._socket}"
+        self._server = self._run([*server, "-L", "module-null-sink sink_name=virt", "-L", listens])
         for _ in range(100):
             if self._run(["pactl", "set-default-source", "virt.monitor"]).wait() == 0:
                 return

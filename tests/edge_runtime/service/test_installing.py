@@ -5,12 +5,13 @@ from __future__ import annotations
 import getpass
 import os
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from edge_runtime import TmgcError
-from edge_runtime.service.installing import check_system, install, uninstall
+from edge_runtime.service.installing import check_system, install, left_behind, uninstall
 from edge_runtime.service.unit import ServiceSettings
 
 NOT_ROOT = 65_534
@@ -88,6 +89,39 @@ def test_what_the_system_refuses_is_said(settings: ServiceSettings, notes: Path,
         install(settings, units=tmp_path / "units")
 
 
+@pytest.fixture
+def refused_hop(notes: Path, tmp_path: Path) -> None:
+    """A system where a service with ``--hop 0`` does not start, and says why in the journal."""
+    programs, unit = tmp_path / "programs", tmp_path / "units" / "tmgc.service"
+    fails = f'[ "$1" != restart ] || ! grep -q -e "--hop 0" {unit} || {{ echo failed. >&2; exit 1; }}'
+    (programs / "systemctl").write_text(f'#!/bin/sh\necho systemctl "$@" >>{notes}\n{fails}\n')
+    (programs / "journalctl").write_text("#!/bin/sh\necho Starting tmgc\necho error: the hop must be one frame\n")
+    (programs / "journalctl").chmod(0o755)
+
+
+@pytest.mark.usefixtures("refused_hop")
+def test_a_service_that_does_not_start_leaves_the_earlier_one_running(
+    settings: ServiceSettings, notes: Path, tmp_path: Path
+) -> None:
+    unit = install(settings, units=tmp_path / "units")
+    before = unit.read_text()
+    notes.write_text("")
+    with pytest.raises(TmgcError, match=r"does not start: the hop must be one frame\. The earlier one is put back$"):
+        install(replace(settings, options=("--hop", "0")), units=tmp_path / "units")
+    assert unit.read_text() == before
+    assert notes.read_text().splitlines().count("systemctl restart tmgc.service") == 2
+
+
+@pytest.mark.usefixtures("refused_hop")
+def test_a_first_service_that_does_not_start_is_taken_away_again(
+    settings: ServiceSettings, notes: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(TmgcError, match=r"does not start: the hop must be one frame\. It is taken away again$"):
+        install(replace(settings, options=("--hop", "0")), units=tmp_path / "units")
+    assert not (tmp_path / "units" / "tmgc.service").exists()
+    assert notes.read_text().splitlines()[-2:] == ["systemctl disable --now tmgc.service", "systemctl daemon-reload"]
+
+
 def test_uninstalling_stops_it_and_leaves_program_and_model(
     settings: ServiceSettings, notes: Path, tmp_path: Path
 ) -> None:
@@ -102,6 +136,12 @@ def test_uninstalling_stops_it_and_leaves_program_and_model(
 def test_uninstalling_what_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TmgcError, match="no service to take away"):
         uninstall(units=tmp_path)
+
+
+def test_what_an_administrator_has_added_to_the_unit_is_left_and_named(tmp_path: Path) -> None:
+    assert left_behind(units=tmp_path) == [Path("/opt/tmgc"), Path("/var/lib/tmgc")]
+    (tmp_path / "tmgc.service.d").mkdir()
+    assert left_behind(units=tmp_path)[-1] == tmp_path / "tmgc.service.d"
 
 
 def test_another_init_system_is_refused(tmp_path: Path) -> None:

@@ -89,9 +89,19 @@ def test_listening_tells_that_it_is_ready_that_it_lives_and_what_it_hears(
     assert told[-1] == "STOPPING=1"
 
 
+@pytest.mark.parametrize("refused", [("--hop", "0"), ("--history", "/nowhere/at/all.sqlite"), ("--mqtt", "localhost")])
+def test_nobody_is_told_that_it_is_ready_with_an_option_that_is_refused(
+    refused: tuple[str, ...], manager: Manager, models: dict[str, Path]
+) -> None:
+    done = subprocess.run([*LISTEN, *refused, "--model", str(models["tflite"])], capture_output=True, check=False)
+    assert done.returncode == 2
+    assert "READY=1" not in manager.told()
+
+
 def test_waiting_for_a_microphone_is_living_too(manager: Manager, models: dict[str, Path]) -> None:
     waiting = ["--device", "no such device", "--wait-device", "2.5"]
     done = subprocess.run([*LISTEN, *waiting, "--model", str(models["tflite"])], capture_output=True, check=False)
     assert done.returncode == 2
     lives = [line for line in manager.told() if line == "WATCHDOG=1"]
     assert len(lives) >= 2
+    assert b"waiting up to 2.5 s for a microphone" in done.stderr

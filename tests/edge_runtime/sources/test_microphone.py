@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -162,6 +163,33 @@ def test_a_device_that_is_gone_is_looked_for_and_found_by_its_name_under_another
         assert next(blocks) is not None
     assert portaudio.streams[-1].device == 0
     assert [event.event for event in events] == ["device lost", "device back"]
+
+
+def test_a_device_that_never_closes_ends_what_only_a_new_process_can_mend(
+    fake_portaudio: PlugIn, events: list[Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(microphone_module, "HANGING_SECONDS", 0.3)
+    portaudio, forever = fake_portaudio("dying"), threading.Event()
+    with Microphone(sample_rate=RATE, notify=events.append) as microphone:
+        stream = portaudio.streams[-1]
+        stream.play(noise(0.1))
+        monkeypatch.setattr(stream, "close", lambda ignore_errors: forever.wait())
+        stream.active = False
+        assert [len(block) for block in microphone.blocks() if block is not None] == [len(noise(0.1))]
+    forever.set()
+    assert [event.reason for event in events] == [
+        "it is gone",
+        "a microphone must open: dying hangs. Plug it in again, and start anew",
+    ]
+
+
+def test_a_device_that_never_opens_is_refused(fake_portaudio: PlugIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(microphone_module, "HANGING_SECONDS", 0.3)
+    portaudio, forever = fake_portaudio("dead"), threading.Event()
+    portaudio.on_start = lambda stream: forever.wait()
+    with pytest.raises(TmgcError, match="microphone hangs"), Microphone(sample_rate=RATE, wait_seconds=1e6):
+        pass
+    forever.set()
 
 
 def test_a_device_that_is_not_there_is_waited_for_as_long_as_was_asked(fake_portaudio: PlugIn) -> None:
