@@ -7,8 +7,8 @@ DEMO := runs/demo
 
 help:
 	@echo "make demo       from nothing to an answer: synthesised songs, a trained network, exports, latency (10 minutes)"
-	@echo "make test       lint, types and tests (15 minutes)"
-	@echo "make test-full  the tests that take longer (20 minutes)"
+	@echo "make test       lint, types and tests (20 minutes)"
+	@echo "make test-full  the tests that take longer (25 minutes)"
 	@echo "make small-model  the model that the package brings along, trained anew (20 minutes)"
 	@echo "make wheel      dist/tmgc-*.whl, which is what a Raspberry Pi needs"
 	@echo "make arm64      the proof on emulated 64-bit ARM; needs root, debootstrap and qemu-user-static (10 minutes)"

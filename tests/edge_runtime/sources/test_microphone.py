@@ -186,7 +186,11 @@ def test_a_device_that_never_closes_ends_what_only_a_new_process_can_mend(
 def test_a_device_that_never_opens_is_refused(fake_portaudio: PlugIn, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(microphone_module, "HANGING_SECONDS", 0.3)
     portaudio, forever = fake_portaudio("dead"), threading.Event()
-    portaudio.on_start = lambda stream: forever.wait()
+
+    def hang(stream: FakeStream) -> None:
+        forever.wait()
+
+    portaudio.on_start = hang
     with pytest.raises(TmgcError, match="microphone hangs"), Microphone(sample_rate=RATE, wait_seconds=1e6):
         pass
     forever.set()
