@@ -23,3 +23,18 @@ def without_chatter() -> Iterator[None]:
         os.dup2(kept, 2)
         os.close(kept)
         os.close(nowhere)
+
+
+@contextmanager
+def standard_error_kept() -> Iterator[None]:
+    """Standard error is afterwards what it was before, also where a thread hangs in :func:`without_chatter`."""
+    try:
+        kept = os.dup(2)
+    except OSError:  # there is none to write to
+        yield
+        return
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)

@@ -6,7 +6,8 @@ import os
 import pwd
 import shutil
 import subprocess
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from time import time
@@ -49,7 +50,7 @@ def check_system(booted: Path = Path("/run/systemd/system")) -> None:
 def install(settings: ServiceSettings, *, units: Path = UNITS) -> Path:
     """Copy the model beside the program, make the user, write the unit, and start it now and at every boot.
 
-    A service that does not start is taken back: an earlier one runs again.
+    A service that does not start is taken back: an earlier one runs again, with its model.
 
     Parameters
     ----------
@@ -71,27 +72,23 @@ def install(settings: ServiceSettings, *, units: Path = UNITS) -> Path:
             f"the service runs from {settings.program}, since it sees no home folders, and tmgc is not installed "
             f"there: sudo python3 -m venv {settings.program} && sudo {settings.program}/bin/pip install tmgc-*.whl"
         )
-    model = placed_model(settings)
-    if settings.model.resolve() != model.resolve():
-        with written_whole(model) as partial:
-            shutil.copyfile(settings.model, partial)
-    model.chmod(0o644)
     _make_user(settings.user)
-    unit = units / f"{NAME}.service"
-    before = unit.read_text("utf-8") if unit.exists() else None
+    model, unit = placed_model(settings), units / f"{NAME}.service"
+    before = unit.read_bytes() if unit.exists() else None
     began = int(time())
     try:
-        _start(unit, unit_text(replace(settings, model=model)))
+        with _as_it_was_on_failure(model):
+            if settings.model.resolve() != model.resolve():
+                with written_whole(model) as partial:
+                    shutil.copyfile(settings.model, partial)
+            model.chmod(0o644)
+            _start(unit, unit_text(replace(settings, model=model)).encode())
+    except KeyboardInterrupt:
+        _take_back(unit, before)
+        raise
     except TmgcError as error:
         reason = _last_error(since=began) or str(error)
-        with suppress(TmgcError):  # why the new one does not start matters more
-            if before is None:
-                uninstall(units=units)
-                reason += ". It is taken away again"
-            else:
-                _start(unit, before)
-                reason += ". The earlier one is put back"
-        raise TmgcError(f"the service does not start: {reason}") from error
+        raise TmgcError(f"the service does not start: {reason}. {_take_back(unit, before)}") from error
     return unit
 
 
@@ -126,9 +123,40 @@ def placed_model(settings: ServiceSettings) -> Path:
     return settings.program / "models" / settings.model.name
 
 
-def _start(unit: Path, text: str) -> None:
+@contextmanager
+def _as_it_was_on_failure(path: Path) -> Iterator[None]:
+    """The file is what it was, or is not there, where what follows fails."""
+    before = path.with_name(f".before-{path.name}")
+    before.unlink(missing_ok=True)
+    if path.exists():
+        os.link(path, before)  # no copy: written_whole puts a new file under the name
+    try:
+        yield
+    except BaseException:
+        path.unlink(missing_ok=True)
+        if before.exists():
+            before.replace(path)
+        raise
+    finally:
+        before.unlink(missing_ok=True)
+
+
+def _take_back(unit: Path, before: bytes | None) -> str:
+    """Have the unit be what it was before, if it was; says what came of it."""
+    if before is None:
+        with suppress(TmgcError):
+            uninstall(units=unit.parent)
+        return f"{unit} could not be taken away" if unit.exists() else "It is taken away again"
+    try:
+        _start(unit, before)
+    except TmgcError as error:
+        return f"The earlier one is put back, and does not start either: {error}"
+    return "The earlier one is put back"
+
+
+def _start(unit: Path, text: bytes) -> None:
     with written_whole(unit) as partial:
-        partial.write_text(text, "utf-8")
+        partial.write_bytes(text)
     _run("systemctl", "daemon-reload")
     _run("systemctl", "enable", unit.name)
     _run("systemctl", "restart", unit.name)
@@ -139,8 +167,8 @@ def _last_error(*, since: int) -> str:
     command = ["journalctl", "--quiet", f"--unit={NAME}", f"--since=@{since}", "--output=cat"]
     with suppress(TmgcError):
         _run("journalctl", "--sync")
-        said = subprocess.run(command, capture_output=True, text=True, check=False).stdout.splitlines()
-        errors = [line.removeprefix("error: ") for line in said if line.startswith("error: ")]
+        said = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False).stdout
+        errors = [line.removeprefix("error: ") for line in said.splitlines() if line.startswith("error: ")]
         return errors[-1] if errors else ""
     return ""
 
@@ -154,7 +182,7 @@ def _make_user(name: str) -> None:
 
 def _run(*command: str) -> None:
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
     except FileNotFoundError:
         raise TmgcError(f"the program {command[0]} is needed, and there is none: install it with apt") from None
     if done.returncode != 0:

@@ -30,7 +30,7 @@ RestartSec=5
 # It says every second that it lives, also while it waits for a microphone.
 WatchdogSec=60
 TimeoutStartSec=180
-# Enough for every answer; a sound card that dies can make PortAudio complain a hundred thousand times a second.
+# Enough for a hop of 0.03 s; a sound card that dies can make PortAudio complain a hundred thousand times a second.
 LogRateLimitIntervalSec=30
 LogRateLimitBurst=1000
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,7 +86,9 @@ def start_portaudio_anew() -> None:
 
 def leave_portaudio() -> None:
     """Let the process end without PortAudio's own leave, which a device that hangs would hold up for ever."""
-    atexit.unregister(_portaudio()._exit_handler)
+    portaudio: Any = sys.modules.get("sounddevice")  # importing it would wait for an import that hangs
+    if hasattr(portaudio, "_exit_handler"):
+        atexit.unregister(portaudio._exit_handler)
 
 
 def _is_meant(device: Device, wanted: str | None) -> bool:

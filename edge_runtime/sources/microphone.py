@@ -10,6 +10,7 @@ from types import TracebackType
 
 from edge_runtime.answers import Event
 from edge_runtime.audio import Samples
+from edge_runtime.chatter import standard_error_kept
 from edge_runtime.errors import TmgcError
 from edge_runtime.mono import DAMAGED, MonoStream
 from edge_runtime.sources.capture import Capture, Taken
@@ -101,6 +102,7 @@ class Microphone:
             if self._stop.asked:
                 return self
             if self._asks() or monotonic() >= until:
+                self._leave()
                 raise error
             self._stop.rest(min(1.0, until - monotonic()))
         if self._capture:
@@ -112,12 +114,7 @@ class Microphone:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if not self._asks():
-            self._asking = _in_background(self._close)
-        if self._asking:
-            self._asking.join(_CLOSING_SECONDS)
-        if self._asks():
-            leave_portaudio()
+        self._leave()
 
     @property
     def waiting_seconds(self) -> float:
@@ -215,13 +212,23 @@ class Microphone:
                 problems.append(error)
 
         again = self._asking is not None
-        self._asking = _in_background(ask)
         until = monotonic() + HANGING_SECONDS
-        while self._asks() and not self._stop.asked and monotonic() < until:
-            self._asking.join(_STEP_SECONDS)
+        with standard_error_kept():
+            self._asking = _in_background(ask)
+            while self._asks() and not self._stop.asked and monotonic() < until:
+                self._asking.join(_STEP_SECONDS)
         if self._asks():
             return TmgcError(f"a microphone must open: {self.name} hangs. Plug it in again, and start anew")
         return problems[0] if problems else None
+
+    def _leave(self) -> None:
+        """Close the device, or leave it behind where it hangs."""
+        if not self._asks():
+            self._asking = _in_background(self._close)
+        if self._asking:
+            self._asking.join(_CLOSING_SECONDS)
+        if self._asks():
+            leave_portaudio()
 
     def _close(self) -> None:
         if self._capture:

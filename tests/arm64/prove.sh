@@ -122,7 +122,7 @@ check_machine
 mkdir -p "$cache" && rm -rf "$cache/answers"
 models=("$@")
 if [ ${#models[@]} = 0 ]; then
-    models=("$(newest_int8)" edge_runtime/models/small.*.tflite)
+    models=("$(newest_int8 || true)" edge_runtime/models/small.*.tflite)
     [ -n "${models[0]}" ] || refuse "an int8 model is needed: none under ./runs/*/exports. Name one, or make one: make demo"
 fi
 collect_wheels

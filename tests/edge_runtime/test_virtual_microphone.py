@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,13 @@ def until(come: Iterator[dict[str, Any]], **wanted: object) -> dict[str, Any]:
     raise AssertionError(f"no line with {wanted}")
 
 
+def wait_for_waiting(process: subprocess.Popen[str]) -> None:
+    assert process.stderr
+    for text in process.stderr:
+        if "waiting" in text:
+            return
+
+
 def test_what_is_played_is_recognised_as_it_is_from_the_file(
     virtual_microphone: VirtualMicrophone, listen: Listen, song: Path
 ) -> None:
@@ -118,6 +126,18 @@ def test_a_device_that_hangs_holds_up_neither_the_news_nor_the_end(
     assert listening.wait() == 0
 
 
+def test_a_device_that_hangs_from_the_beginning_does_not_hold_up_the_end(
+    virtual_microphone: VirtualMicrophone, listen: Listen
+) -> None:
+    virtual_microphone.hang()
+    listening = listen("--wait-device", "1000")
+    wait_for_waiting(listening)
+    time.sleep(1.0)  # until PortAudio has begun, and hangs
+    listening.send_signal(signal.SIGTERM)
+    assert until(lines(listening), type="summary")["windows"] == 0
+    assert listening.wait() == 0
+
+
 def test_a_supervisor_is_told_of_a_loss_by_the_exit_code(
     virtual_microphone: VirtualMicrophone, listen: Listen, song: Path
 ) -> None:
@@ -136,10 +156,7 @@ def test_waiting_for_a_device_ends_with_a_summary_of_nothing(
 ) -> None:
     virtual_microphone.unplug()
     listening = listen("--wait-device", "1000")
-    assert listening.stderr
-    for text in listening.stderr:
-        if "waiting" in text:
-            break
+    wait_for_waiting(listening)
     listening.send_signal(signal.SIGTERM)
     summary = until(lines(listening), type="summary")
     assert summary["windows"] == 0

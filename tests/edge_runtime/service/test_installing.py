@@ -1,4 +1,4 @@
-"""Installing the service: every step on real files, with programs in place of systemctl and useradd that take notes."""
+"""Installing the service: every step on real files, with programs in place of the system's that take notes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     written, programs = tmp_path / "notes", tmp_path / "programs"
     programs.mkdir()
     written.touch()
-    for name in ("systemctl", "useradd"):
+    for name in ("systemctl", "useradd", "journalctl"):
         program = programs / name
         program.write_text(f'#!/bin/sh\necho {name} "$@" >>{written}\n')
         program.chmod(0o755)
@@ -95,8 +95,8 @@ def refused_hop(notes: Path, tmp_path: Path) -> None:
     programs, unit = tmp_path / "programs", tmp_path / "units" / "tmgc.service"
     fails = f'[ "$1" != restart ] || ! grep -q -e "--hop 0" {unit} || {{ echo failed. >&2; exit 1; }}'
     (programs / "systemctl").write_text(f'#!/bin/sh\necho systemctl "$@" >>{notes}\n{fails}\n')
-    (programs / "journalctl").write_text("#!/bin/sh\necho Starting tmgc\necho error: the hop must be one frame\n")
-    (programs / "journalctl").chmod(0o755)
+    says = r"printf 'not \377 text\nerror: the hop must be one frame\n'"
+    (programs / "journalctl").write_text(f"#!/bin/sh\n{says}\n")
 
 
 @pytest.mark.usefixtures("refused_hop")
@@ -105,10 +105,13 @@ def test_a_service_that_does_not_start_leaves_the_earlier_one_running(
 ) -> None:
     unit = install(settings, units=tmp_path / "units")
     before = unit.read_text()
+    settings.model.write_bytes(b"trained again")
     notes.write_text("")
     with pytest.raises(TmgcError, match=r"does not start: the hop must be one frame\. The earlier one is put back$"):
         install(replace(settings, options=("--hop", "0")), units=tmp_path / "units")
     assert unit.read_text() == before
+    assert [path.name for path in (tmp_path / "opt" / "models").iterdir()] == ["mine.int8.tflite"]
+    assert (tmp_path / "opt" / "models" / "mine.int8.tflite").read_bytes() == b"weights"
     assert notes.read_text().splitlines().count("systemctl restart tmgc.service") == 2
 
 
@@ -119,7 +122,17 @@ def test_a_first_service_that_does_not_start_is_taken_away_again(
     with pytest.raises(TmgcError, match=r"does not start: the hop must be one frame\. It is taken away again$"):
         install(replace(settings, options=("--hop", "0")), units=tmp_path / "units")
     assert not (tmp_path / "units" / "tmgc.service").exists()
+    assert not list((tmp_path / "opt" / "models").iterdir())
     assert notes.read_text().splitlines()[-2:] == ["systemctl disable --now tmgc.service", "systemctl daemon-reload"]
+
+
+def test_where_neither_starts_both_reasons_are_said(settings: ServiceSettings, notes: Path, tmp_path: Path) -> None:
+    unit = install(settings, units=tmp_path / "units")
+    before = unit.read_text()
+    (tmp_path / "programs" / "systemctl").write_text("#!/bin/sh\necho no room >&2\nexit 1\n")
+    with pytest.raises(TmgcError, match=r"no room.*put back, and does not start either: .*no room"):
+        install(replace(settings, options=("--hop", "1")), units=tmp_path / "units")
+    assert unit.read_text() == before
 
 
 def test_uninstalling_stops_it_and_leaves_program_and_model(

@@ -34,9 +34,15 @@ def closed(folder: Path) -> bool:
     return not all(each.stat().st_mode & 0o001 for each in (folder, *above))
 
 
+def may_mount() -> bool:
+    """Whether root has the right, which it has not in many containers."""
+    return not LACKING and subprocess.run(["unshare", "--mount", "true"], check=False).returncode == 0
+
+
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="root alone can set restrictions"),
     pytest.mark.skipif(bool(LACKING), reason=f"missing programs: {', '.join(LACKING)}"),
+    pytest.mark.skipif(not may_mount(), reason="nothing can be mounted here"),
     pytest.mark.skipif(any(map(closed, PROGRAM)), reason="this checkout, or its Python, is closed to other users"),
     pytest.mark.skipif(ctypes.util.find_library("seccomp") is None, reason="libseccomp2 is missing"),
 ]
@@ -50,6 +56,8 @@ def restricted(tmp_path: Path) -> list[str]:
     state.mkdir()
     os.chown(state, USER, USER)
     tmp_path.chmod(0o755)
+    if closed(tmp_path):
+        pytest.skip("the folder for temporary files is closed to other users")
     seen = ":".join(map(str, (tmp_path, *PROGRAM)))
     return [sys.executable, str(Path(restricting.__file__)), str(unit), str(state), seen]
 
@@ -83,20 +91,20 @@ def test_a_microphone_is_heard(
 
 
 REFUSED = {
-    "a file outside its state": "open('/written-by-tmgc', 'w')",
+    "a file outside its state": "open('/var/tmp/written-by-tmgc', 'w')",
     "another user": "__import__('os').setuid(1)",
     "a mount": "assert __import__('ctypes').CDLL(None, use_errno=True).mount(b'x', b'/', b'tmpfs', 0, 0) == 0",
-    "a trace of another process": "assert __import__('ctypes').CDLL(None).ptrace(16, 1, 0, 0) == 0",
+    "a trace": "assert __import__('ctypes').CDLL(None).ptrace(0, 0, 0, 0) == 0",
     "a socket of another family": "__import__('socket').socket(__import__('socket').AF_NETLINK)",
     "a file of another user": "open('/etc/shadow')",
-    "a higher priority": "__import__('os').setpriority(0, 0, -5)",
+    "another priority": "__import__('os').setpriority(0, 0, 5)",
 }
 
 
 @pytest.mark.parametrize("attempt", REFUSED)
 def test_what_it_does_not_need_is_refused(attempt: str, restricted: list[str]) -> None:
-    done = run([*restricted, sys.executable, "-c", REFUSED[attempt]])
-    assert done.returncode == 1
+    done = run([*restricted, sys.executable, "-c", f"print('tried', flush=True); {REFUSED[attempt]}"])
+    assert (done.returncode, done.stdout) == (1, "tried\n"), done.stderr
     assert "Error" in done.stderr
 
 
