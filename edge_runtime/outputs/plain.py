@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from edge_runtime.answers import Answer, Event, Summary
+from edge_runtime.answers import UNKNOWN, Answer, Event, Summary
 from edge_runtime.commands import sayable
 
 
@@ -42,8 +42,12 @@ def summary_line(summary: Summary) -> str:
         return f"{summary.source}: ended before the first window"
     if not summary.probabilities:
         return f"{summary.source}: silence in all {summary.windows} windows"
+    named = f"{summary.genre} {summary.confidence:.0%}"
+    if summary.genre == UNKNOWN:
+        likeliest = max(summary.probabilities, key=summary.probabilities.__getitem__)
+        named = f"{UNKNOWN} (most like {likeliest}, {summary.confidence:.0%})"
     return (
-        f"{summary.source}: {summary.genre} {summary.confidence:.0%}, {summary.windows} windows of 2 s, "
+        f"{summary.source}: {named}, {summary.windows} windows of 2 s, "
         f"{summary.latency_ms['p50']:.1f} ms each (p99 {summary.latency_ms['p99']:.1f} ms), "
         f"{1 / max(summary.realtime_factor, 1e-9):.0f} times as fast as it plays"
     )
