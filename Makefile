@@ -41,8 +41,8 @@ small-model: .venv/with-bench
 	$(BIN)/tmgc-export runs/small --format tflite --quantize float16 --force
 	cp runs/small/exports/small.float16.tflite edge_runtime/models/
 
-# The first song of the test split, as corpus.csv lists it.
-HELD_OUT = awk -F, '$$4 == "test" {print "$(DEMO)-songs/" $$2; exit}' $(DEMO)/corpus.csv
+# The first song of the test split, as dataset.csv lists it.
+HELD_OUT = awk -F, '$$4 == "test" {print "$(DEMO)-songs/" $$2; exit}' $(DEMO)/dataset.csv
 
 test: lint
 	$(BIN)/python -m pytest -m "not full"

@@ -7,18 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.html import html_report
-from benchmarks.machine import usable_cores
-from benchmarks.process import RowFailedError
-from benchmarks.report import Measured, build_report, made_folder, to_json, write_text
+from benchmarks.cases import RowSpec, rows_of, select_rows
+from benchmarks.inputs import Excerpt, excerpts_of_file, excerpts_of_run
+from benchmarks.render import html_report, markdown
+from benchmarks.report import HOP_SECONDS, Measured, build_report, made_folder, to_json, write_text
 from benchmarks.roofline import measure_peak
-from benchmarks.rows import RowSpec, rows_of, select_rows
-from benchmarks.running import Plan, Progress, run_rows
+from benchmarks.runner import Plan, Progress, run_rows, sustain
 from benchmarks.scenarios import SINGLE, Load
-from benchmarks.sound import Excerpt, excerpts_of_file, excerpts_of_run
-from benchmarks.sustain import sustain
-from benchmarks.table import markdown
-from benchmarks.verdict import HOP_SECONDS
+from benchmarks.system_info import usable_cores
+from benchmarks.worker import RowFailedError
 from edge_runtime.errors import TmgcError
 from export.report import read_parity_json
 from train.run import Run

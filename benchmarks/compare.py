@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.report import SCHEMA
-from benchmarks.row_report import SAMPLES
-from benchmarks.wording import n_threads
+from benchmarks.render import n_threads
+from benchmarks.report import SAMPLES, SCHEMA
 from edge_runtime.errors import TmgcError
 
 _RESAMPLES = 2000

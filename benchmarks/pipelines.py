@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.rows import KERAS_COMPILED, KERAS_PREDICT, ORIGINAL, TFLITE_RUNTIME, RowSpec
-from benchmarks.sound import Excerpt
+from benchmarks.cases import KERAS_COMPILED, KERAS_PREDICT, ORIGINAL, TFLITE_RUNTIME, RowSpec
+from benchmarks.inputs import Excerpt
 from edge_runtime.audio import Samples, read_audio
-from edge_runtime.card import ModelCard
 from edge_runtime.errors import TmgcError
+from edge_runtime.model_card import ModelCard
 from edge_runtime.spectrogram import Spectrogram, SpectrogramSettings
 from train.libraries import load_keras_model
 
@@ -40,7 +40,7 @@ class Pipeline(Protocol):
     def read(self, excerpt: Excerpt) -> Samples:
         """Decode two seconds of a file, at the rate that the pipeline works at."""
 
-    def answer(self, samples: Samples) -> Answered:
+    def prediction(self, samples: Samples) -> Answered:
         """Name the genre of such samples."""
 
     def answer_all(self, batch: Sequence[Samples]) -> list[Answered]:
@@ -78,7 +78,7 @@ def open_pipeline(row: RowSpec, *, threads: int) -> Pipeline:
         Threads of the network.
     """
     if row.pipeline == ORIGINAL:
-        from benchmarks.original import OriginalPipeline
+        from benchmarks.reference import OriginalPipeline
 
         return OriginalPipeline(row.model, threads=threads)
     if row.pipeline == KERAS_PREDICT:
@@ -103,7 +103,7 @@ class ExportPipeline:
     def read(self, excerpt: Excerpt) -> Samples:
         return read_window(excerpt, self._classifier.card.spectrogram)
 
-    def answer(self, samples: Samples) -> Answered:
+    def prediction(self, samples: Samples) -> Answered:
         heard = self._classifier.classify(samples)
         laps = Laps()
         genre = int(np.argmax(heard.probabilities))
@@ -112,7 +112,7 @@ class ExportPipeline:
         return Answered(genre, stages | laps.stages_ms)
 
     def answer_all(self, batch: Sequence[Samples]) -> list[Answered]:
-        return [self.answer(samples) for samples in batch]
+        return [self.prediction(samples) for samples in batch]
 
 
 class KerasPipeline:
@@ -120,12 +120,12 @@ class KerasPipeline:
 
     def __init__(self, model: Path, card: ModelCard, *, threads: int) -> None:
         self._network, self.runtime = load_network(model, threads=threads)
-        self._spectrogram = Spectrogram(card.spectrogram, card.palette_array)
+        self._spectrogram = Spectrogram(card.spectrogram, card.colormap_array)
 
     def read(self, excerpt: Excerpt) -> Samples:
         return read_window(excerpt, self._spectrogram.settings)
 
-    def answer(self, samples: Samples) -> Answered:
+    def prediction(self, samples: Samples) -> Answered:
         return self.answer_all([samples])[0]
 
     def answer_all(self, batch: Sequence[Samples]) -> list[Answered]:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks.rows import OF_THE_NETWORK
-from benchmarks.wording import n_threads
+from benchmarks.cases import OF_THE_NETWORK
+from benchmarks.render import n_threads
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -71,7 +71,7 @@ def _one(pipeline: Pipeline, take: Take, number: int, *, due: float | None = Non
     begun = perf_counter()
     samples = take(number)
     read = perf_counter()
-    answered = pipeline.answer(samples)
+    answered = pipeline.prediction(samples)
     done = perf_counter()
     since = begun if due is None else due
     return {
@@ -96,7 +96,7 @@ def _batch(pipeline: Pipeline, take: Take, numbers: Sequence[int]) -> list[dict[
     begun = perf_counter()
     batch = [take(number) for number in numbers]
     read = perf_counter()
-    answers = pipeline.answer_all(batch)
+    predictions = pipeline.answer_all(batch)
     total_ms = (perf_counter() - begun) * 1e3 / len(numbers)
     read_ms = (read - begun) * 1e3 / len(numbers)
     return [
@@ -107,5 +107,5 @@ def _batch(pipeline: Pipeline, take: Take, numbers: Sequence[int]) -> list[dict[
             "genre": answered.genre,
             "late_ms": 0.0,
         }
-        for number, answered in zip(numbers, answers, strict=True)
+        for number, answered in zip(numbers, predictions, strict=True)
     ]

@@ -15,17 +15,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from edge_runtime.answers import Answer, Event, Summarizer, Summary
     from edge_runtime.audio import AudioFile, read_audio
-    from edge_runtime.card import ModelCard
     from edge_runtime.classifier import Classification, GenreClassifier
     from edge_runtime.errors import TmgcError
-    from edge_runtime.listening import ListenSettings, listen
+    from edge_runtime.listener import ListenSettings, listen
+    from edge_runtime.model_card import ModelCard
+    from edge_runtime.predictions import Event, Prediction, Summarizer, Summary
     from edge_runtime.sources.microphone import Microphone
     from edge_runtime.spectrogram import Spectrogram, SpectrogramSettings
 
 __all__ = [
-    "Answer",
     "AudioFile",
     "Classification",
     "Event",
@@ -33,6 +32,7 @@ __all__ = [
     "ListenSettings",
     "Microphone",
     "ModelCard",
+    "Prediction",
     "Spectrogram",
     "SpectrogramSettings",
     "Summarizer",
@@ -43,7 +43,7 @@ __all__ = [
 ]
 
 _MODULES = {
-    "Answer": "answers",
+    "Prediction": "answers",
     "AudioFile": "audio",
     "Classification": "classifier",
     "Event": "answers",

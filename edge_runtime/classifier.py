@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.audio import Samples
-from edge_runtime.card import ModelCard
 from edge_runtime.interpreters import Interpreter, open_interpreter
+from edge_runtime.model_card import ModelCard
 from edge_runtime.spectrogram import Spectrogram
 
 
@@ -43,7 +43,7 @@ class GenreClassifier:
         self.card: ModelCard = interpreter.card
         self.runtime = interpreter.runtime
         self.threads = interpreter.threads
-        self.spectrogram = Spectrogram(self.card.spectrogram, self.card.palette_array)
+        self.spectrogram = Spectrogram(self.card.spectrogram, self.card.colormap_array)
 
     @classmethod
     def open(cls, path: str | Path, *, threads: int | None = None) -> GenreClassifier:
@@ -73,13 +73,13 @@ class GenreClassifier:
             Of a window of a stream, whose inner frames are known already.
         """
         begun = perf_counter()
-        taken = samples if self.card.takes == "waveform" else self.spectrogram.image(samples, inner_power)
+        taken = samples if self.card.input_kind == "waveform" else self.spectrogram.image(samples, inner_power)
         pictured = perf_counter()
         probabilities = with_temperature(self._interpreter.invoke(taken), self.card.temperature)
         done = perf_counter()
         return Classification(probabilities, (pictured - begun) * 1e3, (done - pictured) * 1e3)
 
-    def classify_picture(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def classify_image(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Probabilities of one picture.
 
         Parameters
@@ -95,8 +95,10 @@ class GenreClassifier:
         ValueError
             The file takes the sound itself and draws its own picture.
         """
-        if self.card.takes != "picture":
-            raise ValueError(f"expected a file that takes a picture, got one that takes a {self.card.takes}: classify")
+        if self.card.input_kind != "image":
+            raise ValueError(
+                f"expected a file that takes a picture, got one that takes a {self.card.input_kind}: classify"
+            )
         return with_temperature(self._interpreter.invoke(picture), self.card.temperature)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 @contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """A name to write a file under, which takes the place of ``path`` once the writing has gone well.
 
     Whatever interrupts it, nobody finds half a file there, and what stood there before is not lost.

@@ -8,19 +8,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from edge_runtime.answers import Event, Summarizer, Summary
 from edge_runtime.audio import AudioFile
 from edge_runtime.classifier import GenreClassifier
-from edge_runtime.commands import say
+from edge_runtime.cli.base import say
 from edge_runtime.errors import TmgcError
-from edge_runtime.listening import ListenSettings, listen
+from edge_runtime.listener import ListenSettings, listen
 from edge_runtime.outputs import Output
+from edge_runtime.predictions import Event, Summarizer, Summary
+from edge_runtime.shutdown import Shutdown
 from edge_runtime.sources import WatchedSource
+from edge_runtime.sources.file import PacedSource
 from edge_runtime.sources.microphone import Microphone
-from edge_runtime.sources.pcm import PcmFormat
-from edge_runtime.sources.playback import Playback
-from edge_runtime.sources.standard_input import StandardInput
-from edge_runtime.stopping import Stop
+from edge_runtime.sources.stdin import PcmFormat, StandardInput
 
 NOT_ALL_HEARD = 1
 """The exit code where nothing but silence was heard, or a device was lost that should not be waited for."""
@@ -48,7 +47,7 @@ class Session:
     classifier: GenreClassifier
     settings: ListenSettings
     outputs: Sequence[Output]
-    stop: Stop
+    stop: Shutdown
 
     def hear_files(self, paths: Sequence[Path], *, speed: float = math.inf) -> int:
         """Hear one file after another; a bad one does not stop the others.
@@ -72,15 +71,15 @@ class Session:
         try:
             summary = self._hear(source)
         except TmgcError:
-            if not self.stop.asked:  # in the middle of a header
+            if not self.stop.requested:  # in the middle of a header
                 raise
             return 0
-        if not summary.windows and not self.stop.asked:
+        if not summary.windows and not self.stop.requested:
             raise TmgcError(
                 f"standard input must hold at least one window of {self._window_seconds} s: it ended before"
             )
         self._summarise(summary)
-        return 0 if summary.probabilities or self.stop.asked else NOT_ALL_HEARD
+        return 0 if summary.probabilities or self.stop.requested else NOT_ALL_HEARD
 
     def hear_microphone(self, settings: MicrophoneSettings) -> int:
         """Hear a microphone until somebody asks to stop."""
@@ -97,7 +96,7 @@ class Session:
         ) as microphone:
             say(f"listening to {microphone.name}; Ctrl-C ends it")
             self._summarise(self._hear(microphone))
-        return 0 if self.stop.asked else NOT_ALL_HEARD
+        return 0 if self.stop.requested else NOT_ALL_HEARD
 
     @property
     def _rate(self) -> int:
@@ -110,8 +109,8 @@ class Session:
     def _hear_file(self, path: Path, speed: float) -> int:
         try:
             with AudioFile(path, sample_rate=self._rate) as file:
-                summary = self._hear(Playback(file, sample_rate=self._rate, stop=self.stop, speed=speed))
-            if not summary.windows and not self.stop.asked:
+                summary = self._hear(PacedSource(file, sample_rate=self._rate, stop=self.stop, speed=speed))
+            if not summary.windows and not self.stop.requested:
                 raise TmgcError(
                     f"a file must hold at least one window of {self._window_seconds} s: {path} holds "
                     f"{file.read_seconds:.2f} s. Give a longer one"
@@ -127,12 +126,12 @@ class Session:
         threshold = self.settings.threshold_for(self.classifier.card)
         summarizer = Summarizer(source.name, threshold=threshold)
         warned = 0
-        for answer in listen(source, self.classifier, self.settings, notify=self._tell):
-            summarizer.add(answer)
+        for prediction in listen(source, self.classifier, self.settings, notify=self._tell):
+            summarizer.add(prediction)
             for output in self.outputs:
-                output.window(answer)
+                output.window(prediction)
             warned = _say_new(source.warnings, warned)
-            if self.stop.asked:
+            if self.stop.requested:
                 break
         _say_new(source.warnings, warned)
         return summarizer.summary(overflows=source.overflows, idle_seconds=source.idle_seconds)

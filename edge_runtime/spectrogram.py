@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from edge_runtime.errors import TmgcError
 
-Palette = NDArray[np.uint8]
+Colormap = NDArray[np.uint8]
 """256 RGB triples, ``[shape=(256, 3)], uint8``, from the quietest to the loudest."""
 
 
@@ -109,19 +109,19 @@ class Spectrogram:
     Parameters
     ----------
     settings : SpectrogramSettings
-    palette : np.ndarray [shape=(256, 3)], uint8
+    colormap : np.ndarray [shape=(256, 3)], uint8
 
     Examples
     --------
-    >>> spectrogram = Spectrogram(SpectrogramSettings(), palette)      # doctest: +SKIP
+    >>> spectrogram = Spectrogram(SpectrogramSettings(), colormap)      # doctest: +SKIP
     >>> picture = spectrogram.image(samples)                           # doctest: +SKIP
     """
 
-    def __init__(self, settings: SpectrogramSettings, palette: Palette) -> None:
-        if palette.shape != (256, 3) or palette.dtype != np.uint8:
-            raise TmgcError(f"a palette is 256 RGB triples of uint8, got {palette.dtype} of shape {palette.shape}")
+    def __init__(self, settings: SpectrogramSettings, colormap: Colormap) -> None:
+        if colormap.shape != (256, 3) or colormap.dtype != np.uint8:
+            raise TmgcError(f"a colormap is 256 RGB triples of uint8, got {colormap.dtype} of shape {colormap.shape}")
         self.settings = settings
-        self.palette = palette
+        self.colormap = colormap
 
     def image(self, samples: NDArray[np.float32], inner_power: NDArray[np.float32] | None = None) -> NDArray[np.uint8]:
         """The picture of one window.
@@ -137,8 +137,8 @@ class Spectrogram:
         -------
         picture : np.ndarray [shape=(image_height, image_width, 3)], uint8, RGB, low notes at the bottom
         """
-        # take and not palette[...], which needs four times as long.
-        return self.palette.take(self._grey(self._mel_power(samples, inner_power)), axis=0)
+        # take and not colormap[...], which needs four times as long.
+        return self.colormap.take(self._grey(self._mel_power(samples, inner_power)), axis=0)
 
     def grey(self, samples: NDArray[np.float32]) -> NDArray[np.uint8]:
         """The picture of one window before it is coloured: turned so that low notes are at the bottom, and scaled.
@@ -150,7 +150,7 @@ class Spectrogram:
         Returns
         -------
         grey : np.ndarray [shape=(image_height, image_width)], uint8
-            Indices into the palette.
+            Indices into the colormap.
         """
         return self._grey(self._mel_power(samples))
 

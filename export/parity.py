@@ -4,17 +4,118 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from math import sqrt
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.card import ModelCard
 from edge_runtime.interpreters import ModelInput, open_interpreter
-from export.paired import PairedTest, paired_test
-from export.pictures import ParityPictures
-from export.tolerances import ACCURACY_LOSS, PARITY_WINDOWS, SIGNIFICANCE, UNDECIDED_MARGIN, Tolerance, tolerance_of
+from edge_runtime.model_card import ModelCard
+from export.recipes import ACCURACY_LOSS, PARITY_WINDOWS, SIGNIFICANCE, UNDECIDED_MARGIN, Tolerance, tolerance_of
+from train.dataset.dataset import Clip
+
+_Z95 = 1.959964
+"""Half-width of a 95 % interval in standard deviations."""
+
+
+@dataclass(frozen=True)
+class ParityInputs:
+    """Windows of one split's songs as the network sees them."""
+
+    split: str
+    hop_seconds: float
+    pictures: NDArray[np.uint8]
+    """``[shape=(n_windows, image_height, image_width, 3)]``"""
+    labels: NDArray[np.int64]
+    """Index of each window's genre, ``[shape=(n_windows,)]``."""
+    clips: tuple[Clip, ...]
+    """The clip that each window comes from."""
+    sounds: NDArray[np.float32]
+    """The windows before they are drawn, ``[shape=(n_windows, window_samples)], float32 in [-1, 1]``; of none of them
+    where nobody asked for it."""
+
+    @property
+    def clip_count(self) -> int:
+        """Different clips: windows of one clip overlap."""
+        return len({clip.name for clip in self.clips})
+
+    @property
+    def song_count(self) -> int:
+        """Different songs."""
+        return len({clip.song for clip in self.clips})
+
+
+@dataclass(frozen=True)
+class PairedTest:
+    """Accuracies of two models on the same windows, and how sure their difference is."""
+
+    accuracy_keras: float
+    accuracy_file: float
+    only_keras_right: int
+    only_file_right: int
+    p_value: float
+    """How often chance alone gives a difference at least this large, had a coin said for each group of songs
+    which of the two gets its windows right."""
+    difference_low: float
+    difference_high: float
+    """95 % interval of ``accuracy_file - accuracy_keras``, from the spread between groups of songs."""
+
+    @property
+    def loss(self) -> float:
+        """How much accuracy the file loses; negative where it gains."""
+        return self.accuracy_keras - self.accuracy_file
+
+
+def paired_test(keras_right: NDArray[np.bool_], file_right: NDArray[np.bool_], groups: Sequence[str]) -> PairedTest:
+    """Compare two models that answered the same questions.
+
+    Windows of one clip overlap, and songs of one artist are alike: a group of songs is what counts as independent, in
+    the test and in the interval.
+
+    Parameters
+    ----------
+    keras_right, file_right : np.ndarray [shape=(n,)], bool, n > 0
+        Which answers are right.
+    groups : sequence of str, n
+        What the split keeps whole: ``Clip.group`` of each window.
+    """
+    n = len(keras_right)
+    gained = file_right.astype(np.int64) - keras_right.astype(np.int64)
+    _, group = np.unique(np.array(groups), return_inverse=True)
+    by_group = np.bincount(group, weights=gained).astype(np.int64)
+    # One more group that gains a window and one that loses one, as Agresti and Min do: no certainty where all agree.
+    spread = np.concatenate([by_group, [1, -1]])
+    half = _Z95 * sqrt(float(np.sum(spread**2)) - float(spread.sum()) ** 2 / len(spread)) / n
+    return PairedTest(
+        accuracy_keras=float(np.mean(keras_right)),
+        accuracy_file=float(np.mean(file_right)),
+        only_keras_right=int(np.sum(gained < 0)),
+        only_file_right=int(np.sum(gained > 0)),
+        p_value=exact_sign_flip_test(by_group),
+        difference_low=max(-1.0, float(gained.mean()) - half),
+        difference_high=min(1.0, float(gained.mean()) + half),
+    )
+
+
+def exact_sign_flip_test(differences: NDArray[np.int64]) -> float:
+    """Two-sided probability of a sum at least as far from 0, had each difference's sign been tossed with a fair coin.
+
+    Fisher's randomisation test for pairs (1935), exact: the distribution of the sum is built difference by difference.
+    With differences of 1 and -1 alone it is the sign test.
+
+    Parameters
+    ----------
+    differences : np.ndarray [shape=(n,)], int64
+    """
+    chances = np.ones(1)
+    for size in np.abs(differences[differences != 0]):
+        lower, upper = np.pad(chances, (0, 2 * size)), np.pad(chances, (2 * size, 0))
+        chances = (lower + upper) / 2
+    sums = np.arange(len(chances)) - len(chances) // 2
+    return min(1.0, float(chances[np.abs(sums) >= abs(int(differences.sum()))].sum()))
+
 
 Probabilities = NDArray[np.float32]
 """``[shape=(n, n_genres)], float32 in [0, 1]``"""
@@ -28,7 +129,7 @@ class ParityReport:
     """One file against Keras on the same pictures."""
 
     recipe: str
-    takes: str
+    input_kind: str
     """``picture`` or ``waveform``: what the file was given."""
     split: str
     windows: int
@@ -54,7 +155,7 @@ class ParityReport:
     @property
     def misses(self) -> list[str]:
         """Each tolerance that is missed, one line each."""
-        tolerance = tolerance_of(self.recipe, self.takes)
+        tolerance = tolerance_of(self.recipe, self.input_kind)
         return [*self._card_misses(), *self._answer_misses(tolerance), *self._accuracy_misses()]
 
     @property
@@ -145,17 +246,17 @@ def answers_of(
 
 def card_differences(run: ModelCard, file: ModelCard) -> tuple[str, ...]:
     """Names of what a file's card says otherwise than the run's and that would change an answer."""
-    names = ("genres", "spectrogram", "palette", "temperature", "threshold")
+    names = ("genres", "spectrogram", "colormap", "temperature", "threshold")
     return tuple(name for name in names if getattr(run, name) != getattr(file, name))
 
 
 def compare(
     recipe: str,
-    shown: ParityPictures,
+    shown: ParityInputs,
     keras: Probabilities,
     file: Probabilities,
     *,
-    takes: str = "picture",
+    input_kind: str = "image",
     card_differences: tuple[str, ...] = (),
     hard_pictures: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> ParityReport:
@@ -165,7 +266,7 @@ def compare(
     ----------
     recipe : str
         Name of the recipe, whose tolerances count.
-    shown : ParityPictures
+    shown : ParityInputs
     keras, file : np.ndarray [shape=(n_windows, n_genres)], float32 in [0, 1]
         Probabilities of the same windows. Where the file's are not numbers they count as zero.
     takes : str
@@ -181,7 +282,7 @@ def compare(
     counted = others & ~undecided
     return ParityReport(
         recipe=recipe,
-        takes=takes,
+        input_kind=input_kind,
         split=shown.split,
         windows=len(keras),
         clips=shown.clip_count,
@@ -224,7 +325,7 @@ def hard_answers(
     }
 
 
-def _worst(shown: ParityPictures, counted: NDArray[np.bool_], differences: NDArray[np.float32]) -> tuple[str, ...]:
+def _worst(shown: ParityInputs, counted: NDArray[np.bool_], differences: NDArray[np.float32]) -> tuple[str, ...]:
     """Clips by how far their worst window is off, those with another best genre first."""
     order = np.lexsort((-differences, ~counted))
     return tuple(list(dict.fromkeys(shown.clips[index].name for index in order))[:WORST_CLIPS])

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge_runtime.errors import TmgcError
-from edge_runtime.files import sha256_of, written_whole
+from edge_runtime.files import atomic_write, sha256_of
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -34,7 +34,7 @@ def add_to_parity_json(path: Path, report: Mapping[str, Any], *, replaces: Seque
         What stands there is not such a file.
     """
     kept = [other for other in read_parity_json(path) if other["file"] not in replaces]
-    with written_whole(path) as partial:
+    with atomic_write(path) as partial:
         document = {"schema": SCHEMA, "reports": [*kept, report]}
         partial.write_text(json.dumps(document, ensure_ascii=False, indent=1) + "\n", "utf-8")
 
@@ -42,7 +42,7 @@ def add_to_parity_json(path: Path, report: Mapping[str, Any], *, replaces: Seque
 def write_checksum(path: Path) -> str:
     """Write a file's SHA-256 beside it, for ``sha256sum -c``, and give it."""
     sha256 = sha256_of(path)
-    with written_whole(_checksum(path)) as partial:
+    with atomic_write(_checksum(path)) as partial:
         partial.write_text(f"{sha256}  {path.name}\n", "utf-8")
     return sha256
 

@@ -10,10 +10,9 @@ import numpy as np
 
 from edge_runtime.errors import TmgcError
 from edge_runtime.interpreters import ModelInput
-from export.front_end import SCOPE
-from export.libraries import library
-from export.options import GraphOptions, kept_float
-from export.recipes import DYNAMIC, FLOAT16, INT8, Recipe
+from export.frontend import SCOPE
+from export.recipes import DYNAMIC, FLOAT16, INT8, GraphOptions, Recipe, kept_float
+from train.libraries import library
 
 _SIGNATURE = "serving_default"
 
@@ -26,7 +25,7 @@ def convert(saved_model: Path, destination: Path) -> None:
     TmgcError
         The network needs operators that a bare interpreter does not have; the message names them.
     """
-    tensorflow = library("tensorflow")
+    tensorflow = library("tensorflow", extra="export")
     converter = tensorflow.lite.TFLiteConverter.from_saved_model(str(saved_model))
     converter.target_spec.supported_ops = [tensorflow.lite.OpsSet.TFLITE_BUILTINS]
     try:
@@ -80,21 +79,21 @@ def quantize(
         A pattern of ``keep_float`` fits no operator.
     """
     litert_recipe = _litert_recipe(recipe, float_file, options)
-    quantizer = library("litert_quantizer.quantizer").Quantizer(str(float_file), litert_recipe)
+    quantizer = library("litert_quantizer.quantizer", extra="export").Quantizer(str(float_file), litert_recipe)
     ranges = None
     if recipe.calibrated:
-        samples = [{options.takes: taken[np.newaxis]} for taken in calibration]
+        samples = [{options.input_kind: taken[np.newaxis]} for taken in calibration]
         ranges = quantizer.calibrate({_SIGNATURE: samples}, num_threads=2)
     result = quantizer.quantize(ranges, enable_progress_bar=False, enable_progress_report=False)
     destination.write_bytes(result.quantized_model)
 
 
 def _litert_recipe(recipe: Recipe, float_file: Path, options: GraphOptions) -> Any:
-    manager = library("litert_quantizer.recipe_manager").RecipeManager()
+    manager = library("litert_quantizer.recipe_manager", extra="export").RecipeManager()
     build = {FLOAT16.name: _add_float16, DYNAMIC.name: _add_dynamic, INT8.name: _add_static}[recipe.name]
     build(manager)
-    types = library("litert_quantizer.qtyping").TFLOperationName
-    nothing = library("litert_quantizer.algorithm_manager").AlgorithmName.NO_QUANTIZE
+    types = library("litert_quantizer.qtyping", extra="export").TFLOperationName
+    nothing = library("litert_quantizer.algorithm_manager", extra="export").AlgorithmName.NO_QUANTIZE
     scopes = _scopes(float_file)
     if first := next((scope for scope, is_convolution in scopes if is_convolution), None):
         manager.add_quantization_config(re.escape(first), types.CONV_2D, None, nothing)
@@ -106,8 +105,8 @@ def _litert_recipe(recipe: Recipe, float_file: Path, options: GraphOptions) -> A
 
 def _scopes(float_file: Path) -> list[tuple[str, bool]]:
     """The name that litert-quantizer knows each operator by, and whether it is a convolution."""
-    schema = library("ai_edge_litert.schema_py_generated")
-    scope_of = library("litert_quantizer.utils.tfl_flatbuffer_utils").get_op_scope
+    schema = library("ai_edge_litert.schema_py_generated", extra="export")
+    scope_of = library("litert_quantizer.utils.tfl_flatbuffer_utils", extra="export").get_op_scope
     model = schema.ModelT.InitFromPackedBuf(float_file.read_bytes())
     graph = model.subgraphs[0]
     convolution = schema.BuiltinOperator.CONV_2D
@@ -118,20 +117,20 @@ def _scopes(float_file: Path) -> list[tuple[str, bool]]:
 
 
 def _add_float16(manager: Any) -> None:
-    types = library("litert_quantizer.qtyping").TFLOperationName
-    casting = library("litert_quantizer.algorithm_manager").AlgorithmName.FLOAT_CASTING
+    types = library("litert_quantizer.qtyping", extra="export").TFLOperationName
+    casting = library("litert_quantizer.algorithm_manager", extra="export").AlgorithmName.FLOAT_CASTING
     for operator in (types.CONV_2D, types.DEPTHWISE_CONV_2D, types.FULLY_CONNECTED):
         manager.add_weight_only_config(".*", operator, 16, algorithm_key=casting)
 
 
 def _add_dynamic(manager: Any) -> None:
-    types = library("litert_quantizer.qtyping").TFLOperationName
+    types = library("litert_quantizer.qtyping", extra="export").TFLOperationName
     manager.add_dynamic_config(".*", types.ALL_SUPPORTED, 8)
 
 
 def _add_static(manager: Any) -> None:
-    types = library("litert_quantizer.qtyping").TFLOperationName
-    nothing = library("litert_quantizer.algorithm_manager").AlgorithmName.NO_QUANTIZE
+    types = library("litert_quantizer.qtyping", extra="export").TFLOperationName
+    nothing = library("litert_quantizer.algorithm_manager", extra="export").AlgorithmName.NO_QUANTIZE
     manager.add_static_config(".*", types.ALL_SUPPORTED, activation_num_bits=8, weight_num_bits=8)
     for operator in (types.INPUT, types.OUTPUT, types.SOFTMAX):
         manager.add_quantization_config(".*", operator, None, nothing)

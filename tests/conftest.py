@@ -46,20 +46,20 @@ def labelled_music() -> Path:
 
 
 @pytest.fixture(scope="session")
-def palette() -> NDArray[np.uint8]:
-    """A palette whose colours are all different."""
+def colormap() -> NDArray[np.uint8]:
+    """A colormap whose colours are all different."""
     grey = np.arange(256, dtype=np.uint8)
     return np.stack([grey, grey[::-1], (grey * 7).astype(np.uint8)], axis=1)
 
 
 @pytest.fixture(scope="session")
-def card(palette: NDArray[np.uint8]) -> ModelCard:
+def card(colormap: NDArray[np.uint8]) -> ModelCard:
     """The card of a model of three genres with small pictures."""
     return ModelCard(
         name="tiny",
         genres=("Halk", "Caz", "Rock"),
         spectrogram=SpectrogramSettings(sample_rate=22_050, image_height=32, image_width=48),
-        palette=tuple(map(tuple, palette.tolist())),
+        colormap=tuple(map(tuple, colormap.tolist())),
         export={"format": "tflite", "recipe": "float32"},
     )
 
@@ -86,28 +86,28 @@ TRAINED_EPOCHS = 9
 @pytest.fixture(scope="session")
 def trained_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """The whole InceptionResNetV2, trained for a few minutes on the demonstration corpus with small pictures."""
+    from train.dataset import DatasetConfig, prepare
     from train.demo_corpus import write_demo_corpus
-    from train.fitting import Augmentation, FitSettings, fit
-    from train.judging.evaluate import evaluate
-    from train.preparing import PrepareSettings, prepare
+    from train.evaluation.evaluate import evaluate
     from train.progress import Reporter
+    from train.training import Augmentation, TrainingConfig, fit
 
     folder = tmp_path_factory.mktemp("trained")
     write_demo_corpus(folder / "songs", songs_per_genre=20)
-    settings = PrepareSettings(
+    settings = DatasetConfig(
         offsets_seconds=(0.5, 3.0, 5.5),
         spectrogram=SpectrogramSettings(image_height=75, image_width=75),  # the smallest that the network takes
-        shares=(0.75, 0.1, 0.15),  # more songs to compare on than a user would keep back
+        split_ratios=(0.75, 0.1, 0.15),  # more songs to compare on than a user would keep back
     )
-    corpus, _ = prepare(folder / "songs", Run(folder / "trained"), settings)
-    short = FitSettings(
+    dataset, _ = prepare(folder / "songs", Run(folder / "trained"), settings)
+    short = TrainingConfig(
         weights="none",
         head_epochs=10,
         epochs=TRAINED_EPOCHS,
         learning_rate=3e-4,
-        batch_normalization="frozen",  # a step takes half the time, and an easy corpus is learned all the same
+        batch_normalization="frozen",  # a step takes half the time, and an easy dataset is learned all the same
         augmentation=Augmentation.only(()),
     )
-    fit(corpus, short, Reporter())
-    evaluate(corpus, "test")
-    return corpus.run
+    fit(dataset, short, Reporter())
+    evaluate(dataset, "test")
+    return dataset.run

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_runtime.card import ModelCard
 from edge_runtime.errors import TmgcError
+from edge_runtime.model_card import ModelCard
 
 SPLITS = ("train", "validation", "test")
 
@@ -29,7 +29,7 @@ class Run:
         return self.folder.resolve().name
 
     @contextmanager
-    def held(self) -> Iterator[None]:
+    def lock(self) -> Iterator[None]:
         """Keep other commands from changing the run meanwhile, where the system can. The folder is made.
 
         Raises
@@ -56,14 +56,14 @@ class Run:
             os.close(folder)
 
     @property
-    def corpus_csv(self) -> Path:
-        """Every clip: see :mod:`train.corpus`."""
-        return self.folder / "corpus.csv"
+    def dataset_csv(self) -> Path:
+        """Every clip: see :mod:`train.dataset.dataset`."""
+        return self.folder / "dataset.csv"
 
     @property
-    def corpus_json(self) -> Path:
+    def dataset_json(self) -> Path:
         """The settings that the clips were prepared with."""
-        return self.folder / "corpus.json"
+        return self.folder / "dataset.json"
 
     @property
     def skipped_csv(self) -> Path:
@@ -122,16 +122,16 @@ class Run:
         """A plot of the evaluation on a split, PNG: ``plots/<name>.png`` for the test split."""
         return self.plots / f"{name}{_ending(split)}.png"
 
-    def forget_judgement(self) -> None:
+    def remove_evaluation(self) -> None:
         """Take away what was found out about a model that is no longer here, and nothing else."""
         for split in SPLITS:
             plots = (self.plot(name, split) for name in PLOTS)
             for path in (self.evaluation_json(split), self.report_html(split), *plots):
                 path.unlink(missing_ok=True)
         for ending in ("csv", "png"):
-            self.range_test(ending).unlink(missing_ok=True)
+            self.lr_finder(ending).unlink(missing_ok=True)
 
-    def range_test(self, ending: str) -> Path:
+    def lr_finder(self, ending: str) -> Path:
         """How the learning rate was found: ``csv`` or ``png``."""
         return self.plots / f"learning_rate.{ending}"
 

@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edge_runtime.commands import OneLineCommand, one_line_errors, say
+from edge_runtime.cli.base import OneLineCommand, one_line_errors, say
 from edge_runtime.errors import TmgcError
 
 if TYPE_CHECKING:
-    from edge_runtime.hours import HourOfGenre
+    from edge_runtime.history_report import GenreHour
 
 SCHEMA = 1
 """Version of the JSON document."""
 
 
-@click.command(cls=OneLineCommand, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command("history", cls=OneLineCommand, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("file", type=click.Path(path_type=Path), metavar="FILE.sqlite")
 @click.option("--since", metavar="TIME", help="From then on: 2026-11-23, or 2026-11-23T18:30; local time.")
 @click.option("--until", metavar="TIME", help="Up to then.")
@@ -32,26 +32,26 @@ SCHEMA = 1
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 @click.option("--png", type=click.Path(path_type=Path), metavar="FILE", help="A picture instead; needs matplotlib.")
 @one_line_errors
-def main(file: Path, since: str | None, until: str | None, as_csv: bool, as_json: bool, png: Path | None) -> None:
+def history(file: Path, since: str | None, until: str | None, as_csv: bool, as_json: bool, png: Path | None) -> None:
     """Print what played when, as tmgc-listen --history FILE.sqlite has kept it: by hour of local time and genre."""
     import sqlite3
 
-    from edge_runtime.hours import doubtful_windows, hours_of
-    from edge_runtime.outputs.history_file import read_history
+    from edge_runtime.history_report import doubtful_windows, genre_hours
+    from edge_runtime.outputs.sqlite import read_history
 
     if as_csv + as_json + bool(png) > 1:
         raise TmgcError("one form of output is needed: --csv, --json and --png exclude each other")
     beginning, end = _time("--since", since), _time("--until", until)
     with closing(read_history(file)) as connection:
         try:
-            hours = hours_of(connection, since=beginning, until=end)
+            hours = genre_hours(connection, since=beginning, until=end)
             doubtful = doubtful_windows(connection, since=beginning, until=end)
         except sqlite3.Error as error:
             raise TmgcError(f"a history must be whole: {file} cannot be read ({error}). Name another") from error
     if doubtful:
         say(f"warning: the clock was not synchronised for {doubtful} windows: their hours may be wrong")
     if png:
-        from edge_runtime.hours_figure import write_figure
+        from edge_runtime.history_report import write_figure
 
         write_figure(hours, png)
         say(f"{png}: {len({hour.hour for hour in hours})} hours")
@@ -74,7 +74,7 @@ def _time(option: str, text: str | None) -> datetime | None:
         raise TmgcError(f"{option} is a date or a time such as 2026-11-23T18:30: got {text!r}") from None
 
 
-def _document(hour: HourOfGenre) -> dict[str, str | float]:
+def _document(hour: GenreHour) -> dict[str, str | float]:
     return {
         "hour": hour.hour.isoformat(timespec="minutes"),
         "genre": hour.genre,
@@ -84,8 +84,8 @@ def _document(hour: HourOfGenre) -> dict[str, str | float]:
     }
 
 
-def _print_hours(hours: Sequence[HourOfGenre]) -> None:
-    from edge_runtime.hours import utc_offset
+def _print_hours(hours: Sequence[GenreHour]) -> None:
+    from edge_runtime.history_report import utc_offset
 
     if not hours:
         click.echo("nothing was heard in that time")

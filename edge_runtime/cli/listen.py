@@ -10,18 +10,31 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edge_runtime.commands import OneLineCommand, one_line_errors, say
+from edge_runtime.cli.base import CommandWithSubcommands, one_line_errors, say
 from edge_runtime.errors import TmgcError
 
 if TYPE_CHECKING:
     from edge_runtime.classifier import GenreClassifier
     from edge_runtime.session import MicrophoneSettings, Session
-    from edge_runtime.sources.pcm import PcmFormat
+    from edge_runtime.sources.stdin import PcmFormat
 
 STANDARD_INPUT = "-"
 
 
-@click.command(cls=OneLineCommand, context_settings={"help_option_names": ["-h", "--help"]})
+SUBCOMMANDS = {
+    "doctor": "edge_runtime.cli.doctor:doctor",
+    "history": "edge_runtime.cli.history:history",
+    "install-service": "edge_runtime.cli.service:install_service",
+    "uninstall-service": "edge_runtime.cli.service:uninstall_service",
+}
+
+
+@click.command(
+    "tmgc-listen",
+    cls=CommandWithSubcommands,
+    subcommands=SUBCOMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.argument("files", nargs=-1, metavar="[FILE...|-]")
 @click.option("--device", metavar="NAME|NUMBER", help="The microphone; a part of its name is enough.")
 @click.option("--list-devices", is_flag=True, help="List the microphones, and end.")
@@ -72,19 +85,16 @@ def main(
 ) -> None:
     """Name the genre of each 2-second window of the microphone, of music FILES, or of what is piped in (-).
 
-    Beside it: tmgc-listen doctor checks this machine, history FILE says what played when, install-service and
-    uninstall-service have it run day and night.
-
     Exit code 0: all was heard, or Ctrl-C or SIGTERM has ended a microphone or a pipe; 1: nothing but silence, or the
     microphone was lost; 2: a file, a device or an option was refused; 130: Ctrl-C has ended a file.
     """
-    from edge_runtime.listening import ListenSettings
+    from edge_runtime.listener import ListenSettings
     from edge_runtime.models import default_model
-    from edge_runtime.outputs.opening import OutputSettings, open_outputs
-    from edge_runtime.service.notify import Watchdog, tell_manager
+    from edge_runtime.outputs.factory import OutputSettings, open_outputs
+    from edge_runtime.outputs.systemd import Watchdog, tell_manager
     from edge_runtime.session import MicrophoneSettings, Session
-    from edge_runtime.sources.pcm import raw_format
-    from edge_runtime.stopping import Stop
+    from edge_runtime.shutdown import Shutdown
+    from edge_runtime.sources.stdin import raw_format
 
     _check_source(files, of_microphone=(device, wait_device, exit_on_device_loss or None), raw=raw, speed=speed)
     if list_devices:
@@ -94,7 +104,7 @@ def main(
     wanted = OutputSettings(as_json, plain, changes, history, keep_days, mqtt)
     microphone = MicrophoneSettings(device, wait_device or 0.0, exit_on_device_loss)
     samples = None if raw is None else raw_format(raw)
-    with Stop(looked=Watchdog()) as stop:
+    with Shutdown(looked=Watchdog()) as stop:
         model = model or default_model()
         classifier = _open(model, threads, hop)
         with open_outputs(wanted, classifier, model, hop_seconds=hop) as outputs:
@@ -126,7 +136,7 @@ def _print_devices(*, as_json: bool) -> None:
     from dataclasses import asdict
 
     from edge_runtime.outputs.json_lines import print_line
-    from edge_runtime.sources.devices import list_devices
+    from edge_runtime.sources.portaudio import list_devices
 
     for device in list_devices():
         if as_json:
@@ -140,7 +150,7 @@ def _print_devices(*, as_json: bool) -> None:
 
 def _open(model: Path, threads: int | None, hop_seconds: float) -> GenreClassifier:
     from edge_runtime.classifier import GenreClassifier
-    from edge_runtime.windows import hop_samples
+    from edge_runtime.windowing import hop_samples
 
     classifier = GenreClassifier.open(model, threads=threads)
     spectrogram = classifier.card.spectrogram

@@ -9,8 +9,8 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.card import ModelCard
 from edge_runtime.errors import TmgcError
+from edge_runtime.model_card import ModelCard
 
 SUFFIXES = (".tflite", ".onnx")
 """Names of the model files that can be opened."""
@@ -36,8 +36,8 @@ class Interpreter(Protocol):
     """A loaded model file. One thread at a time may call it."""
 
     card: ModelCard
-    taken: TensorInfo
-    given: TensorInfo
+    input: TensorInfo
+    output: TensorInfo
     runtime: str
     """Name and version of the library that runs it, e.g. ``ai-edge-litert 2.3.0``."""
     threads: int
@@ -98,7 +98,7 @@ def default_threads() -> int:
     return min(4, max(1, cores - 1))
 
 
-def check_signature(path: Path, card: ModelCard, *, taken: TensorInfo, given: TensorInfo) -> None:
+def check_signature(path: Path, card: ModelCard, taken: TensorInfo, given: TensorInfo) -> None:
     """Hold a model's input and output against its card.
 
     Raises
@@ -108,12 +108,12 @@ def check_signature(path: Path, card: ModelCard, *, taken: TensorInfo, given: Te
     """
     settings = card.spectrogram
     expected_type, expected = {
-        "picture": ("uint8", (settings.image_height, settings.image_width, 3)),
+        "image": ("uint8", (settings.image_height, settings.image_width, 3)),
         "waveform": ("float32", (settings.window_samples,)),
-    }[card.takes]
+    }[card.input_kind]
     if (taken.type, taken.shape[1:], given.shape[-1]) != (expected_type, expected, len(card.genres)):
         raise TmgcError(
-            f"{path}: its card promises a {card.takes}, {expected_type} of {expected}, and {len(card.genres)} genres, "
-            f"the model takes {taken.type} of {taken.shape[1:]} and gives {given.shape[-1]}: export it again with "
-            "tmgc-export"
+            f"{path}: its card promises a {card.input_kind}, {expected_type} of {expected}, and {len(card.genres)} "
+            f"genres, the model takes {taken.type} of {taken.shape[1:]} and gives {given.shape[-1]}: export it again "
+            "with tmgc-export"
         )

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.card import METADATA_KEY, ModelCard
-from edge_runtime.chatter import without_chatter
 from edge_runtime.errors import TmgcError, first_line
 from edge_runtime.interpreters import ModelInput, TensorInfo, check_signature
+from edge_runtime.logs import silence_native_stderr
+from edge_runtime.model_card import METADATA_KEY, ModelCard
 
 CARD_ENTRY = "card.json"
 """Name of the card among the zip entries that follow the model in its file."""
@@ -42,7 +42,7 @@ class LiteRTInterpreter:
                 "listen with the int8 or the float32 export, or pip install ai-edge-litert"
             )
         try:
-            with without_chatter():
+            with silence_native_stderr():
                 self._interpreter: Any = module.Interpreter(model_path=str(path), num_threads=threads)
                 self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError, TypeError) as error:
@@ -53,8 +53,8 @@ class LiteRTInterpreter:
             ) from error
         taken, given = self._interpreter.get_input_details()[0], self._interpreter.get_output_details()[0]
         self._input, self._output = taken["index"], given["index"]
-        self.taken, self.given = _info(taken), _info(given)
-        check_signature(path, self.card, taken=self.taken, given=self.given)
+        self.input, self.output = _info(taken), _info(given)
+        check_signature(path, self.card, self.input, self.output)
 
     @property
     def accelerated(self) -> bool:

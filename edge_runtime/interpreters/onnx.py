@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.card import METADATA_KEY, ModelCard
 from edge_runtime.errors import TmgcError, first_line
 from edge_runtime.interpreters import ModelInput, TensorInfo, check_signature
+from edge_runtime.model_card import METADATA_KEY, ModelCard
 
 _TYPE_NAMES = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}
 
@@ -46,12 +46,12 @@ class OnnxInterpreter:
                 "unknown. Make one with tmgc-export"
             )
         self.card = ModelCard.from_json(text, where=str(path))
-        self.taken, self.given = _info(self._session.get_inputs()[0]), _info(self._session.get_outputs()[0])
-        check_signature(path, self.card, taken=self.taken, given=self.given)
+        self.input, self.output = _info(self._session.get_inputs()[0]), _info(self._session.get_outputs()[0])
+        check_signature(path, self.card, self.input, self.output)
 
     def invoke(self, taken: ModelInput) -> NDArray[np.float32]:
-        answers = self._session.run([self.given.name], {self.taken.name: taken[np.newaxis]})
-        probabilities: NDArray[np.float32] = answers[0][0]
+        predictions = self._session.run([self.output.name], {self.input.name: taken[np.newaxis]})
+        probabilities: NDArray[np.float32] = predictions[0][0]
         return probabilities
 
 

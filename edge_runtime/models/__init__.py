@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edge_runtime.commands import RUNS
+from edge_runtime.cli.base import RUNS
 
 SMALL_MODEL = Path(__file__).with_name("small.float16.tflite")
 """The model that the package brings along."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from edge_runtime.answers import Answer, Event, Summary
+from edge_runtime.predictions import Event, Prediction, Summary
 
 
 class Output(Protocol):
     """Anything that takes what listening gives, in its order."""
 
-    def window(self, answer: Answer) -> None:
+    def window(self, prediction: Prediction) -> None:
         """One window was answered."""
 
     def event(self, event: Event) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 
 import click
 
-from edge_runtime.answers import Answer, Event, Summary
 from edge_runtime.classifier import GenreClassifier
-from edge_runtime.commands import sayable
+from edge_runtime.cli.base import to_utf8
+from edge_runtime.predictions import Event, Prediction, Summary
 
 SCHEMA = 1
 """Version of the JSON lines."""
@@ -33,8 +33,8 @@ class JsonLines:
     def __init__(self, classifier: GenreClassifier, model: str) -> None:
         self._model = _model(classifier, model)
 
-    def window(self, answer: Answer) -> None:
-        print_line("window", **window_document(answer))
+    def window(self, prediction: Prediction) -> None:
+        print_line("window", **window_document(prediction))
 
     def event(self, event: Event) -> None:
         print_line("event", time=iso(event.time), source=event.source, event=event.event, reason=event.reason)
@@ -59,25 +59,25 @@ class JsonLines:
         """Every line is out already."""
 
 
-def window_document(answer: Answer) -> dict[str, Any]:
+def window_document(prediction: Prediction) -> dict[str, Any]:
     """One window as programs get it, but for its type and schema."""
     return {
-        "time": iso(answer.time),
-        "start_s": round(answer.start_seconds, 3),
-        "end_s": round(answer.end_seconds, 3),
-        "genre": answer.genre,
-        "confidence": round(answer.confidence, 4),
-        "smoothed": {"genre": answer.smoothed_genre, "confidence": round(answer.smoothed_confidence, 4)},
-        "probabilities": _rounded(answer.probabilities, 4),
-        "level_dbfs": round(answer.level_dbfs, 1),
+        "time": iso(prediction.time),
+        "start_s": round(prediction.start_seconds, 3),
+        "end_s": round(prediction.end_seconds, 3),
+        "genre": prediction.genre,
+        "confidence": round(prediction.confidence, 4),
+        "smoothed": {"genre": prediction.smoothed_genre, "confidence": round(prediction.smoothed_confidence, 4)},
+        "probabilities": _rounded(prediction.probabilities, 4),
+        "level_dbfs": round(prediction.level_dbfs, 1),
         "latency_ms": {
-            "spectrogram": round(answer.spectrogram_ms, 2),
-            "model": round(answer.model_ms, 2),
-            "total": round(answer.spectrogram_ms + answer.model_ms, 2),
+            "spectrogram": round(prediction.spectrogram_ms, 2),
+            "model": round(prediction.model_ms, 2),
+            "total": round(prediction.spectrogram_ms + prediction.model_ms, 2),
         },
-        "delay_ms": round(answer.delay_ms, 2),
-        "dropped_windows": answer.dropped_windows,
-        "source": answer.source,
+        "delay_ms": round(prediction.delay_ms, 2),
+        "dropped_windows": prediction.dropped_windows,
+        "source": prediction.source,
     }
 
 
@@ -101,7 +101,7 @@ def _model(classifier: GenreClassifier, path: str) -> dict[str, Any]:
 
 def print_line(kind: str, **values: Any) -> None:
     line = json.dumps({"schema": SCHEMA, "type": kind, **values}, ensure_ascii=False, allow_nan=False)
-    click.echo(sayable(line))
+    click.echo(to_utf8(line))
 
 
 def _rounded(values: Any, digits: int) -> dict[str, float]:

@@ -16,10 +16,10 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from edge_runtime.answers import SILENCE, UNKNOWN, Answer, Event, Summary
 from edge_runtime.classifier import GenreClassifier
-from edge_runtime.commands import say, sayable
-from edge_runtime.outputs.plain import summary_line
+from edge_runtime.cli.base import say, to_utf8
+from edge_runtime.outputs.text import summary_line
+from edge_runtime.predictions import SILENCE, UNKNOWN, Event, Prediction, Summary
 
 REFRESHES_PER_SECOND = 4
 """Apart from the answers, so that drawing never delays one."""
@@ -76,8 +76,8 @@ class LiveView:
         self._notes = _Notes()
         self._forget()
 
-    def window(self, answer: Answer) -> None:
-        self._take(answer)
+    def window(self, prediction: Prediction) -> None:
+        self._take(prediction)
         if self._live is None:
             self._show()
 
@@ -86,7 +86,7 @@ class LiveView:
 
     def summary(self, summary: Summary) -> None:
         self.close()
-        click.echo(sayable(summary_line(summary)))
+        click.echo(to_utf8(summary_line(summary)))
         self._forget()
 
     def close(self) -> None:
@@ -95,10 +95,10 @@ class LiveView:
             self._live = None
             self._notes.end()
 
-    def _take(self, answer: Answer) -> None:
-        if not self._recent or self._recent[-1].smoothed_genre != answer.smoothed_genre:
-            self._changes.append(answer)
-        self._recent.append(answer)
+    def _take(self, prediction: Prediction) -> None:
+        if not self._recent or self._recent[-1].smoothed_genre != prediction.smoothed_genre:
+            self._changes.append(prediction)
+        self._recent.append(prediction)
 
     def _show(self) -> None:
         self._live = Live(
@@ -113,25 +113,25 @@ class LiveView:
         self._live.start(refresh=True)
 
     def _forget(self) -> None:
-        self._recent: deque[Answer] = deque(maxlen=_LONGEST_TIMELINE)
-        self._changes: deque[Answer] = deque(maxlen=_CHANGES)
+        self._recent: deque[Prediction] = deque(maxlen=_LONGEST_TIMELINE)
+        self._changes: deque[Prediction] = deque(maxlen=_CHANGES)
 
     def view(self) -> RenderableType:
         """What is on the screen now, fitted to its size."""
         if not self._recent:
             return Text("listening ...")
-        answer, width, height = self._recent[-1], self._console.width, self._console.height
+        prediction, width, height = self._recent[-1], self._console.width, self._console.height
         warning = list(Text(self._warning, style="yellow").wrap(self._console, width)) if self._warning else []
         room = max(1, height - _FIXED_LINES - len(warning) - bool(self._notes.last))
         bars = min(len(self._genres), room)
         lines: list[RenderableType] = [
-            self._line(answer.source, "bold"),
-            self._now(answer),
-            self._bars(answer, bars),
-            self._level(answer),
+            self._line(prediction.source, "bold"),
+            self._now(prediction),
+            self._bars(prediction, bars),
+            self._level(prediction),
             self._timeline(width),
             *(self._line(change, "") for change in self._last_changes(max(0, room - bars))),
-            self._figures(answer),
+            self._figures(prediction),
             self._line(self._model, "dim"),
             *warning,
         ]
@@ -139,30 +139,30 @@ class LiveView:
             lines.append(self._line(self._notes.last, "yellow"))
         return Group(*lines)
 
-    def _now(self, answer: Answer) -> RenderableType:
-        colour = self._colours[answer.smoothed_genre]
-        genre = Text(answer.smoothed_genre, style=f"bold {colour}")
-        if answer.smoothed_genre != SILENCE:
-            genre.append(f"   {answer.smoothed_confidence:.0%}", style="bold")
+    def _now(self, prediction: Prediction) -> RenderableType:
+        colour = self._colours[prediction.smoothed_genre]
+        genre = Text(prediction.smoothed_genre, style=f"bold {colour}")
+        if prediction.smoothed_genre != SILENCE:
+            genre.append(f"   {prediction.smoothed_confidence:.0%}", style="bold")
         return Panel(Align.center(genre), border_style=colour, padding=0)
 
-    def _bars(self, answer: Answer, count: int) -> RenderableType:
+    def _bars(self, prediction: Prediction, count: int) -> RenderableType:
         """A bar a genre in the card's order; the likeliest alone where there is no room for all."""
-        shown = sorted(self._genres, key=lambda genre: -answer.probabilities.get(genre, 0.0))[:count]
+        shown = sorted(self._genres, key=lambda genre: -prediction.probabilities.get(genre, 0.0))[:count]
         names = max(len(genre) for genre in self._genres)
         width = max(4, self._console.width - names - 7)
         table = Table.grid(padding=(0, 1))
         for genre in self._genres:
             if genre in shown:
-                share = answer.probabilities.get(genre, 0.0)
+                share = prediction.probabilities.get(genre, 0.0)
                 table.add_row(Text(genre), _bar(share, width, self._colours[genre]), Text(f"{share:4.0%}"))
         return table
 
-    def _level(self, answer: Answer) -> RenderableType:
-        share = 1 - max(QUIETEST_DBFS, min(0.0, answer.level_dbfs)) / QUIETEST_DBFS
-        colour = "red1" if answer.level_dbfs > -3 else "green3"
+    def _level(self, prediction: Prediction) -> RenderableType:
+        share = 1 - max(QUIETEST_DBFS, min(0.0, prediction.level_dbfs)) / QUIETEST_DBFS
+        colour = "red1" if prediction.level_dbfs > -3 else "green3"
         table = Table.grid(padding=(0, 1))
-        figure = f"{answer.level_dbfs:.0f} dBFS"
+        figure = f"{prediction.level_dbfs:.0f} dBFS"
         bar = _bar(share, max(4, self._console.width - len(figure) - 8), colour)
         table.add_row(Text("level", style="dim"), bar, Text(figure))
         return table
@@ -170,8 +170,8 @@ class LiveView:
     def _timeline(self, width: int) -> Text:
         """A cell a window, the newest at the right: the first letter of its genre in the genre's colour."""
         line = Text(no_wrap=True)
-        for answer in list(self._recent)[-width:]:
-            genre = answer.smoothed_genre
+        for prediction in list(self._recent)[-width:]:
+            genre = prediction.smoothed_genre
             sign = {SILENCE: " ", UNKNOWN: "?"}.get(genre, genre[0])
             line.append(sign, style=f"black on {self._colours[genre]}")
         return line
@@ -180,10 +180,10 @@ class LiveView:
         newest = list(reversed(self._changes))[:count]
         return [f"{change.time.astimezone():%H:%M:%S}  {change.smoothed_genre}" for change in newest]
 
-    def _figures(self, answer: Answer) -> Text:
-        latency = answer.spectrogram_ms + answer.model_ms
-        dropped = f"dropped {answer.dropped_windows}"
-        return self._line(f"latency {latency:.0f} ms  delay {answer.delay_ms:.0f} ms  {dropped}", "dim")
+    def _figures(self, prediction: Prediction) -> Text:
+        latency = prediction.spectrogram_ms + prediction.model_ms
+        dropped = f"dropped {prediction.dropped_windows}"
+        return self._line(f"latency {latency:.0f} ms  delay {prediction.delay_ms:.0f} ms  {dropped}", "dim")
 
     def _line(self, text: str, style: str) -> Text:
         printable = "".join(sign if sign.isprintable() else "?" for sign in text)

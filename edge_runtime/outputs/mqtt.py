@@ -11,10 +11,10 @@ from threading import Event as Signal
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from edge_runtime.answers import Answer, Event, Summary
-from edge_runtime.commands import say, sayable
+from edge_runtime.cli.base import say, to_utf8
 from edge_runtime.errors import TmgcError
 from edge_runtime.outputs.json_lines import SCHEMA, window_document
+from edge_runtime.predictions import Event, Prediction, Summary
 
 if TYPE_CHECKING:
     from paho.mqtt.client import Client
@@ -115,9 +115,9 @@ class Mqtt:
         self._client.connect_async(self._broker.host, self._broker.port)
         self._client.loop_start()
 
-    def window(self, answer: Answer) -> None:
-        state = {"schema": SCHEMA, "type": "window", **window_document(answer)}
-        self._newest = sayable(json.dumps(state, ensure_ascii=False))
+    def window(self, prediction: Prediction) -> None:
+        state = {"schema": SCHEMA, "type": "window", **window_document(prediction)}
+        self._newest = to_utf8(json.dumps(state, ensure_ascii=False))
         if self._waiting < MOST_WAITING:
             self._given += 1
             self._client.publish(self._broker.topic, self._newest, _AT_LEAST_ONCE, retain=True)

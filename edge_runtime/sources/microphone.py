@@ -8,14 +8,12 @@ from datetime import UTC, datetime
 from time import monotonic
 from types import TracebackType
 
-from edge_runtime.answers import Event
-from edge_runtime.audio import Samples
-from edge_runtime.chatter import standard_error_kept
+from edge_runtime.audio import DAMAGED, MonoResampler, Samples
 from edge_runtime.errors import TmgcError
-from edge_runtime.mono import DAMAGED, MonoStream
-from edge_runtime.sources.capture import Capture, Taken
-from edge_runtime.sources.devices import Device, find_device, leave_portaudio, start_portaudio_anew
-from edge_runtime.stopping import Stop
+from edge_runtime.logs import standard_error_kept
+from edge_runtime.predictions import Event
+from edge_runtime.shutdown import Shutdown
+from edge_runtime.sources.portaudio import Capture, Device, Taken, find_device, leave_portaudio, start_portaudio_anew
 
 PATIENCE_SECONDS = 5.0
 """A device that gives nothing, or only exact zeros, for so long counts as lost."""
@@ -74,7 +72,7 @@ class Microphone:
         wanted: str | None = None,
         *,
         sample_rate: int,
-        stop: Stop | None = None,
+        stop: Shutdown | None = None,
         notify: Callable[[Event], None] | None = None,
         wait_seconds: float = 0.0,
         exit_on_loss: bool = False,
@@ -87,7 +85,7 @@ class Microphone:
         self.warnings: list[str] = []
         self._wanted = wanted
         self._sample_rate = sample_rate
-        self._stop = stop or Stop()
+        self._stop = stop or Shutdown()
         self._notify = notify
         self._wait_seconds = wait_seconds
         self._exit_on_loss = exit_on_loss
@@ -99,7 +97,7 @@ class Microphone:
     def __enter__(self) -> Microphone:
         until = monotonic() + self._wait_seconds
         while error := self._open():
-            if self._stop.asked:
+            if self._stop.requested:
                 return self
             if self._asks() or monotonic() >= until:
                 self._leave()
@@ -128,18 +126,18 @@ class Microphone:
 
     def blocks(self) -> Iterator[Samples | None]:
         """Sound as it comes; None where some is missing."""
-        while self._capture and not self._stop.asked:
+        while self._capture and not self._stop.requested:
             gone = yield from self._until_lost(self._capture)
-            if self._stop.asked or self._exit_on_loss:
+            if self._stop.requested or self._exit_on_loss:
                 return
             yield None
             self._find_again(rest_first=gone)
 
     def _until_lost(self, capture: Capture) -> Generator[Samples | None, None, bool]:
         """Its sound; returns whether the device is gone, which it is not where it gives only zeros."""
-        stream = MonoStream(capture.device.sample_rate, self._sample_rate)
+        stream = MonoResampler(capture.device.sample_rate, self._sample_rate)
         zeros_seconds = 0.0
-        while not self._stop.asked:
+        while not self._stop.requested:
             taken = self._take(capture)
             if taken is None:
                 if not capture.alive or capture.quiet_seconds > PATIENCE_SECONDS:
@@ -156,7 +154,7 @@ class Microphone:
                     return False
             if taken.after_gap:
                 yield None
-                stream = MonoStream(capture.device.sample_rate, self._sample_rate)
+                stream = MonoResampler(capture.device.sample_rate, self._sample_rate)
             yield stream.take(taken.block)
             if stream.damaged and not self.warnings:
                 self.warnings.append(f"{self.name} {DAMAGED}")
@@ -185,14 +183,14 @@ class Microphone:
 
     def _find_again(self, *, rest_first: bool) -> None:
         begun = monotonic()
-        while not self._stop.asked:
+        while not self._stop.requested:
             if rest_first:
                 self._stop.rest(self._pause_seconds)
             self._pause_seconds = min(LONGEST_PAUSE_SECONDS, max(1.0, 2 * self._pause_seconds))
             error = self._open()
             if error is None:
                 break
-            if self._asks() and not self._stop.asked:
+            if self._asks() and not self._stop.requested:
                 self._tell("device lost", str(error))
                 break
             rest_first = True
@@ -215,7 +213,7 @@ class Microphone:
         until = monotonic() + HANGING_SECONDS
         with standard_error_kept():
             self._asking = _in_background(ask)
-            while self._asks() and not self._stop.asked and monotonic() < until:
+            while self._asks() and not self._stop.requested and monotonic() < until:
                 self._asking.join(_STEP_SECONDS)
         if self._asks():
             return TmgcError(f"a microphone must open: {self.name} hangs. Plug it in again, and start anew")

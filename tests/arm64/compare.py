@@ -89,11 +89,11 @@ def lines_of(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
 
 
-def main(answers: Path, report: Path) -> int:
+def main(predictions: Path, report: Path) -> int:
     """Compare all machines, print a line for each and write the report; 1 where one does not hold."""
-    folders = sorted(folder for folder in answers.iterdir() if folder.name != REFERENCE)
+    folders = sorted(folder for folder in predictions.iterdir() if folder.name != REFERENCE)
     comparisons = [
-        compare(folder.name, lines_of(file), lines_of(answers / REFERENCE / file.name))
+        compare(folder.name, lines_of(file), lines_of(predictions / REFERENCE / file.name))
         for folder in folders
         for file in sorted(folder.glob("*.jsonl"))
     ]
@@ -106,7 +106,7 @@ def main(answers: Path, report: Path) -> int:
     document = {
         "date": datetime.now(UTC).date().isoformat(),
         "qemu": _first_line("qemu-aarch64-static", "--version"),
-        "machines": {folder.name: machine_of(folder) for folder in [answers / REFERENCE, *folders]},
+        "machines": {folder.name: machine_of(folder) for folder in [predictions / REFERENCE, *folders]},
         "comparisons": [asdict(found) | {"holds": found.holds} for found in comparisons],
     }
     report.write_text(json.dumps(document, indent=2) + "\n", "utf-8")

@@ -16,10 +16,10 @@ import pytest
 import soundfile
 from click.testing import CliRunner
 
-from edge_runtime.card import METADATA_KEY, ModelCard
 from edge_runtime.interpreters.litert import CARD_ENTRY
+from edge_runtime.model_card import METADATA_KEY, ModelCard
 from edge_runtime.spectrogram import SpectrogramSettings
-from train.corpus import Clip, Corpus, write_clips, write_settings
+from train.dataset.dataset import Clip, Dataset, write_clips, write_settings
 from train.run import Run
 
 GENRES = ("Caz", "Halk", "Rock")
@@ -42,8 +42,8 @@ class Benched:
 
 @pytest.fixture(scope="session")
 def tiny_card() -> ModelCard:
-    palette = tuple((level, level, level) for level in range(256))
-    return ModelCard(name="tiny", genres=GENRES, spectrogram=SETTINGS, palette=palette)
+    colormap = tuple((level, level, level) for level in range(256))
+    return ModelCard(name="tiny", genres=GENRES, spectrogram=SETTINGS, colormap=colormap)
 
 
 @pytest.fixture(scope="session")
@@ -70,7 +70,7 @@ def light_run(tmp_path: Path, tiny_run: Run) -> Run:
 @pytest.fixture(scope="session")
 def bench() -> Callable[..., Any]:
     """``tmgc-bench`` with these arguments."""
-    from benchmarks.cli.bench import main
+    from benchmarks.cli import main
 
     return lambda *arguments: CliRunner().invoke(main, [str(argument) for argument in arguments])
 
@@ -97,9 +97,9 @@ def _write_clips(run: Run) -> None:
         clip = Clip(f"clip{number}", f"song{number}", genre, split, 60.0, LEAD_SECONDS, -20.0, f"song{number}")
         soundfile.write(clip.sound(run), noise(2.5, seed=number), SETTINGS.sample_rate)
         clips.append(clip)
-    corpus = Corpus(run, GENRES, SETTINGS, PALETTE, True, tuple(clips))
-    write_settings(corpus)
-    write_clips(corpus)
+    dataset = Dataset(run, GENRES, SETTINGS, PALETTE, True, tuple(clips))
+    write_settings(dataset)
+    write_clips(dataset)
 
 
 def _write_models(run: Run, card: ModelCard) -> None:
@@ -107,7 +107,7 @@ def _write_models(run: Run, card: ModelCard) -> None:
     import tensorflow
 
     keras.utils.set_random_seed(0)
-    picture = keras.Input((SETTINGS.image_height, SETTINGS.image_width, 3), dtype="uint8", name="picture")
+    picture = keras.Input((SETTINGS.image_height, SETTINGS.image_width, 3), dtype="uint8", name="image")
     pixels = keras.layers.Rescaling(1 / 127.5, -1.0)(picture)
     features = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3, strides=4, activation="relu")(pixels))
     network = keras.Model(picture, keras.layers.Dense(len(GENRES), activation="softmax")(features))
@@ -135,7 +135,7 @@ def _write_onnx(path: Path, card: ModelCard) -> None:
 
     weights = np.random.default_rng(0).normal(size=(3, len(GENRES))).astype(np.float32)
     nodes = [
-        helper.make_node("Cast", ["picture"], ["pixels"], to=TensorProto.FLOAT),
+        helper.make_node("Cast", ["image"], ["pixels"], to=TensorProto.FLOAT),
         helper.make_node("ReduceMean", ["pixels"], ["means"], axes=[1, 2], keepdims=0),
         helper.make_node("MatMul", ["means", "weights"], ["logits"]),
         helper.make_node("Softmax", ["logits"], ["genres"]),
@@ -144,7 +144,7 @@ def _write_onnx(path: Path, card: ModelCard) -> None:
     graph = helper.make_graph(
         nodes,
         "tiny",
-        [helper.make_tensor_value_info("picture", TensorProto.UINT8, shape)],
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, shape)],
         [helper.make_tensor_value_info("genres", TensorProto.FLOAT, (1, len(GENRES)))],
         [onnx.numpy_helper.from_array(weights, "weights")],
     )

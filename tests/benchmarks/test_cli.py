@@ -9,8 +9,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from benchmarks.machine import usable_cores
 from benchmarks.report import REPORT_SCHEMA
+from benchmarks.system_info import usable_cores
 from train.run import Run
 
 Bench = Callable[..., Any]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from benchmarks.cli.compare import main
+from benchmarks.cli import compare as main
 from benchmarks.compare import changes, differences, ratio_interval, read_report
 from edge_runtime.errors import TmgcError
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks.html import html_report
 from benchmarks.plots import plots_of
+from benchmarks.render import html_report
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_what_was_not_measured_is_not_drawn(benched: Any) -> None:
 
 
 def test_without_matplotlib_the_page_has_its_tables(benched: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("benchmarks.html.find_spec", lambda name: None)
+    monkeypatch.setattr("benchmarks.render.find_spec", lambda name: None)
     text = html_report(benched.report)
     assert "<img" not in text
     assert "tflite-float32" in text

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.installed import installed_mb, needed_by
-from benchmarks.rows import EXPORT, KERAS_PREDICT, ORIGINAL, TFLITE_RUNTIME, RowSpec
+from benchmarks.cases import EXPORT, KERAS_PREDICT, ORIGINAL, TFLITE_RUNTIME, RowSpec
+from benchmarks.system_info import installed_mb, needed_by
 
 
 def row(pipeline: str, model: str) -> RowSpec:
@@ -31,5 +31,5 @@ def test_the_size_is_that_of_the_files() -> None:
 
 
 def test_what_is_not_installed_has_no_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("benchmarks.installed._ROOTS", {TFLITE_RUNTIME: ("there-is-no-such-library",)})
+    monkeypatch.setattr("benchmarks.system_info._ROOTS", {TFLITE_RUNTIME: ("there-is-no-such-library",)})
     assert installed_mb(row(TFLITE_RUNTIME, "a.int8.tflite")) is None

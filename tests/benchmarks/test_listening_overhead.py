@@ -2,7 +2,8 @@ from time import perf_counter
 
 import numpy as np
 
-from benchmarks.listening_overhead import PacedNoise, measure
+from benchmarks.checks.listening import PacedNoise
+from benchmarks.checks.listening import measure_overhead as measure
 from edge_runtime.interpreters import open_interpreter
 from train.run import Run
 

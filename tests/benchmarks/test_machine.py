@@ -2,7 +2,7 @@ import platform
 from importlib import metadata
 from pathlib import Path
 
-from benchmarks.machine import board_model, cpu_model, describe_machine, one_line
+from benchmarks.system_info import board_model, cpu_model, describe_machine, one_line
 
 
 def test_the_machine_is_described_as_json_can_hold_it() -> None:

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from benchmarks.original import OriginalPipeline, original_decibels
-from benchmarks.sound import Excerpt
+from benchmarks.inputs import Excerpt
+from benchmarks.reference import OriginalPipeline, original_decibels
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:audioread")
 
@@ -30,7 +30,7 @@ class Network:
 @pytest.fixture
 def network(monkeypatch: pytest.MonkeyPatch) -> Network:
     network = Network()
-    monkeypatch.setattr("benchmarks.original.load_network", lambda model, threads: (network, "a network"))
+    monkeypatch.setattr("benchmarks.reference.load_network", lambda model, threads: (network, "a network"))
     return network
 
 
@@ -48,7 +48,7 @@ def test_sound_is_read_at_librosas_default_rate(network: Network, tmp_path: Path
 
 def test_the_network_gets_a_coloured_figure_with_white_margins_at_its_size(network: Network, tmp_path: Path) -> None:
     pipeline = OriginalPipeline(tmp_path, threads=1)
-    answered = pipeline.answer(pipeline.read(Excerpt(tone(tmp_path / "tone.wav"), 0.0)))
+    answered = pipeline.prediction(pipeline.read(Excerpt(tone(tmp_path / "tone.wav"), 0.0)))
     picture = network.pictures[0][0]
     assert picture.shape == (96, 128, 3)
     assert picture.dtype == np.uint8
@@ -75,5 +75,5 @@ def test_no_figure_is_left_open(network: Network, tmp_path: Path) -> None:
     import matplotlib.pyplot as plt
 
     pipeline = OriginalPipeline(tmp_path, threads=1)
-    pipeline.answer(np.zeros(44_100, np.float32))
+    pipeline.prediction(np.zeros(44_100, np.float32))
     assert plt.get_fignums() == []

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from benchmarks.cases import rows_of
+from benchmarks.inputs import Excerpt, excerpts_of_run
 from benchmarks.pipelines import ExportPipeline, load_network, open_pipeline, read_window
-from benchmarks.rows import rows_of
-from benchmarks.sound import Excerpt, excerpts_of_run
 from edge_runtime.errors import TmgcError
 from edge_runtime.spectrogram import SpectrogramSettings
 from train.run import Run
@@ -28,7 +28,7 @@ def test_an_export_answers_with_a_genre_and_the_time_of_its_stages(tiny_run: Run
     row = next(row for row in rows_of(tiny_run)[0] if row.name == name)
     pipeline = open_pipeline(row, threads=1)
     assert isinstance(pipeline, ExportPipeline)
-    answered = pipeline.answer(pipeline.read(excerpts_of_run(tiny_run)[0]))
+    answered = pipeline.prediction(pipeline.read(excerpts_of_run(tiny_run)[0]))
     assert answered.genre in range(3)
     assert set(answered.stages_ms) == {"spectrogram", "model", "decision"}
 

@@ -4,13 +4,13 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from benchmarks.preparing import drawn, original_seconds, write_songs
+from benchmarks.checks.preparing import drawn, original_seconds, write_songs
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:audioread")
 
 
 def test_the_songs_are_different_mp3_files_of_several_genres(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("benchmarks.preparing.DIFFERENT_SONGS", 6)
+    monkeypatch.setattr("benchmarks.checks.preparing.DIFFERENT_SONGS", 6)
     paths = write_songs(tmp_path, 8, seconds=20.0)
     assert len({path.read_bytes() for path in paths}) == 6
     assert len({path.parent.name for path in paths}) == 4

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.process import RowFailedError, RowProcess, environment
-from benchmarks.rows import RowSpec, rows_of
-from benchmarks.sound import excerpts_of_run
+from benchmarks.cases import RowSpec, rows_of
+from benchmarks.inputs import excerpts_of_run
+from benchmarks.worker import RowFailedError, RowProcess, environment
 from train.run import Run
 
 
@@ -57,7 +57,7 @@ def test_a_process_that_dies_fails_its_row_with_the_reason(tiny_run: Run, number
 
 
 def test_a_process_that_hangs_is_ended(tiny_run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("benchmarks.process.PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr("benchmarks.worker.PATIENCE_SECONDS", 0.2)
     with RowProcess(row_of(tiny_run, "tflite-float32"), threads=1) as process:
         process._process.send_signal(signal.SIGSTOP)
         begun = time.monotonic()

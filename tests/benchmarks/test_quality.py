@@ -3,9 +3,9 @@ from typing import Any
 
 import pytest
 
-from benchmarks.quality import quality_of
-from benchmarks.rows import EXPORT, KERAS_PREDICT, ORIGINAL, TFLITE_RUNTIME, RowSpec
-from train.shares import wilson_interval
+from benchmarks.cases import EXPORT, KERAS_PREDICT, ORIGINAL, TFLITE_RUNTIME, RowSpec
+from benchmarks.report import quality_of
+from train.evaluation.metrics import wilson_interval
 
 REPORT: dict[str, Any] = {
     "sha256": "file",

@@ -8,9 +8,8 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from benchmarks.report import REPORT_SCHEMA
-from benchmarks.summary import summarize
-from benchmarks.table import markdown, section_markdown, sections
+from benchmarks.render import markdown, section_markdown, sections
+from benchmarks.report import REPORT_SCHEMA, summarize
 
 ROOT = Path(__file__).parents[2]
 KEPT = ROOT / "benchmarks" / "reports" / "inception_resnet_v2_224.json"

@@ -8,8 +8,7 @@ import jsonschema
 import numpy as np
 import pytest
 
-from benchmarks.report import REPORT_SCHEMA, made_folder
-from benchmarks.summary import pairwise_ratio, summarize
+from benchmarks.report import REPORT_SCHEMA, made_folder, pairwise_ratio, summarize
 from edge_runtime.errors import TmgcError
 from train.run import Run
 

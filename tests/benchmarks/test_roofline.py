@@ -3,8 +3,16 @@ from typing import Any
 
 import pytest
 
-from benchmarks.kernels import Kernel, litert_kernels, numpy_kernels, onnx_kernels
-from benchmarks.roofline import achieved, measure_peak, peak_of, timed_kernel
+from benchmarks.roofline import (
+    Kernel,
+    achieved,
+    litert_kernels,
+    measure_peak,
+    numpy_kernels,
+    onnx_kernels,
+    peak_of,
+    timed_kernel,
+)
 
 PEAK = peak_of(
     [

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from benchmarks.row import peak_mb, resident_mb, serve
-from benchmarks.rows import rows_of
-from benchmarks.sound import excerpts_of_run
+from benchmarks.cases import rows_of
+from benchmarks.inputs import excerpts_of_run
+from benchmarks.worker import peak_mb, resident_mb, serve
 from train.run import Run
 
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.rows import RowSpec, rows_of, select_rows
+from benchmarks.cases import RowSpec, rows_of, select_rows
 from edge_runtime.errors import TmgcError
 from train.run import Run
 
@@ -36,14 +36,14 @@ def test_a_file_that_takes_the_waveform_is_a_row_beside_the_one_that_takes_pictu
 
 
 def test_where_tflite_runtime_is_missing_a_line_says_so(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("benchmarks.rows.find_spec", lambda name: None)
+    monkeypatch.setattr("benchmarks.cases.find_spec", lambda name: None)
     assert "tflite-runtime is not installed: its rows are left out" in rows_of(run)[1]
 
 
 def test_where_tflite_runtime_is_installed_every_tflite_file_has_a_row_more(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("benchmarks.rows.find_spec", lambda name: object())
+    monkeypatch.setattr("benchmarks.cases.find_spec", lambda name: object())
     rows, _ = rows_of(run)
     more = [row for row in rows if row.pipeline == "tflite-runtime"]
     assert names(more) == ["tflite-runtime-float16", "tflite-runtime-dynamic", "tflite-runtime-int8"]

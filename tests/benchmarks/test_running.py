@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from benchmarks.process import RowFailedError
-from benchmarks.rows import RowSpec, rows_of
-from benchmarks.running import Plan, run_rows
+from benchmarks.cases import RowSpec, rows_of
+from benchmarks.inputs import Excerpt, excerpts_of_run
+from benchmarks.runner import Plan, run_rows
 from benchmarks.scenarios import PACED, SINGLE_STREAM, Load
-from benchmarks.sound import Excerpt, excerpts_of_run
+from benchmarks.worker import RowFailedError
 from train.run import Run
 
 EXCERPTS = [Excerpt(Path(f"{number}.wav"), 0.0) for number in range(5)]
@@ -50,7 +50,7 @@ class FakeProcess:
 @pytest.fixture
 def log(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, int, int]]:
     FakeProcess.log = []
-    monkeypatch.setattr("benchmarks.running.RowProcess", FakeProcess)
+    monkeypatch.setattr("benchmarks.runner.RowProcess", FakeProcess)
     return FakeProcess.log
 
 

@@ -4,9 +4,9 @@ from time import sleep
 import numpy as np
 import pytest
 
+from benchmarks.inputs import Excerpt
 from benchmarks.pipelines import Answered
 from benchmarks.scenarios import BATCH, OFFLINE, PACED, SINGLE, Load, timed
-from benchmarks.sound import Excerpt
 from edge_runtime.audio import Samples
 
 
@@ -22,13 +22,13 @@ class Slow:
     def read(self, excerpt: Excerpt) -> Samples:
         raise NotImplementedError
 
-    def answer(self, samples: Samples) -> Answered:
+    def prediction(self, samples: Samples) -> Answered:
         sleep(self.seconds)
         return Answered(int(samples[0]), {"model": self.seconds * 1e3})
 
     def answer_all(self, batch: Sequence[Samples]) -> list[Answered]:
         self.batches.append(len(batch))
-        return [self.answer(samples) for samples in batch]
+        return [self.prediction(samples) for samples in batch]
 
 
 def take(number: int) -> Samples:

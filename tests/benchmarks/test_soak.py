@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from benchmarks.soak import Soak, SynthesisedStream, main, soak
+from benchmarks.checks.soak import Soak, SynthesisedStream, main, soak
 from train.run import Run
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="only Linux tells of files and threads")

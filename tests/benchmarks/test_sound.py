@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from benchmarks.sound import MOST_EXCERPTS, Excerpt, excerpts_of_file, excerpts_of_run
+from benchmarks.inputs import MOST_EXCERPTS, Excerpt, excerpts_of_file, excerpts_of_run
 from edge_runtime.errors import TmgcError
 from train.run import Run
 

@@ -4,7 +4,7 @@ import pytest
 import soundfile
 from click.testing import CliRunner
 
-from benchmarks.start_up import main, seconds_of, write_window
+from benchmarks.checks.start_up import main, seconds_of, write_window
 from edge_runtime.errors import TmgcError
 from train.run import Run
 

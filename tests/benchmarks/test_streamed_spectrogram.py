@@ -1,7 +1,8 @@
 import pytest
 from click.testing import CliRunner
 
-from benchmarks.streamed_spectrogram import main, measure
+from benchmarks.checks.listening import measure_streamed as measure
+from benchmarks.checks.listening import streamed as main
 from edge_runtime.spectrogram import SpectrogramSettings
 
 

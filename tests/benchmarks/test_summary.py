@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.summary import pairwise_ratio, summarize
+from benchmarks.report import pairwise_ratio, summarize
 
 
 def test_percentiles_and_spread_are_right_on_known_numbers() -> None:

@@ -5,12 +5,12 @@ from typing import Any
 import jsonschema
 import pytest
 
-from benchmarks.notes import closing_lines
-from benchmarks.process import RowFailedError
+from benchmarks.cases import rows_of
+from benchmarks.inputs import excerpts_of_run
+from benchmarks.render import closing_lines
 from benchmarks.report import REPORT_SCHEMA
-from benchmarks.rows import rows_of
-from benchmarks.sound import excerpts_of_run
-from benchmarks.sustain import sustain
+from benchmarks.runner import sustain
+from benchmarks.worker import RowFailedError
 from train.run import Run
 
 

@@ -2,7 +2,7 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks.table import WIDTH, latency_rows, markdown, terminal_table
+from benchmarks.render import WIDTH, latency_rows, markdown, terminal_table
 
 
 def rendered(report: dict[str, Any], width: int) -> list[str]:

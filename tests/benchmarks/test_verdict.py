@@ -1,6 +1,6 @@
 from typing import Any
 
-from benchmarks.verdict import quickest, verdict_of
+from benchmarks.report import quickest, verdict_of
 
 
 def row_of(name: str, p50: float) -> dict[str, Any]:

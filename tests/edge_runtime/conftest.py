@@ -33,7 +33,7 @@ def graphs(tmp_path_factory: pytest.TempPathFactory, card: ModelCard) -> dict[st
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory, card: ModelCard, graphs: dict[str, Path]) -> dict[str, Path]:
     """The same, each with its card inside."""
-    from export.embed import write_with_card
+    from export.metadata import write_with_card
 
     folder = tmp_path_factory.mktemp("models")
     made = {}
@@ -71,7 +71,7 @@ def _tflite(path: Path, height: int, width: int) -> Path:
         warnings.simplefilter("ignore")
         import tensorflow as tf
 
-        @tf.function(input_signature=[tf.TensorSpec((1, height, width, 3), tf.uint8, name="picture")])
+        @tf.function(input_signature=[tf.TensorSpec((1, height, width, 3), tf.uint8, name="image")])
         def brightest(picture):  # type: ignore[no-untyped-def]
             return tf.nn.softmax(tf.reduce_mean(tf.cast(picture, tf.float32), axis=(1, 2)) * (SHARPNESS / 255))
 
@@ -86,7 +86,7 @@ def _onnx(path: Path, height: int, width: int) -> Path:
     scale = numpy_helper.from_array(np.array(SHARPNESS / 255, np.float32), "scale")
     axes = numpy_helper.from_array(np.array([1, 2], np.int64), "axes")
     nodes = [
-        helper.make_node("Cast", ["picture"], ["pixels"], to=TensorProto.FLOAT),
+        helper.make_node("Cast", ["image"], ["pixels"], to=TensorProto.FLOAT),
         helper.make_node("ReduceMean", ["pixels", "axes"], ["means"], keepdims=0),
         helper.make_node("Mul", ["means", "scale"], ["logits"]),
         helper.make_node("Softmax", ["logits"], ["probabilities"], axis=-1),
@@ -94,7 +94,7 @@ def _onnx(path: Path, height: int, width: int) -> Path:
     graph = helper.make_graph(
         nodes,
         "brightest",
-        [helper.make_tensor_value_info("picture", TensorProto.UINT8, ["n", height, width, 3])],
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["n", height, width, 3])],
         [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["n", 3])],
         [scale, axes],
     )

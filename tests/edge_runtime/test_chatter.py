@@ -7,12 +7,12 @@ import threading
 
 import pytest
 
-from edge_runtime.chatter import standard_error_kept, without_chatter
+from edge_runtime.logs import silence_native_stderr, standard_error_kept
 from tests.conftest import until
 
 
 def test_chatter_goes_nowhere_and_the_rest_is_read(capfd: pytest.CaptureFixture[str]) -> None:
-    with without_chatter():
+    with silence_native_stderr():
         os.write(2, b"chatter\n")
     os.write(2, b"news\n")
     assert capfd.readouterr().err == "news\n"
@@ -22,7 +22,7 @@ def test_a_thread_that_hangs_in_a_library_does_not_keep_the_news(capfd: pytest.C
     hangs, may_end = threading.Event(), threading.Event()
 
     def call_a_library() -> None:
-        with without_chatter():
+        with silence_native_stderr():
             hangs.set()
             may_end.wait()
 

@@ -17,8 +17,8 @@ from tests.conftest import tone
 
 def softmax(logits: NDArray[np.float64]) -> NDArray[np.float32]:
     exponentials = np.exp(logits)
-    shares: NDArray[np.float64] = exponentials / exponentials.sum(axis=-1, keepdims=True)
-    return shares.astype(np.float32)
+    split_ratios: NDArray[np.float64] = exponentials / exponentials.sum(axis=-1, keepdims=True)
+    return split_ratios.astype(np.float32)
 
 
 @pytest.mark.parametrize("form", ["tflite", "onnx"])
@@ -26,7 +26,7 @@ def test_the_sound_goes_through_the_spectrogram_of_the_card(
     form: str, models: dict[str, Path], card: ModelCard
 ) -> None:
     samples = tone(2.0, sample_rate=22_050)
-    picture = Spectrogram(card.spectrogram, card.palette_array).image(samples)
+    picture = Spectrogram(card.spectrogram, card.colormap_array).image(samples)
     expected = open_interpreter(models[form]).invoke(picture)
     found = GenreClassifier.open(models[form]).classify(samples)
     np.testing.assert_array_equal(found.probabilities, expected)
@@ -35,15 +35,15 @@ def test_the_sound_goes_through_the_spectrogram_of_the_card(
 
 
 def test_the_temperature_of_the_card_is_applied(graphs: dict[str, Path], card: ModelCard, tmp_path: Path) -> None:
-    from export.embed import write_with_card
+    from export.metadata import write_with_card
 
-    answers = []
+    predictions = []
     for temperature in (1.0, 2.0):
         path = tmp_path / f"{temperature}.tflite"
         write_with_card(graphs["tflite"], replace(card, temperature=temperature), path)
-        answers.append(GenreClassifier.open(path).classify(tone(2.0, sample_rate=22_050)).probabilities)
-    np.testing.assert_allclose(answers[1], with_temperature(answers[0], 2.0), atol=1e-6)
-    assert answers[1].max() < answers[0].max()
+        predictions.append(GenreClassifier.open(path).classify(tone(2.0, sample_rate=22_050)).probabilities)
+    np.testing.assert_allclose(predictions[1], with_temperature(predictions[0], 2.0), atol=1e-6)
+    assert predictions[1].max() < predictions[0].max()
 
 
 def test_a_temperature_divides_the_logits() -> None:

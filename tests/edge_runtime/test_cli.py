@@ -33,7 +33,7 @@ NOT_FOR_THE_EDGE = {
 }
 
 
-LISTEN = [sys.executable, "-c", "from edge_runtime.cli import main; main()"]
+LISTEN = [sys.executable, "-c", "from edge_runtime.cli.listen import main; main()"]
 
 
 def tmgc_listen(*arguments: object, folder: Path | None = None, piped: bytes = b"") -> subprocess.CompletedProcess[str]:
@@ -222,7 +222,7 @@ def test_a_reader_that_has_read_enough_ends_it_quietly(song: Path, models: dict[
 
 def test_the_edge_imports_no_training_library(models: dict[str, Path], song: Path) -> None:
     program = (
-        "import sys; import edge_runtime; from edge_runtime.cli import main\n"
+        "import sys; import edge_runtime; from edge_runtime.cli.listen import main\n"
         "try: main()\n"
         "except SystemExit as end: assert end.code == 0, end.code\n"
         f"print('imported:', {NOT_FOR_THE_EDGE} & set(sys.modules))"

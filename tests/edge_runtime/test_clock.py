@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_runtime import clock
+from edge_runtime import system_info as clock
 
 
 def test_the_mark_of_timesyncd_is_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from edge_runtime import TmgcError
-from edge_runtime.commands import OneLineCommand, OneLineGroup, one_line_errors, sayable
+from edge_runtime.cli.base import OneLineCommand, OneLineGroup, one_line_errors, to_utf8
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_what_a_user_cannot_cause_is_not_hidden() -> None:
 
 @pytest.mark.parametrize(("text", "said"), [("şarkı", "şarkı"), ("caf\udce9", "caf?")])
 def test_what_is_no_utf_8_can_be_said_all_the_same(text: str, said: str) -> None:
-    assert sayable(text) == said
+    assert to_utf8(text) == said
 
 
 @click.group(cls=OneLineGroup)

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_runtime.condition import condition, throttling
+from edge_runtime.system_info import thermal_state, throttling
 
 
 def write(path: Path, text: str) -> None:
@@ -17,14 +17,14 @@ def test_a_board_tells_how_warm_it_is_how_fast_it_runs_and_what_holds_it_back(tm
         write(tmp_path / f"devices/system/cpu/cpu{core}/cpufreq/scaling_cur_freq", f"{frequency}\n")
         write(tmp_path / f"devices/system/cpu/cpu{core}/thermal_throttle/core_throttle_count", f"{core + 2}\n")
     write(tmp_path / "devices/platform/soc/soc:firmware/get_throttled", "50004\n")
-    found = condition(tmp_path)
+    found = thermal_state(tmp_path)
     assert (found["temperature_c"], found["frequency_mhz"], found["throttle_count"]) == (61.3, 1950, 5)
     assert found["throttled"] == ["throttled", "under-voltage since boot", "throttled since boot"]
 
 
 def test_what_a_machine_does_not_tell_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    found = condition(tmp_path)
+    found = thermal_state(tmp_path)
     del found["load_average"]
     assert set(found.values()) == {None}
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from edge_runtime.files import sha256_of, written_whole
+from edge_runtime.files import atomic_write, sha256_of
 
 
 def test_a_file_takes_its_place_when_the_writing_has_gone_well(tmp_path: Path) -> None:
     path = tmp_path / "new" / "card.json"
-    with written_whole(path) as partial:
+    with atomic_write(path) as partial:
         partial.write_text("whole")
         assert not path.exists()
     assert path.read_text() == "whole"
@@ -23,7 +23,7 @@ def test_an_interrupted_writing_leaves_the_old_file_and_no_rest(tmp_path: Path) 
     path.write_text("old")
 
     def write_half() -> None:
-        with written_whole(path) as partial:
+        with atomic_write(path) as partial:
             partial.write_text("ha")
             raise KeyboardInterrupt
 

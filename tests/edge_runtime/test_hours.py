@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from edge_runtime.hours import HourOfGenre, hours_of, utc_offset
-from edge_runtime.outputs.history_file import open_history, read_history
+from edge_runtime.history_report import GenreHour, genre_hours, utc_offset
+from edge_runtime.outputs.sqlite import open_history, read_history
 
 
 def write(path: Path, heard: list[tuple[datetime, str]], *, hop: float = 1.0) -> None:
@@ -21,9 +21,9 @@ def write(path: Path, heard: list[tuple[datetime, str]], *, hop: float = 1.0) ->
             connection.execute(f"INSERT INTO windows VALUES ({', '.join('?' * 14)})", values)
 
 
-def read(path: Path, zone: str = "UTC", **limits: datetime) -> list[HourOfGenre]:
+def read(path: Path, zone: str = "UTC", **limits: datetime) -> list[GenreHour]:
     with closing(read_history(path)) as connection:
-        return hours_of(connection, zone=ZoneInfo(zone), **limits)
+        return genre_hours(connection, zone=ZoneInfo(zone), **limits)
 
 
 def test_seconds_are_windows_times_their_hop_and_the_most_heard_comes_first(tmp_path: Path) -> None:
@@ -72,6 +72,6 @@ def test_the_system_s_zone_is_the_default(tmp_path: Path) -> None:
     time = datetime(2026, 11, 23, 12, 40, tzinfo=UTC)
     write(tmp_path / "h", [(time, "Rap")])
     with closing(read_history(tmp_path / "h")) as connection:
-        (hour,) = hours_of(connection)
+        (hour,) = genre_hours(connection)
     local: tzinfo | None = time.astimezone().tzinfo
     assert hour.hour == time.astimezone(local).replace(minute=0, second=0)

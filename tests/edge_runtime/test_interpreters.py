@@ -70,16 +70,16 @@ def test_a_file_of_another_kind_is_refused(form: str, tmp_path: Path) -> None:
 
 
 @FORMATS
-@pytest.mark.parametrize("change", ["genres", "picture", "waveform"])
+@pytest.mark.parametrize("change", ["genres", "image", "waveform"])
 def test_a_card_that_does_not_fit_its_model_is_refused(
     form: str, change: str, graphs: dict[str, Path], card: ModelCard, tmp_path: Path
 ) -> None:
-    from export.embed import write_with_card
+    from export.metadata import write_with_card
 
     wrong = {
         "genres": replace(card, genres=("Halk", "Caz")),
-        "picture": replace(card, spectrogram=SpectrogramSettings(image_height=48, image_width=32)),
-        "waveform": replace(card, takes="waveform"),
+        "image": replace(card, spectrogram=SpectrogramSettings(image_height=48, image_width=32)),
+        "waveform": replace(card, input_kind="waveform"),
     }[change]
     path = tmp_path / f"wrong.{form}"
     write_with_card(graphs[form], wrong, path)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edge_runtime import Answer, GenreClassifier, ListenSettings, Summarizer, TmgcError, listen
+from edge_runtime import GenreClassifier, ListenSettings, Prediction, Summarizer, TmgcError, listen
 from tests.conftest import tone
 
 RATE = 22_050
@@ -42,31 +42,35 @@ def noise(seconds: float, seed: int = 0) -> NDArray[np.float32]:
 
 def test_every_window_is_answered_with_its_place_and_all_probabilities(classifier: GenreClassifier) -> None:
     sound = noise(6)
-    answers = list(listen(Sound(sound), classifier, ListenSettings(hop_seconds=2.0)))
-    assert [(answer.start_seconds, answer.end_seconds) for answer in answers] == [(0, 2), (2, 4), (4, 6)]
-    for number, answer in enumerate(answers):
+    predictions = list(listen(Sound(sound), classifier, ListenSettings(hop_seconds=2.0)))
+    assert [(prediction.start_seconds, prediction.end_seconds) for prediction in predictions] == [
+        (0, 2),
+        (2, 4),
+        (4, 6),
+    ]
+    for number, prediction in enumerate(predictions):
         expected = classifier.classify(sound[number * 44_100 : (number + 1) * 44_100]).probabilities
-        assert list(answer.probabilities) == list(classifier.card.genres)
-        np.testing.assert_array_equal(list(answer.probabilities.values()), expected)
-        assert answer.genre == classifier.card.genres[int(expected.argmax())]
-        assert answer.confidence == pytest.approx(expected.max())
-        assert answer.source == "sound"
-        assert answer.delay_ms >= answer.spectrogram_ms + answer.model_ms
+        assert list(prediction.probabilities) == list(classifier.card.genres)
+        np.testing.assert_array_equal(list(prediction.probabilities.values()), expected)
+        assert prediction.genre == classifier.card.genres[int(expected.argmax())]
+        assert prediction.confidence == pytest.approx(expected.max())
+        assert prediction.source == "sound"
+        assert prediction.delay_ms >= prediction.spectrogram_ms + prediction.model_ms
 
 
 def test_overlapping_windows_are_answered_as_if_each_were_alone(classifier: GenreClassifier) -> None:
     sound = noise(6) * np.linspace(0.1, 1, 6 * RATE, dtype=np.float32)
-    answers = list(listen(Sound(sound), classifier, ListenSettings(hop_seconds=0.5)))
-    assert len(answers) == 9
-    for answer in answers:
-        start = round(answer.start_seconds * RATE)
+    predictions = list(listen(Sound(sound), classifier, ListenSettings(hop_seconds=0.5)))
+    assert len(predictions) == 9
+    for prediction in predictions:
+        start = round(prediction.start_seconds * RATE)
         expected = classifier.classify(sound[start : start + 2 * RATE]).probabilities
-        np.testing.assert_allclose(list(answer.probabilities.values()), expected, atol=1e-3)
+        np.testing.assert_allclose(list(prediction.probabilities.values()), expected, atol=1e-3)
 
 
 def test_silence_has_no_genre(classifier: GenreClassifier) -> None:
     sound = np.concatenate([noise(2), np.zeros(2 * RATE, np.float32), noise(2)])
-    genres = [answer.genre for answer in listen(Sound(sound), classifier, ListenSettings(hop_seconds=2.0))]
+    genres = [prediction.genre for prediction in listen(Sound(sound), classifier, ListenSettings(hop_seconds=2.0))]
     assert genres[1] == "silence"
     assert "silence" not in (genres[0], genres[2])
 
@@ -76,10 +80,10 @@ def test_the_level_below_which_it_is_silent_is_minus_50_dbfs(
     classifier: GenreClassifier, level: float, silence: bool
 ) -> None:
     quiet = tone(2, sample_rate=RATE, level=float(np.sqrt(2) * 10 ** (level / 20)))
-    (answer,) = listen(Sound(quiet), classifier)
-    assert answer.level_dbfs == pytest.approx(level, abs=0.1)
-    assert (answer.genre == "silence") is silence
-    assert bool(answer.probabilities) is not silence
+    (prediction,) = listen(Sound(quiet), classifier)
+    assert prediction.level_dbfs == pytest.approx(level, abs=0.1)
+    assert (prediction.genre == "silence") is silence
+    assert bool(prediction.probabilities) is not silence
 
 
 def test_an_answer_below_the_threshold_is_unknown(classifier: GenreClassifier) -> None:
@@ -91,13 +95,13 @@ def test_an_answer_below_the_threshold_is_unknown(classifier: GenreClassifier) -
 
 def test_smoothing_averages_the_last_windows(classifier: GenreClassifier) -> None:
     sound = np.concatenate([noise(2), tone(2, sample_rate=RATE), tone(4, sample_rate=RATE, hz=3000)])
-    answers = list(listen(Sound(sound), classifier, ListenSettings(hop_seconds=2.0, smooth=2)))
-    raw = np.array([list(answer.probabilities.values()) for answer in answers])
-    assert answers[0].smoothed_confidence == pytest.approx(raw[0].max())
+    predictions = list(listen(Sound(sound), classifier, ListenSettings(hop_seconds=2.0, smooth=2)))
+    raw = np.array([list(prediction.probabilities.values()) for prediction in predictions])
+    assert predictions[0].smoothed_confidence == pytest.approx(raw[0].max())
     for number in (1, 2, 3):
         mean = raw[number - 1 : number + 1].mean(axis=0)
-        assert answers[number].smoothed_confidence == pytest.approx(mean.max(), abs=1e-6)
-        assert answers[number].smoothed_genre == classifier.card.genres[int(mean.argmax())]
+        assert predictions[number].smoothed_confidence == pytest.approx(mean.max(), abs=1e-6)
+        assert predictions[number].smoothed_genre == classifier.card.genres[int(mean.argmax())]
 
 
 @pytest.mark.parametrize("wrong", [{"smooth": 0}, {"threshold": 1.2}, {"threshold": -0.1}])
@@ -106,23 +110,23 @@ def test_settings_that_make_no_sense_are_refused(wrong: dict[str, float]) -> Non
         ListenSettings(**wrong)  # type: ignore[arg-type]
 
 
-def summarise(answers: list[Answer], *, threshold: float = 0.0) -> Summarizer:
+def summarise(predictions: list[Prediction], *, threshold: float = 0.0) -> Summarizer:
     summarizer = Summarizer("sound", threshold=threshold)
-    for answer in answers:
-        summarizer.add(answer)
+    for prediction in predictions:
+        summarizer.add(prediction)
     return summarizer
 
 
 def test_a_summary_is_the_mean_of_the_windows_that_were_heard(classifier: GenreClassifier) -> None:
     sound = np.concatenate([noise(2), np.zeros(2 * RATE, np.float32), tone(2, sample_rate=RATE)])
-    answers = list(listen(Sound(sound), classifier, ListenSettings(hop_seconds=2.0)))
-    summary = summarise(answers).summary()
-    means = np.mean([list(answers[number].probabilities.values()) for number in (0, 2)], axis=0)
+    predictions = list(listen(Sound(sound), classifier, ListenSettings(hop_seconds=2.0)))
+    summary = summarise(predictions).summary()
+    means = np.mean([list(predictions[number].probabilities.values()) for number in (0, 2)], axis=0)
     np.testing.assert_allclose(list(summary.probabilities.values()), means, atol=1e-6)
     assert summary.genre == classifier.card.genres[int(means.argmax())]
     assert (summary.windows, summary.seconds) == (3, 6.0)
     assert set(summary.latency_ms) == {"p50", "p90", "p99", "max"}
-    assert summary.latency_ms["max"] == pytest.approx(max(a.spectrogram_ms + a.model_ms for a in answers))
+    assert summary.latency_ms["max"] == pytest.approx(max(a.spectrogram_ms + a.model_ms for a in predictions))
 
 
 def test_a_summary_of_silence_names_no_genre(classifier: GenreClassifier) -> None:
@@ -132,17 +136,17 @@ def test_a_summary_of_silence_names_no_genre(classifier: GenreClassifier) -> Non
 
 
 def test_a_summary_that_is_not_confident_is_unknown(classifier: GenreClassifier) -> None:
-    answers = list(listen(Sound(noise(4)), classifier))
-    confidence = summarise(answers).summary().confidence
-    assert summarise(answers, threshold=confidence - 1e-6).summary().genre in classifier.card.genres
-    unsure = summarise(answers, threshold=confidence + 1e-6).summary()
+    predictions = list(listen(Sound(noise(4)), classifier))
+    confidence = summarise(predictions).summary().confidence
+    assert summarise(predictions, threshold=confidence - 1e-6).summary().genre in classifier.card.genres
+    unsure = summarise(predictions, threshold=confidence + 1e-6).summary()
     assert (unsure.genre, unsure.confidence) == ("unknown", confidence)
 
 
 def test_percentiles_of_the_latency_are_right_to_a_percent(classifier: GenreClassifier) -> None:
-    (answer,) = listen(Sound(noise(2)), classifier)
+    (prediction,) = listen(Sound(noise(2)), classifier)
     took = np.random.default_rng(0).lognormal(3, 1, 5000)
-    latency = summarise([replace(answer, spectrogram_ms=0.0, model_ms=ms) for ms in took]).summary().latency_ms
+    latency = summarise([replace(prediction, spectrogram_ms=0.0, model_ms=ms) for ms in took]).summary().latency_ms
     assert latency["max"] == pytest.approx(took.max())
     for percent in (50, 90, 99):
         assert latency[f"p{percent}"] == pytest.approx(np.percentile(took, percent), rel=0.01)

@@ -28,7 +28,7 @@ import json, resource, sys
 limit = int(sys.argv[1])
 if limit:
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-from edge_runtime.cli import main
+from edge_runtime.cli.listen import main
 try:
     main(sys.argv[2:])
 except SystemExit as end:
@@ -46,13 +46,12 @@ ZERO_2_W = 150_000_000
 
 def untrained(architecture: str, recipe_name: str, card: ModelCard, folder: Path) -> Path:
     """An export of an untrained network with pictures of 224 x 224."""
-    from export.embed import write_with_card
-    from export.keras_model import KerasModel
-    from export.progress import Steps
+    from export.exporter import ConversionCache, Steps
+    from export.frontend import KerasModel
+    from export.metadata import write_with_card
     from export.recipes import FORMATS, Target
-    from export.workshop import Workshop
-    from train.fitting.network import build_network
     from train.libraries import silence
+    from train.training.model import build_network
 
     with silence():
         network = build_network(architecture, image_height=224, image_width=224, n_genres=3, weights="none")
@@ -61,7 +60,7 @@ def untrained(architecture: str, recipe_name: str, card: ModelCard, folder: Path
     pictures = np.random.default_rng(0).integers(0, 256, (4, 224, 224, 3), np.uint8)
     form = FORMATS["tflite"]
     recipe = next(recipe for recipe in form.recipes if recipe.name == recipe_name)
-    graph = Workshop(folder, folder / "saved", pictures, Steps()).graph(Target(form, recipe))
+    graph = ConversionCache(folder, folder / "saved", pictures, Steps()).graph(Target(form, recipe))
     carded = replace(card, spectrogram=SpectrogramSettings(), export={"format": "tflite", "recipe": recipe_name})
     write_with_card(graph, carded, folder / "carded.tflite")
     return folder / "carded.tflite"

@@ -17,7 +17,7 @@ REFUSED = 2
 NEWEST_VERSION = 999
 """Of an operator or a format; no interpreter knows it."""
 
-LISTEN = "from edge_runtime.cli import main; main()"
+LISTEN = "from edge_runtime.cli.listen import main; main()"
 
 WITHOUT_INTERPRETERS = f"""
 import sys
@@ -85,7 +85,7 @@ def test_a_model_that_is_too_new_for_the_interpreter(
     import flatbuffers
     from ai_edge_litert import schema_py_generated as schema
 
-    from export.embed import write_with_card
+    from export.metadata import write_with_card
 
     model = schema.ModelT.InitFromPackedBuf(graphs["tflite"].read_bytes())
     for operator in model.operatorCodes:

@@ -40,7 +40,7 @@ def test_the_small_model_is_small_and_says_that_it_is_a_demonstration() -> None:
 def test_the_small_model_names_a_song_that_it_has_not_heard(genre: str, tmp_path: Path) -> None:
     song = synthesize_song(genre, song=1000, seed=1, seconds=8.0)
     soundfile.write(tmp_path / "song.wav", song, 44_100)
-    command = [sys.executable, "-c", "from edge_runtime.cli import main; main()", "song.wav"]
+    command = [sys.executable, "-c", "from edge_runtime.cli.listen import main; main()", "song.wav"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert f"song.wav: {genre}" in done.stdout

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edge_runtime import Answer, Event, GenreClassifier, listen
+from edge_runtime import Event, GenreClassifier, Prediction, listen
 from edge_runtime.interpreters import Interpreter, ModelInput, open_interpreter
-from edge_runtime.listening import CALM_WINDOWS
+from edge_runtime.listener import CALM_WINDOWS
 from edge_runtime.sources.microphone import Microphone
-from edge_runtime.windows import hop_samples
+from edge_runtime.windowing import hop_samples
 from tests.edge_runtime.fake_portaudio import FakePortAudio, FakeStream
 
 RATE = 22_050
@@ -53,7 +53,7 @@ class StalledInterpreter:
 
     def __init__(self, interpreter: Interpreter, seconds: list[float]) -> None:
         self.card, self.runtime, self.threads = interpreter.card, interpreter.runtime, interpreter.threads
-        self.taken, self.given = interpreter.taken, interpreter.given
+        self.input, self.output = interpreter.input, interpreter.output
         self._interpreter = interpreter
         self._seconds = iter(seconds)
         self.performance: Performance | None = None
@@ -66,7 +66,7 @@ class StalledInterpreter:
 
 def perform(
     seconds: float, stalls: list[float], portaudio: FakePortAudio, model: Path
-) -> tuple[list[Answer], list[Event], int]:
+) -> tuple[list[Prediction], list[Event], int]:
     """Answers, events, and the number of windows that came."""
     stalled = StalledInterpreter(open_interpreter(model, threads=1), stalls)
     classifier = GenreClassifier(stalled)
@@ -75,12 +75,12 @@ def perform(
         stalled.performance = Performance(seconds, portaudio.streams[-1])
         player = threading.Thread(target=stalled.performance.go_on, args=(microphone,))
         player.start()
-        answers = list(listen(microphone, classifier, notify=events.append))
+        predictions = list(listen(microphone, classifier, notify=events.append))
         player.join()
         assert microphone.overflows == 0
     settings = classifier.card.spectrogram
     came = 1 + (len(stalled.performance.sound) - settings.window_samples) // hop_samples(settings, 1.0)
-    return answers, events, came
+    return predictions, events, came
 
 
 PlugIn = Callable[..., FakePortAudio]
@@ -89,28 +89,28 @@ PlugIn = Callable[..., FakePortAudio]
 def test_under_twice_the_load_windows_are_dropped_counted_and_said_and_answers_stay_fresh(
     fake_portaudio: PlugIn, models: dict[str, Path]
 ) -> None:
-    answers, events, came = perform(60, [2.0] * 100, fake_portaudio("live"), models["tflite"])
-    assert len(answers) + answers[-1].dropped_windows == came
-    assert len(answers) == pytest.approx(came / 2, abs=2)
-    assert max(answer.delay_ms / 1e3 + 2.0 for answer in answers) < STALEST_SECONDS
+    predictions, events, came = perform(60, [2.0] * 100, fake_portaudio("live"), models["tflite"])
+    assert len(predictions) + predictions[-1].dropped_windows == came
+    assert len(predictions) == pytest.approx(came / 2, abs=2)
+    assert max(prediction.delay_ms / 1e3 + 2.0 for prediction in predictions) < STALEST_SECONDS
     assert [event.event for event in events] == ["overload"]
 
 
 def test_a_stall_drops_the_oldest_windows_and_is_over_after_a_while(
     fake_portaudio: PlugIn, models: dict[str, Path]
 ) -> None:
-    answers, events, came = perform(50, [0.0, 5.0], fake_portaudio("live"), models["tflite"])
-    hop_seconds = answers[1].start_seconds - answers[0].start_seconds
-    numbers = [round(answer.start_seconds / hop_seconds) for answer in answers]
+    predictions, events, came = perform(50, [0.0, 5.0], fake_portaudio("live"), models["tflite"])
+    hop_seconds = predictions[1].start_seconds - predictions[0].start_seconds
+    numbers = [round(prediction.start_seconds / hop_seconds) for prediction in predictions]
     assert numbers == [0, 1, *range(6, came)]
-    assert answers[-1].dropped_windows == 4
-    assert len(answers) > 2 + CALM_WINDOWS
+    assert predictions[-1].dropped_windows == 4
+    assert len(predictions) > 2 + CALM_WINDOWS
     assert [event.event for event in events] == ["overload", "recovered"]
     assert "4 were in all" in events[1].reason
 
 
 def test_who_keeps_up_drops_nothing(fake_portaudio: PlugIn, models: dict[str, Path]) -> None:
-    answers, events, came = perform(20, [0.5] * 100, fake_portaudio("live"), models["tflite"])
-    assert len(answers) == came
-    assert answers[-1].dropped_windows == 0
+    predictions, events, came = perform(20, [0.5] * 100, fake_portaudio("live"), models["tflite"])
+    assert len(predictions) == came
+    assert predictions[-1].dropped_windows == 0
     assert not events

@@ -33,10 +33,10 @@ def by_librosa(samples: NDArray[np.float32], settings: SpectrogramSettings) -> N
 
 @pytest.mark.parametrize("sample_rate", [11_025, 22_050, 44_100])
 def test_the_decibels_of_real_recordings_are_those_of_librosa(
-    sample_rate: int, recordings: list[Path], palette: NDArray[np.uint8]
+    sample_rate: int, recordings: list[Path], colormap: NDArray[np.uint8]
 ) -> None:
     settings = SpectrogramSettings(sample_rate=sample_rate)
-    spectrogram = Spectrogram(settings, palette)
+    spectrogram = Spectrogram(settings, colormap)
     for path in recordings:
         sound = read_audio(path, sample_rate=sample_rate, seconds=20)
         for start in range(0, len(sound) - settings.window_samples, 3 * settings.window_samples):
@@ -51,7 +51,7 @@ def test_the_decibels_of_real_recordings_are_those_of_librosa(
 @pytest.mark.parametrize("sample_rate", [11_025, 22_050, 44_100])
 @pytest.mark.parametrize("sound", ["noise", "tone", "click", "silence", "almost silence", "full scale"])
 def test_the_decibels_of_synthetic_sound_are_those_of_librosa(
-    sample_rate: int, sound: str, palette: NDArray[np.uint8]
+    sample_rate: int, sound: str, colormap: NDArray[np.uint8]
 ) -> None:
     settings = SpectrogramSettings(sample_rate=sample_rate)
     length = settings.window_samples
@@ -66,7 +66,7 @@ def test_the_decibels_of_synthetic_sound_are_those_of_librosa(
         "almost silence": noise * 1e-6,
         "full scale": np.sign(noise),
     }[sound]
-    found = Spectrogram(settings, palette).decibels(samples)
+    found = Spectrogram(settings, colormap).decibels(samples)
     tolerance = DECIBEL_TOLERANCE
     loud = by_librosa(samples, settings) > -70 if sound == "tone" else slice(None)
     np.testing.assert_allclose(found[loud], by_librosa(samples, settings)[loud], atol=tolerance)
@@ -85,12 +85,12 @@ def test_two_seconds_at_44100_hz_are_345_frames() -> None:
     assert (settings.window_samples, settings.frame_count) == (88_200, 345)
 
 
-def test_a_picture_has_low_notes_at_the_bottom_and_early_ones_at_the_left(palette: NDArray[np.uint8]) -> None:
+def test_a_picture_has_low_notes_at_the_bottom_and_early_ones_at_the_left(colormap: NDArray[np.uint8]) -> None:
     settings = SpectrogramSettings()
     samples = np.zeros(settings.window_samples, np.float32)
     first_half = np.arange(settings.window_samples // 2)
     samples[: len(first_half)] = np.sin(2 * np.pi * 200 * first_half / settings.sample_rate)
-    grey = Spectrogram(settings, palette).grey(samples)
+    grey = Spectrogram(settings, colormap).grey(samples)
     row, column = np.unravel_index(np.argmax(grey), grey.shape)
     assert grey.shape == (224, 224)
     assert row > 200
@@ -98,37 +98,37 @@ def test_a_picture_has_low_notes_at_the_bottom_and_early_ones_at_the_left(palett
     assert grey[row, 200] == 0
 
 
-def test_the_image_is_the_grey_picture_in_the_colours_of_the_palette(palette: NDArray[np.uint8]) -> None:
+def test_the_image_is_the_grey_picture_in_the_colours_of_the_palette(colormap: NDArray[np.uint8]) -> None:
     settings = SpectrogramSettings(image_height=40, image_width=60)
-    spectrogram = Spectrogram(settings, palette)
+    spectrogram = Spectrogram(settings, colormap)
     samples = np.random.default_rng(1).uniform(-1, 1, settings.window_samples).astype(np.float32)
     image = spectrogram.image(samples)
     assert image.shape == (40, 60, 3)
     assert image.dtype == np.uint8
-    np.testing.assert_array_equal(image, palette[spectrogram.grey(samples)])
+    np.testing.assert_array_equal(image, colormap[spectrogram.grey(samples)])
 
 
-def test_scaling_is_bilinear_with_half_pixel_centres(palette: NDArray[np.uint8]) -> None:
+def test_scaling_is_bilinear_with_half_pixel_centres(colormap: NDArray[np.uint8]) -> None:
     from PIL import Image
 
     settings = SpectrogramSettings(image_height=200, image_width=700)
-    spectrogram = Spectrogram(settings, palette)
+    spectrogram = Spectrogram(settings, colormap)
     samples = np.random.default_rng(2).uniform(-1, 1, settings.window_samples).astype(np.float32)
     brightness = spectrogram.decibels(samples)[::-1] / settings.top_db + 1.0
     enlarged = Image.fromarray(brightness).resize((700, 200), Image.Resampling.BILINEAR)
     np.testing.assert_allclose(spectrogram.grey(samples), np.asarray(enlarged) * 255, atol=0.51)
 
 
-def test_louder_sound_makes_the_same_picture(palette: NDArray[np.uint8]) -> None:
+def test_louder_sound_makes_the_same_picture(colormap: NDArray[np.uint8]) -> None:
     settings = SpectrogramSettings()
-    spectrogram = Spectrogram(settings, palette)
+    spectrogram = Spectrogram(settings, colormap)
     samples = np.random.default_rng(3).uniform(-0.4, 0.4, settings.window_samples).astype(np.float32)
     np.testing.assert_array_equal(spectrogram.grey(samples), spectrogram.grey(samples * np.float32(2)))
 
 
-def test_a_window_of_another_length_is_refused(palette: NDArray[np.uint8]) -> None:
+def test_a_window_of_another_length_is_refused(colormap: NDArray[np.uint8]) -> None:
     with pytest.raises(ValueError, match="expected 88200 mono samples"):
-        Spectrogram(SpectrogramSettings(), palette).image(np.zeros(88_199, np.float32))
+        Spectrogram(SpectrogramSettings(), colormap).image(np.zeros(88_199, np.float32))
 
 
 @pytest.mark.parametrize("n_fft", [256, 512, 1024])

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from edge_runtime import Spectrogram, SpectrogramSettings, read_audio
 from edge_runtime.spectrogram import to_decibels
-from edge_runtime.streaming import _BATCH_FRAMES, StreamedWindow, stream_windows
-from edge_runtime.windows import cut_windows
+from edge_runtime.windowing import _BATCH_FRAMES, StreamedWindow, cut_windows, stream_windows
 
 SMALL = SpectrogramSettings(sample_rate=8_000, n_mels=20, image_height=32, image_width=48)
 DECIBEL_TOLERANCE = 1e-3
@@ -56,7 +55,7 @@ def assert_as_at_once(window: StreamedWindow, spectrogram: Spectrogram) -> None:
     top_db = spectrogram.settings.top_db
     at_once = spectrogram.decibels(window.samples)
     np.testing.assert_allclose(to_decibels(power, top_db=top_db), at_once, atol=DECIBEL_TOLERANCE)
-    # The green of the test's palette falls by one a level.
+    # The green of the test's colormap falls by one a level.
     streamed = spectrogram.image(window.samples, window.inner_power)[..., 1].astype(int)
     assert np.abs(streamed - spectrogram.image(window.samples)[..., 1]).max() <= GREY_LEVELS
 
@@ -64,10 +63,10 @@ def assert_as_at_once(window: StreamedWindow, spectrogram: Spectrogram) -> None:
 @pytest.mark.parametrize("hop_share", [0.11, 0.5, 1.0, 1.7])
 @pytest.mark.parametrize("name", SETTINGS)
 def test_a_stream_agrees_with_the_pictures_computed_at_once(
-    name: str, hop_share: float, palette: NDArray[np.uint8]
+    name: str, hop_share: float, colormap: NDArray[np.uint8]
 ) -> None:
     settings = SETTINGS[name]
-    spectrogram = Spectrogram(settings, palette)
+    spectrogram = Spectrogram(settings, colormap)
     hop = max(hop_share * settings.window_seconds, settings.hop_length / settings.sample_rate)
     sound = sound_for(settings, 3.3)
     for longest in (settings.hop_length, settings.window_samples // 5, 3 * settings.window_samples):
@@ -81,8 +80,8 @@ def test_a_stream_agrees_with_the_pictures_computed_at_once(
 
 
 @pytest.mark.parametrize("hop", [0.3, 1.0, 2.5])
-def test_no_frame_straddles_a_gap(hop: float, palette: NDArray[np.uint8]) -> None:
-    spectrogram = Spectrogram(SMALL, palette)
+def test_no_frame_straddles_a_gap(hop: float, colormap: NDArray[np.uint8]) -> None:
+    spectrogram = Spectrogram(SMALL, colormap)
     parts = [sound_for(SMALL, length, seed) for seed, length in enumerate((1.63, 0.4, 2.21, 1.0))]
     blocks = [block for part in parts for block in (*torn(part, 3000, len(part)), None, None)]
     streamed = list(stream_windows(blocks, spectrogram, hop_seconds=hop))
@@ -94,8 +93,8 @@ def test_no_frame_straddles_a_gap(hop: float, palette: NDArray[np.uint8]) -> Non
 
 
 @pytest.mark.parametrize("hop", [0.5, 1.0])
-def test_each_frame_is_computed_once(hop: float, palette: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch) -> None:
-    spectrogram = Spectrogram(SMALL, palette)
+def test_each_frame_is_computed_once(hop: float, colormap: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch) -> None:
+    spectrogram = Spectrogram(SMALL, colormap)
     sound, frames = sound_for(SMALL, 8), 0
     power_of = spectrogram._power_of
 
@@ -115,8 +114,8 @@ def test_each_frame_is_computed_once(hop: float, palette: NDArray[np.uint8], mon
     assert frames == 2 * len(windows)
 
 
-def test_an_endless_stream_keeps_no_more_than_its_window(palette: NDArray[np.uint8]) -> None:
-    spectrogram = Spectrogram(SMALL, palette)
+def test_an_endless_stream_keeps_no_more_than_its_window(colormap: NDArray[np.uint8]) -> None:
+    spectrogram = Spectrogram(SMALL, colormap)
     minute = sound_for(SMALL, 30)
     held = [len(window.inner_power.base) for window in stream_windows(  # type: ignore[union-attr, arg-type]
         torn(minute, 900, 1), spectrogram, hop_seconds=0.5
@@ -124,8 +123,8 @@ def test_an_endless_stream_keeps_no_more_than_its_window(palette: NDArray[np.uin
     assert max(held) <= SMALL.frame_count + 900 // SMALL.hop_length + round(0.5 * SMALL.sample_rate / SMALL.hop_length)
 
 
-def test_real_recordings_agree_too(recordings: list[Path], palette: NDArray[np.uint8]) -> None:
-    spectrogram = Spectrogram(SpectrogramSettings(), palette)
+def test_real_recordings_agree_too(recordings: list[Path], colormap: NDArray[np.uint8]) -> None:
+    spectrogram = Spectrogram(SpectrogramSettings(), colormap)
     for path in recordings[::3]:
         sound = read_audio(path, sample_rate=44_100, seconds=6)
         for window in stream_windows(torn(sound, 20_000, 0), spectrogram, hop_seconds=1.0):

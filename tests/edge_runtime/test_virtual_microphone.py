@@ -19,7 +19,7 @@ from edge_runtime.outputs.json_lines import JSON_LINES_SCHEMA
 from tests.conftest import tone
 from tests.edge_runtime.virtual_microphone import VirtualMicrophone
 
-LISTEN = [sys.executable, "-c", "from edge_runtime.cli import main; main()"]
+LISTEN = [sys.executable, "-c", "from edge_runtime.cli.listen import main; main()"]
 Listen = Callable[..., subprocess.Popen[str]]
 MOST_LINES = 60
 

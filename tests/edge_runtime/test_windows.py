@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edge_runtime import SpectrogramSettings, TmgcError
-from edge_runtime.windows import cut_windows, hop_samples
+from edge_runtime.windowing import cut_windows, hop_samples
 
 SETTINGS = SpectrogramSettings(sample_rate=11_025)
 

@@ -11,21 +11,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edge_runtime.card import ModelCard
 from edge_runtime.interpreters import ModelInput
+from edge_runtime.model_card import ModelCard
 from edge_runtime.spectrogram import Spectrogram, SpectrogramSettings
-from export.calibration import calibration_clips
-from export.evidence import Evidence, asked, calibration_windows
-from export.exporting import ExportSettings, export_model
-from export.keras_model import KerasModel
-from export.options import GraphOptions
-from export.parity import ParityReport, Probabilities
-from export.pictures import ParityPictures
-from export.progress import Steps
-from export.recipes import FORMATS
-from export.source import source_of_run
-from export.workshop import Workshop
-from train.corpus import Clip, Corpus, read_corpus, write_clips, write_settings
+from export.exporter import ConversionCache, ExportSettings, Steps, export_model
+from export.frontend import KerasModel
+from export.parity import ParityInputs, ParityReport, Probabilities
+from export.parity_reference import ParityReference, calibration_clips, calibration_windows, collect_reference
+from export.recipes import FORMATS, GraphOptions
+from export.sources import source_of_run
+from train.dataset.dataset import Clip, Dataset, read_dataset, write_clips, write_settings
 from train.libraries import silence
 from train.run import SPLITS, Run
 
@@ -48,11 +43,11 @@ def _sound(genre: int, rng: np.random.Generator) -> NDArray[np.float32]:
     return np.clip(sound, -1.0, 1.0).astype(np.float32)
 
 
-def _write_clips(run: Run, palette: NDArray[np.uint8]) -> list[Clip]:
+def _write_clips(run: Run, colormap: NDArray[np.uint8]) -> list[Clip]:
     import soundfile
     from PIL import Image
 
-    spectrogram, rng, clips = Spectrogram(SETTINGS, palette), np.random.default_rng(7), []
+    spectrogram, rng, clips = Spectrogram(SETTINGS, colormap), np.random.default_rng(7), []
     run.clips.mkdir(parents=True)
     for split in SPLITS:
         for index, genre in enumerate(GENRES):
@@ -64,9 +59,9 @@ def _write_clips(run: Run, palette: NDArray[np.uint8]) -> list[Clip]:
                 sound = _sound(index, rng)
                 soundfile.write(clip.sound(run), sound, SETTINGS.sample_rate)
                 start = round(MARGIN_SECONDS * SETTINGS.sample_rate)
-                clip.picture(run).parent.mkdir(parents=True, exist_ok=True)
+                clip.image_path(run).parent.mkdir(parents=True, exist_ok=True)
                 Image.fromarray(spectrogram.grey(sound[start : start + SETTINGS.window_samples])).save(
-                    clip.picture(run)
+                    clip.image_path(run)
                 )
                 clips.append(clip)
     return clips
@@ -81,23 +76,23 @@ def _network(keras: Any) -> Any:
         beside = layers.Conv2D(filters, 1, padding="same")(hidden)
         hidden = layers.MaxPooling2D(4)(layers.Concatenate()([hidden, beside]))
     backbone = keras.Model(picture, layers.GlobalAveragePooling2D()(hidden), name="backbone")
-    pixels = keras.Input((32, 32, 3), dtype="uint8", name="picture")
+    pixels = keras.Input((32, 32, 3), dtype="uint8", name="image")
     features = layers.Dropout(0.1)(backbone(layers.Rescaling(1 / 127.5, -1)(pixels)))
     hidden = layers.Dense(32, activation="relu")(features)
     return keras.Model(pixels, layers.Dense(len(GENRES), activation="softmax", dtype="float32")(hidden))
 
 
-def _train(run: Run, corpus: Corpus) -> None:
+def _train(run: Run, dataset: Dataset) -> None:
     with silence():
         import keras
 
         keras.utils.set_random_seed(1)
-        clips = corpus.of("train")
-        spectrogram = Spectrogram(SETTINGS, corpus.palette)
-        shown = [(clip, spectrogram.image(window)) for clip, window in corpus.windows(clips, hop_seconds=0.25)]
+        clips = dataset.of("train")
+        spectrogram = Spectrogram(SETTINGS, dataset.colormap)
+        shown = [(clip, spectrogram.image(window)) for clip, window in dataset.windows(clips, hop_seconds=0.25)]
         model = _network(keras)
         model.compile(keras.optimizers.Adam(3e-3), "sparse_categorical_crossentropy")
-        pictures, labels = np.stack([picture for _, picture in shown]), corpus.labels([clip for clip, _ in shown])
+        pictures, labels = np.stack([picture for _, picture in shown]), dataset.labels([clip for clip, _ in shown])
         model.fit(pictures, labels, epochs=6, batch_size=32, verbose=0)
         model.save(run.model)
 
@@ -108,14 +103,14 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     from matplotlib import colormaps
 
     run = Run(tmp_path_factory.mktemp("runs") / "tiny")
-    palette = (colormaps["magma"](np.arange(256))[:, :3] * 255).round().astype(np.uint8)
-    clips = tuple(_write_clips(run, palette))
-    corpus = Corpus(run, GENRES, SETTINGS, palette, demonstration=True, clips=clips)
-    write_settings(corpus)
-    write_clips(corpus)
-    _train(run, corpus)
-    trained_on = {"corpus_sha256": corpus.fingerprint()}
-    triples = tuple((int(red), int(green), int(blue)) for red, green, blue in palette)
+    colormap = (colormaps["magma"](np.arange(256))[:, :3] * 255).round().astype(np.uint8)
+    clips = tuple(_write_clips(run, colormap))
+    dataset = Dataset(run, GENRES, SETTINGS, colormap, demonstration=True, clips=clips)
+    write_settings(dataset)
+    write_clips(dataset)
+    _train(run, dataset)
+    trained_on = {"dataset_sha256": dataset.fingerprint()}
+    triples = tuple((int(red), int(green), int(blue)) for red, green, blue in colormap)
     card = ModelCard(
         "tiny", GENRES, SETTINGS, triples, demonstration=True, training=trained_on, versions={"python": "3"}
     )
@@ -137,15 +132,15 @@ def exports(tiny_run: Run, tmp_path_factory: pytest.TempPathFactory) -> dict[str
 class Bench:
     """Everything that a test needs to make a file of its own and hold it against Keras."""
 
-    corpus: Corpus
+    dataset: Dataset
     card: ModelCard
     folder: Path
-    evidence: Evidence
+    evidence: ParityReference
     calibration: ModelInput
-    workshop: Workshop
+    conversion_cache: ConversionCache
 
     @property
-    def shown(self) -> ParityPictures:
+    def shown(self) -> ParityInputs:
         return self.evidence.shown
 
     @property
@@ -154,25 +149,25 @@ class Bench:
 
     def report(self, file: Path, recipe: str) -> ParityReport:
         """Parity of any file."""
-        return self.evidence.report(file, self.card, recipe=recipe, takes=self.card.takes, threads=1)
+        return self.evidence.report(file, self.card, recipe=recipe, input_kind=self.card.input_kind, threads=1)
 
 
-def _bench(run: Run, folder: Path, takes: str) -> Bench:
-    corpus, card = read_corpus(run), run.card().but(takes=takes)
+def _bench(run: Run, folder: Path, input_kind: str) -> Bench:
+    dataset, card = read_dataset(run), run.card().replace(input_kind=input_kind)
     with silence():
         model = KerasModel(run.model)
-        evidence = asked(model, corpus, "test", takes=takes)
+        evidence = collect_reference(model, dataset, "test", input_kind=input_kind)
         model.save(folder / "saved_model", card)
-    calibration = calibration_windows(corpus, calibration_clips(corpus, 40), takes=takes)
-    options = GraphOptions(takes=takes, batch="1" if takes == "waveform" else "dynamic")
-    workshop = Workshop(folder, folder / "saved_model", calibration, Steps(), options)
-    return Bench(corpus, card, folder, evidence, calibration, workshop)
+    calibration = calibration_windows(dataset, calibration_clips(dataset, 40), input_kind=input_kind)
+    options = GraphOptions(input_kind=input_kind, batch="1" if input_kind == "waveform" else "dynamic")
+    conversion_cache = ConversionCache(folder, folder / "saved_model", calibration, Steps(), options)
+    return Bench(dataset, card, folder, evidence, calibration, conversion_cache)
 
 
 @pytest.fixture(scope="session")
 def bench(tiny_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Bench:
     """The tiny network, its pictures and what Keras says of them."""
-    return _bench(tiny_run, tmp_path_factory.mktemp("bench"), "picture")
+    return _bench(tiny_run, tmp_path_factory.mktemp("bench"), "image")
 
 
 @pytest.fixture(scope="session")

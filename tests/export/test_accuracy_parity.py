@@ -12,9 +12,8 @@ import numpy as np
 import pytest
 
 from edge_runtime import AudioFile, GenreClassifier, SpectrogramSettings, Summarizer, listen
-from export.recipes import FORMATS
-from export.tolerances import PARITY_WINDOWS, TOLERANCES, UNDECIDED_MARGIN, tolerance_of
-from train.corpus import read_corpus
+from export.recipes import FORMATS, PARITY_WINDOWS, TOLERANCES, UNDECIDED_MARGIN, tolerance_of
+from train.dataset.dataset import read_dataset
 from train.run import Run
 
 ROOT = Path(__file__).parents[2]
@@ -52,21 +51,21 @@ def waveform_exports(trained_run: Run, tmp_path_factory: pytest.TempPathFactory)
 @pytest.fixture(scope="session")
 def real_run(labelled_music: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Real recordings, prepared to calibrate and to prove."""
-    from train.preparing import PrepareSettings, prepare
+    from train.dataset import DatasetConfig, prepare
 
-    settings = PrepareSettings(
+    settings = DatasetConfig(
         offsets_seconds=(0.0,),
         spectrogram=SpectrogramSettings(image_height=75, image_width=75),
-        shares=(0.5, 0.1, 0.4),
+        split_ratios=(0.5, 0.1, 0.4),
     )
-    corpus, _ = prepare(labelled_music, Run(tmp_path_factory.mktemp("real") / "real"), settings)
-    return corpus.run
+    dataset, _ = prepare(labelled_music, Run(tmp_path_factory.mktemp("real") / "real"), settings)
+    return dataset.run
 
 
 def exported_for_real_music(trained: Run, real: Run, folder: Path, *options: str) -> Reports:
     """The same network, calibrated and proved on real recordings; it calls them by names that mean nothing to it."""
-    genres = ",".join(read_corpus(real).genres)
-    bare = ("--genres", genres, "--settings", str(trained.corpus_json), "--corpus", str(real.folder))
+    genres = ",".join(read_dataset(real).genres)
+    bare = ("--genres", genres, "--settings", str(trained.dataset_json), "--dataset", str(real.folder))
     return exported(trained.model, folder, *bare, *options)
 
 
@@ -99,11 +98,11 @@ def test_the_int8_file_is_within_its_tolerances(form: str, int8_exports: Reports
 def test_the_file_alone_answers_as_keras_does(form: str, int8_exports: Reports, trained_run: Run) -> None:
     import keras
 
-    corpus = read_corpus(trained_run)
-    pictures = corpus.pictures(corpus.of("test"))
+    dataset = read_dataset(trained_run)
+    pictures = dataset.pictures(dataset.of("test"))
     asked = keras.models.load_model(trained_run.model, compile=False).predict(pictures, verbose=0)
     classifier = GenreClassifier.open(int8_exports[form, "int8"]["file"])
-    said = np.stack([classifier.classify_picture(picture) for picture in pictures])
+    said = np.stack([classifier.classify_image(picture) for picture in pictures])
     best, next_best = np.sort(asked, axis=1)[:, :-3:-1].T
     undecided = best - next_best < UNDECIDED_MARGIN
     agreed = (asked.argmax(axis=1) == said.argmax(axis=1)) | undecided
@@ -115,14 +114,14 @@ def test_the_file_alone_answers_as_keras_does(form: str, int8_exports: Reports, 
 @pytest.mark.parametrize("form", FORMATS)
 def test_it_names_songs_that_the_network_has_not_heard(form: str, int8_exports: Reports, trained_run: Run) -> None:
     classifier = GenreClassifier.open(int8_exports[form, "int8"]["file"])
-    songs = sorted({(clip.genre, clip.song) for clip in read_corpus(trained_run).of("test")})
+    songs = sorted({(clip.genre, clip.song) for clip in read_dataset(trained_run).of("test")})
     right = 0
     for genre, song in songs:
         path = trained_run.folder.parent / "songs" / song
         with AudioFile(path, sample_rate=44_100) as file:
             summarizer = Summarizer(file.name, threshold=0.0)
-            for answer in listen(file, classifier):
-                summarizer.add(answer)
+            for prediction in listen(file, classifier):
+                summarizer.add(prediction)
         right += summarizer.summary().genre == genre
     assert right >= 0.8 * len(songs)
 

@@ -10,9 +10,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from edge_runtime.interpreters import open_interpreter
-from export.cli.export import main
+from export.cli import main
+from export.recipes import TOLERANCES, Tolerance
 from export.report import read_parity_json
-from export.tolerances import TOLERANCES, Tolerance
 from tests.conftest import tone
 from train.run import Run
 
@@ -62,7 +62,7 @@ def test_a_file_that_takes_the_sound_listens_as_it_stands(run: Run, tmp_path: Pa
     assert result.exit_code == 0, result.output
     (report,) = json.loads(result.stdout)["reports"]
     assert report["file"] == str(run.exports / "copy.waveform.int8.tflite")
-    assert report["input"] == report["parity"]["takes"] == "waveform"
+    assert report["input"] == report["parity"]["input_kind"] == "waveform"
     soundfile.write(tmp_path / "song.wav", tone(2, sample_rate=8_000), 8_000)
     heard = CliRunner().invoke(
         listen, [str(tmp_path / "song.wav"), "--model", report["file"], "--json", "--hop", "0.5"]
@@ -117,7 +117,7 @@ def test_an_onnx_file_has_the_opset_and_the_batch_that_were_asked_for(run: Run) 
     result = _call(str(run.folder), *options)
     assert result.exit_code == 0, result.output
     interpreter = open_interpreter(run.exports / "copy.float32.onnx")
-    assert interpreter.taken.shape == (1, 32, 32, 3)
+    assert interpreter.input.shape == (1, 32, 32, 3)
     assert (interpreter.card.export["opset"], interpreter.card.export["batch"]) == (15, "1")
 
 
@@ -145,7 +145,7 @@ def test_the_newest_trained_run_is_the_default(run: Run, monkeypatch: pytest.Mon
 
 def test_help_is_quick_since_it_imports_no_heavy_library() -> None:
     code = (
-        "import sys\nfrom click.testing import CliRunner\nfrom export.cli.export import main\n"
+        "import sys\nfrom click.testing import CliRunner\nfrom export.cli import main\n"
         "assert CliRunner().invoke(main, ['--help']).exit_code == 0\n"
         "print(*sorted({'tensorflow', 'keras', 'onnx', 'onnxruntime', 'tf2onnx', 'ai_edge_litert'} & set(sys.modules)))"
     )

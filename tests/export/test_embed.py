@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_runtime.card import METADATA_KEY
 from edge_runtime.interpreters import open_interpreter
-from export.embed import write_with_card
+from edge_runtime.model_card import METADATA_KEY
+from export.metadata import write_with_card
 from export.recipes import DYNAMIC, FLOAT32, FORMATS, INT8, Format, Recipe, Target
 
 TFLITE, ONNX = FORMATS["tflite"], FORMATS["onnx"]
@@ -18,10 +18,10 @@ TFLITE, ONNX = FORMATS["tflite"], FORMATS["onnx"]
 @pytest.mark.parametrize("format_", [TFLITE, ONNX])
 @pytest.mark.parametrize("recipe", [FLOAT32, DYNAMIC, INT8])
 def test_a_card_does_not_change_an_answer(format_: Format, recipe: Recipe, bench: Any, tmp_path: Path) -> None:
-    graph = bench.workshop.graph(Target(format_, recipe))
+    graph = bench.conversion_cache.graph(Target(format_, recipe))
     paths = [tmp_path / f"first{format_.suffix}", tmp_path / f"second{format_.suffix}"]
     write_with_card(graph, bench.card, paths[0])
-    write_with_card(graph, bench.card.but(threshold=0.5, training={"note": "ş" * 9999}), paths[1])
+    write_with_card(graph, bench.card.replace(threshold=0.5, training={"note": "ş" * 9999}), paths[1])
     first, second = (open_interpreter(path, threads=1) for path in paths)
     assert second.card.threshold == 0.5
     for picture in bench.shown.pictures[:20]:
@@ -30,7 +30,7 @@ def test_a_card_does_not_change_an_answer(format_: Format, recipe: Recipe, bench
 
 def test_a_tflite_file_carries_its_card_as_buffer_and_as_zip_entries(bench: Any, tmp_path: Path) -> None:
     path = tmp_path / "model.tflite"
-    write_with_card(bench.workshop.graph(Target(TFLITE, FLOAT32)), bench.card, path)
+    write_with_card(bench.conversion_cache.graph(Target(TFLITE, FLOAT32)), bench.card, path)
     with zipfile.ZipFile(path) as archive:
         assert archive.namelist() == ["labels.txt", "card.json"]
         assert archive.read("labels.txt").decode().split() == list(bench.card.genres)
@@ -42,7 +42,7 @@ def test_buffers_of_a_tflite_file_are_aligned_to_16_bytes(bench: Any, tmp_path: 
     from ai_edge_litert import schema_py_generated as schema
 
     path = tmp_path / "model.tflite"
-    write_with_card(bench.workshop.graph(Target(TFLITE, INT8)), bench.card, path)
+    write_with_card(bench.conversion_cache.graph(Target(TFLITE, INT8)), bench.card, path)
     content = path.read_bytes()
     model = schema.Model.GetRootAsModel(content, 0)
     begins = [content.find(model.Buffers(i).DataAsNumpy().tobytes()) for i in _large(model)]
@@ -52,7 +52,7 @@ def test_buffers_of_a_tflite_file_are_aligned_to_16_bytes(bench: Any, tmp_path: 
 
 def test_the_same_card_gives_the_same_bytes(bench: Any, tmp_path: Path) -> None:
     for format_ in (TFLITE, ONNX):
-        graph = bench.workshop.graph(Target(format_, FLOAT32))
+        graph = bench.conversion_cache.graph(Target(format_, FLOAT32))
         paths = [tmp_path / f"{number}{format_.suffix}" for number in range(2)]
         for path in paths:
             write_with_card(graph, bench.card, path)

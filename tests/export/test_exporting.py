@@ -11,16 +11,14 @@ import pytest
 
 from edge_runtime.errors import TmgcError
 from edge_runtime.interpreters import open_interpreter
-from export import evidence, exporting
-from export.embed import write_with_card
-from export.exporting import ExportSettings, export_model
-from export.options import GraphOptions
+from export import exporter as exporting
+from export import parity_reference as evidence
+from export.exporter import ExportSettings, Steps, export_model
+from export.metadata import write_with_card
 from export.parity import ParityReport, compare
-from export.progress import Steps
-from export.recipes import FORMATS, formats_of
-from export.source import source_of_run
-from export.tolerances import TOLERANCES, Tolerance
-from train.corpus import read_corpus
+from export.recipes import FORMATS, TOLERANCES, GraphOptions, Tolerance, formats_of
+from export.sources import source_of_run
+from train.dataset.dataset import read_dataset
 from train.run import Run
 
 TFLITE = tuple(formats_of("tflite"))
@@ -46,12 +44,12 @@ def test_a_written_file_is_the_one_that_was_compared(name: str, exports: dict[st
 @pytest.mark.parametrize("name", NAMES)
 def test_the_card_inside_tells_where_the_file_comes_from(name: str, exports: dict[str, Any], tiny_run: Run) -> None:
     card = open_interpreter(exports[name]["file"]).card
-    assert card.but(export={}, versions={}) == tiny_run.card().but(export={}, versions={})
+    assert card.replace(export={}, versions={}) == tiny_run.card().replace(export={}, versions={})
     assert f"tiny.{card.export['recipe']}.{card.export['format']}" == name
     assert card.export["parity"]["held"] is True
     assert card.export["keras_sha256"] == hashlib.sha256(tiny_run.model.read_bytes()).hexdigest()
     assert {"python", "tensorflow", "tf2onnx", "litert-quantizer"} <= set(card.versions)
-    training = {clip.name for clip in read_corpus(tiny_run).of("train")}
+    training = {clip.name for clip in read_dataset(tiny_run).of("train")}
     calibrated = card.export["recipe"] == "int8"
     assert len(card.export["calibration"]) == (40 if calibrated else 0)
     assert training.issuperset(card.export["calibration"])
@@ -69,7 +67,7 @@ def test_a_report_tells_size_time_memory_operators_and_multiplications(
     assert 100 < report["peak_memory_mb"] < 100_000
     assert report["macs"] == exports["tiny.float32.tflite"]["macs"] > 1e6
     assert sum(report["operators"].values()) > 5
-    assert report["input"] == "picture"
+    assert report["input"] == "image"
     for told in ("mean_kl_nats", "top1_agreement", "max_probability_difference", "hard_pictures"):
         assert told in report["parity"]
     test = report["parity"]["accuracy"]
@@ -95,7 +93,7 @@ def test_the_same_run_exported_twice_gives_the_same_bytes(
 
 @pytest.mark.full
 def test_files_that_take_the_sound_are_the_same_bytes_twice_as_well(tiny_run: Run, tmp_path: Path) -> None:
-    graph = GraphOptions(takes="waveform", batch="1")
+    graph = GraphOptions(input_kind="waveform", batch="1")
     twice = []
     for folder in (tmp_path / "first", tmp_path / "second"):
         settings = ExportSettings(tuple(FORMATS.values()), ("int8",), folder, calibration_clips=40, graph=graph)
@@ -109,7 +107,7 @@ def test_a_network_with_an_order_of_its_own_says_why(
     run = copy_of(tiny_run)
     card = run.card()
     run.card_json.unlink()
-    run.card_json.write_text(card.but(network={"architecture": "mobilenet_v3_small"}).to_json(), "utf-8")
+    run.card_json.write_text(card.replace(network={"architecture": "mobilenet_v3_small"}).to_json(), "utf-8")
     (report,) = _export(run, ExportSettings(TFLITE, output=tmp_path / "out", calibration_clips=8))
     assert report["recipe"] == "float16"
     assert "mobilenet_v3_small: its hard-swish layers" in report["reason"]
@@ -179,7 +177,7 @@ def test_an_existing_file_is_refused_before_any_work_and_left_alone(tiny_run: Ru
 
 
 def test_a_run_that_another_command_is_at_work_on_is_left_alone(tiny_run: Run, tmp_path: Path) -> None:
-    with tiny_run.held(), pytest.raises(TmgcError, match="another is at work"):
+    with tiny_run.lock(), pytest.raises(TmgcError, match="another is at work"):
         _export(tiny_run, ExportSettings(TFLITE, ("none",), tmp_path), _NoSteps())
 
 
@@ -187,7 +185,7 @@ def test_a_run_prepared_anew_since_its_training_is_refused(tiny_run: Run, copy_o
     run = copy_of(tiny_run)
     card = run.card()
     run.card_json.unlink()
-    run.card_json.write_text(card.but(training={"corpus_sha256": "of another split"}).to_json(), "utf-8")
+    run.card_json.write_text(card.replace(training={"dataset_sha256": "of another split"}).to_json(), "utf-8")
     with pytest.raises(TmgcError, match="prepared anew since"):
         _export(run, ExportSettings(TFLITE, ("none",)))
 

@@ -11,14 +11,11 @@ import pytest
 from edge_runtime import GenreClassifier, ModelCard
 from edge_runtime.interpreters import open_interpreter
 from edge_runtime.spectrogram import Spectrogram, SpectrogramSettings
-from export.embed import write_with_card
-from export.front_end import SCOPE, picture_of
-from export.graph_facts import graph_facts
-from export.keras_model import KerasModel
-from export.options import GraphOptions
-from export.progress import Steps
-from export.recipes import DYNAMIC, FLOAT32, FORMATS, INT8, Target
-from export.workshop import Workshop
+from export.exporter import ConversionCache, Steps
+from export.frontend import SCOPE, KerasModel, picture_of
+from export.inspection import graph_facts
+from export.metadata import write_with_card
+from export.recipes import DYNAMIC, FLOAT32, FORMATS, INT8, GraphOptions, Target
 from tests.conftest import tone
 from train.libraries import silence
 
@@ -35,16 +32,16 @@ SETTINGS = {
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_its_pictures_are_those_of_the_spectrogram(name: str, palette: Any) -> None:
+def test_its_pictures_are_those_of_the_spectrogram(name: str, colormap: Any) -> None:
     settings = SETTINGS[name]
-    spectrogram = Spectrogram(settings, palette)
+    spectrogram = Spectrogram(settings, colormap)
     for samples in _sounds(settings):
         with silence():
-            drawn = picture_of(samples[np.newaxis], settings, palette).numpy()
+            drawn = picture_of(samples[np.newaxis], settings, colormap).numpy()
         assert drawn.dtype == np.uint8
         expected = spectrogram.image(samples)
         assert np.mean(drawn[0] != expected) < 1e-3
-        assert np.abs(drawn[0, ..., 0].astype(int) - expected[..., 0]).max() <= 1  # the palette's red is the grey
+        assert np.abs(drawn[0, ..., 0].astype(int) - expected[..., 0]).max() <= 1  # the colormap's red is the grey
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=str)
@@ -53,8 +50,8 @@ def test_every_file_that_takes_a_waveform_is_within_its_tolerances(
 ) -> None:
     file = _written(target, waveform_bench, tmp_path)
     interpreter = open_interpreter(file)
-    assert "waveform" in interpreter.taken.name
-    assert (interpreter.taken.type, interpreter.taken.shape) == ("float32", (1, 4000))
+    assert "waveform" in interpreter.input.name
+    assert (interpreter.input.type, interpreter.input.shape) == ("float32", (1, 4000))
     report = waveform_bench.report(file, target.recipe.name)
     assert report.held, report.misses
     assert report.windows >= 500
@@ -64,7 +61,7 @@ def test_every_file_that_takes_a_waveform_is_within_its_tolerances(
 def test_no_operator_of_it_is_quantised_in_tflite(recipe: Any, waveform_bench: Any) -> None:
     from ai_edge_litert import schema_py_generated as schema
 
-    file = waveform_bench.workshop.graph(Target(FORMATS["tflite"], recipe))
+    file = waveform_bench.conversion_cache.graph(Target(FORMATS["tflite"], recipe))
     graph = schema.ModelT.InitFromPackedBuf(file.read_bytes()).subgraphs[0]
     types: Counter[int] = Counter()
     for operator in graph.operators:
@@ -79,7 +76,7 @@ def test_no_operator_of_it_is_quantised_in_tflite(recipe: Any, waveform_bench: A
 def test_no_operator_of_it_is_quantised_in_onnx(recipe: Any, waveform_bench: Any) -> None:
     import onnx
 
-    graph = onnx.load(str(waveform_bench.workshop.graph(Target(FORMATS["onnx"], recipe)))).graph
+    graph = onnx.load(str(waveform_bench.conversion_cache.graph(Target(FORMATS["onnx"], recipe)))).graph
     made_by = {output: node.op_type for node in graph.node for output in node.output}
     front_end = [node for node in graph.node if node.name.startswith(f"{SCOPE}/")]
     assert sum(node.op_type in ("MatMul", "Gemm") for node in front_end) == 5
@@ -87,7 +84,7 @@ def test_no_operator_of_it_is_quantised_in_onnx(recipe: Any, waveform_bench: Any
 
 
 def test_it_needs_builtin_operators_only(waveform_bench: Any) -> None:
-    operators = graph_facts(waveform_bench.workshop.graph(Target(FORMATS["tflite"], FLOAT32))).operators
+    operators = graph_facts(waveform_bench.conversion_cache.graph(Target(FORMATS["tflite"], FLOAT32))).operators
     assert not [name for name in operators if name.startswith(("CUSTOM", "Flex"))]
     assert {"FULLY_CONNECTED", "LOG", "GATHER", "ROUND"} <= set(operators)
 
@@ -95,13 +92,13 @@ def test_it_needs_builtin_operators_only(waveform_bench: Any) -> None:
 @pytest.mark.parametrize("format_", FORMATS.values(), ids=lambda item: item.name)
 def test_another_spectrogram_in_the_graph_fails_its_parity(format_: Any, waveform_bench: Any, tmp_path: Path) -> None:
     card: ModelCard = waveform_bench.card
-    wrong = card.but(spectrogram=replace(card.spectrogram, top_db=40.0))
+    wrong = card.replace(spectrogram=replace(card.spectrogram, top_db=40.0))
     with silence():
-        KerasModel(waveform_bench.corpus.run.model).save(tmp_path / "saved", wrong)
-    options = GraphOptions(takes="waveform", batch="1")
-    workshop = Workshop(tmp_path, tmp_path / "saved", waveform_bench.calibration, Steps(), options)
+        KerasModel(waveform_bench.dataset.run.model).save(tmp_path / "saved", wrong)
+    options = GraphOptions(input_kind="waveform", batch="1")
+    conversion_cache = ConversionCache(tmp_path, tmp_path / "saved", waveform_bench.calibration, Steps(), options)
     file = tmp_path / f"wrong{format_.suffix}"
-    write_with_card(workshop.graph(Target(format_, FLOAT32, "waveform")), card, file)
+    write_with_card(conversion_cache.graph(Target(format_, FLOAT32, "waveform")), card, file)
     report = waveform_bench.report(file, "float32")
     assert not report.held
     assert report.card_differences == ()
@@ -112,17 +109,17 @@ def test_a_classifier_runs_both_kinds_from_their_cards_alone(
     format_: Any, bench: Any, waveform_bench: Any, tmp_path: Path
 ) -> None:
     takes_sound = GenreClassifier.open(_written(Target(format_, FLOAT32, "waveform"), waveform_bench, tmp_path))
-    answers = [takes_sound.classify(samples).probabilities for samples in waveform_bench.shown.sounds[:20]]
+    predictions = [takes_sound.classify(samples).probabilities for samples in waveform_bench.shown.sounds[:20]]
     takes_pictures = GenreClassifier.open(_written(Target(format_, FLOAT32), bench, tmp_path))
     expected = [takes_pictures.classify(samples).probabilities for samples in waveform_bench.shown.sounds[:20]]
-    np.testing.assert_allclose(answers, expected, atol=1e-4)
+    np.testing.assert_allclose(predictions, expected, atol=1e-4)
     with pytest.raises(ValueError, match="takes a waveform"):
-        takes_sound.classify_picture(bench.shown.pictures[0])
+        takes_sound.classify_image(bench.shown.pictures[0])
 
 
 def _written(target: Target, bench: Any, folder: Path) -> Path:
     file = folder / f"sound{target.format.suffix}"
-    write_with_card(bench.workshop.graph(target), bench.card, file)
+    write_with_card(bench.conversion_cache.graph(target), bench.card, file)
     return file
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from export.graph_facts import graph_facts
+from export.inspection import graph_facts
 from export.recipes import DYNAMIC, FLOAT16, FLOAT32, FORMATS, INT8, Target
 
 TFLITE, ONNX = FORMATS["tflite"], FORMATS["onnx"]
@@ -17,7 +17,7 @@ WEIGHTS = 9 * 3 * 16 + 16 * 16 + 9 * 32 * 32 + 32 * 32 + DENSE
 
 @pytest.mark.parametrize("recipe", TFLITE.recipes, ids=lambda recipe: recipe.name)
 def test_multiplications_are_those_of_convolutions_and_matrix_products(recipe: Any, bench: Any) -> None:
-    facts = graph_facts(bench.workshop.graph(Target(TFLITE, recipe)))
+    facts = graph_facts(bench.conversion_cache.graph(Target(TFLITE, recipe)))
     assert facts.macs == CONVOLUTIONS + DENSE
     assert facts.operators["CONV_2D"] == 4
     assert facts.operators["FULLY_CONNECTED"] == 2
@@ -52,13 +52,13 @@ def test_depthwise_convolutions_are_counted_as_well(tmp_path: Any) -> None:
     ],
 )
 def test_most_weights_are_of_the_type_that_the_recipe_says(format_: Any, recipe: Any, type_: str, bench: Any) -> None:
-    weights = graph_facts(bench.workshop.graph(Target(format_, recipe))).weights
+    weights = graph_facts(bench.conversion_cache.graph(Target(format_, recipe))).weights
     assert next(iter(weights)) == type_
     assert 0.8 * WEIGHTS < weights[type_] < 1.2 * WEIGHTS
 
 
 def test_onnx_operators_are_counted(bench: Any) -> None:
-    facts = graph_facts(bench.workshop.graph(Target(ONNX, INT8)))
+    facts = graph_facts(bench.conversion_cache.graph(Target(ONNX, INT8)))
     assert facts.operators["Conv"] == 4
     assert facts.operators["Softmax"] == 1
     assert facts.macs is None

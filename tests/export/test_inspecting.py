@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from edge_runtime.errors import TmgcError
-from export.inspecting import inspected, lines_of
+from export.inspection import inspected, lines_of
 from tests.export.test_exporting import NAMES
 
 ROOT = Path(__file__).parents[2]
@@ -72,7 +72,7 @@ def test_a_damaged_file_is_refused_in_one_line(name: str, exports: dict[str, dic
 
 def test_a_file_without_a_card_is_refused(bench: Any) -> None:
     with pytest.raises(TmgcError, match="must carry its model card"):
-        inspected(bench.workshop.float_tflite)
+        inspected(bench.conversion_cache.float_tflite)
 
 
 def test_a_missing_file_is_refused() -> None:
@@ -88,4 +88,4 @@ def test_a_run_folder_of_that_name_is_still_reachable(tmp_path: Path) -> None:
         command, capture_output=True, text=True, cwd=tmp_path, check=False, env={"PYTHONPATH": str(ROOT)}
     )
     assert done.returncode == 2
-    assert "a prepared run holds corpus.csv" in done.stderr
+    assert "a prepared run holds dataset.csv" in done.stderr

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from edge_runtime.errors import TmgcError
-from export.keras_model import KerasModel
+from export.frontend import KerasModel
 from train.libraries import silence
 from train.run import Run
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from export.paired import exact_sign_flip_test, paired_test
+from export.parity import exact_sign_flip_test, paired_test
 
 EACH_ITS_OWN = [str(number) for number in range(500)]
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from export import onnx_file, tflite
-from export.embed import write_with_card
+from export import onnx, tflite
+from export.metadata import write_with_card
 from export.parity import ParityReport, card_differences, compare, hard_answers, mean_kl
 from export.recipes import FLOAT32, FORMATS, INT8, RECIPES, Target
 from train.libraries import silence
@@ -26,7 +26,7 @@ def _close(n: int, first: float, second: float) -> NDArray[np.float32]:
 @pytest.mark.parametrize("target", TARGETS, ids=str)
 def test_every_sound_export_is_within_its_tolerances(target: Target, bench: Any, tmp_path: Path) -> None:
     file = tmp_path / f"sound{target.format.suffix}"
-    write_with_card(bench.workshop.graph(target), bench.card, file)
+    write_with_card(bench.conversion_cache.graph(target), bench.card, file)
     report = bench.report(file, target.recipe.name)
     assert report.held, report.misses
     assert report.accuracy.accuracy_keras > 0.9
@@ -38,7 +38,7 @@ def test_swapped_labels_fail(format_: Any, bench: Any, tmp_path: Path) -> None:
     file = tmp_path / f"swapped{format_.suffix}"
     genres = bench.card.genres
     write_with_card(
-        bench.workshop.graph(Target(format_, INT8)), bench.card.but(genres=genres[1::-1] + genres[2:]), file
+        bench.conversion_cache.graph(Target(format_, INT8)), bench.card.replace(genres=genres[1::-1] + genres[2:]), file
     )
     report = bench.report(file, "int8")
     assert not report.held
@@ -59,12 +59,12 @@ def test_noised_weights_fail_under_every_tolerance(recipe: str, bench: Any, tmp_
     assert report.worst_clips
 
 
-@pytest.mark.parametrize(("format_", "converter"), [(TFLITE, tflite), (ONNX, onnx_file)], ids=["tflite", "onnx"])
+@pytest.mark.parametrize(("format_", "converter"), [(TFLITE, tflite), (ONNX, onnx)], ids=["tflite", "onnx"])
 def test_a_wrong_calibration_fails(format_: Any, converter: Any, bench: Any, tmp_path: Path) -> None:
     black, graph, file = np.zeros_like(bench.calibration[:4]), tmp_path / f"graph{format_.suffix}", tmp_path / "black"
     file = file.with_suffix(format_.suffix)
     with silence():
-        converter.quantize(bench.workshop.graph(Target(format_, FLOAT32)), INT8, black, graph)
+        converter.quantize(bench.conversion_cache.graph(Target(format_, FLOAT32)), INT8, black, graph)
     write_with_card(graph, bench.card, file)
     assert not bench.report(file, "int8").held
 
@@ -123,9 +123,9 @@ def test_hard_pictures_are_reported_one_by_one() -> None:
 
 def test_only_what_changes_an_answer_counts_as_a_different_card(bench: Any) -> None:
     card = bench.card
-    assert card_differences(card, card.but(export={"recipe": "int8"}, versions={})) == ()
-    reversed_palette = card.but(palette=card.palette[::-1], temperature=2.0)
-    assert card_differences(card, reversed_palette) == ("palette", "temperature")
+    assert card_differences(card, card.replace(export={"recipe": "int8"}, versions={})) == ()
+    reversed_colormap = card.replace(colormap=card.colormap[::-1], temperature=2.0)
+    assert card_differences(card, reversed_colormap) == ("colormap", "temperature")
 
 
 def _tampered(
@@ -135,7 +135,7 @@ def _tampered(
     import flatbuffers
     from ai_edge_litert import schema_py_generated as schema
 
-    content = bench.workshop.graph(Target(TFLITE, FLOAT32)).read_bytes()
+    content = bench.conversion_cache.graph(Target(TFLITE, FLOAT32)).read_bytes()
     model = schema.ModelT.InitFromPackedBuf(content)
     graph = model.subgraphs[0]
     convolutions = [

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from export.progress import Steps
+from export.exporter import Steps
 
 
 def test_a_step_is_said_before_it_is_done(capfd: pytest.CaptureFixture[str]) -> None:

@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from edge_runtime.card import ModelCard
 from edge_runtime.errors import TmgcError
 from edge_runtime.interpreters import open_interpreter
+from edge_runtime.model_card import ModelCard
 from edge_runtime.spectrogram import SpectrogramSettings
-from export.cli.export import main
-from export.rebuilding import rebuilt
+from export.cli import main
+from export.sources import rebuilt
 from tests.export.conftest import GENRES, SETTINGS
-from train.fitting.network import BACKBONE, HEAD, build_network
 from train.libraries import silence
 from train.run import Run
+from train.training.model import BACKBONE, HEAD, build_network
 
 SMALL = "mobilenet_v3_small"
 
@@ -27,7 +27,7 @@ def _network(architecture: str, size: int) -> Any:
     """A network with weights that are all different, so that none can stand in another's place."""
     with silence():
         network = build_network(
-            architecture, image_height=size, image_width=size, n_genres=4, weights="none", unit_pixels=True
+            architecture, image_height=size, image_width=size, n_genres=4, weights="none", rescale_to_unit=True
         )
     rng = np.random.default_rng(0)
     weights = network.get_weights()
@@ -68,7 +68,7 @@ def _write_h5(path: Path, model: Any, *, whole: bool = False) -> None:
 
 def _card(card: ModelCard, size: int) -> ModelCard:
     settings = replace(card.spectrogram, image_height=size, image_width=size)
-    return card.but(genres=("a", "b", "c", "d"), spectrogram=settings)
+    return card.replace(genres=("a", "b", "c", "d"), spectrogram=settings)
 
 
 def _check_that_the_weights_come_back(
@@ -111,8 +111,8 @@ def test_what_is_no_weights_file_is_refused(card: ModelCard, tmp_path: Path) -> 
 def test_old_weights_become_a_file_that_was_compared(tiny_run: Run, tmp_path: Path) -> None:
     path = tmp_path / "seed.h5"
     _write_h5(path, _topology(_network(SMALL, SETTINGS.image_height), in_a_row=True))
-    arguments = [str(path), "--genres", ",".join(GENRES), "--settings", str(tiny_run.corpus_json)]
-    arguments += ["--corpus", str(tiny_run.folder), "--architecture", SMALL, "--quantize", "none"]
+    arguments = [str(path), "--genres", ",".join(GENRES), "--settings", str(tiny_run.dataset_json)]
+    arguments += ["--dataset", str(tiny_run.folder), "--architecture", SMALL, "--quantize", "none"]
     done = CliRunner().invoke(main, arguments)
     assert done.exit_code == 0, done.output
     card = open_interpreter(tmp_path / "exports" / "seed.float32.tflite").card

@@ -69,7 +69,7 @@ def test_other_networks_have_the_usual_order(architecture: str) -> None:
 
 
 def test_the_names_of_files_that_take_the_sound_say_so() -> None:
-    (target,) = targets_of([FORMATS["onnx"]], ["int8"], takes="waveform")
+    (target,) = targets_of([FORMATS["onnx"]], ["int8"], input_kind="waveform")
     assert target.file(Path("out"), "demo") == Path("out/demo.waveform.int8.onnx")
     assert target.failed_file(Path("out"), "demo") == Path("out/demo.waveform.int8.FAILED.onnx")
 

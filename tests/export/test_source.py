@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from edge_runtime.interpreters import open_interpreter
-from export.cli.export import main
+from export.cli import main
 from export.report import read_parity_json
 from tests.export.conftest import GENRES, SETTINGS
 from train.libraries import silence
@@ -23,9 +23,9 @@ def bare(tiny_run: Run, tmp_path: Path) -> Path:
     return Path(shutil.copy(tiny_run.model, tmp_path / "old.keras"))
 
 
-def _export(model: Path, corpus: Path | None, genres: str = ",".join(GENRES), *more: str) -> Result:
+def _export(model: Path, dataset: Path | None, genres: str = ",".join(GENRES), *more: str) -> Result:
     given = ["--genres", genres, "--settings", str(model.parent / "settings.json"), "--quantize", "none"]
-    clips = [] if corpus is None else ["--corpus", str(corpus)]
+    clips = [] if dataset is None else ["--dataset", str(dataset)]
     return CliRunner().invoke(main, [str(model), *given, *clips, "--calibration", "8", *more])
 
 
@@ -54,12 +54,12 @@ def test_a_card_will_do_for_settings(bare: Path, tiny_run: Run) -> None:
     assert _export(bare, tiny_run.folder).exit_code == 0
 
 
-@pytest.mark.parametrize("missing", ["--genres", "--settings", "--corpus"])
+@pytest.mark.parametrize("missing", ["--genres", "--settings", "--dataset"])
 def test_nothing_leaves_without_a_comparison(missing: str, bare: Path, tiny_run: Run) -> None:
     given = {
         "--genres": ",".join(GENRES),
         "--settings": str(bare.parent / "settings.json"),
-        "--corpus": str(tiny_run.folder),
+        "--dataset": str(tiny_run.folder),
     }
     given.pop(missing)
     arguments = [item for pair in given.items() for item in pair]
@@ -69,8 +69,8 @@ def test_nothing_leaves_without_a_comparison(missing: str, bare: Path, tiny_run:
 @pytest.mark.parametrize(
     ("genres", "said"),
     [
-        ("Halk,Klasik,Rap", "--genres must be those of --corpus"),
-        ("Halk,Klasik,Rap,Jazz", "--genres must be those of --corpus"),
+        ("Halk,Klasik,Rap", "--genres must be those of --dataset"),
+        ("Halk,Klasik,Rap,Jazz", "--genres must be those of --dataset"),
         ("Halk,Klasik,Rap,Rock,Rock", "at least two different genres"),
     ],
 )
@@ -108,7 +108,7 @@ def test_a_model_with_code_in_it_is_refused(bare: Path, tiny_run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("option", "value"), [("--genres", "a,b"), ("--settings", "x"), ("--corpus", "x"), ("--architecture", "x")]
+    ("option", "value"), [("--genres", "a,b"), ("--settings", "x"), ("--dataset", "x"), ("--architecture", "x")]
 )
 def test_what_is_for_bare_models_is_refused_for_a_run(option: str, value: str, tiny_run: Run) -> None:
     _is_refused(CliRunner().invoke(main, [str(tiny_run.folder), option, value]), f"{option} is for a bare model")

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_runtime.card import ModelCard
 from edge_runtime.errors import TmgcError
+from edge_runtime.model_card import ModelCard
 from export import tflite
 from export.recipes import FLOAT32, FORMATS, RECIPES, Recipe, Target
 from train.libraries import silence
@@ -17,9 +17,9 @@ TFLITE = FORMATS["tflite"]
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.name)
 def test_every_recipe_takes_pixels_one_at_a_time_and_gives_float_probabilities(recipe: Recipe, bench: Any) -> None:
-    interpreter = _interpreter(bench.workshop.graph(Target(TFLITE, recipe)))
+    interpreter = _interpreter(bench.conversion_cache.graph(Target(TFLITE, recipe)))
     (signature,) = interpreter.get_signature_list().values()
-    assert signature == {"inputs": ["picture"], "outputs": ["probabilities"]}
+    assert signature == {"inputs": ["image"], "outputs": ["probabilities"]}
     taken, given = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
     assert (taken["dtype"], tuple(taken["shape"])) == (np.uint8, (1, 32, 32, 3))
     assert (given["dtype"], tuple(given["shape"])) == (np.float32, (1, 4))
@@ -27,7 +27,7 @@ def test_every_recipe_takes_pixels_one_at_a_time_and_gives_float_probabilities(r
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.name)
 def test_softmax_and_first_convolution_stay_float(recipe: Recipe, bench: Any) -> None:
-    interpreter = _interpreter(bench.workshop.graph(Target(TFLITE, recipe)))
+    interpreter = _interpreter(bench.conversion_cache.graph(Target(TFLITE, recipe)))
     operators = interpreter._get_ops_details()
     first = next(operator for operator in operators if operator["op_name"] == "CONV_2D")
     softmax = next(operator for operator in operators if operator["op_name"] == "SOFTMAX")
@@ -41,7 +41,7 @@ def test_softmax_and_first_convolution_stay_float(recipe: Recipe, bench: Any) ->
 )
 def test_other_weights_are_kept_as_the_recipe_says(recipe: str, kept: str, share: float, bench: Any) -> None:
     (chosen,) = [item for item in RECIPES if item.name == recipe]
-    file = bench.workshop.graph(Target(TFLITE, chosen))
+    file = bench.conversion_cache.graph(Target(TFLITE, chosen))
     interpreter = _interpreter(file)
     second = [operator for operator in interpreter._get_ops_details() if operator["op_name"] == "CONV_2D"][1]
     inputs = {interpreter._get_tensor_details(index, 0)["dtype"].__name__ for index in second["inputs"][1:2]}
@@ -51,14 +51,14 @@ def test_other_weights_are_kept_as_the_recipe_says(recipe: str, kept: str, share
         if operator["op_name"] == "DEQUANTIZE"
     }
     assert kept in inputs | dequantized
-    assert file.stat().st_size < share * bench.workshop.graph(Target(TFLITE, FLOAT32)).stat().st_size
+    assert file.stat().st_size < share * bench.conversion_cache.graph(Target(TFLITE, FLOAT32)).stat().st_size
 
 
 def test_an_operator_that_is_not_builtin_is_refused_by_name(tmp_path: Path, card: ModelCard) -> None:
     with silence():
         import keras
 
-        from export.keras_model import KerasModel
+        from export.frontend import KerasModel
 
         pixels = keras.Input((8, 8, 3), dtype="uint8")
         hidden = keras.ops.erfinv(keras.layers.Rescaling(1 / 256)(pixels))

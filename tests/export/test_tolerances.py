@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from export.recipes import RECIPES
-from export.tolerances import ACCURACY_LOSS, PARITY_WINDOWS, TOLERANCES, UNDECIDED_MARGIN, tolerance_of
+from export.recipes import ACCURACY_LOSS, PARITY_WINDOWS, RECIPES, TOLERANCES, UNDECIDED_MARGIN, tolerance_of
 
 
 def test_every_recipe_has_its_tolerance() -> None:
@@ -24,7 +23,7 @@ def test_limits_of_the_comparison_are_those_that_were_promised() -> None:
 
 
 def test_a_file_that_draws_its_own_pictures_may_round_some_pixels_otherwise() -> None:
-    assert tolerance_of("float32", "picture") == TOLERANCES["float32"]
+    assert tolerance_of("float32", "image") == TOLERANCES["float32"]
     for recipe in TOLERANCES:
         own, usual = tolerance_of(recipe, "waveform"), TOLERANCES[recipe]
         assert own.top1_agreement == usual.top1_agreement

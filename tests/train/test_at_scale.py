@@ -1,4 +1,4 @@
-"""A corpus of the size that users have, from songs to judgement, on a small machine."""
+"""A dataset of the size that users have, from songs to judgement, on a small machine."""
 
 from __future__ import annotations
 

@@ -13,12 +13,10 @@ import soundfile
 
 from edge_runtime.errors import TmgcError
 from train.demo_corpus import DIFFICULTIES, GENRES, MARKER, SAMPLE_RATE, synthesize_song, write_demo_corpus
-from train.demo_corpus.dsp import Canvas, fast_length
 from train.demo_corpus.genres import RECIPES
 from train.demo_corpus.instruments import KITS, MELODIC
-from train.demo_corpus.parts import Notes
-from train.demo_corpus.rhythms import METRES
-from train.demo_corpus.scales import COMMAS_PER_OCTAVE, SCALES
+from train.demo_corpus.theory import COMMAS_PER_OCTAVE, METRES, SCALES
+from train.synthesis.dsp import Canvas, Notes, fast_length
 
 MAKAMS = ("hicaz", "hüseyni", "uşşak", "rast", "segâh", "nihavent", "kürdi")
 QUIETEST_WINDOW = 10 ** (-45 / 20)
@@ -31,8 +29,8 @@ def _files(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("corpus") / "songs"
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("dataset") / "songs"
     assert write_demo_corpus(folder, songs_per_genre=2, seconds=2.0, seed=7, workers=2) == 20
     return folder
 
@@ -71,33 +69,33 @@ def test_a_song_may_have_a_length_of_any_number_of_samples() -> None:
     assert synthesize_song("Halk", song=0, seconds=2.34567).shape == (round(2.34567 * SAMPLE_RATE),)
 
 
-def test_the_corpus_has_a_folder_a_genre_and_a_numbered_file_a_song(corpus: Path) -> None:
+def test_the_corpus_has_a_folder_a_genre_and_a_numbered_file_a_song(dataset: Path) -> None:
     expected = {f"{genre}/{genre.lower()}_{song:03d}.flac" for genre in GENRES for song in range(2)}
-    assert set(_files(corpus)) == expected | {MARKER}
+    assert set(_files(dataset)) == expected | {MARKER}
 
 
-def test_the_songs_are_16_bit_mono_flac(corpus: Path) -> None:
-    info = soundfile.info(corpus / "Klasik" / "klasik_001.flac")
+def test_the_songs_are_16_bit_mono_flac(dataset: Path) -> None:
+    info = soundfile.info(dataset / "Klasik" / "klasik_001.flac")
     assert (info.format, info.subtype, info.channels) == ("FLAC", "PCM_16", 1)
     assert (info.samplerate, info.frames) == (SAMPLE_RATE, 2 * SAMPLE_RATE)
 
 
-def test_the_marker_says_that_the_corpus_is_synthesised(corpus: Path) -> None:
-    marker = json.loads((corpus / MARKER).read_text(encoding="utf-8"))
+def test_the_marker_says_that_the_corpus_is_synthesised(dataset: Path) -> None:
+    marker = json.loads((dataset / MARKER).read_text(encoding="utf-8"))
     note = marker.pop("note")
     assert note.startswith("synthesised music")
     assert "no claim about real Turkish music rests on it" in note
     assert marker == {"demonstration": True, "songs_per_genre": 2, "seconds": 2.0, "seed": 7, "difficulty": "easy"}
 
 
-def test_one_worker_writes_the_same_bytes_as_two(corpus: Path, tmp_path: Path) -> None:
+def test_one_worker_writes_the_same_bytes_as_two(dataset: Path, tmp_path: Path) -> None:
     write_demo_corpus(tmp_path, songs_per_genre=2, seconds=2.0, seed=7, workers=1)
-    assert _files(tmp_path) == _files(corpus)
+    assert _files(tmp_path) == _files(dataset)
 
 
-def test_a_shorter_corpus_is_the_beginning_of_a_longer_one(corpus: Path, tmp_path: Path) -> None:
+def test_a_shorter_corpus_is_the_beginning_of_a_longer_one(dataset: Path, tmp_path: Path) -> None:
     write_demo_corpus(tmp_path, songs_per_genre=1, seconds=2.0, seed=7, workers=1)
-    longer = _files(corpus)
+    longer = _files(dataset)
     songs = {name: content for name, content in _files(tmp_path).items() if name != MARKER}
     assert len(songs) == len(GENRES)
     assert all(longer[name] == content for name, content in songs.items())

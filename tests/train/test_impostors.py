@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 
 from edge_runtime.audio import Samples, level_dbfs
-from edge_runtime.listening import ListenSettings
+from edge_runtime.listener import ListenSettings
 from edge_runtime.spectrogram import SpectrogramSettings
-from train.impostors import KINDS, impostors
+from train.synthesis.negatives import KINDS, negatives
 
 SETTINGS = SpectrogramSettings()
 
 
 def made(kind: str, *, count: int = 12, seed: int = 1, settings: SpectrogramSettings = SETTINGS) -> list[Samples]:
-    return list(impostors(kind, settings, count=count, seed=seed))
+    return list(negatives(kind, settings, count=count, seed=seed))
 
 
 @pytest.mark.parametrize("sample_rate", [8000, 44_100])

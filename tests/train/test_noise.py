@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import tone
-from train.noise import PINK, add_noise
+from train.synthesis.dsp import PINK, add_noise
 
 RATE = 11_025
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from train.page import cards, figure, files, heading, image, page, paragraph, sound, table, warning
+from train.html import cards, figure, files, heading, image, page, paragraph, sound, table, warning
 
 ODD = "<i>\"&'"
 ESCAPED = "&lt;i&gt;&quot;&amp;&#x27;"

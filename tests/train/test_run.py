@@ -16,7 +16,7 @@ HOLDER = """
 import sys, time
 from pathlib import Path
 from train.run import Run
-with Run(Path(sys.argv[1])).held():
+with Run(Path(sys.argv[1])).lock():
     print("held", flush=True)
     time.sleep(600)
 """
@@ -27,15 +27,15 @@ def test_one_command_at_a_time_changes_a_run_and_one_that_was_killed_lets_go(tmp
     with subprocess.Popen([sys.executable, "-c", HOLDER, run.folder], stdout=subprocess.PIPE) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n"
-        with pytest.raises(TmgcError, match="another is at work"), run.held():
+        with pytest.raises(TmgcError, match="another is at work"), run.lock():
             pass
         holder.send_signal(signal.SIGKILL)
-    with run.held():
+    with run.lock():
         pass
-    with run.held():
+    with run.lock():
         pass
 
 
 def test_what_goes_wrong_while_a_run_is_held_is_not_taken_for_another_command(tmp_path: Path) -> None:
-    with pytest.raises(BlockingIOError), Run(tmp_path / "run").held():
+    with pytest.raises(BlockingIOError), Run(tmp_path / "run").lock():
         raise BlockingIOError

@@ -1,6 +1,6 @@
 import pytest
 
-from train.shares import wilson_interval
+from train.evaluation.metrics import wilson_interval
 
 
 @pytest.mark.parametrize(

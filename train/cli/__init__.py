@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import click
 
-from edge_runtime.commands import OneLineGroup
-from train.cli.all import everything
-from train.cli.compare_rates import compare_rates
-from train.cli.demo_corpus import demo_corpus
-from train.cli.evaluate import evaluate
-from train.cli.fit import fit
-from train.cli.prepare import prepare
+from edge_runtime.cli.base import OneLineGroup, one_line_errors, say
+from train.cli.evaluate import compare_rates, evaluate, run_evaluate
+from train.cli.fit import fit, fit_options, fit_settings, refuse_interrupted, run_fit
+from train.cli.prepare import demo_corpus, prepare, prepare_options, prepare_settings, run_prepare
+
+
+@click.command("all")
+@click.argument("songs", type=click.Path(path_type=Path))
+@click.argument("run", type=click.Path(path_type=Path))
+@prepare_options
+@fit_options
+@one_line_errors
+def everything(songs: Path, run: Path, **options: Any) -> None:
+    """Prepare SONGS, train on them and judge the result, all in RUN."""
+    refuse_interrupted(run)
+    fitting = fit_settings(seed=options["seed"], **fit_options.of(options))
+    run_prepare(songs, run, prepare_settings(**prepare_options.of(options)))
+    run_fit(run, fitting)
+    click.echo(run_evaluate(run, "test").as_text())
+    say(f"next: tmgc-export {run}")
 
 
 @click.group(cls=OneLineGroup, context_settings={"help_option_names": ["-h", "--help"]})

@@ -1,17 +1,23 @@
-"""``tmgc-train evaluate``."""
+"""``tmgc-train compare-rates``: the same songs, split and training at three sample rates."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from edge_runtime.commands import newest_run, one_line_errors, say
+from edge_runtime.cli.base import newest_run, one_line_errors, say
+from edge_runtime.errors import TmgcError
+from edge_runtime.files import atomic_write
+from train.cli.fit import fit_options, fit_settings, run_fit
 from train.cli.options import require_keras
+from train.cli.prepare import prepare_options, prepare_settings, run_prepare
 
 if TYPE_CHECKING:
-    from train.judging import Evaluation
+    from train.dataset.dataset import Dataset
+    from train.evaluation import Evaluation
 
 
 @click.command()
@@ -35,13 +41,80 @@ def evaluate(run: Path | None, split: str, degrade: bool, baseline: bool, as_jso
 def run_evaluate(folder: Path, split: str, *, degrade: bool = False, baseline: bool = False) -> Evaluation:
     """Judge, with progress on standard error."""
     require_keras()
-    from train.corpus import read_corpus
-    from train.judging import evaluate
+    from train.dataset.dataset import read_dataset
+    from train.evaluation import evaluate
     from train.progress import ProgressBar
     from train.run import Run
 
-    corpus = read_corpus(Run(folder))
+    dataset = read_dataset(Run(folder))
     with ProgressBar() as bar:
-        result = evaluate(corpus, split, degrade=degrade, baseline=baseline, reporter=bar)
-    say(f"  report: {corpus.run.report_html(split)}")
+        result = evaluate(dataset, split, degrade=degrade, baseline=baseline, reporter=bar)
+    say(f"  report: {dataset.run.report_html(split)}")
     return result
+
+
+_prepare_options = prepare_options.without("sample_rate")
+
+
+@click.command("compare-rates")
+@click.argument("songs", type=click.Path(path_type=Path))
+@click.argument("run", type=click.Path(path_type=Path))
+@_prepare_options
+@fit_options
+@click.option("--json", "as_json", is_flag=True, help="Print compare-rates.json.")
+@one_line_errors
+def compare_rates(songs: Path, run: Path, as_json: bool, **options: Any) -> None:
+    """Train on SONGS at 11 025, 22 050 and 44 100 Hz, and say which rate is really better.
+
+    RUN/11025, RUN/22050 and RUN/44100 are ordinary runs, with the same songs on each split. Run the command again
+    after an interruption: it goes on where it was.
+    """
+    require_keras()
+    from keras.utils import clear_session
+
+    from train.dataset.dataset import read_dataset
+    from train.evaluation.sample_rates import RATES, check_same_split
+    from train.evaluation.sample_rates import compare_rates as compare
+    from train.run import Run
+    from train.training import Checkpoint
+
+    fitting = fit_settings(seed=options["seed"], **fit_options.of(options))
+    preparing = {rate: prepare_settings(sample_rate=rate, **_prepare_options.of(options)) for rate in RATES}
+    runs = {rate: Run(run / str(rate)) for rate in RATES}
+    settings = json.dumps({"songs": songs.resolve(), **options}, default=str, indent=1)
+    _refuse_others(run / "settings.json", settings)
+    begun = (run / "settings.json").is_file()
+    for rate in RATES:
+        if not (begun and runs[rate].dataset_csv.is_file()):
+            say(f"{rate} Hz: preparing")
+            run_prepare(songs, runs[rate].folder, preparing[rate])
+    corpora = [read_dataset(runs[rate]) for rate in RATES]
+    check_same_split(corpora)
+    with atomic_write(run / "settings.json") as path:
+        path.write_text(settings, "utf-8")
+    for rate, dataset in zip(RATES, corpora, strict=True):
+        clear_session()  # or the networks of all three rates stay in memory
+        if not _is_trained(dataset):
+            say(f"{rate} Hz: training")
+            run_fit(dataset.run.folder, None if Checkpoint(dataset.run).exists() else fitting)
+        if not dataset.run.evaluation_json("test").is_file():
+            say(f"{rate} Hz: judging")
+            run_evaluate(dataset.run.folder, "test")
+    result = compare(corpora)
+    with atomic_write(run / "compare-rates.json") as path:
+        path.write_text(result.to_json(), "utf-8")
+    click.echo(result.to_json() if as_json else result.as_text())
+
+
+def _refuse_others(path: Path, settings: str) -> None:
+    """Rates that were trained in another way, or on other songs, must not be compared."""
+    if path.is_file() and path.read_bytes() != settings.encode():
+        raise TmgcError(
+            f"the rates of a comparison are trained alike: {path.parent} was begun with other songs or options, which "
+            f"{path.name} there names. Use those, or name another RUN"
+        )
+
+
+def _is_trained(dataset: Dataset) -> bool:
+    run = dataset.run
+    return run.model.is_file() and run.card_json.is_file() and dataset.trained(run.card())

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edge_runtime.commands import end_interrupted, newest_run, one_line_errors, say
+from edge_runtime.cli.base import end_interrupted, newest_run, one_line_errors, say
 from edge_runtime.errors import TmgcError
 from train.cli.options import SEED, Options, require_keras
 
 if TYPE_CHECKING:
-    from train.fitting import FitSettings
+    from train.training import TrainingConfig
 
 
 def _names(context: click.Context, parameter: click.Parameter, value: str) -> tuple[str, ...]:
@@ -77,7 +77,7 @@ fit_options = Options(
     click.option(
         "--augment",
         callback=_names,
-        default="shift,gain,noise,masks,impostors,mixup",
+        default="shift,gain,noise,masks,negatives,mixup",
         show_default=True,
         help="What is varied in a clip each time, or none.",
     ),
@@ -103,7 +103,7 @@ fit_options = Options(
 @one_line_errors
 def fit(run: Path | None, resume: bool | None, **options: Any) -> None:
     """Train a network on the prepared RUN (default: the newest under ./runs)."""
-    run = run or newest_run("corpus.csv")
+    run = run or newest_run("dataset.csv")
     if resume:
         _refuse_other_options(click.get_current_context())
     elif resume is None:
@@ -112,50 +112,50 @@ def fit(run: Path | None, resume: bool | None, **options: Any) -> None:
     say(f"next: tmgc-train evaluate {run}")
 
 
-def fit_settings(*, recipe: str, augment: tuple[str, ...], **options: Any) -> FitSettings:
+def fit_settings(*, recipe: str, augment: tuple[str, ...], **options: Any) -> TrainingConfig:
     """The settings that the options ask for."""
     require_keras()
-    from train.fitting import Augmentation, FitSettings
-    from train.fitting.settings import ORIGINAL
+    from train.training import Augmentation, TrainingConfig
+    from train.training.config import ORIGINAL
 
     if recipe == "original":
         given = _given(click.get_current_context()).items()
         if its_own := [option for name, option in given if name == "augment" or name in ORIGINAL]:
             raise TmgcError(f"--recipe original sets {its_own[0]} itself, as the original did: leave it out")
-    settings = FitSettings(augmentation=Augmentation.only(augment), **options)
+    settings = TrainingConfig(augmentation=Augmentation.only(augment), **options)
     return settings.as_the_original() if recipe == "original" else settings
 
 
-def run_fit(folder: Path, settings: FitSettings | None) -> None:
+def run_fit(folder: Path, settings: TrainingConfig | None) -> None:
     """Train, with progress on standard error; without settings, go on with an interrupted training."""
     require_keras()
-    from train.corpus import read_corpus
-    from train.fitting import Checkpoint, fit, resume
+    from train.dataset.dataset import read_dataset
     from train.progress import ProgressBar
     from train.run import Run
+    from train.training import Checkpoint, fit, resume
 
-    corpus = read_corpus(Run(folder))
+    dataset = read_dataset(Run(folder))
     try:
         with ProgressBar() as bar:
             if settings:
-                fit(corpus, settings, bar)
+                fit(dataset, settings, bar)
             else:
-                resume(corpus, bar)
+                resume(dataset, bar)
     except KeyboardInterrupt:
         kept = f"tmgc-train fit {folder} --resume goes on from the last whole epoch"
         end_interrupted(
-            f"interrupted: {kept if Checkpoint(corpus.run).exists() else 'before the first epoch, so nothing is kept'}"
+            f"interrupted: {kept if Checkpoint(dataset.run).exists() else 'before the first epoch, so nothing is kept'}"
         )
     say(f"  model and card in {folder}")
-    if corpus.run.exports.is_dir():
-        say(f"  the files in {corpus.run.exports} are of an earlier model: tmgc-export {folder} --force")
+    if dataset.run.exports.is_dir():
+        say(f"  the files in {dataset.run.exports} are of an earlier model: tmgc-export {folder} --force")
 
 
 def refuse_interrupted(folder: Path) -> None:
     """Nobody loses an interrupted training without saying so."""
     require_keras()
-    from train.fitting import Checkpoint
     from train.run import Run
+    from train.training import Checkpoint
 
     if Checkpoint(Run(folder)).exists():
         raise TmgcError(

@@ -5,9 +5,8 @@ show that the whole way from sound to answer works; no claim about real Turkish 
 """
 
 from train.demo_corpus.composer import synthesize_song
-from train.demo_corpus.corpus import MARKER, write_demo_corpus
-from train.demo_corpus.difficulty import DIFFICULTIES
-from train.demo_corpus.dsp import SAMPLE_RATE
-from train.demo_corpus.genres import GENRES
+from train.demo_corpus.genres import DIFFICULTIES, GENRES
+from train.demo_corpus.writer import MARKER, write_demo_corpus
+from train.synthesis.dsp import SAMPLE_RATE
 
 __all__ = ["DIFFICULTIES", "GENRES", "MARKER", "SAMPLE_RATE", "synthesize_song", "write_demo_corpus"]

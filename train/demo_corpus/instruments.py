@@ -6,12 +6,10 @@ from typing import Protocol
 
 import numpy as np
 
-from train.demo_corpus.dsp import Canvas, Sound, Tone
-from train.demo_corpus.parts import Notes
-from train.demo_corpus.percussion import Hit, Kit
-from train.demo_corpus.plucked import Pluck
-from train.demo_corpus.sustained import Gesture, Line
-from train.demo_corpus.voice import Voice
+from train.synthesis.dsp import Canvas, Notes, Sound, Tone
+from train.synthesis.percussion import Hit, Kit
+from train.synthesis.tones import Gesture, Line, Pluck
+from train.synthesis.voice import Voice
 
 
 class Melodic(Protocol):

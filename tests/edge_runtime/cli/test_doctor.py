@@ -19,7 +19,7 @@ CHECKS = ["system", "Python", "memory", "temperature", "interpreter", "model", "
 
 
 def doctor(*arguments: object, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from edge_runtime.cli import main; main()", "doctor", *map(str, arguments)]
+    command = [sys.executable, "-c", "from edge_runtime.cli.listen import main; main()", "doctor", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
 
 

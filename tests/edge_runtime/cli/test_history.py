@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_runtime.outputs.history_file import open_history
+from edge_runtime.outputs.sqlite import open_history
 
 EVENING = datetime(2026, 11, 23, 17, 30, tzinfo=UTC)
 
@@ -33,7 +33,7 @@ def kept(tmp_path: Path) -> Path:
 
 
 def history(*arguments: object, zone: str = "Europe/Istanbul", program: str = "") -> subprocess.CompletedProcess[str]:
-    code = f"{program}\nfrom edge_runtime.cli import main; main()"
+    code = f"{program}\nfrom edge_runtime.cli.listen import main; main()"
     command = [sys.executable, "-c", code, "history", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, env=os.environ | {"TZ": zone}, check=False)
 

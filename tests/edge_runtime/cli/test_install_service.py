@@ -14,7 +14,7 @@ needs_no_systemd = pytest.mark.skipif(Path("/run/systemd/system").is_dir(), reas
 
 
 def tmgc_listen(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from edge_runtime.cli import main; main()", *arguments]
+    command = [sys.executable, "-c", "from edge_runtime.cli.listen import main; main()", *arguments]
     return subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
 
 

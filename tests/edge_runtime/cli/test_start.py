@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_runtime.cli import SUBCOMMANDS
+from edge_runtime.cli.listen import SUBCOMMANDS
 
 MOST_MODULES = 150
 """Half as many again as click brings along; numpy alone is more. Modules are counted, since seconds depend on the
@@ -17,7 +17,7 @@ machine."""
 PROGRAM = """
 import sys
 before = set(sys.modules)
-from edge_runtime.cli import main
+from edge_runtime.cli.listen import main
 try: main(sys.argv[1:])
 except SystemExit as end: assert end.code == 0, end.code
 loaded = set(sys.modules) - before
@@ -57,7 +57,7 @@ def test_the_package_gives_its_names_all_the_same() -> None:
 @pytest.mark.parametrize("name", SUBCOMMANDS)
 def test_a_subcommand_wins_over_a_file_of_its_name(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(b"no sound at all")
-    listen = [sys.executable, "-c", "from edge_runtime.cli import main; main()"]
+    listen = [sys.executable, "-c", "from edge_runtime.cli.listen import main; main()"]
     meant = subprocess.run([*listen, name, "--help"], capture_output=True, text=True, cwd=tmp_path, check=False)
     assert meant.stdout.startswith(f"Usage: tmgc-listen {name} ")
     file = subprocess.run([*listen, f"./{name}", "--help"], capture_output=True, text=True, cwd=tmp_path, check=False)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge_runtime.doctor.finding import OK, PROBLEM, WARNING
-from edge_runtime.doctor.microphone import check_level, check_listed
-from edge_runtime.sources.devices import Device
+from edge_runtime.doctor import OK, PROBLEM, WARNING, check_level, check_listed
+from edge_runtime.sources.portaudio import Device
 from tests.conftest import tone
 
 

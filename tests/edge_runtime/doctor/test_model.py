@@ -12,8 +12,16 @@ import numpy as np
 import pytest
 
 from edge_runtime import ModelCard
-from edge_runtime.doctor.finding import OK, PROBLEM, WARNING
-from edge_runtime.doctor.model import check_acceleration, check_interpreter, check_model, self_test, verdict
+from edge_runtime.doctor import (
+    OK,
+    PROBLEM,
+    WARNING,
+    check_acceleration,
+    check_interpreter,
+    check_model,
+    self_test,
+    verdict,
+)
 from edge_runtime.interpreters import open_interpreter
 from edge_runtime.models import SMALL_MODEL
 
@@ -48,7 +56,7 @@ def test_a_network_without_xnnpack_is_noticed(models: dict[str, Path]) -> None:
 
 
 def test_a_demonstration_model_is_warned_of(graphs: dict[str, Path], card: ModelCard, tmp_path: Path) -> None:
-    from export.embed import write_with_card
+    from export.metadata import write_with_card
 
     demonstration = replace(card, demonstration=True)
     write_with_card(graphs["tflite"], demonstration, tmp_path / "demo.tflite")
@@ -95,7 +103,7 @@ def test_the_verdict_is_of_the_slowest_window_once_warm(latencies_ms: list[float
 
 def test_no_check_imports_a_training_library(models: dict[str, Path]) -> None:
     program = (
-        "import sys\nfrom edge_runtime.cli import main\n"
+        "import sys\nfrom edge_runtime.cli.listen import main\n"
         "try: main(['doctor', '--model', sys.argv[1]])\nexcept SystemExit: pass\n"
         "print('imported:', {'tensorflow', 'keras', 'librosa', 'matplotlib', 'scipy'} & set(sys.modules))"
     )

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_runtime.doctor.finding import OK, PROBLEM, WARNING
-from edge_runtime.doctor.system import check_bits, check_memory, check_python, check_temperature
+from edge_runtime.doctor import OK, PROBLEM, WARNING, check_bits, check_memory, check_python, check_temperature
 
 
 def test_a_64_bit_system_is_well() -> None:

@@ -8,18 +8,18 @@ from datetime import UTC, datetime
 
 import pytest
 
-from edge_runtime import Answer, Event, Summarizer, Summary
-from edge_runtime.outputs.changes import OnlyChanges
+from edge_runtime import Event, Prediction, Summarizer, Summary
+from edge_runtime.outputs.factory import OnlyChanges
 
 
 class Kept:
     """An output that keeps what it is given."""
 
     def __init__(self) -> None:
-        self.given: list[Answer | Event | Summary | str] = []
+        self.given: list[Prediction | Event | Summary | str] = []
 
-    def window(self, answer: Answer) -> None:
-        self.given.append(answer)
+    def window(self, prediction: Prediction) -> None:
+        self.given.append(prediction)
 
     def event(self, event: Event) -> None:
         self.given.append(event)
@@ -40,17 +40,17 @@ class Kept:
     ],
 )
 def test_the_first_answer_and_each_new_smoothed_one_is_given_on(
-    smoothed: str, said: list[int], make_answer: Callable[..., Answer]
+    smoothed: str, said: list[int], make_answer: Callable[..., Prediction]
 ) -> None:
     kept = Kept()
     output = OnlyChanges(kept)
     for number, genre in enumerate(smoothed):
         raw = "Rock" if number % 2 else "Caz"  # what changes without the smoothed answer is not new
         output.window(make_answer(raw, start=float(number), smoothed_genre={"H": "Halk", "C": "Caz"}[genre]))
-    assert [answer.start_seconds for answer in kept.given if isinstance(answer, Answer)] == said
+    assert [prediction.start_seconds for prediction in kept.given if isinstance(prediction, Prediction)] == said
 
 
-def test_events_summaries_and_the_end_are_given_on(make_answer: Callable[..., Answer]) -> None:
+def test_events_summaries_and_the_end_are_given_on(make_answer: Callable[..., Prediction]) -> None:
     kept = Kept()
     output = OnlyChanges(kept)
     event = Event(datetime.now(UTC), "microphone", "overload", "slow")
@@ -60,15 +60,15 @@ def test_events_summaries_and_the_end_are_given_on(make_answer: Callable[..., An
     output.window(make_answer())
     output.summary(summarizer.summary())
     output.close()
-    assert [type(item) for item in kept.given] == [Answer, Event, Summary, str]
+    assert [type(item) for item in kept.given] == [Prediction, Event, Summary, str]
 
 
-def test_each_source_has_a_first_answer(make_answer: Callable[..., Answer]) -> None:
+def test_each_source_has_a_first_answer(make_answer: Callable[..., Prediction]) -> None:
     kept = Kept()
     output = OnlyChanges(kept)
     for source in ("a.ogg", "b.ogg", "b.ogg"):
         output.window(replace(make_answer(), source=source))
         output.window(replace(make_answer(), source=source))
         output.summary(Summarizer(source, threshold=0.0).summary())
-    heard = [answer.source for answer in kept.given if isinstance(answer, Answer)]
+    heard = [prediction.source for prediction in kept.given if isinstance(prediction, Prediction)]
     assert heard == ["a.ogg", "b.ogg", "b.ogg"]  # the same file again is a new source

@@ -18,10 +18,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from edge_runtime import Answer, Event, TmgcError
-from edge_runtime.outputs import history
-from edge_runtime.outputs.history import BATCH_SECONDS, History
-from edge_runtime.outputs.history_file import open_history, read_history
+from edge_runtime import Event, Prediction, TmgcError
+from edge_runtime.outputs import sqlite as history
+from edge_runtime.outputs.sqlite import BATCH_SECONDS, History, open_history, read_history
 from tests.conftest import until
 
 GENRES = ("Halk", "Caz", "Rock")
@@ -46,7 +45,7 @@ def rows(path: Path, query: str) -> list[tuple[Any, ...]]:
         return connection.execute(query).fetchall()
 
 
-def test_every_window_and_event_is_kept_with_its_times(path: Path, make_answer: Callable[..., Answer]) -> None:
+def test_every_window_and_event_is_kept_with_its_times(path: Path, make_answer: Callable[..., Prediction]) -> None:
     before = time.monotonic()
     kept = opened(path)
     kept.window(make_answer("Halk", time=datetime(2026, 11, 23, 12, 0, 1, tzinfo=UTC)))
@@ -72,7 +71,7 @@ def test_no_column_could_hold_a_sound(path: Path) -> None:
     assert {kind for _, kind in columns} <= {"REAL", "INTEGER", "TEXT"}
 
 
-def test_the_file_goes_on_where_it_was_reopened(path: Path, make_answer: Callable[..., Answer]) -> None:
+def test_the_file_goes_on_where_it_was_reopened(path: Path, make_answer: Callable[..., Prediction]) -> None:
     for number in range(3):
         kept = opened(path)
         kept.window(make_answer(start=float(number)))
@@ -88,7 +87,9 @@ def test_a_power_cut_costs_less_than_ten_seconds(path: Path) -> None:
         assert connection.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL: a commit has reached the card
 
 
-def test_it_is_read_while_it_is_written(path: Path, make_answer: Callable[..., Answer], quick_batches: None) -> None:
+def test_it_is_read_while_it_is_written(
+    path: Path, make_answer: Callable[..., Prediction], quick_batches: None
+) -> None:
     kept = opened(path)
     counts = []
     for number in range(5):
@@ -104,7 +105,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from edge_runtime import Event
-from edge_runtime.outputs import history
+from edge_runtime.outputs import sqlite as history
 history.BATCH_SECONDS = 0.02
 kept = history.History(Path(sys.argv[1]), model="m", genres=("Halk", "Caz"), hop_seconds=1.0)
 number = 0
@@ -142,7 +143,7 @@ def _count(path: Path) -> int:
 
 @pytest.mark.parametrize("synchronised", [True, None])
 def test_what_is_older_than_the_days_to_keep_is_taken_away(
-    path: Path, make_answer: Callable[..., Answer], monkeypatch: pytest.MonkeyPatch, synchronised: bool | None
+    path: Path, make_answer: Callable[..., Prediction], monkeypatch: pytest.MonkeyPatch, synchronised: bool | None
 ) -> None:
     monkeypatch.setattr(history, "clock_synchronised", lambda: synchronised)
     now = datetime.now(UTC)
@@ -160,7 +161,7 @@ def test_what_is_older_than_the_days_to_keep_is_taken_away(
 
 
 def test_nothing_is_taken_away_by_a_clock_that_is_wrong(
-    path: Path, make_answer: Callable[..., Answer], monkeypatch: pytest.MonkeyPatch
+    path: Path, make_answer: Callable[..., Prediction], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(history, "clock_synchronised", lambda: False)
     kept = opened(path)
@@ -171,7 +172,7 @@ def test_nothing_is_taken_away_by_a_clock_that_is_wrong(
 
 
 def test_a_file_that_cannot_be_written_for_a_while_is_told_of_once_and_loses_nothing(
-    path: Path, make_answer: Callable[..., Answer], quick_batches: None, capsys: pytest.CaptureFixture[str]
+    path: Path, make_answer: Callable[..., Prediction], quick_batches: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     kept = opened(path)
     with closing(sqlite3.connect(path, timeout=0)) as other:
@@ -188,7 +189,7 @@ def test_a_file_that_cannot_be_written_for_a_while_is_told_of_once_and_loses_not
 
 def test_what_a_full_disk_leaves_unwritten_is_told(
     path: Path,
-    make_answer: Callable[..., Answer],
+    make_answer: Callable[..., Prediction],
     quick_batches: None,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -212,7 +213,7 @@ def test_what_a_full_disk_leaves_unwritten_is_told(
     assert said[1].endswith("lacks 2000 rows that could not be written")
 
 
-def test_names_that_are_no_utf_8_are_kept(path: Path, make_answer: Callable[..., Answer]) -> None:
+def test_names_that_are_no_utf_8_are_kept(path: Path, make_answer: Callable[..., Prediction]) -> None:
     kept = opened(path)
     kept.window(make_answer(source="caf\udce9.ogg"))
     kept.close()
@@ -220,7 +221,7 @@ def test_names_that_are_no_utf_8_are_kept(path: Path, make_answer: Callable[...,
 
 
 def test_a_file_that_is_taken_away_is_begun_anew(
-    path: Path, make_answer: Callable[..., Answer], quick_batches: None
+    path: Path, make_answer: Callable[..., Prediction], quick_batches: None
 ) -> None:
     kept = opened(path)
     kept.window(make_answer(start=0.0))
@@ -264,7 +265,7 @@ def test_an_unfit_file_is_refused_in_one_line_and_left_alone(unfit: tuple[Path, 
 
 
 def test_a_damaged_file_is_refused_in_one_line(
-    path: Path, make_answer: Callable[..., Answer], monkeypatch: pytest.MonkeyPatch
+    path: Path, make_answer: Callable[..., Prediction], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(history, "clock_synchronised", lambda: True)
     kept = opened(path)
@@ -281,7 +282,7 @@ def test_a_damaged_file_is_refused_in_one_line(
 def test_the_command_keeps_a_history(models: dict[str, Path], path: Path, tmp_path: Path) -> None:
     sound = np.random.default_rng(0).uniform(-0.5, 0.5, 6 * 22_050)
     soundfile.write(tmp_path / "song.wav", sound, 22_050)
-    listening = [sys.executable, "-c", "from edge_runtime.cli import main; main()"]
+    listening = [sys.executable, "-c", "from edge_runtime.cli.listen import main; main()"]
     command = [
         *listening,
         tmp_path / "song.wav",

@@ -20,8 +20,8 @@ import pytest
 import soundfile
 from rich.console import Console
 
-from edge_runtime import Answer, GenreClassifier, Summarizer
-from edge_runtime.commands import say
+from edge_runtime import GenreClassifier, Prediction, Summarizer
+from edge_runtime.cli.base import say
 from edge_runtime.outputs.live import LiveView
 
 ENTER_SCREEN, LEAVE_SCREEN = "\x1b[?1049h", "\x1b[?1049l"
@@ -41,28 +41,28 @@ def drawn(view: LiveView, width: int, height: int) -> list[str]:
     return capture.get().splitlines()
 
 
-def shown(classifier: GenreClassifier, answers: list[Answer]) -> LiveView:
+def shown(classifier: GenreClassifier, predictions: list[Prediction]) -> LiveView:
     """A view that has seen these answers and has not touched a terminal."""
     view = LiveView(classifier, Path("runs/x/exports/tiny.tflite"), Console(file=io.StringIO()))
-    for answer in answers:
-        view._take(answer)
+    for prediction in predictions:
+        view._take(prediction)
     return view
 
 
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (40, 24), (40, 12), (200, 60), (25, 9)])
 def test_it_fits_terminals_of_every_size(
-    width: int, height: int, classifier: GenreClassifier, make_answer: Callable[..., Answer]
+    width: int, height: int, classifier: GenreClassifier, make_answer: Callable[..., Prediction]
 ) -> None:
-    answers = [make_answer(("Halk", "Caz", "silence")[n // 40 % 3], source="a long name " * 9) for n in range(300)]
-    lines = drawn(shown(classifier, answers), width, height)
+    predictions = [make_answer(("Halk", "Caz", "silence")[n // 40 % 3], source="a long name " * 9) for n in range(300)]
+    lines = drawn(shown(classifier, predictions), width, height)
     assert len(lines) <= height
     assert max(map(len, lines)) <= width
-    assert any("Halk" in line and "80%" in line for line in drawn(shown(classifier, answers[:10]), width, height))
+    assert any("Halk" in line and "80%" in line for line in drawn(shown(classifier, predictions[:10]), width, height))
 
 
-def test_it_shows_all_that_is_to_be_known(classifier: GenreClassifier, make_answer: Callable[..., Answer]) -> None:
-    answers = [make_answer("Caz"), make_answer("Halk", level_dbfs=-20.0, delay_ms=123.0, dropped_windows=7)]
-    lines = drawn(shown(classifier, answers), 80, 24)
+def test_it_shows_all_that_is_to_be_known(classifier: GenreClassifier, make_answer: Callable[..., Prediction]) -> None:
+    predictions = [make_answer("Caz"), make_answer("Halk", level_dbfs=-20.0, delay_ms=123.0, dropped_windows=7)]
+    lines = drawn(shown(classifier, predictions), 80, 24)
     text = "\n".join(lines)
     for part in ("microphone", "Halk   80%", "-20 dBFS", "delay 123 ms", "dropped 7", "tiny.tflite, ai-edge-litert"):
         assert part in text
@@ -74,7 +74,7 @@ def test_it_shows_all_that_is_to_be_known(classifier: GenreClassifier, make_answ
 
 @pytest.mark.parametrize(("level", "share"), [(-90.0, 0.0), (-60.0, 0.0), (-30.0, 0.5), (0.0, 1.0), (5.0, 1.0)])
 def test_the_level_meter_goes_from_60_db_below_full_scale_up_to_it(
-    level: float, share: float, classifier: GenreClassifier, make_answer: Callable[..., Answer]
+    level: float, share: float, classifier: GenreClassifier, make_answer: Callable[..., Prediction]
 ) -> None:
     (line,) = (x for x in drawn(shown(classifier, [make_answer(level_dbfs=level)]), 80, 24) if x.startswith("level"))
     room = len(line) - len("level  ") - len(f"{level:.0f} dBFS")
@@ -82,14 +82,14 @@ def test_the_level_meter_goes_from_60_db_below_full_scale_up_to_it(
 
 
 def test_names_that_a_terminal_would_obey_are_only_shown(
-    classifier: GenreClassifier, make_answer: Callable[..., Answer]
+    classifier: GenreClassifier, make_answer: Callable[..., Prediction]
 ) -> None:
     lines = drawn(shown(classifier, [make_answer(source="\x1b[2J[bold]x[/bold]\n")]), 80, 24)
     assert lines[0].startswith("?[2J[bold]x[/bold]?")
 
 
 def test_what_is_said_meanwhile_is_said_again_afterwards(
-    classifier: GenreClassifier, make_answer: Callable[..., Answer], capsys: pytest.CaptureFixture[str]
+    classifier: GenreClassifier, make_answer: Callable[..., Prediction], capsys: pytest.CaptureFixture[str]
 ) -> None:
     terminal = io.StringIO()
     view = LiveView(classifier, Path("tiny.tflite"), Console(file=terminal, force_terminal=True, width=80, height=24))
@@ -119,7 +119,7 @@ def in_a_terminal(
     """
     terminal, side = pty.openpty()
     resize(terminal, width, 24)
-    command = [sys.executable, "-c", "from edge_runtime.cli import main; main()", *map(str, arguments)]
+    command = [sys.executable, "-c", "from edge_runtime.cli.listen import main; main()", *map(str, arguments)]
     environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
     process = subprocess.Popen(command, stdin=side, stdout=side, stderr=side, env=environment | {"TERM": kind})
     os.close(side)

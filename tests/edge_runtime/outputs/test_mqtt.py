@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from edge_runtime import Answer, TmgcError
+from edge_runtime import Prediction, TmgcError
 from edge_runtime.outputs import mqtt as mqtt_module
 from edge_runtime.outputs.json_lines import JSON_LINES_SCHEMA
 from edge_runtime.outputs.mqtt import PASSWORD_VARIABLE, Broker, Mqtt, discovery
@@ -102,7 +102,7 @@ def subscribe() -> Iterator[Callable[[int], Subscriber]]:
 
 
 Subscribe = Callable[[int], Subscriber]
-Make = Callable[..., Answer]
+Make = Callable[..., Prediction]
 
 
 @with_broker
@@ -298,7 +298,7 @@ def test_the_command_publishes(
     sound = np.random.default_rng(0).uniform(-0.5, 0.5, 6 * 22_050)
     soundfile.write(tmp_path / "song.wav", sound, 22_050)
     listener = subscribe(broker.port)
-    command = [sys.executable, "-c", "from edge_runtime.cli import main; main()", tmp_path / "song.wav",
+    command = [sys.executable, "-c", "from edge_runtime.cli.listen import main; main()", tmp_path / "song.wav",
                "--model", models["tflite"], "--mqtt", broker.url(), "--hop", "2"]  # fmt: skip
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -13,12 +13,10 @@ import pytest
 import soundfile
 
 from edge_runtime import GenreClassifier, TmgcError
-from edge_runtime.outputs.changes import OnlyChanges
-from edge_runtime.outputs.history import History
-from edge_runtime.outputs.history_file import read_history
+from edge_runtime.outputs.factory import OnlyChanges, OutputSettings, open_outputs
 from edge_runtime.outputs.json_lines import JsonLines
-from edge_runtime.outputs.opening import OutputSettings, open_outputs
-from edge_runtime.outputs.plain import PlainLines
+from edge_runtime.outputs.sqlite import History, read_history
+from edge_runtime.outputs.text import PlainLines
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +66,7 @@ def test_wishes_that_make_no_sense_are_refused(wrong: dict[str, float]) -> None:
 @pytest.mark.parametrize("form", [[], ["--json"]])
 def test_the_command_prints_only_changes(form: list[str], models: dict[str, Path], tmp_path: Path) -> None:
     soundfile.write(tmp_path / "song.wav", np.random.default_rng(0).uniform(-0.5, 0.5, 8 * 22_050), 22_050)
-    command = [sys.executable, "-c", "from edge_runtime.cli import main; main()", str(tmp_path / "song.wav")]
+    command = [sys.executable, "-c", "from edge_runtime.cli.listen import main; main()", str(tmp_path / "song.wav")]
     command += ["--model", str(models["tflite"]), "--hop", "2", "--changes", *form]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     first, summary = done.stdout.splitlines()  # noise of one colour from beginning to end
@@ -87,7 +85,7 @@ def test_a_file_whose_name_is_no_utf_8_is_heard(options: list[str], models: dict
     command = [
         sys.executable,
         "-c",
-        "from edge_runtime.cli import main; main()",
+        "from edge_runtime.cli.listen import main; main()",
         str(path),
         str(tmp_path / "no\udce9.wav"),
     ]

@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from edge_runtime import TmgcError
-from edge_runtime.service.installing import check_system, install, left_behind, uninstall
-from edge_runtime.service.unit import ServiceSettings
+from edge_runtime.service import ServiceSettings, check_system, install, left_behind, uninstall
 
 NOT_ROOT = 65_534
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from edge_runtime.service.notify import Watchdog, tell_manager
+from edge_runtime.outputs.systemd import Watchdog, tell_manager
 from tests.conftest import tone
 
-LISTEN = [sys.executable, "-c", "from edge_runtime.cli import main; main()"]
+LISTEN = [sys.executable, "-c", "from edge_runtime.cli.listen import main; main()"]
 
 
 class Manager:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import soundfile
 
-from edge_runtime.service.unit import ServiceSettings, unit_text
+from edge_runtime.service import ServiceSettings, unit_text
 from tests.conftest import tone
 from tests.edge_runtime.service import restricted as restricting
 from tests.edge_runtime.service.restricted import USER
@@ -73,7 +73,7 @@ def test_a_microphone_is_heard(
     virtual_microphone.play(tmp_path / "song.wav")
     model = shutil.copy(models["tflite"], tmp_path)
     state = str(tmp_path / "state")
-    listen = [sys.executable, "-c", "from edge_runtime.cli import main; main()", "--json", "--model"]
+    listen = [sys.executable, "-c", "from edge_runtime.cli.listen import main; main()", "--json", "--model"]
     process = subprocess.Popen(
         [*restricted, *listen, str(model)],
         env={**virtual_microphone.environment, "HOME": state, "XDG_RUNTIME_DIR": state},

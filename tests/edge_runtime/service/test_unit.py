@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_runtime.service.unit import ServiceSettings, unit_text
+from edge_runtime.service import ServiceSettings, unit_text
 
 HIGHEST_EXPOSURE = 3.0
 needs_systemd = pytest.mark.skipif(

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from edge_runtime import TmgcError
-from edge_runtime.sources.devices import Device, find_device, list_devices
+from edge_runtime.sources.portaudio import Device, find_device, list_devices
 from tests.edge_runtime.fake_portaudio import FakePortAudio
 
 PlugIn = Callable[..., FakePortAudio]

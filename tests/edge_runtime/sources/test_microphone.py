@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from edge_runtime import Event, TmgcError
 from edge_runtime.audio import Samples, level_dbfs
+from edge_runtime.shutdown import Shutdown
 from edge_runtime.sources import microphone as microphone_module
-from edge_runtime.sources.capture import MOST_SECONDS
 from edge_runtime.sources.microphone import Microphone
-from edge_runtime.stopping import Stop
+from edge_runtime.sources.portaudio import MOST_SECONDS
 from tests.conftest import tone
 from tests.edge_runtime.fake_portaudio import FakePortAudio, FakeStream
 
@@ -208,8 +208,8 @@ def test_a_device_that_is_not_there_is_waited_for_as_long_as_was_asked(fake_port
 
 def test_waiting_for_a_device_ends_when_asked(fake_portaudio: PlugIn) -> None:
     fake_portaudio()
-    stop = Stop()
-    stop.ask()
+    stop = Shutdown()
+    stop.request()
     with Microphone("USB", sample_rate=RATE, wait_seconds=1e6, stop=stop) as microphone:
         assert list(microphone.blocks()) == []
 

@@ -11,14 +11,14 @@ import pytest
 import soundfile
 
 from edge_runtime import AudioFile
-from edge_runtime.sources.playback import Playback
-from edge_runtime.stopping import Stop
+from edge_runtime.shutdown import Shutdown
+from edge_runtime.sources.file import PacedSource
 from tests.conftest import tone
 
 RATE = 8_000
 
 
-class Watch(Stop):
+class Watch(Shutdown):
     """Remembers how long it should have rested, and does not."""
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ def song(tmp_path: Path) -> Path:
 def test_a_block_comes_once_it_would_have_been_heard(song: Path, speed: float) -> None:
     watch = Watch()
     with AudioFile(song, sample_rate=RATE) as file:
-        playback = Playback(file, sample_rate=RATE, stop=watch, speed=speed)
+        playback = PacedSource(file, sample_rate=RATE, stop=watch, speed=speed)
         samples = np.concatenate([block for block in playback.blocks() if block is not None])
     assert len(samples) == 30 * RATE
     assert 25 / speed < watch.rests[-1] <= 30 / speed
@@ -50,16 +50,16 @@ def test_a_block_comes_once_it_would_have_been_heard(song: Path, speed: float) -
 def test_it_is_played_as_fast_as_it_can_unless_told(song: Path) -> None:
     watch = Watch()
     with AudioFile(song, sample_rate=RATE) as file:
-        assert len(list(Playback(file, sample_rate=RATE, stop=watch, speed=math.inf).blocks())) > 100
+        assert len(list(PacedSource(file, sample_rate=RATE, stop=watch, speed=math.inf).blocks())) > 100
     assert not watch.rests
 
 
 def test_it_ends_between_two_blocks_when_asked(song: Path) -> None:
-    stop = Stop()
+    stop = Shutdown()
     with AudioFile(song, sample_rate=RATE) as file:
-        blocks = Playback(file, sample_rate=RATE, stop=stop).blocks()
+        blocks = PacedSource(file, sample_rate=RATE, stop=stop).blocks()
         assert next(blocks) is not None
-        stop.ask()
+        stop.request()
         assert list(blocks) == []
 
 
@@ -70,7 +70,7 @@ def test_memory_does_not_grow_with_the_length_of_a_file(tmp_path: Path) -> None:
         soundfile.write(path, np.zeros(minutes * 60 * RATE, np.int16), RATE)
         tracemalloc.start()
         with AudioFile(path, sample_rate=11_025) as file:
-            for _ in Playback(file, sample_rate=11_025, stop=Stop()).blocks():
+            for _ in PacedSource(file, sample_rate=11_025, stop=Shutdown()).blocks():
                 pass
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()

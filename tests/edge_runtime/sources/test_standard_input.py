@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 
 from edge_runtime import TmgcError
 from edge_runtime.audio import Samples
-from edge_runtime.sources.pcm import PcmFormat, raw_format
-from edge_runtime.sources.standard_input import StandardInput
-from edge_runtime.stopping import Stop
+from edge_runtime.shutdown import Shutdown
+from edge_runtime.sources.stdin import PcmFormat, StandardInput, raw_format
 
 RATE = 22_050
 RAW_SUBTYPES = {"s16": "PCM_16", "s24": "PCM_24", "s32": "PCM_32", "f32": "FLOAT"}
@@ -44,7 +43,7 @@ def pipe(content: bytes) -> Iterator[int]:
 
 def heard(content: bytes, raw: PcmFormat | None = None) -> Samples:
     with pipe(content) as descriptor:
-        return np.concatenate(list(StandardInput(descriptor, sample_rate=RATE, stop=Stop(), raw=raw).blocks()))
+        return np.concatenate(list(StandardInput(descriptor, sample_rate=RATE, stop=Shutdown(), raw=raw).blocks()))
 
 
 def sound(channels: int = 2) -> NDArray[np.float32]:
@@ -96,7 +95,7 @@ def test_an_end_in_the_middle_of_a_sample_is_an_end(missing: int) -> None:
 def test_samples_that_are_not_numbers_count_as_silence_and_that_is_said() -> None:
     broken = np.full(1000, np.nan, "<f4")
     with pipe(broken.tobytes()) as descriptor:
-        source = StandardInput(descriptor, sample_rate=RATE, stop=Stop(), raw=raw_format(f"{RATE},1,f32"))
+        source = StandardInput(descriptor, sample_rate=RATE, stop=Shutdown(), raw=raw_format(f"{RATE},1,f32"))
         samples = np.concatenate(list(source.blocks()))
     assert len(samples) == 1000
     assert not samples.any()
@@ -105,8 +104,8 @@ def test_samples_that_are_not_numbers_count_as_silence_and_that_is_said() -> Non
 
 def test_a_pipe_that_gives_nothing_ends_when_asked() -> None:
     given, taken = os.pipe()
-    stop = Stop()
-    threading.Timer(0.2, stop.ask).start()
+    stop = Shutdown()
+    threading.Timer(0.2, stop.request).start()
     assert list(StandardInput(given, sample_rate=RATE, stop=stop).blocks()) == []
     os.close(given)
     os.close(taken)

@@ -1,0 +1,271 @@
+"""Checks of a machine that is to listen: each looks at one thing and says what to do about it."""
+
+from __future__ import annotations
+
+import math
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_runtime.audio import level_dbfs
+from edge_runtime.classifier import GenreClassifier
+from edge_runtime.errors import TmgcError
+from edge_runtime.interpreters import Interpreter, open_interpreter
+from edge_runtime.interpreters.litert import LiteRTInterpreter, import_runtime
+from edge_runtime.models import default_model
+from edge_runtime.sources.portaudio import Capture, Device, find_device, list_devices
+from edge_runtime.system_info import text_of, thermal_state
+
+OK = "ok"
+WARNING = "warning"
+PROBLEM = "problem"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the doctor's report."""
+
+    check: str
+    state: str
+    """:data:`OK`, :data:`WARNING` (it works, but could be better) or :data:`PROBLEM`."""
+    found: str
+    fix: str = ""
+    """What to do; empty where nothing needs to be done, or where ``found`` says it."""
+
+
+PYTHONS = ((3, 11), (3, 13))
+"""The oldest and the newest that the dependencies have wheels for."""
+
+SMALL_MEMORY_MB = 900.0
+"""A board of 1 GB has this much left of it; one with less is of 512 MB, for the small networks."""
+
+HOT_CELSIUS = 80.0
+"""Where a Raspberry Pi begins to slow down."""
+
+
+def check_bits(bits: int = 64 if sys.maxsize > 2**32 else 32, machine: str = platform.machine()) -> Finding:
+    """Whether programs are 64-bit; a 64-bit kernel alone does not help."""
+    board = text_of(Path("/proc/device-tree/model"))
+    found = f"{bits} bits, {machine}" + (f", {board}" if board else "")
+    if bits == 64:
+        return Finding("system", OK, found)
+    return Finding("system", PROBLEM, found, "install the 64-bit Raspberry Pi OS: LiteRT exists for no 32-bit system")
+
+
+def check_python(version: tuple[int, ...] = sys.version_info[:3]) -> Finding:
+    """Whether the dependencies have wheels for this Python."""
+    oldest, newest = PYTHONS
+    named = ".".join(map(str, version))
+    if oldest <= version[:2] <= newest:
+        return Finding("Python", OK, named)
+    fix = f"install Python {_dotted(oldest)} to {_dotted(newest)}: Raspberry Pi OS Bookworm has 3.11, Trixie 3.13"
+    return Finding("Python", PROBLEM, named, fix)
+
+
+def check_memory(total_mb: float | None = None) -> Finding:
+    """Whether InceptionResNetV2 fits."""
+    total_mb = total_mb or os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e6
+    if total_mb >= SMALL_MEMORY_MB:
+        return Finding("memory", OK, f"{total_mb:.0f} MB")
+    return Finding("memory", WARNING, f"{total_mb:.0f} MB", "take a small network: --architecture mobilenet_v3_small")
+
+
+def check_temperature(system: Path = Path("/sys")) -> Finding:
+    """Whether heat or a weak power supply holds the processor back."""
+    now = thermal_state(system)
+    heat, reasons = now["temperature_c"], now["throttled"] or []
+    found = "unknown here" if heat is None else f"{heat:.0f} degrees Celsius"
+    found += ", held back: " + ", ".join(reasons) if reasons else ""
+    if any("under-voltage" in reason for reason in reasons):
+        return Finding("temperature", WARNING, found, "use the power supply that belongs to the board")
+    if reasons or (heat is not None and heat >= HOT_CELSIUS):
+        return Finding("temperature", WARNING, found, "cool the processor: a heat sink or a fan")
+    return Finding("temperature", OK, found)
+
+
+def _dotted(version: tuple[int, ...]) -> str:
+    return ".".join(map(str, version))
+
+
+CAPTURE_SECONDS = 3.0
+
+QUIET_DBFS = -60.0
+"""Below the noise of any microphone whose level is turned up."""
+
+CLIPPED = 0.999
+"""Full scale, but for rounding."""
+
+
+def check_microphone(device: str | None) -> Iterator[Finding]:
+    """The microphones there are, and three seconds of the one that would be listened to."""
+    try:
+        devices = list_devices()
+        yield check_listed(devices)
+        if devices:
+            yield check_level(record(find_device(device)))
+    except TmgcError as error:
+        yield Finding("microphone", PROBLEM, str(error))
+
+
+def check_listed(devices: list[Device]) -> Finding:
+    """Whether there is a microphone at all."""
+    named = [f"{device.number}: {device.name}, {device.sample_rate} Hz" for device in devices]
+    if named:
+        return Finding("microphones", OK, "; ".join(named))
+    user = os.environ.get("USER", "$USER")
+    fix = f"plug one in; if arecord -l lists one, give your user the right: sudo usermod -aG audio {user}"
+    return Finding("microphones", PROBLEM, "none", fix)
+
+
+def record(device: Device, seconds: float = CAPTURE_SECONDS) -> NDArray[np.float32]:
+    """Sound of a microphone.
+
+    Parameters
+    ----------
+    device : Device
+    seconds : float > 0
+
+    Returns
+    -------
+    samples : np.ndarray [shape=(n, channels)], float32 in [-1, 1]
+        Less than asked for where the device stops giving.
+    """
+    capture = Capture(device)
+    blocks, wanted = [], round(seconds * device.sample_rate)
+    try:
+        while wanted > 0 and (taken := capture.take(timeout_seconds=seconds)):
+            blocks.append(taken.block)
+            wanted -= len(taken.block)
+    finally:
+        capture.close()
+    return np.concatenate(blocks) if blocks else np.zeros((0, 1), np.float32)
+
+
+def check_level(samples: NDArray[np.float32]) -> Finding:
+    """Whether what a microphone gives can be used.
+
+    Parameters
+    ----------
+    samples : np.ndarray [shape=(n, channels)], float32 in [-1, 1]
+    """
+    if not len(samples):
+        return Finding("capture", PROBLEM, "the microphone opens and gives nothing", "unplug it and plug it in again")
+    level = level_dbfs(samples)
+    found = f"{level:.1f} dBFS"
+    if level < QUIET_DBFS:
+        return Finding("capture", WARNING, f"{found}: silence", "turn it up: alsamixer, F4 for capture")
+    if np.abs(samples).max() >= CLIPPED:
+        return Finding("capture", WARNING, f"{found}, clipped", "turn it down: alsamixer, F4 for capture")
+    return Finding("capture", OK, found)
+
+
+HOPS_SECONDS = (1.0, 2.0)
+"""Hops of the verdict: the usual one and back to back."""
+
+
+def check_interpreter() -> Finding:
+    """Which interpreter runs ``.tflite`` files."""
+    try:
+        _, runtime = import_runtime()
+    except TmgcError as error:
+        return Finding("interpreter", PROBLEM, str(error))
+    if runtime.startswith("ai-edge-litert"):
+        return Finding("interpreter", OK, runtime)
+    return Finding("interpreter", WARNING, runtime, "pip install ai-edge-litert, which is several times as fast")
+
+
+def check_model(model: Path | None) -> Iterator[Finding]:
+    """The model, its card, XNNPACK, and three windows of it; what a missing model hides is left out."""
+    try:
+        model = model or default_model()
+        interpreter = open_interpreter(model)
+    except TmgcError as error:
+        yield Finding("model", PROBLEM, str(error))
+        return
+    yield _card_finding(model, interpreter)
+    yield check_acceleration(interpreter)
+    yield self_test(interpreter)
+
+
+def _card_finding(model: Path, interpreter: Interpreter) -> Finding:
+    card = interpreter.card
+    settings = card.spectrogram
+    found = (
+        f"{model}: {card.name}, {card.export.get('recipe')}, {settings.image_width} x {settings.image_height} pixels, "
+        f"{settings.sample_rate} Hz, {', '.join(card.genres)}"
+    )
+    if card.warning:
+        return Finding("model", WARNING, f"{found}; {card.warning}", "train one on music of your own: tmgc-train all")
+    return Finding("model", OK, found)
+
+
+def check_acceleration(interpreter: Interpreter) -> Finding:
+    """Whether XNNPACK runs the network."""
+    if not isinstance(interpreter, LiteRTInterpreter):
+        return Finding("XNNPACK", OK, f"not needed by {interpreter.runtime}")
+    if interpreter.accelerated:
+        return Finding("XNNPACK", OK, f"runs the network on {interpreter.threads} thread(s)")
+    return Finding("XNNPACK", WARNING, "does not run", "pip install --upgrade ai-edge-litert")
+
+
+def self_test(interpreter: Interpreter) -> Finding:
+    """Three windows of noise, how long they take, and at which hop that keeps up."""
+    classifier = GenreClassifier(interpreter)
+    noise = np.random.default_rng(0).normal(0, 0.1, (3, classifier.card.spectrogram.window_samples))
+    heard = [classifier.classify(window.astype(np.float32)) for window in noise]
+    if not all(math.isclose(float(window.probabilities.sum()), 1, abs_tol=1e-2) for window in heard):
+        return Finding("self-test", PROBLEM, "probabilities do not add up to 1", "copy the model again, or another one")
+    return verdict([window.spectrogram_ms + window.model_ms for window in heard])
+
+
+def verdict(latencies_ms: list[float]) -> Finding:
+    """Which hop the machine keeps up with.
+
+    Parameters
+    ----------
+    latencies_ms : list of float
+        Of each window. The first also warms up, and is shown but not judged by.
+    """
+    slowest = max(latencies_ms[1:]) / 1e3
+    keeps = {hop: slowest < hop for hop in HOPS_SECONDS}
+    found = f"{', '.join(f'{latency:.0f}' for latency in latencies_ms)} ms a window; " + ", ".join(
+        f"hop {hop} s: keeps up {hop / slowest:.1f} times over" if kept else f"hop {hop} s: does not keep up"
+        for hop, kept in keeps.items()
+    )
+    if all(keeps.values()):
+        return Finding("self-test", OK, found)
+    if any(keeps.values()):
+        return Finding("self-test", WARNING, found, "listen with --hop 2, or take the int8 export or a small network")
+    return Finding("self-test", PROBLEM, found, "take the int8 export, or a small network: mobilenet_v3_small")
+
+
+__all__ = ["OK", "PROBLEM", "WARNING", "Finding", "examine"]
+
+
+def examine(model: Path | None, device: str | None = None) -> Iterator[Finding]:
+    """All checks, each as soon as it is done.
+
+    Parameters
+    ----------
+    model : Path or None
+        The model file; None for the newest under ``./runs``.
+    device : str or None
+        The microphone, as ``--device`` names it; None for the default.
+
+    Yields
+    ------
+    finding : Finding
+    """
+    yield check_bits()
+    yield check_python()
+    yield check_memory()
+    yield check_temperature()
+    yield check_interpreter()
+    yield from check_model(model)
+    yield from check_microphone(device)

@@ -1,0 +1,55 @@
+"""A source that is heard at the pace of time, or as fast as it can be, until somebody asks to stop."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from time import monotonic
+
+from edge_runtime.audio import Samples
+from edge_runtime.shutdown import Shutdown
+from edge_runtime.sources import WatchedSource
+
+
+class PacedSource:
+    """A source that waits for its reader, played.
+
+    Parameters
+    ----------
+    source : WatchedSource
+    sample_rate : int > 0, Hz
+        Of the samples that the source gives.
+    stop : Stop
+        Ends it between two blocks.
+    speed : float > 0
+        Seconds of sound in a second; infinite by default.
+    """
+
+    waiting_seconds = 0.0
+    overflows = 0
+
+    def __init__(self, source: WatchedSource, *, sample_rate: int, stop: Shutdown, speed: float = math.inf) -> None:
+        self.name = source.name
+        self.warnings = source.warnings
+        self.idle_seconds = 0.0
+        self._source = source
+        self._rate = sample_rate
+        self._stop = stop
+        self._speed = speed
+
+    def blocks(self) -> Iterator[Samples | None]:
+        """The source's, each once it would have been heard to its end."""
+        begun = monotonic()
+        played = 0
+        for block in self._source.blocks():
+            played += 0 if block is None else len(block)
+            self._wait_until(begun + played / self._rate / self._speed)
+            if self._stop.requested:
+                return
+            yield block
+
+    def _wait_until(self, time: float) -> None:
+        early = time - monotonic()
+        if early > 0:
+            self.idle_seconds += early
+            self._stop.rest(early)

@@ -1,0 +1,116 @@
+"""Whether the clock can be believed: a Raspberry Pi has no battery for it and guesses until the network is up."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import subprocess
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+_FIRMWARE = "devices/platform/soc/soc:firmware/get_throttled"
+
+_THROTTLED = {
+    0: "under-voltage",
+    1: "frequency capped",
+    2: "throttled",
+    3: "soft temperature limit",
+    16: "under-voltage since boot",
+    17: "frequency capped since boot",
+    18: "throttled since boot",
+    19: "soft temperature limit since boot",
+}
+"""Bits of ``get_throttled``, by the documentation of Raspberry Pi OS."""
+
+
+def thermal_state(system: Path = Path("/sys")) -> dict[str, Any]:
+    """The present state; None for what the machine does not tell.
+
+    Parameters
+    ----------
+    system : Path
+        Where Linux tells about devices.
+
+    Returns
+    -------
+    condition : dict
+        ``temperature_c`` (of the warmest part), ``frequency_mhz`` (mean of the cores), ``throttled`` (a list of
+        reasons of a Raspberry Pi, empty where there is none), ``throttle_count`` (how often an Intel core was held
+        back since it was started) and ``load_average`` (of the last minute).
+    """
+    frequencies = _numbers(system, "devices/system/cpu/cpu[0-9]*/cpufreq/scaling_cur_freq")
+    temperatures = _numbers(system, "class/thermal/thermal_zone*/temp")
+    counts = _numbers(system, "devices/system/cpu/cpu[0-9]*/thermal_throttle/core_throttle_count")
+    return {
+        "temperature_c": max(temperatures) / 1e3 if temperatures else None,
+        "frequency_mhz": round(sum(frequencies) / len(frequencies) / 1e3) if frequencies else None,
+        "throttled": throttling(text_of(system / _FIRMWARE) or _vcgencmd()),
+        "throttle_count": sum(counts) if counts else None,
+        "load_average": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
+    }
+
+
+def text_of(path: Path) -> str | None:
+    """What a file of the system says; None where there is no such file, or nothing in it."""
+    try:
+        return path.read_text("utf-8", errors="replace").strip("\0 \n") or None
+    except OSError:  # some exist and cannot be read
+        return None
+
+
+def throttling(flags: str | None) -> list[str] | None:
+    """What the firmware of a Raspberry Pi complains about.
+
+    Parameters
+    ----------
+    flags : str or None
+        Hexadecimal, with or without ``throttled=`` before it; None where there is no such firmware.
+    """
+    try:
+        bits = int((flags or "").rpartition("=")[2], 16)
+    except ValueError:
+        return None
+    return [reason for bit, reason in _THROTTLED.items() if bits >> bit & 1]
+
+
+def _vcgencmd() -> str | None:
+    try:
+        done = subprocess.run(["vcgencmd", "get_throttled"], capture_output=True, text=True, timeout=5, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _numbers(system: Path, pattern: str) -> list[int]:
+    texts = (text_of(path) for path in sorted(system.glob(pattern)))
+    return [int(text) for text in texts if text and text.lstrip("-").isdigit()]
+
+
+_SYNCHRONISED = Path("/run/systemd/timesync/synchronized")
+"""systemd-timesyncd makes it once it has asked a server."""
+
+_ERROR_STATE = 5
+"""``TIME_ERROR`` of adjtimex(2): the clock is not synchronised."""
+
+_ROOM = 512
+"""Bytes: more than a ``struct timex`` of any architecture."""
+
+
+def clock_synchronised() -> bool | None:
+    """Whether the clock was set by a time server; None where nobody knows."""
+    if _SYNCHRONISED.exists():
+        return True
+    adjtimex = _adjtimex()
+    if adjtimex is None:
+        return None
+    state = adjtimex(ctypes.create_string_buffer(_ROOM))  # of zeros, so that it only asks
+    return None if state < 0 else state != _ERROR_STATE
+
+
+@cache
+def _adjtimex() -> Any:
+    try:
+        return ctypes.CDLL(None).adjtimex
+    except (OSError, AttributeError):
+        return None

@@ -1,0 +1,199 @@
+"""A stream of sound to windows whose spectrogram frames were computed once, as their sound arrived."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from time import perf_counter
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_runtime.audio import Samples
+from edge_runtime.errors import TmgcError
+from edge_runtime.spectrogram import Spectrogram, SpectrogramSettings
+
+LONGEST_HOP_SECONDS = 86_400.0
+
+
+class Window(NamedTuple):
+    """A stretch of a stream, exactly as long as the model's picture."""
+
+    start_sample: int
+    """Samples from the beginning of the stream."""
+    samples: Samples
+    """``[shape=(window_samples,)], float32 in [-1, 1]``"""
+
+
+def hop_samples(settings: SpectrogramSettings, hop_seconds: float) -> int:
+    """Samples from one window to the next: the wish rounded to whole spectrogram frames.
+
+    Overlapping windows then share their frames. Windows that do not overlap share none, so their hop is exact.
+
+    Parameters
+    ----------
+    settings : SpectrogramSettings
+    hop_seconds : float > 0, seconds
+
+    Raises
+    ------
+    TmgcError
+        The hop is shorter than one spectrogram frame, or not a finite number.
+    """
+    if not hop_seconds <= LONGEST_HOP_SECONDS:
+        raise TmgcError(f"the hop must be a number of seconds, at most a day, got {hop_seconds}: try --hop 1.0")
+    if hop_seconds >= settings.window_seconds:
+        return round(hop_seconds * settings.sample_rate)
+    frames = round(hop_seconds * settings.sample_rate / settings.hop_length)
+    if frames < 1:
+        shortest = settings.hop_length / settings.sample_rate
+        raise TmgcError(f"the hop must be at least one frame ({shortest:.4f} s), got {hop_seconds} s: try --hop 1.0")
+    return frames * settings.hop_length
+
+
+def cut_windows(
+    blocks: Iterable[Samples | None], settings: SpectrogramSettings, *, hop_seconds: float
+) -> Iterator[Window]:
+    """Whole windows of a stream, each given as soon as its last sample has come.
+
+    What is left after the last whole window is less than a hop and is not answered for.
+
+    Parameters
+    ----------
+    blocks : iterable of np.ndarray [shape=(n,)], float32 in [-1, 1], or None
+        Blocks of any length, at ``settings.sample_rate``. None is a gap: no window straddles it.
+    settings : SpectrogramSettings
+    hop_seconds : float > 0, seconds
+    """
+    length, hop = settings.window_samples, hop_samples(settings, hop_seconds)
+    pending: list[Samples] = []
+    held = 0
+    start = 0
+    skip = 0
+    for block in blocks:
+        if block is None:
+            start, pending, held, skip = start + held - skip, [], 0, 0
+            continue
+        if skip:
+            skipped = min(skip, len(block))
+            block, skip = block[skipped:], skip - skipped
+        pending.append(block)
+        held += len(block)
+        if held < length:
+            continue
+        joined = np.concatenate(pending)
+        while len(joined) >= length:
+            yield Window(start, joined[:length])
+            start += hop
+            skip = max(0, hop - len(joined))
+            joined = joined[hop:]
+        pending, held = [joined], len(joined)
+
+
+_BATCH_FRAMES = 16
+"""Frames computed at once, 93 ms of sound at 44 100 Hz: one by one they would take five times as long."""
+
+
+class StreamedWindow(NamedTuple):
+    """A window, and as much of its spectrogram as was known before its last sample came."""
+
+    start_sample: int
+    """Samples from the beginning of the stream."""
+    samples: Samples
+    """``[shape=(window_samples,)], float32 in [-1, 1]``"""
+    inner_power: NDArray[np.float32] | None
+    """Mel power of its inner frames, as :meth:`Spectrogram.image` takes it; None where windows share no frames."""
+    framing_ms: float
+    """What was spent on its frames since the block came that completed it."""
+
+
+def stream_windows(
+    blocks: Iterable[Samples | None], spectrogram: Spectrogram, *, hop_seconds: float, framed: bool = True
+) -> Iterator[StreamedWindow]:
+    """Whole windows of a stream with their inner frames.
+
+    Parameters
+    ----------
+    blocks : iterable of np.ndarray [shape=(n,)], float32 in [-1, 1], or None
+        As :func:`edge_runtime.windowing.cut_windows` takes them.
+    spectrogram : Spectrogram
+    hop_seconds : float > 0, seconds
+    framed : bool
+        Whether anybody wants the frames; a model that takes the sound itself does not.
+    """
+    settings = spectrogram.settings
+    if not framed or hop_samples(settings, hop_seconds) >= settings.window_samples:
+        for window in cut_windows(blocks, settings, hop_seconds=hop_seconds):
+            yield StreamedWindow(window.start_sample, window.samples, None, 0.0)
+        return
+    frames = _InnerFrames(spectrogram)
+    for window in cut_windows(frames.fed_by(blocks), settings, hop_seconds=hop_seconds):
+        inner_power = frames.of(window)
+        yield StreamedWindow(window.start_sample, window.samples, inner_power, frames.take_spent_ms())
+
+
+class _InnerFrames:
+    """Mel power of the frames that overlapping windows share: a hop is whole frames, so their grid is one."""
+
+    def __init__(self, spectrogram: Spectrogram) -> None:
+        self._spectrogram = spectrogram
+        self._n_fft, self._hop = spectrogram.settings.n_fft, spectrogram.settings.hop_length
+        self._none = np.zeros((0, spectrogram.settings.n_mels), np.float32)
+        self._powers: list[NDArray[np.float32]] = []
+        self._waiting: Samples = np.zeros(0, np.float32)
+        self._first = 0
+        self._origin: int | None = None
+        self._begin_grid()
+        self._spent_ms = 0.0
+
+    def fed_by(self, blocks: Iterable[Samples | None]) -> Iterator[Samples | None]:
+        """The same blocks, each given on once it is taken in."""
+        for block in blocks:
+            begun = perf_counter()
+            if block is None:
+                self._begin_grid()
+            else:
+                self._feed(block)
+            self._spent_ms = (perf_counter() - begun) * 1e3
+            yield block
+
+    def of(self, window: Window) -> NDArray[np.float32]:
+        """Power of a window's inner frames, ``[shape=(inner_frames, n_mels)]``; no earlier window may follow."""
+        begun = perf_counter()
+        self._compute()
+        if self._origin is None:
+            self._origin = window.start_sample
+        number = (window.start_sample - self._origin) // self._hop
+        kept = np.concatenate(self._powers)[number - self._first :] if self._powers else self._none
+        self._first, self._powers = number, [kept]
+        self._spent_ms += (perf_counter() - begun) * 1e3
+        return kept[: self._spectrogram.settings.inner_frames]
+
+    def take_spent_ms(self) -> float:
+        """What was spent since the last block came; asked again, nothing."""
+        spent, self._spent_ms = self._spent_ms, 0.0
+        return spent
+
+    def _begin_grid(self) -> None:
+        settings = self._spectrogram.settings
+        # Samples before the next frame: a window's first inner frame begins a little after the window does.
+        self._skip = settings.leading_frames * self._hop - self._n_fft // 2
+        self._first, self._powers = 0, []
+        self._waiting = self._waiting[:0]
+        self._origin = None
+
+    def _feed(self, block: Samples) -> None:
+        skipped = min(self._skip, len(block))
+        self._skip -= skipped
+        self._waiting = np.concatenate([self._waiting, block[skipped:]])
+        if len(self._waiting) >= self._n_fft + (_BATCH_FRAMES - 1) * self._hop:
+            self._compute()
+
+    def _compute(self) -> None:
+        """The frames whose sound has come."""
+        if len(self._waiting) < self._n_fft:
+            return
+        self._powers.append(self._spectrogram.frame_power(self._waiting))
+        done = len(self._powers[-1]) * self._hop
+        self._skip = max(0, done - len(self._waiting))  # where frames lie apart
+        self._waiting = self._waiting[done:]

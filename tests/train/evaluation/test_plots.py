@@ -1,0 +1,86 @@
+"""Plots are drawn of what there is, whatever it is called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from train.dataset.dataset import Dataset
+from train.evaluation.plots import confusion_figure, examples_figure, reliability_figure, training_figure, write_plots
+from train.evaluation.results import Evaluation
+
+Judged = tuple[Dataset, Evaluation, Sequence[str]]
+
+
+def heights(axes: Any, line: int) -> NDArray[np.float64]:
+    """What a line shows, ``[shape=(n_points,)]``."""
+    return np.array(axes.lines[line].get_ydata(), np.float64)
+
+
+def test_every_plot_is_a_picture_with_something_on_it(judged: Judged) -> None:
+    dataset, _, _ = judged
+    for name in ("confusion", "reliability", "training", "examples"):
+        with Image.open(dataset.run.plot(name, "test")) as image:
+            assert image.format == "PNG"
+            assert min(image.size) > 200
+            assert np.asarray(image.convert("L")).std() > 5, name
+
+
+def test_the_confusion_matrix_names_all_genres_and_counts(judged: Judged) -> None:
+    _, result, _ = judged
+    (axes,) = confusion_figure(result).axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == list(result.genres)
+    assert sum(int(text.get_text()) for text in axes.texts) == result.clips
+
+
+def test_reliability_is_drawn_before_and_after(judged: Judged) -> None:
+    _, result, _ = judged
+    before, after, *_ = reliability_figure(result).axes
+    for axes, found in ((before, result.calibration.before), (after, result.calibration.after)):
+        assert f"{found.expected_calibration_error:.1%}" in axes.get_title()
+        np.testing.assert_allclose(heights(axes, 1), [each.accuracy for each in found.bins])
+
+
+def test_training_curves_take_further_columns_and_gaps(judged: Judged) -> None:
+    dataset, _, _ = judged
+    figure = training_figure(dataset.run)
+    assert figure is not None
+    loss, accuracy = figure.axes
+    np.testing.assert_allclose(heights(loss, 1), [2.2, 1.9, np.nan])
+    np.testing.assert_allclose(heights(accuracy, 0), [0.3, 0.5, 0.7])
+    assert [text.get_text().strip() for text in loss.texts] == ["head", "fine-tuning"]
+
+
+@pytest.mark.parametrize("history", [None, "", "phase,epoch\n", "nonsense\n\x00,\n"])
+def test_without_a_history_there_are_no_curves_and_the_others_are_drawn(
+    history: str | None, judged: Judged, copy_of: Callable[[Dataset], Dataset]
+) -> None:
+    dataset, result, _ = judged
+    copy = copy_of(dataset)
+    copy.run.history_csv.unlink()
+    if history is not None:
+        copy.run.history_csv.write_text(history, "utf-8")
+    assert {"confusion", "reliability", "examples"} <= set(write_plots(copy, result))
+
+
+def test_examples_show_one_clip_of_each_song_first(judged: Judged) -> None:
+    dataset, _, _ = judged
+    figure = examples_figure(dataset, "test")
+    cells = np.array(figure.axes).reshape(len(dataset.genres), -1)
+    assert [cell.get_ylabel() for cell in cells[:, 0]] == list(dataset.genres)
+    of_genre = [clip for clip in dataset.of("test") if clip.genre == dataset.genres[0]]
+    other_song = next(clip for clip in of_genre if clip.song != of_genre[0].song)
+    for cell, clip in zip(cells[0], (of_genre[0], other_song), strict=False):
+        np.testing.assert_array_equal(cell.images[0].get_array(), dataset.pictures([clip])[0])
+
+
+def test_a_genre_may_be_called_anything(judged: Judged, copy_of: Callable[[Dataset], Dataset]) -> None:
+    dataset, result, _ = judged
+    genres = ("R&B $x_{$", "音楽", *result.genres[2:])
+    assert "confusion" in write_plots(copy_of(dataset), replace(result, genres=genres))

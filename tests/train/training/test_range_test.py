@@ -1,0 +1,54 @@
+"""The range test finds where the loss is lowest before it breaks out, and leaves the network as it was."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from train.progress import Reporter
+from train.run import Run
+from train.training.lr_finder import LRFinder, lr_finder, write_lr_finder
+
+
+class Batches(keras.utils.PyDataset):
+    """A linear problem that can be learned, in 5 batches."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        random = np.random.default_rng(0)
+        self._inputs = random.standard_normal((5, 16, 8)).astype(np.float32)
+        self._targets = self._inputs @ random.standard_normal((8, 1)).astype(np.float32)
+
+    def __len__(self) -> int:
+        return 5
+
+    def __getitem__(self, number: int) -> Any:
+        return self._inputs[number], self._targets[number]
+
+
+def test_the_rate_is_below_the_one_that_breaks_out_and_the_weights_come_back() -> None:
+    keras.utils.set_random_seed(0)
+    network = keras.Sequential([keras.Input((8,)), keras.layers.Dense(1)])
+    before = network.get_weights()
+    # Gradient descent on a quadratic diverges above 2 over its curvature, which is about 2 here.
+    found = lr_finder(
+        network, Batches(), lambda rate: network.compile(keras.optimizers.SGD(rate), "mse"), Reporter(), steps=60
+    )
+    assert 1e-3 <= found.chosen < 0.2
+    assert min(found.losses) < 0.7 * found.losses[0]
+    for kept, same in zip(before, network.get_weights(), strict=True):
+        np.testing.assert_array_equal(kept, same)
+
+
+def test_the_curve_is_written_as_numbers_and_as_a_picture(tmp_path: Path) -> None:
+    found = LRFinder([1e-3, 1e-2, 1e-1], [2.0, 1.0, 3.0])
+    assert found.chosen == 1e-3
+    write_lr_finder(Run(tmp_path), found)
+    with (tmp_path / "plots" / "learning_rate.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["smoothed_loss"]) for row in rows] == [2, 1, 3]
+    assert (tmp_path / "plots" / "learning_rate.png").read_bytes().startswith(b"\x89PNG")

@@ -1,0 +1,144 @@
+"""Writing the demonstration corpus: a folder a genre, a FLAC file a song, and the marker that says what it is."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import soundfile
+
+from edge_runtime.errors import TmgcError
+from train.demo_corpus.composer import check_arguments, synthesize_song
+from train.demo_corpus.genres import GENRES
+from train.synthesis.dsp import SAMPLE_RATE
+
+MARKER = "demo_corpus.json"
+"""File at the root of a dataset that says that it is synthesised."""
+
+_NOTE = (
+    "synthesised music in ten naive sketches of genres, made by tmgc-train demo-corpus to show that the whole way from "
+    "sound to answer works; no claim about real Turkish music rests on it"
+)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One file to write, in a form that travels to another process."""
+
+    path: Path
+    genre: str
+    song: int
+    seed: int
+    seconds: float
+    difficulty: str
+
+
+def write_demo_corpus(
+    folder: Path,
+    *,
+    songs_per_genre: int = 30,
+    seconds: float = 8.0,
+    seed: int = 0,
+    difficulty: str = "easy",
+    workers: int | None = None,
+    on_song: Callable[[Path], None] | None = None,
+) -> int:
+    """Write ``folder/<Genre>/<genre>_<nnn>.flac`` for all genres, 16-bit mono, and the marker.
+
+    The same arguments give the same bytes, whatever ``workers`` is, and a longer dataset begins with the songs of a
+    shorter one. Songs of an earlier demonstration corpus in the folder are replaced.
+
+    Parameters
+    ----------
+    folder : Path
+        New, empty, or a demonstration corpus.
+    songs_per_genre : int >= 1
+    seconds : float >= 2
+        Length of each song.
+    seed : int >= 0
+    difficulty : str
+        One of ``DIFFICULTIES``.
+    workers : int >= 1 or None
+        Processes that share the work; None is one a processor core.
+    on_song : callable or None
+        Called here, in this process, with the path of each finished file.
+
+    Returns
+    -------
+    songs : int
+        Songs written.
+
+    Raises
+    ------
+    TmgcError
+        An argument breaks one of these rules, or the folder holds something else.
+    """
+    check_arguments(seed=seed, seconds=seconds, difficulty=difficulty)
+    if songs_per_genre < 1:
+        raise TmgcError(f"a dataset must have at least 1 song a genre, got {songs_per_genre}: ask for more")
+    if workers is not None and workers < 1:
+        raise TmgcError(f"workers must be 1 or more, got {workers}: leave it out for one a processor core")
+    folder = Path(folder)
+    _refuse_foreign(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    # The marker comes first, so that even an interrupted dataset says what it is.
+    _write_marker(folder, songs_per_genre=songs_per_genre, seconds=seconds, seed=seed, difficulty=difficulty)
+    _remove_songs(folder)
+    jobs = [
+        _Job(folder / genre / f"{genre.lower()}_{song:03d}.flac", genre, song, seed, seconds, difficulty)
+        for genre in GENRES
+        for song in range(songs_per_genre)
+    ]
+    for path in _written(jobs, workers=min(workers or os.cpu_count() or 1, len(jobs))):
+        if on_song is not None:
+            on_song(path)
+    return len(jobs)
+
+
+def _refuse_foreign(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise TmgcError(f"a demonstration corpus needs a folder, {folder} is a file: name another place")
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / MARKER).is_file():
+        raise TmgcError(
+            f"a demonstration corpus is written to a new or empty folder or over another one; {folder} holds files and "
+            f"no {MARKER}: name another folder"
+        )
+
+
+def _write_marker(folder: Path, **settings: int | float | str) -> None:
+    document = {"demonstration": True, "note": _NOTE, **settings}
+    partial = folder / f".{MARKER}.part"
+    partial.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    partial.replace(folder / MARKER)
+
+
+def _remove_songs(folder: Path) -> None:
+    """Remove the songs of an earlier dataset, which the new marker would describe wrongly, and nothing else."""
+    for genre in GENRES:
+        for pattern in (f"{genre.lower()}_[0-9]*.flac", f".{genre.lower()}_[0-9]*.flac.part"):
+            for song in (folder / genre).glob(pattern):
+                song.unlink()
+
+
+def _written(jobs: list[_Job], *, workers: int) -> Iterator[Path]:
+    """Paths of the files, each as soon as it and those before it are there."""
+    if workers == 1:
+        yield from map(_write_song, jobs)
+        return
+    # "spawn" is the one way to start processes that works everywhere and next to TensorFlow's threads.
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        yield from pool.map(_write_song, jobs)
+
+
+def _write_song(job: _Job) -> Path:
+    samples = synthesize_song(job.genre, song=job.song, seed=job.seed, seconds=job.seconds, difficulty=job.difficulty)
+    job.path.parent.mkdir(parents=True, exist_ok=True)
+    partial = job.path.with_name(f".{job.path.name}.part")
+    soundfile.write(partial, samples, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
+    partial.replace(job.path)
+    return job.path
