@@ -99,6 +99,8 @@ class CommandWithSubcommands(OneLineGroup):
         ``module:attribute`` of each subcommand, imported only when it is needed.
     """
 
+    allow_interspersed_args = True  # a group reads no options behind its arguments
+
     def __init__(self, *args: Any, subcommands: Mapping[str, str], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._subcommands = subcommands
