@@ -137,9 +137,12 @@ def _print_devices(*, as_json: bool) -> None:
     from dataclasses import asdict
 
     from edge_runtime.outputs.json_lines import print_line
-    from edge_runtime.sources.portaudio import list_devices
+    from edge_runtime.sources.portaudio import NO_MICROPHONE, list_devices
 
-    for device in list_devices():
+    devices = list_devices()
+    if not devices:
+        raise TmgcError(NO_MICROPHONE)
+    for device in devices:
         if as_json:
             print_line("device", **asdict(device))
         else:
