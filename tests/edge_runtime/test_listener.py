@@ -238,10 +238,10 @@ class StalledInterpreter:
         self._seconds = iter(seconds)
         self.performance: Performance | None = None
 
-    def invoke(self, taken: ModelInput) -> NDArray[np.float32]:
+    def invoke(self, model_input: ModelInput) -> NDArray[np.float32]:
         assert self.performance
         self.performance.pass_time(next(self._seconds, 0.0))
-        return self._interpreter.invoke(taken)
+        return self._interpreter.invoke(model_input)
 
 
 def perform(
