@@ -39,7 +39,7 @@ class LiteRTInterpreter:
         if self.runtime.startswith("tflite-runtime") and self.card.export.get("recipe") == "dynamic":
             raise TmgcError(
                 f"a dynamic-range model needs LiteRT: {self.runtime} computes wrong probabilities for {path}. "
-                "Use the int8 or float32 export, or pip install ai-edge-litert"
+                "Use the int8 or the float32 export, or pip install ai-edge-litert"
             )
         try:
             with silence_native_stderr():
