@@ -105,7 +105,7 @@ def main(
     wanted = OutputSettings(as_json, plain, changes, history, keep_days, mqtt)
     microphone = MicrophoneSettings(device, wait_device or 0.0, exit_on_device_loss)
     samples = None if raw is None else raw_format(raw)
-    with Shutdown(looked=Watchdog()) as stop:
+    with Shutdown(on_check=Watchdog()) as stop:
         model = model or default_model()
         classifier = _open(model, threads, hop)
         with open_outputs(wanted, classifier, model, hop_seconds=hop) as outputs:
