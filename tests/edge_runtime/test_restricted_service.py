@@ -67,11 +67,11 @@ def run(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_microphone_is_heard(
-    restricted: list[str], virtual_microphone: VirtualMicrophone, models: dict[str, Path], tmp_path: Path
+    restricted: list[str], virtual_microphone: VirtualMicrophone, brief_model: Path, tmp_path: Path
 ) -> None:
     soundfile.write(tmp_path / "song.wav", tone(20, sample_rate=44_100), 44_100)
     virtual_microphone.play(tmp_path / "song.wav")
-    model = shutil.copy(models["tflite"], tmp_path)
+    model = shutil.copy(brief_model, tmp_path)
     state = str(tmp_path / "state")
     listen = [sys.executable, "-c", "from edge_runtime.cli.listen import main; main()", "--json", "--model"]
     process = subprocess.Popen(
