@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 
@@ -196,6 +198,36 @@ def test_a_device_that_never_opens_is_refused(fake_portaudio: PlugIn, monkeypatc
     with pytest.raises(TmgcError, match="microphone hangs"), Microphone(sample_rate=RATE, wait_seconds=1e6):
         pass
     forever.set()
+
+
+HANGING_PORTAUDIO = """
+import sys, threading
+from edge_runtime.sources import microphone
+from tests.edge_runtime.fake_portaudio import FakePortAudio
+
+def hang():
+    print("while PortAudio hangs", file=sys.stderr)
+    threading.Timer(0.1, print, ["from another thread"], {"file": sys.stderr}).start()
+    threading.Event().wait()
+
+portaudio = sys.modules["sounddevice"] = FakePortAudio("dying")
+portaudio._initialize = hang
+microphone.HANGING_SECONDS = 1.0
+with microphone.Microphone(sample_rate=22_050, notify=lambda event: print(event.reason, file=sys.stderr)) as source:
+    portaudio.streams[-1].active = False
+    assert [block for block in source.blocks() if block is not None] == []
+"""
+
+
+def test_warnings_arrive_while_portaudio_hangs_in_its_initialisation() -> None:
+    done = subprocess.run([sys.executable, "-c", HANGING_PORTAUDIO], capture_output=True, text=True, check=False)
+    assert done.stderr.splitlines() == [
+        "it is gone",
+        "while PortAudio hangs",
+        "from another thread",
+        "a microphone must open: dying hangs. Plug it in again, and start anew",
+    ]
+    assert done.returncode == 0
 
 
 def test_a_device_that_is_not_there_is_waited_for_as_long_as_was_asked(fake_portaudio: PlugIn) -> None:
