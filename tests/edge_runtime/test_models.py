@@ -1,4 +1,4 @@
-"""The model that is taken where none is named."""
+"""The default model."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from train.demo_corpus import synthesize_song
 MOST_BYTES = 4_000_000
 
 
-def test_the_newest_export_that_held_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_newest_export_that_passed_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     exports = tmp_path / "runs" / "mine" / "exports"
     exports.mkdir(parents=True)
@@ -27,7 +27,7 @@ def test_the_newest_export_that_held_comes_first(tmp_path: Path, monkeypatch: py
     assert default_model() == Path("runs/mine/exports/mine.int8.onnx")
 
 
-def test_the_small_model_is_small_and_says_that_it_is_a_demonstration() -> None:
+def test_the_small_model_is_small_and_marked_as_a_demonstration() -> None:
     card = GenreClassifier.open(SMALL_MODEL).card
     assert SMALL_MODEL.stat().st_size < MOST_BYTES
     assert card.demonstration

@@ -101,7 +101,7 @@ def test_what_is_played_is_recognised_as_it_is_from_the_file(
     assert summary["realtime_factor"] < 1
 
 
-def test_a_device_that_is_taken_away_and_given_back_is_survived(
+def test_a_device_that_is_unplugged_and_plugged_in_again_is_survived(
     virtual_microphone: VirtualMicrophone, listen: Listen, song: Path
 ) -> None:
     virtual_microphone.play(song)
@@ -146,7 +146,7 @@ def test_a_device_that_hangs_from_the_beginning_does_not_hold_up_the_end(
     assert listening.wait() == 0
 
 
-def test_a_supervisor_is_told_of_a_loss_by_the_exit_code(
+def test_a_supervisor_sees_a_loss_in_the_exit_code(
     virtual_microphone: VirtualMicrophone, listen: Listen, song: Path
 ) -> None:
     virtual_microphone.play(song)
