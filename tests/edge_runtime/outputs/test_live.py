@@ -78,7 +78,7 @@ def test_it_shows_source_genre_probabilities_level_latency_and_model(classifier:
 def test_the_level_meter_covers_60_db_below_full_scale(level: float, share: float, classifier: GenreClassifier) -> None:
     lines = rendered(make_view(classifier), [make_prediction(level_dbfs=level)])
     (line,) = (line for line in lines if line.startswith("level"))
-    width = len(line) - len("level  ") - len(f"{level:.0f} dBFS")
+    width = 80 - len("level  ") - len(f"{level:.0f} dBFS")
     assert line.count("█") / width == pytest.approx(share, abs=0.03)
 
 
