@@ -11,7 +11,6 @@ from click.testing import CliRunner
 
 from edge_runtime import TmgcError
 from edge_runtime.cli.base import CommandWithSubcommands, OneLineCommand, OneLineGroup
-from edge_runtime.files import to_utf8
 
 
 def raising(error: BaseException) -> OneLineCommand:
@@ -49,11 +48,6 @@ def test_an_error_is_one_line_with_its_exit_code(error: BaseException, code: int
 
 def test_what_a_user_cannot_cause_is_not_hidden() -> None:
     assert isinstance(CliRunner().invoke(raising(ZeroDivisionError())).exception, ZeroDivisionError)
-
-
-@pytest.mark.parametrize(("text", "message"), [("şarkı", "şarkı"), ("caf\udce9", "caf?")])
-def test_text_that_is_no_utf_8_is_written_with_question_marks(text: str, message: str) -> None:
-    assert to_utf8(text) == message
 
 
 @click.group(cls=OneLineGroup)
