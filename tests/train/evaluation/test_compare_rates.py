@@ -138,14 +138,14 @@ def test_pictures_of_a_lower_rate_have_fewer_frames(corpora: list[Dataset]) -> N
 
 def test_the_same_seed_splits_the_songs_in_the_same_way_at_every_rate(corpora: list[Dataset]) -> None:
     check_same_split(corpora)
-    splits = [{clip.name: clip.split for clip in dataset.clips} for dataset in corpora]
+    splits = [{clip.source: clip.split for clip in dataset.clips} for dataset in corpora]
     assert splits[0] == splits[1] == splits[2]
 
 
 def test_rates_on_different_splits_are_not_compared(corpora: list[Dataset]) -> None:
     moved = replace(corpora[2].clips[0], split="validation" if corpora[2].clips[0].split == "test" else "test")
     other = replace(corpora[2], clips=(moved, *corpora[2].clips[1:]))
-    with pytest.raises(TmgcError, match=f"1 clips, {moved.name} for one, are on other splits"):
+    with pytest.raises(TmgcError, match=f"1 clips, {moved.source} for one, are on other splits"):
         check_same_split([*corpora[:2], other])
     with pytest.raises(TmgcError, match="the genres differ"):
         check_same_split([*corpora[:2], replace(corpora[2], genres=("Caz", "Rap"))])
