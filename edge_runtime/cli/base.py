@@ -100,6 +100,8 @@ class CommandWithSubcommands(OneLineGroup):
         ``module:attribute`` of each subcommand: imported only where it is asked for.
     """
 
+    allow_interspersed_args = True  # click's groups take everything after the first argument for arguments
+
     def __init__(self, *args: Any, subcommands: Mapping[str, str], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._subcommands = subcommands
