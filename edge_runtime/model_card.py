@@ -24,7 +24,7 @@ INPUT_KINDS = ("image", "waveform")
 """What a file can take: the spectrogram picture, or the sound itself, whose spectrogram is then part of the model."""
 
 METADATA_KEY = "tmgc_card"
-"""Name of the card in ONNX ``metadata_props`` and of its metadata buffer in TFLite."""
+"""Name of the card in ONNX ``metadata_props``."""
 
 
 _LEVELS = frozenset(range(256))
@@ -90,7 +90,7 @@ class ModelCard:
     @property
     def warning(self) -> str | None:
         """What a listener must know of the model before believing it."""
-        if dict(self.export.get("parity") or {}).get("held") is False:
+        if dict(self.export.get("parity") or {}).get("passed") is False:
             return "this export failed its parity check against Keras: do not trust its answers"
         if self.demonstration:
             return "this model is a demonstration: it knows synthesised music only, and nothing about real music"
