@@ -1,4 +1,4 @@
-"""What a model file says of itself: its model card, operators, weights and multiplications."""
+"""Metadata of a model file: its model card, operators, weights and multiplications."""
 
 from __future__ import annotations
 
@@ -106,8 +106,8 @@ def graph_facts(file: Path) -> GraphFacts:
 def tflite_operators(model: Any) -> list[tuple[str, Any]]:
     """The operators of a TFLite model's graph, each with the name of its type, e.g. ``CONV_2D``.
 
-    Types up to 126 may stand in ``deprecatedBuiltinCode`` alone, which is a byte, newer ones in ``builtinCode`` alone;
-    the larger of both is the type, as the TFLite schema says.
+    Old files have the type in ``deprecatedBuiltinCode`` alone, a byte, and types from 127 are in ``builtinCode`` alone;
+    the larger of both is the type, as the TFLite schema defines.
 
     Parameters
     ----------

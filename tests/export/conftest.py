@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from edge_runtime.interpreters import ModelInput
 from edge_runtime.model_card import ModelCard
 from edge_runtime.spectrogram import Spectrogram, SpectrogramSettings
+from export import tflite
 from export.calibration import calibration_clips, calibration_inputs
 from export.exporter import ConversionCache, ExportSettings, export_model
 from export.frontend import KerasModel
 from export.parity import ParityInputs, ParityReport, Probabilities
 from export.parity_reference import ParityReference, collect_reference
-from export.recipes import FORMATS, GraphOptions
+from export.recipes import FLOAT16, FORMATS, GraphOptions
 from export.sources import open_run
 from train.dataset.dataset import Clip, Dataset, read_dataset, write_clips, write_settings
 from train.libraries import silence
@@ -40,14 +41,14 @@ Reports = dict[str, dict[str, Any]]
 """By file name."""
 
 
-def _sound(genre: int, rng: np.random.Generator) -> NDArray[np.float32]:
-    """A chord whose register marks its genre, in noise."""
+def _waveform(genre: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    """A chord in noise, whose register depends on the genre."""
     seconds = np.arange(round((0.5 + 2 * MARGIN_SECONDS) * SETTINGS.sample_rate)) / SETTINGS.sample_rate
     lowest = 180.0 * 2.1**genre * rng.uniform(0.9, 1.1)
     tones = [np.sin(2 * np.pi * (lowest * step * seconds + rng.uniform())) for step in (1.0, 1.19, 1.5)]
     beat = 0.6 + 0.4 * np.sin(2 * np.pi * rng.uniform(2.0, 5.0) * seconds)
-    sound = 0.15 * beat * sum(tones) + rng.normal(0.0, 0.04, len(seconds))
-    return np.clip(sound, -1.0, 1.0).astype(np.float32)
+    samples = 0.15 * beat * sum(tones) + rng.normal(0.0, 0.04, len(seconds))
+    return np.clip(samples, -1.0, 1.0).astype(np.float32)
 
 
 def _write_clips(run: Run, colormap: NDArray[np.uint8]) -> list[Clip]:
@@ -63,11 +64,11 @@ def _write_clips(run: Run, colormap: NDArray[np.uint8]) -> list[Clip]:
                 clip = Clip(
                     name, f"{genre}/{name}.wav", genre, split, 0.0, MARGIN_SECONDS, -15.0, f"{genre}/{name}.wav"
                 )
-                sound = _sound(index, rng)
-                soundfile.write(clip.audio_path(run), sound, SETTINGS.sample_rate)
+                samples = _waveform(index, rng)
+                soundfile.write(clip.audio_path(run), samples, SETTINGS.sample_rate)
                 start = round(MARGIN_SECONDS * SETTINGS.sample_rate)
                 clip.image_path(run).parent.mkdir(parents=True, exist_ok=True)
-                Image.fromarray(spectrogram.index_image(sound[start : start + SETTINGS.window_samples])).save(
+                Image.fromarray(spectrogram.index_image(samples[start : start + SETTINGS.window_samples])).save(
                     clip.image_path(run)
                 )
                 clips.append(clip)
@@ -181,6 +182,29 @@ def image_kit(tiny_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Parity
 def waveform_kit(tiny_run: Run, tmp_path_factory: pytest.TempPathFactory) -> ParityKit:
     """The tiny network, with waveform input."""
     return _parity_kit(tiny_run, tmp_path_factory.mktemp("waveform"), "waveform")
+
+
+@pytest.fixture(scope="session")
+def large_graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A float16 file of 6 MB: the quantiser leaves the buffers of such files behind the flatbuffer."""
+    folder = tmp_path_factory.mktemp("large")
+    rng = np.random.default_rng(0)
+    with silence():
+        import tensorflow
+
+        inner = rng.normal(0, 0.02, (32 * 32 * 3, 1000)).astype(np.float32)
+        outer = rng.normal(0, 0.02, (1000, 4)).astype(np.float32)
+
+        def network(image: Any) -> Any:
+            pixels = tensorflow.reshape(tensorflow.cast(image, tensorflow.float32) / 255.0, (1, -1))
+            return tensorflow.nn.softmax(tensorflow.nn.relu(pixels @ inner) @ outer)
+
+        signature = [tensorflow.TensorSpec((1, 32, 32, 3), tensorflow.uint8, name="image")]
+        traced = tensorflow.function(network, input_signature=signature).get_concrete_function()
+        converter = tensorflow.lite.TFLiteConverter.from_concrete_functions([traced])
+        (folder / "float.tflite").write_bytes(converter.convert())
+        tflite.quantize(folder / "float.tflite", FLOAT16, np.zeros(0, np.uint8), folder / "float16.tflite")
+    return folder / "float16.tflite"
 
 
 @pytest.fixture

@@ -131,7 +131,7 @@ def _waveforms(settings: SpectrogramSettings) -> list[Any]:
     rng, length = np.random.default_rng(0), settings.window_samples
     music = tone(settings.window_seconds, sample_rate=settings.sample_rate) * np.linspace(0, 1, length) ** 2
     noise = rng.normal(0, 0.1, length)
-    return [sound.astype(np.float32) for sound in (music + 0.01 * noise, noise, np.zeros(length))]
+    return [waveform.astype(np.float32) for waveform in (music + 0.01 * noise, noise, np.zeros(length))]
 
 
 def test_predictions_are_those_of_keras_predict(tiny_run: Run, image_kit: ParityKit) -> None:

@@ -18,29 +18,6 @@ from train.libraries import silence
 TFLITE, ONNX = FORMATS["tflite"], FORMATS["onnx"]
 
 
-@pytest.fixture(scope="module")
-def large_graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A quantised file of 3 MB: the quantiser leaves the buffers of such files behind the flatbuffer."""
-    folder = tmp_path_factory.mktemp("large")
-    rng = np.random.default_rng(0)
-    with silence():
-        import tensorflow
-
-        inner = rng.normal(0, 0.02, (32 * 32 * 3, 1000)).astype(np.float32)
-        outer = rng.normal(0, 0.02, (1000, 4)).astype(np.float32)
-
-        def network(image: Any) -> Any:
-            pixels = tensorflow.reshape(tensorflow.cast(image, tensorflow.float32) / 255.0, (1, -1))
-            return tensorflow.nn.softmax(tensorflow.nn.relu(pixels @ inner) @ outer)
-
-        signature = [tensorflow.TensorSpec((1, 32, 32, 3), tensorflow.uint8, name="image")]
-        traced = tensorflow.function(network, input_signature=signature).get_concrete_function()
-        converter = tensorflow.lite.TFLiteConverter.from_concrete_functions([traced])
-        (folder / "float.tflite").write_bytes(converter.convert())
-        tflite.quantize(folder / "float.tflite", DYNAMIC, np.zeros(0, np.uint8), folder / "dynamic.tflite")
-    return folder / "dynamic.tflite"
-
-
 @pytest.mark.parametrize("format_", [TFLITE, ONNX])
 @pytest.mark.parametrize("recipe", [FLOAT32, DYNAMIC, INT8])
 def test_a_card_changes_no_prediction(format_: Format, recipe: Recipe, image_kit: ParityKit, tmp_path: Path) -> None:

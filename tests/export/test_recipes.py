@@ -89,8 +89,8 @@ NAMES = ["net/backbone/conv2d/convolution", "net/dense_1/MatMul;net/dense_1/Add"
 
 
 def _options(choice: str = "all", **changes: Any) -> GraphOptions:
-    given = {"input_kind": "image", "keep_float": (), "batch": None, "opset": None} | changes
-    return graph_options(parse_formats(choice), **given)
+    options = {"input_kind": "image", "keep_float": (), "batch": None, "opset": None} | changes
+    return graph_options(parse_formats(choice), **options)
 
 
 def test_what_is_not_given_is_filled_in() -> None:

@@ -166,7 +166,7 @@ def _is_refused(done: Result, message: Any) -> None:
 
 
 def _network(architecture: str, size: int) -> Any:
-    """A network whose weights all differ, so that none can take another's place."""
+    """A network whose weights all differ, so that a mix-up of layers changes the output."""
     with silence():
         network = build_network(
             architecture, image_height=size, image_width=size, n_genres=4, weights="none", rescale_to_unit=True
