@@ -99,10 +99,11 @@ class CommandWithSubcommands(OneLineGroup):
         ``module:attribute`` of each subcommand, imported only when it is needed.
     """
 
-    allow_interspersed_args = True  # click's groups take everything after the first argument for arguments
+    allow_interspersed_args = True  # a group reads no options behind its arguments
 
     def __init__(self, *args: Any, subcommands: Mapping[str, str], **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+        # without arguments it does its own work; a group would print its help
+        super().__init__(*args, **{"invoke_without_command": True, **kwargs})
         self._subcommands = subcommands
 
     def list_commands(self, ctx: click.Context) -> list[str]:
