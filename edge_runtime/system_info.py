@@ -9,15 +9,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-
-def usable_cores() -> int:
-    """Number of processor cores that this process may use: its affinity mask, where the system has one."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:
-        return os.cpu_count() or 1
-
-
 _FIRMWARE = "devices/platform/soc/soc:firmware/get_throttled"
 
 _THROTTLED = {
