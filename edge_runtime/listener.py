@@ -90,6 +90,8 @@ def listen(
         framed=classifier.card.input_kind == "image",
     )
     for window in windows:
+        if window.after_gap:  # also where the window itself is dropped
+            decision.forget()
         waited = source.waiting_seconds
         stale = load.is_too_much(waited)
         if load.news and notify:
@@ -141,6 +143,10 @@ class _Decision:
         self._silence_dbfs = settings.silence_dbfs
         self._threshold = settings.threshold_for(card)
         self._recent: deque[NDArray[np.float32]] = deque(maxlen=settings.smooth)
+
+    def forget(self) -> None:
+        """Smooth over no window so far."""
+        self._recent.clear()
 
     def prediction(
         self,

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from shutil import copytree
 
 import numpy as np
 import pytest
@@ -61,7 +62,7 @@ def test_prepare_accounts_for_every_file(tmp_path: Path) -> None:
     (songs / "Caz" / ".hidden.wav").touch()
     soundfile.write(songs / "Caz" / "short.wav", np.zeros(100), 22_050)
     done = tmgc_train(
-        "prepare", songs, tmp_path / "run", "--offsets", "0,9", "--image-size", 75, "--shares", "50,25,25"
+        "prepare", songs, tmp_path / "run", "--offsets", "0,9", "--image-size", 75, "--split-ratios", "50,25,25"
     )
     assert "train: 4 clips of 4 songs" in done.stderr
     assert f"12 files: 8 used, 3 left out, 1 not audio. Reasons: {tmp_path / 'run' / 'skipped.csv'}" in done.stderr
@@ -76,9 +77,9 @@ def test_prepare_accounts_for_every_file(tmp_path: Path) -> None:
         (["prepare", "SONGS", "RUN", "--offsets", "0,x"], "offsets are numbers"),
         (["prepare", "SONGS", "RUN", "--offsets", "-1"], "offsets are seconds"),
         (["prepare", "SONGS", "RUN", "--offsets", "60"], "--offsets must fit"),
-        (["prepare", "SONGS", "RUN", "--shares", "80,20"], "add up to 100 %"),
-        (["prepare", "SONGS", "RUN", "--shares", "90,10,10"], "add up to 100 %"),
-        (["prepare", "SONGS", "RUN", "--shares", "100,0,0"], "each above 0"),
+        (["prepare", "SONGS", "RUN", "--split-ratios", "80,20"], "add up to 100 %"),
+        (["prepare", "SONGS", "RUN", "--split-ratios", "90,10,10"], "add up to 100 %"),
+        (["prepare", "SONGS", "RUN", "--split-ratios", "100,0,0"], "each above 0"),
         (["prepare", "SONGS", "RUN", "--group-by", "groups"], "groups.csv"),
         (["prepare", "SONGS", "RUN", "--group-by", "album"], "album"),
         (["prepare", "SONGS", "RUN", "--image-size", "0"], "image_height must be a number above 0"),
@@ -118,11 +119,16 @@ def test_without_the_internet_imagenet_weights_name_the_other_ways(tmp_path: Pat
     assert "--weights FILE" in line
 
 
-def test_evaluate_prints_the_accuracy_of_unheard_songs(trained_run: Run) -> None:
-    done = tmgc_train("evaluate", trained_run.folder, "--json")
+@pytest.mark.parametrize("name", ["tiny_trained_run", pytest.param("trained_run", marks=pytest.mark.full)])
+def test_evaluate_prints_the_accuracy_on_the_test_split(
+    name: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    trained: Run = request.getfixturevalue(name)
+    run = Run(Path(copytree(trained.folder, tmp_path / "copy")))
+    done = tmgc_train("evaluate", run.folder, "--json")
     document = json.loads(done.stdout)
     assert document["song_accuracy"] >= 0.8
-    assert document == json.loads(trained_run.evaluation_json("test").read_text("utf-8"))
+    assert document == json.loads(run.evaluation_json("test").read_text("utf-8"))
     assert np.sum(document["confusion"]) == document["clips"]
 
 

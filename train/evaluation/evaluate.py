@@ -78,7 +78,7 @@ class Predictor:
         predictions = []
         for first in range(0, len(clips), _CHUNK):
             chunk = clips[first : first + _CHUNK]
-            predictions.append(self(self._dataset.pictures(chunk)))
+            predictions.append(self(self._dataset.images(chunk)))
             for _ in chunk:
                 reporter.step({})
         return np.concatenate(predictions)

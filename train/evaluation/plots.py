@@ -183,7 +183,7 @@ def spectrograms_figure(dataset: Dataset, clips: Sequence[Clip]) -> Figure:
     hertz = _visible_ticks(dataset.spectrogram)
     for axes, clip in zip(panels.flat, shown, strict=False):
         extent = (0.0, dataset.spectrogram.window_seconds, 0.0, 1.0)
-        axes.imshow(dataset.pictures([clip])[0], aspect="auto", extent=extent, interpolation="nearest")
+        axes.imshow(dataset.images([clip])[0], aspect="auto", extent=extent, interpolation="nearest")
         axes.set_title(clip.genre)
         axes.set_yticks(mel_positions(hertz, dataset.spectrogram), [_kilohertz(hz) for hz in hertz])
     for axes in list(panels.flat)[len(shown) :]:
@@ -214,7 +214,7 @@ def examples_figure(dataset: Dataset, split: str) -> Figure:
     cells = figure.subplots(height, width, squeeze=False)
     for row, clips in zip(cells, shown, strict=True):
         for cell, clip in zip(row, clips, strict=False):
-            cell.imshow(dataset.pictures([clip])[0], aspect="auto")
+            cell.imshow(dataset.images([clip])[0], aspect="auto")
     for cell in cells.flat:
         cell.set(xticks=[], yticks=[], frame_on=False)
     for cell, genre in zip(cells[:, 0], dataset.genres, strict=True):

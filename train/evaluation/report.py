@@ -173,7 +173,7 @@ def _mp3(dataset: Dataset, error: Misclassified) -> bytes:
 
     clip = next(clip for clip in dataset.clips if clip.name == error.clip)
     samples = read_audio(
-        clip.sound(dataset.run),
+        clip.audio_path(dataset.run),
         sample_rate=_MP3_SAMPLE_RATE,
         start_seconds=clip.lead_seconds,
         seconds=dataset.spectrogram.window_seconds,

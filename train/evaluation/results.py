@@ -173,7 +173,7 @@ def most_confident_errors(
             prediction=dataset.genres[predictions[row]],
             confidence=float(probabilities[row, predictions[row]]),
             genre_probability=float(probabilities[row, labels[row]]),
-            audio=clips[row].sound(dataset.run).relative_to(folder).as_posix(),
+            audio=clips[row].audio_path(dataset.run).relative_to(folder).as_posix(),
             image=clips[row].image_path(dataset.run).relative_to(folder).as_posix(),
         )
         for row in worst.tolist()

@@ -89,7 +89,7 @@ def test_examples_show_one_clip_of_each_song_first(evaluated: Evaluated) -> None
     of_genre = [clip for clip in dataset.of("test") if clip.genre == dataset.genres[0]]
     other_song = next(clip for clip in of_genre if clip.song != of_genre[0].song)
     for cell, clip in zip(cells[0], (of_genre[0], other_song), strict=False):
-        np.testing.assert_array_equal(cell.images[0].get_array(), dataset.pictures([clip])[0])
+        np.testing.assert_array_equal(cell.images[0].get_array(), dataset.images([clip])[0])
 
 
 def test_a_genre_may_be_called_anything(evaluated: Evaluated, copy_of: Callable[[Dataset], Dataset]) -> None:
@@ -123,6 +123,6 @@ def test_spectrograms_show_each_genre_once_with_time_and_frequency(evaluated: Ev
 def test_a_tone_is_at_its_mel_frequency_in_the_image(hz: float) -> None:
     settings = SpectrogramSettings(sample_rate=22_050)
     samples = tone(settings.window_seconds, sample_rate=22_050, hz=hz)
-    rows = Spectrogram(settings, np.zeros((256, 3), np.uint8)).grey(samples).astype(float).sum(axis=1)
+    rows = Spectrogram(settings, np.zeros((256, 3), np.uint8)).index_image(samples).astype(float).sum(axis=1)
     (position,) = mel_positions([hz], settings)
     assert 1 - (rows.argmax() + 0.5) / len(rows) == pytest.approx(position, abs=0.02)

@@ -151,5 +151,5 @@ def test_clips_whose_audio_was_deleted_are_shown_without_it(
     dataset, result, phases = evaluated
     copy = copy_of(dataset)
     for clip in copy.clips:
-        clip.sound(copy.run).unlink()
+        clip.audio_path(copy.run).unlink()
     assert "audio" not in Reader(report((copy, result, phases))).tags

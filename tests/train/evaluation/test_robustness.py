@@ -189,7 +189,7 @@ def write_dataset(folder: Path, colormap: NDArray[np.uint8], *, margin_seconds: 
         sound = tone(2.0 + 2 * margin_seconds, sample_rate=RATE, hz=400.0 + 50 * number)
         if genre == "Rock":
             sound += rng.normal(0.0, 0.3, len(sound)).astype(np.float32)
-        soundfile.write(clip.sound(run), np.clip(sound, -1.0, 1.0), RATE)
+        soundfile.write(clip.audio_path(run), np.clip(sound, -1.0, 1.0), RATE)
         clips.append(clip)
     settings = SpectrogramSettings(sample_rate=RATE, image_height=32, image_width=32)
     return Dataset(run, ("Klasik", "Rock"), settings, colormap, demonstration=True, clips=tuple(clips))
@@ -278,7 +278,7 @@ def test_a_degrade_clip_begins_at_the_same_moment_of_the_music(kind: Degradation
 
 
 def test_a_clip_whose_audio_is_too_short_is_named(dataset: Dataset) -> None:
-    file = dataset.clips[3].sound(dataset.run)
+    file = dataset.clips[3].audio_path(dataset.run)
     soundfile.write(file, tone(1.0, sample_rate=RATE), RATE)
     with pytest.raises(TmgcError, match=r"Rock3\.flac is too short\. Run: tmgc-train prepare"):
         evaluate_robustness(dataset, dataset.of("test"), rock_is_noisy, Reporter())
