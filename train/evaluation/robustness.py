@@ -245,7 +245,7 @@ def evaluate_robustness(
 
 
 def degrade_clip(dataset: Dataset, clip: Clip, sound: Samples, kind: Degradation) -> Samples:
-    """Degrade one clip, reproducibly: the random generator is seeded with the clip's name.
+    """Degrade one clip, reproducibly: the random generator is seeded with its source.
 
     Parameters
     ----------
@@ -262,7 +262,7 @@ def degrade_clip(dataset: Dataset, clip: Clip, sound: Samples, kind: Degradation
         hundredths of a second are its end, mirrored.
     """
     rate, length = dataset.spectrogram.sample_rate, dataset.spectrogram.window_samples
-    degraded = kind.apply(sound, rate, np.random.default_rng([*os.fsencode(clip.name)]))
+    degraded = kind.apply(sound, rate, np.random.default_rng([*os.fsencode(clip.source)]))
     first = round(clip.lead_seconds * rate * len(degraded) / len(sound))
     samples = degraded[first : first + length]
     return np.pad(samples, (0, length - len(samples)), mode="reflect")

@@ -109,9 +109,9 @@ def check_same_split(datasets: Sequence[Dataset]) -> None:
         A clip is in different splits, or the genres differ.
     """
     first = datasets[0]
-    split_of = {clip.name: clip.split for clip in first.clips}
+    split_of = {clip.source: clip.split for clip in first.clips}
     for other in datasets[1:]:
-        moved = [clip.name for clip in other.clips if split_of.get(clip.name, clip.split) != clip.split]
+        moved = [clip.source for clip in other.clips if split_of.get(clip.source, clip.split) != clip.split]
         if moved or other.genres != first.genres:
             what = f"{len(moved)} clips, {moved[0]} for one, are in other splits" if moved else "the genres differ"
             raise TmgcError(
@@ -134,7 +134,7 @@ def compare_rates(datasets: Sequence[Dataset]) -> RateComparison:
         The splits differ, or a model cannot be read.
     """
     check_same_split(datasets)
-    tests = [{clip.name: clip for clip in dataset.of("test")} for dataset in datasets]
+    tests = [{clip.source: clip for clip in dataset.of("test")} for dataset in datasets]
     shared = [name for name in tests[0] if all(name in test for test in tests)]
     predictions = {}
     for dataset, test in zip(datasets, tests, strict=True):

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from edge_runtime import ModelCard, SpectrogramSettings, TmgcError
 from tests.conftest import tone
 from train.dataset import DatasetConfig, prepare
-from train.dataset.dataset import Clip, Dataset, read_dataset, write_clips
+from train.dataset.dataset import Clip, Dataset, read_dataset, write_dataset
 from train.evaluation.sample_rates import RATES, check_same_split, compare_predictions, compare_rates
 from train.run import Run
 
@@ -124,7 +124,7 @@ def test_each_rate_is_evaluated_on_the_clips_that_all_have(datasets: list[Datase
     first, *others = (read_dataset(Run(copy)) for copy in copies)
     lost = first.of("test")[0]
     first = replace(first, clips=tuple(clip for clip in first.clips if clip != lost))
-    write_clips(first)
+    write_dataset(first)
     for dataset in (first, *others):
         train(dataset)
     found = compare_rates([first, *others])
@@ -142,14 +142,14 @@ def test_images_of_a_lower_rate_have_fewer_frames(datasets: list[Dataset]) -> No
 
 def test_the_same_seed_splits_the_songs_in_the_same_way_at_every_rate(datasets: list[Dataset]) -> None:
     check_same_split(datasets)
-    splits = [{clip.name: clip.split for clip in dataset.clips} for dataset in datasets]
+    splits = [{clip.source: clip.split for clip in dataset.clips} for dataset in datasets]
     assert splits[0] == splits[1] == splits[2]
 
 
 def test_rates_on_different_splits_are_not_compared(datasets: list[Dataset]) -> None:
     moved = replace(datasets[2].clips[0], split="validation" if datasets[2].clips[0].split == "test" else "test")
     other = replace(datasets[2], clips=(moved, *datasets[2].clips[1:]))
-    with pytest.raises(TmgcError, match=f"1 clips, {moved.name} for one, are in other splits"):
+    with pytest.raises(TmgcError, match=f"1 clips, {moved.source} for one, are in other splits"):
         check_same_split([*datasets[:2], other])
     with pytest.raises(TmgcError, match="the genres differ"):
         check_same_split([*datasets[:2], replace(datasets[2], genres=("Caz", "Rap"))])
