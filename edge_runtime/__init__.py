@@ -43,20 +43,20 @@ __all__ = [
 ]
 
 _MODULES = {
-    "Prediction": "answers",
+    "Prediction": "predictions",
     "AudioFile": "audio",
     "Classification": "classifier",
-    "Event": "answers",
+    "Event": "predictions",
     "GenreClassifier": "classifier",
-    "ListenSettings": "listening",
+    "ListenSettings": "listener",
     "Microphone": "sources.microphone",
-    "ModelCard": "card",
+    "ModelCard": "model_card",
     "Spectrogram": "spectrogram",
     "SpectrogramSettings": "spectrogram",
-    "Summarizer": "answers",
-    "Summary": "answers",
+    "Summarizer": "predictions",
+    "Summary": "predictions",
     "TmgcError": "errors",
-    "listen": "listening",
+    "listen": "listener",
     "read_audio": "audio",
 }
 
