@@ -14,6 +14,7 @@ from benchmarks.inputs import WINDOW_SECONDS, Excerpt, excerpts_of_file, excerpt
 from benchmarks.render import html_report, markdown
 from benchmarks.report import (
     SCHEMA,
+    SOURCES,
     CaseFailure,
     CaseReport,
     KerasAgreement,
@@ -23,10 +24,11 @@ from benchmarks.report import (
     Peak,
     Proportion,
     Quality,
+    Ratio,
     Report,
+    Speedup,
     ThermalState,
     Verdict,
-    speedups,
 )
 from benchmarks.roofline import measure_peak, roofline
 from benchmarks.runner import CaseResult, Plan, Progress, run_cases, sustain
@@ -37,7 +39,6 @@ from edge_runtime.files import atomic_write, sha256_of
 from edge_runtime.listener import ListenSettings
 from export.inspection import graph_facts
 from export.report import read_parity_json
-from train.evaluation.metrics import wilson_interval
 from train.run import Run
 
 THREADS = (1, 2)
@@ -317,6 +318,8 @@ def quality_of(case: Case, sha256: str, reports: Sequence[Mapping[str, Any]]) ->
 
 
 def _proportion(value: float, songs: int) -> Proportion:
+    from train.evaluation.metrics import wilson_interval
+
     return Proportion(value, *wilson_interval(value * songs, songs))
 
 
@@ -328,6 +331,22 @@ def _paced(result: CaseResult) -> Paced:
         windows=len(windows),
         lateness=Latency.of(window.late_ms for window in windows),
     )
+
+
+def speedups(cases: Sequence[CaseReport], *, rounds: int) -> tuple[Speedup, ...]:
+    """How many times as long the reference and Keras ``predict`` take as every other case."""
+    return tuple(
+        Speedup(slow.name, fast.name, slow.threads, source, _ratio(slow.latency(source), fast.latency(source), rounds))
+        for baseline in (REFERENCE, KERAS_PREDICT)
+        for slow in cases
+        for fast in cases
+        for source in SOURCES
+        if slow.name == baseline and fast.name not in (baseline, REFERENCE) and fast.threads == slow.threads
+    )
+
+
+def _ratio(slow: Latency, fast: Latency, rounds: int) -> Ratio:
+    return Ratio.of(slow.samples_ms, fast.samples_ms, rounds=rounds)
 
 
 def _same_as_keras(result: CaseResult, context: Context) -> KerasAgreement | None:

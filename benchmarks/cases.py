@@ -40,7 +40,7 @@ class Case:
     """One way from two seconds of sound to a prediction."""
 
     name: str
-    """``reference``, ``keras-predict``, or format and recipe of an export: ``tflite-int8``, ``tflite-waveform-int8``."""
+    """``reference``, ``keras-predict``, or format, input kind and recipe: ``tflite-int8``, ``tflite-waveform-int8``."""
     pipeline: str
     """:data:`REFERENCE`, :data:`KERAS_PREDICT`, :data:`KERAS_COMPILED`, :data:`EXPORT`, :data:`TFLITE_RUNTIME` or
     :data:`PACKAGED`."""

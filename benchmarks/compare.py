@@ -119,7 +119,8 @@ def _differences(before: Report, after: Report) -> list[str]:
 def _bootstrap_medians(rounds: NDArray[np.float64], generator: np.random.Generator) -> NDArray[np.float64]:
     units = rounds if len(rounds) > 1 else rounds.T
     drawn = generator.integers(0, len(units), (_RESAMPLES, len(units)))
-    return np.array([np.median(units[chosen]) for chosen in drawn])
+    medians: NDArray[np.float64] = np.median(units[drawn].reshape(_RESAMPLES, -1), axis=1)
+    return medians
 
 
 def _change(before: CaseReport, after: CaseReport, source: Source, rounds: tuple[int, int]) -> Change:

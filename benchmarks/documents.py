@@ -55,19 +55,14 @@ def from_document(kind: type[Kind], document: Any) -> Kind:
 
 
 def dumps(document: Any, *, indent: str = "") -> str:
-    """A document as JSON text, indented by one space a level; a list of plain values stays on one line."""
-    nested = isinstance(document, dict) or (
-        isinstance(document, list) and any(isinstance(item, dict | list) for item in document)
-    )
-    if not nested or not document:
+    """A document as JSON text, indented by one space a level; a list or object of plain values stays on one line."""
+    values = list(document.values()) if isinstance(document, dict) else document
+    if not isinstance(values, list) or not any(isinstance(value, dict | list) for value in values):
         return json.dumps(document, ensure_ascii=False)
     deeper = f"{indent} "
+    items = [dumps(value, indent=deeper) for value in values]
     if isinstance(document, dict):
-        items = [
-            f"{json.dumps(key, ensure_ascii=False)}: {dumps(value, indent=deeper)}" for key, value in document.items()
-        ]
-    else:
-        items = [dumps(value, indent=deeper) for value in document]
+        items = [f"{json.dumps(key, ensure_ascii=False)}: {item}" for key, item in zip(document, items, strict=True)]
     opening, closing = "{}" if isinstance(document, dict) else "[]"
     return f"{opening}\n{deeper}" + f",\n{deeper}".join(items) + f"\n{indent}{closing}"
 
@@ -130,7 +125,7 @@ def _schema(hint: Any, definitions: dict[str, Any]) -> dict[str, Any]:
     choices, origin = get_args(kind), get_origin(kind)
     if origin in (Union, UnionType):
         (kind,) = (choice for choice in choices if choice is not NoneType)
-        schema = {"anyOf": [_schema(kind, definitions), {"type": "null"}]}
+        schema: dict[str, Any] = {"anyOf": [_schema(kind, definitions), {"type": "null"}]}
     elif is_dataclass(kind):
         name = cast(type, kind).__name__
         if name not in definitions:

@@ -1,4 +1,4 @@
-"""The plots of a report: latency distributions, stages, accuracy against latency, threads, and minutes at full speed."""
+"""The plots of a report: latency distributions, stages, accuracy against latency, threads, and minutes."""
 
 from __future__ import annotations
 
@@ -86,9 +86,7 @@ def accuracy_figure(cases: Sequence[CaseReport]) -> Figure:
         if case.quality:
             accuracy = case.quality.accuracy
             error = [[100 * (accuracy.value - accuracy.low)], [100 * (accuracy.high - accuracy.value)]]
-            axes.errorbar(
-                case.from_file.p50_ms, 100 * accuracy.value, yerr=error, fmt="o", capsize=3, label=case.name
-            )
+            axes.errorbar(case.from_file.p50_ms, 100 * accuracy.value, yerr=error, fmt="o", capsize=3, label=case.name)
     axes.set(xscale="log", xlabel="median latency from a file, ms", ylabel="accuracy, %")
     axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
     axes.grid(which="both", alpha=0.25)

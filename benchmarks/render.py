@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from benchmarks.cases import REFERENCE
-from benchmarks.report import DTYPES, CaseReport, Proportion, Report, Speedup, Sustained, Verdict
+from benchmarks.report import DTYPES, SOURCES, CaseReport, Proportion, Report, Source, Speedup, Sustained, Verdict
 from benchmarks.scenarios import OFFLINE
 
 if TYPE_CHECKING:
@@ -111,7 +111,9 @@ def sections(report: Report) -> list[Section]:
     """The tables: latency for each number of threads, then the others with the most of them."""
     every = report.method.threads
     found = [
-        Section(f"From two seconds of audio to a prediction, {n_threads(threads)}", _LATENCY, latency_rows(report, threads))
+        Section(
+            f"From two seconds of audio to a prediction, {n_threads(threads)}", _LATENCY, latency_rows(report, threads)
+        )
         for threads in every
     ]
     cases, with_threads = report.with_threads(max(every)), n_threads(max(every))
@@ -121,9 +123,7 @@ def sections(report: Report) -> list[Section]:
             Section(
                 f"Median of each stage, ms, from a file, {with_threads}", _STAGES, [_stages(case) for case in cases]
             ),
-            Section(
-                f"Accuracy, and share of the peak, {with_threads}", _QUALITY, [_quality(case) for case in cases]
-            ),
+            Section(f"Accuracy, and share of the peak, {with_threads}", _QUALITY, [_quality(case) for case in cases]),
         ]
     return found
 
@@ -294,22 +294,17 @@ def _plots(report: Report) -> list[Plot]:
 def _details(report: Report) -> list[Section]:
     """All figures of the latencies, from each source."""
     headings = ("case", "threads", "windows", *_SUMMARY)
+    titles = {"file": "From a file", "memory": "From samples in memory"}
     return [
-        Section(
-            f"{title}, ms: all figures",
-            headings,
-            [
-                (
-                    case.name,
-                    str(case.threads),
-                    str(len(case.latency(source).samples_ms)),
-                    *(number(getattr(case.latency(source), f"{name}_ms")) for name in _SUMMARY),
-                )
-                for case in report.cases
-            ],
-        )
-        for title, source in (("From a file", "file"), ("From samples in memory", "memory"))
+        Section(f"{titles[source]}, ms: all figures", headings, [_summary(case, source) for case in report.cases])
+        for source in SOURCES
     ]
+
+
+def _summary(case: CaseReport, source: Source) -> tuple[str, ...]:
+    latency = case.latency(source)
+    figures = (number(getattr(latency, f"{name}_ms")) for name in _SUMMARY)
+    return (case.name, str(case.threads), str(len(latency.samples_ms)), *figures)
 
 
 def _files(report: Report) -> list[tuple[str, ...]]:

@@ -11,11 +11,11 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 
-from benchmarks.cases import EXPORT, KERAS_PREDICT, REFERENCE, TFLITE_RUNTIME
+from benchmarks.cases import EXPORT, TFLITE_RUNTIME
 from benchmarks.documents import Constraint, dumps, from_document, schema_of, to_document
 from benchmarks.inputs import Excerpt
 from edge_runtime.errors import TmgcError
@@ -383,7 +383,7 @@ class Report:
     cases: tuple[CaseReport, ...]
     failures: tuple[CaseFailure, ...]
     speedups: tuple[Speedup, ...]
-    """Of the reference pipeline and of Keras ``predict``, to every other case that was measured with as many threads."""
+    """Of the reference and of Keras ``predict``, to every other case with as many threads."""
     sustained: Sustained | None
     left_out: tuple[str, ...]
     """What was not measured, each with its reason."""
@@ -434,28 +434,14 @@ class Report:
         try:
             return cls.from_json(path.read_text("utf-8"))
         except (ValueError, ZeroDivisionError) as error:
-            raise TmgcError(f"a report is a bench.json of tmgc-bench: {path} is none ({error}). Make it anew") from error
-
-
-def speedups(cases: Sequence[CaseReport], *, rounds: int) -> tuple[Speedup, ...]:
-    """The ratios of a report: see :attr:`Report.speedups`."""
-    return tuple(
-        Speedup(slow.name, fast.name, slow.threads, source, Ratio.of(*_samples(source, slow, fast), rounds=rounds))
-        for baseline in (REFERENCE, KERAS_PREDICT)
-        for slow in cases
-        for fast in cases
-        for source in SOURCES
-        if slow.name == baseline and fast.name not in (baseline, REFERENCE) and fast.threads == slow.threads
-    )
+            raise TmgcError(
+                f"a report is a bench.json of tmgc-bench: {path} is none ({error}). Make it anew"
+            ) from error
 
 
 def report_schema() -> str:
     """The text of :data:`REPORT_SCHEMA`."""
-    return json.dumps(schema_of(Report, title="bench.json of tmgc-bench"), indent=2) + "\n"
-
-
-def _samples(source: Source, *cases: CaseReport) -> Any:
-    return (case.latency(source).samples_ms for case in cases)
+    return dumps(schema_of(Report, title="bench.json of tmgc-bench")) + "\n"
 
 
 if __name__ == "__main__":

@@ -129,7 +129,12 @@ def _onnx_convolution(dtype: Dtype, side: int, image: int, channels: int) -> tup
 
 
 def _onnx_graph(
-    operation: str, constants: list[tuple[str, Any]], shape: tuple[int, ...], input_type: str, output_type: str, **attributes: Any
+    operation: str,
+    constants: list[tuple[str, Any]],
+    shape: tuple[int, ...],
+    input_type: str,
+    output_type: str,
+    **attributes: Any,
 ) -> bytes:
     """A graph of one node whose output has the shape of its input."""
     from onnx import TensorProto, helper, numpy_helper
@@ -199,11 +204,11 @@ def measure_peak(threads: int) -> Peak:
 
 def peak_of(threads: int, kernels: Sequence[KernelRate], failed: Sequence[str]) -> Peak:
     """The best kernel of each dtype, and all that were measured."""
-    best = (
-        max((kernel for kernel in kernels if kernel.dtype == dtype), key=lambda kernel: kernel.gmacs_per_s, default=None)
+    best = {
+        dtype: max((rate for rate in kernels if rate.dtype == dtype), key=lambda rate: rate.gmacs_per_s, default=None)
         for dtype in DTYPES
-    )
-    return Peak(threads, *best, tuple(kernels), tuple(failed))
+    }
+    return Peak(threads, best["float32"], best["int8"], tuple(kernels), tuple(failed))
 
 
 def roofline(macs: int, model_ms: float, peak: Peak | None, *, recipe: str) -> Roofline:
@@ -224,6 +229,14 @@ def roofline(macs: int, model_ms: float, peak: Peak | None, *, recipe: str) -> R
     gmacs_per_s = macs / model_ms / 1e6
     best = peak.of(dtype) if peak else None
     return Roofline(macs, gmacs_per_s, dtype, gmacs_per_s / best.gmacs_per_s if best else None)
+
+
+def peak_lines(peak: Peak) -> list[str]:
+    """A peak for people."""
+    lines = [f"{dtype}: {best.gmacs_per_s:.0f} GMAC/s ({best.kernel})" for dtype in DTYPES if (best := peak.of(dtype))]
+    if peak.float32 and peak.int8:
+        lines.append(f"ratio of int8 to float32: {peak.int8.gmacs_per_s / peak.float32.gmacs_per_s:.1f}")
+    return [*lines, *(f"failed: {line}" for line in peak.failed)]
 
 
 def time_kernel(kernel: Kernel, seconds: float = _SECONDS) -> KernelRate:
@@ -248,8 +261,7 @@ def time_kernels(threads: int) -> Peak:
     }
     for library, kernels in libraries.items():
         try:
-            for kernel in kernels:
-                rates.append(time_kernel(kernel))
+            rates.extend(map(time_kernel, kernels))
         except Exception as error:  # whatever a library raises, the others decide
             failed.append(f"{library}: {first_line(error)}")
     return peak_of(threads, rates, failed)

@@ -166,9 +166,7 @@ class WorkerProcess:
         """Let it import its libraries and load its model."""
         import psutil
 
-        reply = self.request(
-            "load", case=to_document(self.case), threads=self.threads, excerpts=to_document(excerpts)
-        )
+        reply = self.request("load", case=to_document(self.case), threads=self.threads, excerpts=to_document(excerpts))
         start_ms = (perf_counter() - self._begun) * 1e3
         memory_mb = psutil.Process(self._process.pid).memory_info().rss / 1e6
         return Loaded(reply["runtime"], start_ms, reply["load_ms"], memory_mb, self.cores)
