@@ -157,4 +157,4 @@ def test_a_failed_file_makes_the_listener_warn(run: Run, monkeypatch: pytest.Mon
     monkeypatch.setitem(TOLERANCES, "dynamic", Tolerance(top1_agreement=1.1))
     _call(str(run.folder), "--format", "onnx", "--quantize", "dynamic", "--calibration", "8")
     card = open_interpreter(run.exports / "copy.dynamic.FAILED.onnx").card
-    assert "do not trust its answers" in (card.warning or "")
+    assert "do not trust its predictions" in (card.warning or "")
