@@ -33,11 +33,12 @@ from benchmarks.report import (
 from benchmarks.roofline import measure_peak, roofline
 from benchmarks.runner import CaseResult, Plan, Progress, run_cases, sustain
 from benchmarks.scenarios import PACED, SINGLE, Load
-from benchmarks.system_info import describe_machine, installed_mb, thermal_state, usable_cores
+from benchmarks.system_info import describe_machine, installed_mb, thermal_state
 from edge_runtime.errors import TmgcError
 from edge_runtime.files import atomic_write, sha256_of
 from edge_runtime.listener import ListenSettings
-from export.inspection import graph_facts
+from edge_runtime.system_info import usable_cores
+from export.metadata import graph_facts
 from export.report import read_parity_json
 from train.run import Run
 

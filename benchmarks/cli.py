@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from benchmarks.scenarios import SCENARIOS, SINGLE
-from edge_runtime.cli.base import CommandWithSubcommands, OneLineCommand, one_line_errors, say
+from edge_runtime.cli.base import CommandWithSubcommands, OneLineCommand, say
 from edge_runtime.errors import TmgcError
 from edge_runtime.models import newest_run
 
@@ -57,7 +57,6 @@ if TYPE_CHECKING:
 @click.option("--output", type=click.Path(path_type=Path), help="Folder of the report. Default: RUN/bench.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON, not as a table.")
 @click.version_option(package_name="tmgc")
-@one_line_errors
 def main(
     run: Path | None,
     audio: Path | None,
@@ -113,7 +112,6 @@ def main(
     help="How many times as long a case may take.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the comparison as JSON, not as a table.")
-@one_line_errors
 def compare(before: Path, after: Path, fail_above: float, as_json: bool) -> None:
     """Compare two bench.json files: the ratio of each case's medians, with its 95 % interval.
 

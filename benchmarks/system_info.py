@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from collections.abc import Iterable
 from functools import cache
@@ -40,7 +39,7 @@ def describe_machine() -> Machine:
         cpu=cpu_model(),
         architecture=platform.machine(),
         cores=psutil.cpu_count(),
-        usable_cores=usable_cores(),
+        usable_cores=edge_info.usable_cores(),
         governor=edge_info.text_of(Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")),
         memory_mb=round(psutil.virtual_memory().total / 1e6, 1),
         system=platform.system(),
@@ -69,11 +68,6 @@ def cpu_model(path: Path = Path("/proc/cpuinfo")) -> str | None:
         if key.strip() == "model name":
             return value.strip()
     return platform.processor() or None
-
-
-def usable_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 _AUDIO = ("numpy", "soundfile", "soxr")

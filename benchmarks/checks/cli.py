@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-from edge_runtime.cli.base import OneLineCommand, OneLineGroup, newest_run, one_line_errors, say
+from edge_runtime.cli.base import OneLineCommand, OneLineGroup, say
+from edge_runtime.models import default_model, newest_run
 
 _HELP = {"help_option_names": ["-h", "--help"]}
 
@@ -20,13 +21,11 @@ def check() -> None:
 
 
 def _command(name: str) -> Callable[[Callable[..., None]], click.Command]:
-    """A check's click command, with one-line errors and ``--json``."""
+    """A check's click command, with ``--json``."""
 
     def decorate(function: Callable[..., None]) -> click.Command:
         option = click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
-        command: click.Command = check.command(name, cls=OneLineCommand, context_settings=_HELP)(
-            option(one_line_errors(function))
-        )
+        command: click.Command = check.command(name, cls=OneLineCommand, context_settings=_HELP)(option(function))
         return command
 
     return decorate
@@ -78,7 +77,6 @@ def soak(model: Path | None, hours: float, threads: int | None, as_json: bool) -
     Exit code 0: memory, files and threads have not grown; 1: they have; 2: the file was refused.
     """
     from benchmarks.checks.soak import soak as stream
-    from edge_runtime.models import default_model
 
     model = model or default_model()
     say(f"{model}: {hours:g} h of audio at full speed ...")
@@ -110,7 +108,6 @@ def listening(model: Path | None, windows: int, hop: float, threads: int, as_jso
     """Time what listening adds to the inference of MODEL (default: that of tmgc-listen), in real time."""
     from benchmarks.checks.listening import time_overhead
     from edge_runtime.interpreters import open_interpreter
-    from edge_runtime.models import default_model
 
     model = model or default_model()
     say(f"{model}: {windows} windows, one every {hop:g} s, with {threads} thread(s) ...")

@@ -18,7 +18,7 @@ from time import perf_counter
 import numpy as np
 
 from benchmarks.reference import reference_decibels, reference_figure
-from benchmarks.system_info import usable_cores
+from edge_runtime.system_info import usable_cores
 from train.dataset import DatasetConfig, prepare
 from train.run import Run
 

@@ -17,10 +17,10 @@ from benchmarks.cases import Case, find_cases
 from benchmarks.inputs import excerpts_of_run
 from benchmarks.pipelines import read_window
 from benchmarks.report import Latency, Ratio
-from benchmarks.system_info import usable_cores
 from benchmarks.worker import TIMEOUT_SECONDS, environment
 from edge_runtime.errors import TmgcError
 from edge_runtime.spectrogram import SpectrogramSettings
+from edge_runtime.system_info import usable_cores
 from train.run import Run
 
 _LISTEN = "from edge_runtime.cli.listen import main; main()"
