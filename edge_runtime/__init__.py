@@ -5,8 +5,8 @@ Examples
 >>> from edge_runtime import AudioFile, GenreClassifier, listen
 >>> classifier = GenreClassifier.open("demo.int8.tflite")                                    # doctest: +SKIP
 >>> with AudioFile("song.mp3", sample_rate=classifier.card.spectrogram.sample_rate) as song:  # doctest: +SKIP
-...     for answer in listen(song, classifier):
-...         print(answer.genre, answer.confidence)
+...     for prediction in listen(song, classifier):
+...         print(prediction.genre, prediction.confidence)
 """
 
 from __future__ import annotations
@@ -43,20 +43,20 @@ __all__ = [
 ]
 
 _MODULES = {
-    "Prediction": "answers",
+    "Prediction": "predictions",
     "AudioFile": "audio",
     "Classification": "classifier",
-    "Event": "answers",
+    "Event": "predictions",
     "GenreClassifier": "classifier",
-    "ListenSettings": "listening",
+    "ListenSettings": "listener",
     "Microphone": "sources.microphone",
-    "ModelCard": "card",
+    "ModelCard": "model_card",
     "Spectrogram": "spectrogram",
     "SpectrogramSettings": "spectrogram",
-    "Summarizer": "answers",
-    "Summary": "answers",
+    "Summarizer": "predictions",
+    "Summary": "predictions",
     "TmgcError": "errors",
-    "listen": "listening",
+    "listen": "listener",
     "read_audio": "audio",
 }
 
