@@ -3,13 +3,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := runs/demo
 
-.PHONY: help demo small-model test test-full lint wheel arm64 clean
+.PHONY: help demo small-model test test-full lint docs wheel arm64 clean
 
 help:
 	@echo "make demo       from nothing to an answer: synthesised songs, a trained network, exports, latency (10 minutes)"
 	@echo "make test       lint, types and tests (20 minutes)"
 	@echo "make test-full  the tests that take longer (25 minutes)"
 	@echo "make small-model  the model that the package brings along, trained anew (20 minutes)"
+	@echo "make docs       the documentation, docs/_build/html/index.html; BUILDER=linkcheck follows its external links"
 	@echo "make wheel      dist/tmgc-*.whl, which is what a Raspberry Pi needs"
 	@echo "make arm64      the proof on emulated 64-bit ARM; needs root, debootstrap and qemu-user-static (10 minutes)"
 	@echo "make clean      take away .venv and dist; runs stay"
@@ -54,6 +55,11 @@ lint: .venv/with-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+BUILDER ?= html
+
+docs: .venv/with-docs
+	$(BIN)/sphinx-build -q -W --keep-going -n -d docs/_build/doctrees -b $(BUILDER) docs docs/_build/$(BUILDER)
 
 wheel:
 	rm -rf build
