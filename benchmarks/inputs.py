@@ -51,11 +51,11 @@ def excerpts_of_run(run: Run) -> list[Excerpt]:
             f"a benchmark needs sound: {run.folder} holds no {run.dataset_csv.name}. Name a file: --audio FILE"
         )
     dataset = read_dataset(run)
-    found = [clip for clip in dataset.of("test") or dataset.clips if clip.sound(run).is_file()]
+    found = [clip for clip in dataset.of("test") or dataset.clips if clip.audio_path(run).is_file()]
     if not found:
         raise TmgcError(f"a benchmark needs sound: there is no clip in {run.clips}. Name a file: --audio FILE")
     spread = np.linspace(0, len(found) - 1, min(MOST_EXCERPTS, len(found))).round().astype(int)
-    return [Excerpt(found[number].sound(run), found[number].lead_seconds) for number in spread]
+    return [Excerpt(found[number].audio_path(run), found[number].lead_seconds) for number in spread]
 
 
 def excerpts_of_file(path: Path) -> list[Excerpt]:

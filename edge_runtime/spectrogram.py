@@ -140,7 +140,7 @@ class Spectrogram:
         # take and not colormap[...], which needs four times as long.
         return self.colormap.take(self._grey(self._mel_power(samples, inner_power)), axis=0)
 
-    def grey(self, samples: NDArray[np.float32]) -> NDArray[np.uint8]:
+    def index_image(self, samples: NDArray[np.float32]) -> NDArray[np.uint8]:
         """The picture of one window before it is coloured: turned so that low notes are at the bottom, and scaled.
 
         Parameters

@@ -86,7 +86,7 @@ def _samples_of(dataset: Dataset, clip: Clip) -> int:
     """Samples of the clip's sound at the model's rate, from the file's header."""
     import soundfile
 
-    info: Any = soundfile.info(clip.sound(dataset.run))
+    info: Any = soundfile.info(clip.audio_path(dataset.run))
     return int(info.frames * dataset.spectrogram.sample_rate // info.samplerate)
 
 

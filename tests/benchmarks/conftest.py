@@ -95,7 +95,7 @@ def _write_clips(run: Run) -> None:
     for number, genre in enumerate(GENRES * 2):
         split = "test" if number < 5 else "train"
         clip = Clip(f"clip{number}", f"song{number}", genre, split, 60.0, LEAD_SECONDS, -20.0, f"song{number}")
-        soundfile.write(clip.sound(run), noise(2.5, seed=number), SETTINGS.sample_rate)
+        soundfile.write(clip.audio_path(run), noise(2.5, seed=number), SETTINGS.sample_rate)
         clips.append(clip)
     dataset = Dataset(run, GENRES, SETTINGS, PALETTE, True, tuple(clips))
     write_settings(dataset)

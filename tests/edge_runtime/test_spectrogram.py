@@ -90,7 +90,7 @@ def test_a_picture_has_low_notes_at_the_bottom_and_early_ones_at_the_left(colorm
     samples = np.zeros(settings.window_samples, np.float32)
     first_half = np.arange(settings.window_samples // 2)
     samples[: len(first_half)] = np.sin(2 * np.pi * 200 * first_half / settings.sample_rate)
-    grey = Spectrogram(settings, colormap).grey(samples)
+    grey = Spectrogram(settings, colormap).index_image(samples)
     row, column = np.unravel_index(np.argmax(grey), grey.shape)
     assert grey.shape == (224, 224)
     assert row > 200
@@ -105,7 +105,7 @@ def test_the_image_is_the_grey_picture_in_the_colours_of_the_palette(colormap: N
     image = spectrogram.image(samples)
     assert image.shape == (40, 60, 3)
     assert image.dtype == np.uint8
-    np.testing.assert_array_equal(image, colormap[spectrogram.grey(samples)])
+    np.testing.assert_array_equal(image, colormap[spectrogram.index_image(samples)])
 
 
 def test_scaling_is_bilinear_with_half_pixel_centres(colormap: NDArray[np.uint8]) -> None:
@@ -116,14 +116,14 @@ def test_scaling_is_bilinear_with_half_pixel_centres(colormap: NDArray[np.uint8]
     samples = np.random.default_rng(2).uniform(-1, 1, settings.window_samples).astype(np.float32)
     brightness = spectrogram.decibels(samples)[::-1] / settings.top_db + 1.0
     enlarged = Image.fromarray(brightness).resize((700, 200), Image.Resampling.BILINEAR)
-    np.testing.assert_allclose(spectrogram.grey(samples), np.asarray(enlarged) * 255, atol=0.51)
+    np.testing.assert_allclose(spectrogram.index_image(samples), np.asarray(enlarged) * 255, atol=0.51)
 
 
 def test_louder_sound_makes_the_same_picture(colormap: NDArray[np.uint8]) -> None:
     settings = SpectrogramSettings()
     spectrogram = Spectrogram(settings, colormap)
     samples = np.random.default_rng(3).uniform(-0.4, 0.4, settings.window_samples).astype(np.float32)
-    np.testing.assert_array_equal(spectrogram.grey(samples), spectrogram.grey(samples * np.float32(2)))
+    np.testing.assert_array_equal(spectrogram.index_image(samples), spectrogram.index_image(samples * np.float32(2)))
 
 
 def test_a_window_of_another_length_is_refused(colormap: NDArray[np.uint8]) -> None:

@@ -57,10 +57,10 @@ def _write_clips(run: Run, colormap: NDArray[np.uint8]) -> list[Clip]:
                     name, f"{genre}/{name}.wav", genre, split, 0.0, MARGIN_SECONDS, -15.0, f"{genre}/{name}.wav"
                 )
                 sound = _sound(index, rng)
-                soundfile.write(clip.sound(run), sound, SETTINGS.sample_rate)
+                soundfile.write(clip.audio_path(run), sound, SETTINGS.sample_rate)
                 start = round(MARGIN_SECONDS * SETTINGS.sample_rate)
                 clip.image_path(run).parent.mkdir(parents=True, exist_ok=True)
-                Image.fromarray(spectrogram.grey(sound[start : start + SETTINGS.window_samples])).save(
+                Image.fromarray(spectrogram.index_image(sound[start : start + SETTINGS.window_samples])).save(
                     clip.image_path(run)
                 )
                 clips.append(clip)

@@ -99,7 +99,7 @@ def test_the_file_alone_answers_as_keras_does(form: str, int8_exports: Reports, 
     import keras
 
     dataset = read_dataset(trained_run)
-    pictures = dataset.pictures(dataset.of("test"))
+    pictures = dataset.images(dataset.of("test"))
     asked = keras.models.load_model(trained_run.model, compile=False).predict(pictures, verbose=0)
     classifier = GenreClassifier.open(int8_exports[form, "int8"]["file"])
     said = np.stack([classifier.classify_image(picture) for picture in pictures])

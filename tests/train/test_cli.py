@@ -61,7 +61,7 @@ def test_prepare_accounts_for_every_file(tmp_path: Path) -> None:
     (songs / "Caz" / ".hidden.wav").touch()
     soundfile.write(songs / "Caz" / "short.wav", np.zeros(100), 22_050)
     done = tmgc_train(
-        "prepare", songs, tmp_path / "run", "--offsets", "0,9", "--image-size", 75, "--shares", "50,25,25"
+        "prepare", songs, tmp_path / "run", "--offsets", "0,9", "--image-size", 75, "--split-ratios", "50,25,25"
     )
     assert "train: 4 clips of 4 songs" in done.stderr
     assert f"12 files: 8 used, 3 left out, 1 not audio. Reasons: {tmp_path / 'run' / 'skipped.csv'}" in done.stderr
@@ -76,9 +76,9 @@ def test_prepare_accounts_for_every_file(tmp_path: Path) -> None:
         (["prepare", "SONGS", "RUN", "--offsets", "0,x"], "offsets are numbers"),
         (["prepare", "SONGS", "RUN", "--offsets", "-1"], "offsets are seconds"),
         (["prepare", "SONGS", "RUN", "--offsets", "60"], "--offsets must fit"),
-        (["prepare", "SONGS", "RUN", "--shares", "80,20"], "add up to 100 %"),
-        (["prepare", "SONGS", "RUN", "--shares", "90,10,10"], "add up to 100 %"),
-        (["prepare", "SONGS", "RUN", "--shares", "100,0,0"], "each above 0"),
+        (["prepare", "SONGS", "RUN", "--split-ratios", "80,20"], "add up to 100 %"),
+        (["prepare", "SONGS", "RUN", "--split-ratios", "90,10,10"], "add up to 100 %"),
+        (["prepare", "SONGS", "RUN", "--split-ratios", "100,0,0"], "each above 0"),
         (["prepare", "SONGS", "RUN", "--group-by", "groups"], "groups.csv"),
         (["prepare", "SONGS", "RUN", "--group-by", "album"], "album"),
         (["prepare", "SONGS", "RUN", "--image-size", "0"], "image_height must be a number above 0"),

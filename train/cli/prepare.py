@@ -72,7 +72,7 @@ prepare_options = Options(
         "SONGS/groups.csv (path,group). Default: those of an artist and those of a group.",
     ),
     click.option(
-        "--shares",
+        "--split-ratios",
         callback=_numbers,
         default="80,10,10",
         show_default=True,

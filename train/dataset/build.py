@@ -22,14 +22,23 @@ from edge_runtime.spectrogram import Colormap
 from train.dataset.dataset import Clip, Dataset, DatasetConfig, read_dataset, write_clips, write_settings
 from train.dataset.discover import GROUPS_NAME, Skipped, Song, find_songs
 from train.dataset.extract import MARGIN_SECONDS, SILENT_DBFS, CutClip, CutSong, Job, cut_song, stamp_of
-from train.dataset.split import Duplicates, Unit, read_groups, same_artist, shortfalls, split_units, tie, too_few
+from train.dataset.split import (
+    Duplicates,
+    Unit,
+    connected_groups,
+    read_groups,
+    same_artist,
+    shortfalls,
+    split_units,
+    too_few,
+)
 from train.dataset.workers import work_through
 from train.demo_corpus import MARKER
 from train.libraries import silence, versions
 from train.run import SPLITS, Run
 
 
-class Arranged(NamedTuple):
+class Assembled(NamedTuple):
     """What a dataset is put together from."""
 
     clips: tuple[Clip, ...]
@@ -39,9 +48,9 @@ class Arranged(NamedTuple):
     """What a person should know, a line each."""
 
 
-def arrange(
+def assemble(
     songs: Sequence[Song], cut: Sequence[CutSong], groups: Mapping[str, str] | None, settings: DatasetConfig
-) -> Arranged:
+) -> Assembled:
     """Split songs, and list their clips.
 
     Parameters
@@ -61,7 +70,7 @@ def arrange(
     kinds = _held_together(songs, cut, groups, settings)
     kind = " and ".join(kinds) or "songs"
     duplicates = Duplicates.among(songs, cut)
-    units = tie(len(songs), kinds.values(), duplicates.pairs)
+    units = connected_groups(len(songs), kinds.values(), duplicates.pairs)
     named = [Unit(songs[unit[0]].relative_path, Counter(songs[song].genre for song in unit)) for unit in units]
     sides = split_units(named, split_ratios=settings.split_ratios, seed=settings.seed, kind=kind)
     splits = {song: side for unit, side in zip(units, sides, strict=True) for song in unit}
@@ -72,7 +81,7 @@ def arrange(
         for number in range(len(cut_song.clips))
     ]
     notes = shortfalls(named, sides, split_ratios=settings.split_ratios, kind=kind) + duplicates.notes()
-    return Arranged(tuple(clips), duplicates.rows(splits), notes)
+    return Assembled(tuple(clips), duplicates.rows(splits), notes)
 
 
 def _held_together(
@@ -172,7 +181,7 @@ def unchanged(run: Run, digest: str) -> tuple[Dataset, list[Skipped]] | None:
 def _files(dataset: Dataset, dataset_csv: Path) -> str:
     """SHA-256 of the size and the time of the last change of a dataset's files, which renaming does not alter."""
     run = dataset.run
-    of_clips = (path for clip in dataset.clips for path in (clip.sound(run), clip.image_path(run)))
+    of_clips = (path for clip in dataset.clips for path in (clip.audio_path(run), clip.image_path(run)))
     return _sha256([stamp_of(path) for path in (dataset_csv, run.dataset_json, *of_clips)])
 
 
@@ -423,12 +432,12 @@ def prepare(
         cut |= _cut_songs(rest, settings, staging, workers=workers, on_song=on_song)
         skipped += [left_out for song in songs for left_out in cut[song.relative_path].left_out]
         used = _usable(songs, cut, skipped, staging.run)
-        arranged = arrange(used, [cut[song.relative_path] for song in used], groups, settings)
+        assembled = assemble(used, [cut[song.relative_path] for song in used], groups, settings)
         genres = tuple(sorted({song.genre for song in songs}))
-        dataset = Dataset(run, genres, settings.spectrogram, magma(), demonstration=synthesised, clips=arranged.clips)
-        for note in arranged.notes:
+        dataset = Dataset(run, genres, settings.spectrogram, magma(), demonstration=synthesised, clips=assembled.clips)
+        for note in assembled.notes:
             on_note(note)
-        return staging.finish(dataset, arranged.duplicates, skipped, digest), skipped
+        return staging.finish(dataset, assembled.duplicates, skipped, digest), skipped
 
 
 def magma() -> Colormap:

@@ -51,7 +51,7 @@ class DatasetConfig:
         ):
             raise TmgcError(
                 "shares are for train, validation and test, each above 0, and add up to 100 %, got "
-                f"{[round(100 * share, 6) for share in self.split_ratios]}: try --shares 80,10,10"
+                f"{[round(100 * share, 6) for share in self.split_ratios]}: try --split-ratios 80,10,10"
             )
         if self.group_by not in (None, *GROUP_BY):
             raise TmgcError(f"songs are grouped by one of {', '.join(GROUP_BY)}, got {self.group_by!r}: choose one")
@@ -88,7 +88,7 @@ class Clip:
     content_sha256: str = ""
     """Of the song's file."""
 
-    def sound(self, run: Run) -> Path:
+    def audio_path(self, run: Run) -> Path:
         """The FLAC file with the clip and a margin on both sides."""
         return run.clips / f"{self.name}.flac"
 
@@ -141,7 +141,7 @@ class Dataset:
         index = {genre: number for number, genre in enumerate(self.genres)}
         return np.array([index[clip.genre] for clip in clips], np.int64)
 
-    def grey(self, clips: Sequence[Clip]) -> NDArray[np.uint8]:
+    def index_images(self, clips: Sequence[Clip]) -> NDArray[np.uint8]:
         """The clips' pictures before they are coloured.
 
         Returns
@@ -164,9 +164,9 @@ class Dataset:
                 ) from error
         return grey
 
-    def pictures(self, clips: Sequence[Clip]) -> NDArray[np.uint8]:
+    def images(self, clips: Sequence[Clip]) -> NDArray[np.uint8]:
         """The clips' pictures, ``[shape=(n_clips, image_height, image_width, 3)], uint8``."""
-        pictures: NDArray[np.uint8] = self.colormap[self.grey(clips)]
+        pictures: NDArray[np.uint8] = self.colormap[self.index_images(clips)]
         return pictures
 
     def sound(self, clip: Clip) -> Samples:
@@ -182,10 +182,10 @@ class Dataset:
         TmgcError
             The file is missing or damaged, or ends before the clip does.
         """
-        sound = read_audio(clip.sound(self.run), sample_rate=self.spectrogram.sample_rate)
+        sound = read_audio(clip.audio_path(self.run), sample_rate=self.spectrogram.sample_rate)
         if len(sound) < round(clip.lead_seconds * self.spectrogram.sample_rate) + self.spectrogram.window_samples:
             raise TmgcError(
-                f"a clip's sound must be whole: {clip.sound(self.run)} is too short. Run: tmgc-train prepare"
+                f"a clip's sound must be whole: {clip.audio_path(self.run)} is too short. Run: tmgc-train prepare"
             )
         return sound
 

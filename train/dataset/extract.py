@@ -211,7 +211,7 @@ def _stem(song: Song) -> str:
 def _write_picture(samples: Samples, path: Path, spectrogram: Spectrogram) -> None:
     from PIL import Image
 
-    grey = spectrogram.grey(samples)
+    grey = spectrogram.index_image(samples)
     image = Image.frombytes("P", grey.shape[::-1], grey.tobytes())
     image.putpalette(spectrogram.colormap.tobytes())
     with atomic_write(path) as partial:

@@ -102,7 +102,7 @@ def _rows(path: Path) -> dict[str, str]:
     return rows
 
 
-def tie(count: int, kinds: Iterable[Iterable[str]], pairs: Iterable[tuple[int, int]]) -> list[list[int]]:
+def connected_groups(count: int, kinds: Iterable[Iterable[str]], pairs: Iterable[tuple[int, int]]) -> list[list[int]]:
     """Sets of songs that hang together, directly or through others.
 
     Parameters
@@ -264,7 +264,7 @@ class Duplicates:
         recordings = same_recordings([[clip.fingerprint for clip in cut[index].clips] for index in distinct])
         pairs = [pair for pair in pairs if pair[0] != pair[1]]
         pairs += [(distinct[one], distinct[other]) for one, other in recordings]
-        sets = tie(len(cut), (), pairs)
+        sets = connected_groups(len(cut), (), pairs)
         return cls(songs, cut, pairs, [found for found in sets if len(found) > 1])
 
     def rows(self, splits: Mapping[int, str]) -> list[tuple[object, ...]]:

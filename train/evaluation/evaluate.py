@@ -78,7 +78,7 @@ class Predictor:
         predictions = []
         for first in range(0, len(clips), _CLIPS_AT_ONCE):
             chunk = clips[first : first + _CLIPS_AT_ONCE]
-            predictions.append(self(self._corpus.pictures(chunk)))
+            predictions.append(self(self._corpus.images(chunk)))
             for _ in chunk:
                 reporter.step({})
         return np.concatenate(predictions)

@@ -137,7 +137,7 @@ def examples_figure(dataset: Dataset, split: str) -> Figure:
     cells = figure.subplots(height, width, squeeze=False)
     for row, clips in zip(cells, shown, strict=True):
         for cell, clip in zip(row, clips, strict=False):
-            cell.imshow(dataset.pictures([clip])[0], aspect="auto")
+            cell.imshow(dataset.images([clip])[0], aspect="auto")
     for cell in cells.flat:
         cell.set(xticks=[], yticks=[], frame_on=False)
     for cell, genre in zip(cells[:, 0], dataset.genres, strict=True):

@@ -236,7 +236,7 @@ def _mp3(dataset: Dataset, mistake: Misclassified) -> bytes:
 
     (clip,) = [clip for clip in dataset.clips if clip.name == mistake.clip]
     seconds = dataset.spectrogram.window_seconds
-    path = clip.sound(dataset.run)
+    path = clip.audio_path(dataset.run)
     samples = read_audio(path, sample_rate=_SOUND_RATE, start_seconds=clip.lead_seconds, seconds=seconds)
     written = BytesIO()
     soundfile.write(written, samples, _SOUND_RATE, format="MP3")

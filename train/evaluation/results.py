@@ -70,7 +70,7 @@ def worst_misclassified(
             prediction=dataset.genres[predictions[row]],
             confidence=float(probabilities[row, predictions[row]]),
             genre_probability=float(probabilities[row, labels[row]]),
-            sound=clips[row].sound(dataset.run).relative_to(dataset.run.folder).as_posix(),
+            sound=clips[row].audio_path(dataset.run).relative_to(dataset.run.folder).as_posix(),
             picture=clips[row].image_path(dataset.run).relative_to(dataset.run.folder).as_posix(),
         )
         for row in worst.tolist()

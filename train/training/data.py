@@ -52,7 +52,7 @@ class Split:
             raise TmgcError(f"training needs {name} clips: {dataset.run.folder} has none. Run: tmgc-train prepare")
         self.labels = dataset.labels(self.clips)
         self.targets = np.eye(len(dataset.genres), dtype=np.float32)[self.labels]
-        self.grey = dataset.grey(self.clips)
+        self.grey = dataset.index_images(self.clips)
 
     def class_weights(self) -> NDArray[np.float32]:
         """Weight of each genre, ``[shape=(n_genres,)]``: inverse to its clips; over all clips the mean is 1."""
@@ -69,7 +69,7 @@ def negative_images(settings: SpectrogramSettings, colormap: Colormap) -> NDArra
         for kind in TRAINED_ON
         for samples in negatives(kind, settings, count=_NEGATIVES_PER_KIND, seed=_NEGATIVES_SEED)
     )
-    return np.stack([spectrogram.grey(samples) for samples in sounds])
+    return np.stack([spectrogram.index_image(samples) for samples in sounds])
 
 
 class PictureBatches(keras.utils.PyDataset):
@@ -198,7 +198,7 @@ class TrainingBatches(keras.utils.PyDataset):
             samples = augment_waveform(
                 dataset.sound(clip), first, length, sample_rate=rate, how=self._how, random=random
             )
-            pictures.append(self._spectrogram.grey(samples))
+            pictures.append(self._spectrogram.index_image(samples))
         return np.stack(pictures)
 
     def _shuffled(self) -> NDArray[Any]:

@@ -10,7 +10,7 @@ import pytest
 
 from edge_runtime import TmgcError
 from train.dataset.discover import Song
-from train.dataset.split import read_groups, same_artist, tie
+from train.dataset.split import connected_groups, read_groups, same_artist
 
 Form = Literal["NFC", "NFD"]
 FORMS: tuple[Form, ...] = ("NFC", "NFD")
@@ -70,13 +70,13 @@ def test_a_name_that_programs_fill_in_is_no_artist(nobody: str) -> None:
 
 
 def test_songs_hang_together_through_others() -> None:
-    assert tie(6, [["a", "", "a", "b", "", "b"]], [(2, 3)]) == [[0, 2, 3, 5], [1], [4]]
-    assert tie(3, [["", "", ""]], []) == [[0], [1], [2]]
+    assert connected_groups(6, [["a", "", "a", "b", "", "b"]], [(2, 3)]) == [[0, 2, 3, 5], [1], [4]]
+    assert connected_groups(3, [["", "", ""]], []) == [[0], [1], [2]]
 
 
 def test_keys_of_different_kinds_tie_but_are_not_mistaken_for_each_other() -> None:
     artists, groups = ["a", "b", "b", "", "c"], ["", "", "b", "b", "a"]
-    assert tie(5, [artists, groups], []) == [[0], [1, 2, 3], [4]]
+    assert connected_groups(5, [artists, groups], []) == [[0], [1, 2, 3], [4]]
 
 
 @pytest.mark.parametrize("kind", ["folder", "dangling link"])

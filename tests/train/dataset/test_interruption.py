@@ -173,7 +173,7 @@ def _cut_all(songs: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(sys.modules["train.dataset.build"], "arrange", killed)
+        patch.setattr(sys.modules["train.dataset.build"], "assemble", killed)
         with pytest.raises(Killed):
             prepare(songs, run, SETTINGS, workers=1)
 

@@ -30,7 +30,7 @@ def test_every_clip_has_its_picture_and_its_sound_with_a_margin(tmp_path: Path) 
     assert not skipped
     assert len(dataset.clips) == 2 * 5 * 2
     for clip in dataset.clips:
-        sound = read_audio(clip.sound(run), sample_rate=11_025)
+        sound = read_audio(clip.audio_path(run), sample_rate=11_025)
         assert clip.lead_seconds == pytest.approx(min(0.5, clip.offset_seconds), abs=1e-4)
         assert len(sound) / 11_025 == pytest.approx(clip.lead_seconds + 2.5, abs=0.01)
         with Image.open(clip.image_path(run)) as picture:

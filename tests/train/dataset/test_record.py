@@ -46,7 +46,7 @@ CHANGES: dict[str, Callable[[Path, Dataset], object]] = {
     "a new song": lambda folder, _: write_sound(folder / "songs" / "Caz" / "new.wav", melody(51)),
     "groups": lambda folder, _: (folder / "songs" / "groups.csv").write_text("path,group\nCaz/short.wav,a\n"),
     "where the songs come from": lambda folder, _: (folder / "songs" / "demo_corpus.json").touch(),
-    "a damaged clip": lambda _, dataset: dataset.clips[3].sound(dataset.run).write_bytes(b"no sound"),
+    "a damaged clip": lambda _, dataset: dataset.clips[3].audio_path(dataset.run).write_bytes(b"no sound"),
     "a lost picture": lambda _, dataset: dataset.clips[3].image_path(dataset.run).unlink(),
     "a damaged list": lambda _, dataset: dataset.run.dataset_csv.write_text("clip"),
     "a damaged record": lambda folder, _: (folder / "run" / "prepared.json").write_text("[]"),
@@ -59,7 +59,7 @@ def test_what_has_changed_is_prepared_anew(folder: Path, change: str) -> None:
     CHANGES[change](folder, dataset)
     notes, dataset, _ = prepared(folder)
     assert not any("nothing changed" in note for note in notes)
-    assert len(dataset.grey(dataset.clips)) == len(dataset.clips) >= 12
+    assert len(dataset.index_images(dataset.clips)) == len(dataset.clips) >= 12
     for clip in dataset.clips:
         dataset.sound(clip)
 

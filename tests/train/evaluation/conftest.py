@@ -41,7 +41,7 @@ def _train(dataset: Dataset) -> None:
     )
     network.compile(keras.optimizers.Adam(1e-3), "sparse_categorical_crossentropy")
     clips = dataset.of("train")
-    network.fit(dataset.pictures(clips), dataset.labels(clips), epochs=15, batch_size=8, verbose=0)
+    network.fit(dataset.images(clips), dataset.labels(clips), epochs=15, batch_size=8, verbose=0)
     network.save(dataset.run.model)
 
 

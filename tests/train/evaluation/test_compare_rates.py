@@ -106,7 +106,7 @@ def train(dataset: Dataset) -> None:
     network = keras.Model(picture, keras.layers.Dense(2, activation="softmax")(keras.layers.Flatten()(rows)))
     network.compile(keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy")
     clips = dataset.of("train")
-    network.fit(dataset.pictures(clips), dataset.labels(clips), epochs=30, verbose=0)
+    network.fit(dataset.images(clips), dataset.labels(clips), epochs=30, verbose=0)
     network.save(dataset.run.model)
     colormap = tuple(map(tuple, dataset.colormap.tolist()))
     trained_on = {"dataset_sha256": dataset.fingerprint()}

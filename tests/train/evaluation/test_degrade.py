@@ -42,7 +42,7 @@ def write_corpus(folder: Path, colormap: NDArray[np.uint8], *, margin_seconds: f
         sound = tone(2.0 + 2 * margin_seconds, sample_rate=RATE, hz=400.0 + 50 * number)
         if genre == "Rock":
             sound += rng.normal(0.0, 0.3, len(sound)).astype(np.float32)
-        soundfile.write(clip.sound(run), np.clip(sound, -1.0, 1.0), RATE)
+        soundfile.write(clip.audio_path(run), np.clip(sound, -1.0, 1.0), RATE)
         clips.append(clip)
     settings = SpectrogramSettings(sample_rate=RATE, image_height=32, image_width=32)
     return Dataset(run, ("Klasik", "Rock"), settings, colormap, demonstration=True, clips=tuple(clips))
@@ -144,7 +144,7 @@ def test_an_evaluation_holds_the_table_and_the_baseline_where_they_are_asked_for
 
 
 def test_a_clip_without_its_sound_is_named(dataset: Dataset) -> None:
-    file = dataset.clips[3].sound(dataset.run)
+    file = dataset.clips[3].audio_path(dataset.run)
     soundfile.write(file, tone(1.0, sample_rate=RATE), RATE)
     with pytest.raises(TmgcError, match=r"Rock3\.flac is too short\. Run: tmgc-train prepare"):
         degrade(dataset, dataset.of("test"), rock_is_noisy, Reporter())

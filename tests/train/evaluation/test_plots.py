@@ -77,7 +77,7 @@ def test_examples_show_one_clip_of_each_song_first(judged: Judged) -> None:
     of_genre = [clip for clip in dataset.of("test") if clip.genre == dataset.genres[0]]
     other_song = next(clip for clip in of_genre if clip.song != of_genre[0].song)
     for cell, clip in zip(cells[0], (of_genre[0], other_song), strict=False):
-        np.testing.assert_array_equal(cell.images[0].get_array(), dataset.pictures([clip])[0])
+        np.testing.assert_array_equal(cell.images[0].get_array(), dataset.images([clip])[0])
 
 
 def test_a_genre_may_be_called_anything(judged: Judged, copy_of: Callable[[Dataset], Dataset]) -> None:

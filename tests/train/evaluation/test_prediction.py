@@ -29,7 +29,7 @@ def test_clips_are_answered_for_in_their_order_and_each_is_a_step(small_dataset:
     assert found.shape == (len(clips), 10)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found.sum(axis=1), 1.0, atol=1e-5)
-    np.testing.assert_allclose(found[3:5], predictor(small_dataset.pictures(clips[3:5])), atol=1e-5)
+    np.testing.assert_allclose(found[3:5], predictor(small_dataset.images(clips[3:5])), atol=1e-5)
     assert len(steps) == len(clips)
     assert (found.argmax(axis=1) == small_dataset.labels(clips)).mean() > 0.5, "it has learned something"
 

@@ -148,5 +148,5 @@ def test_whose_sound_was_taken_away_to_save_space_is_shown_without(
     dataset, result, phases = judged
     copy = copy_of(dataset)
     for clip in copy.clips:
-        clip.sound(copy.run).unlink()
+        clip.audio_path(copy.run).unlink()
     assert "audio" not in Reader(report((copy, result, phases))).tags

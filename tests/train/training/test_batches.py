@@ -33,7 +33,7 @@ def test_pictures_to_judge_come_as_they_are_and_in_order(small_dataset: Dataset)
         np.concatenate(part) for part in zip(*(batches[n] for n in range(len(batches))), strict=True)
     )
     assert (weights == 1).all()
-    np.testing.assert_array_equal(pictures, small_dataset.pictures(small_dataset.of("train")))
+    np.testing.assert_array_equal(pictures, small_dataset.images(small_dataset.of("train")))
     np.testing.assert_array_equal(targets.argmax(axis=1), split.labels)
 
 
@@ -120,7 +120,7 @@ def test_the_last_batch_is_filled_up_for_all_devices_with_pictures_that_count_no
 
 def test_what_is_wrong_with_a_clips_sound_is_said_as_it_is(small_dataset: Dataset) -> None:
     split = Split(small_dataset, "train")
-    lost = split.clips[0].sound(small_dataset.run)
+    lost = split.clips[0].audio_path(small_dataset.run)
     lost.unlink()
     batches = training(split, batch_size=36, how=Augmentation())
 

@@ -76,7 +76,7 @@ def test_the_saved_model_knows_songs_that_it_has_not_heard(trained_run: Run) -> 
     dataset = read_dataset(trained_run)
     clips = dataset.of("test")
     network = keras.models.load_model(trained_run.model, compile=False)
-    result = compute_scores(network.predict(dataset.pictures(clips), verbose=0), clips, dataset.genres, split="test")
+    result = compute_scores(network.predict(dataset.images(clips), verbose=0), clips, dataset.genres, split="test")
     assert result.song_accuracy >= 0.8
 
 
@@ -98,7 +98,7 @@ def test_the_weights_of_the_best_epoch_are_kept_and_nothing_is_left_behind(small
     network = keras.models.load_model(small_dataset.run.model, compile=False)
     network.compile(loss="sparse_categorical_crossentropy")
     clips = small_dataset.of("validation")
-    loss = network.evaluate(small_dataset.pictures(clips), small_dataset.labels(clips), verbose=0)
+    loss = network.evaluate(small_dataset.images(clips), small_dataset.labels(clips), verbose=0)
     assert loss == pytest.approx(min(losses), rel=1e-3)
     assert max(losses) > 1.01 * min(losses), "or any epoch would do"
     assert not Checkpoint(small_dataset.run).exists()
@@ -170,7 +170,7 @@ def test_it_trains_under_jax_and_shares_batches_among_devices_whatever_the_numbe
     losses = [float(row["val_loss"]) for row in under_jax]
     assert np.isfinite(losses).all()
     network = keras.models.load_model(small_dataset.run.model, compile=False)
-    assert network.predict(small_dataset.pictures(small_dataset.clips[:3]), verbose=0).shape == (3, 3)
+    assert network.predict(small_dataset.images(small_dataset.clips[:3]), verbose=0).shape == (3, 3)
 
 
 def test_devices_are_shared_under_jax_alone(small_dataset: Dataset) -> None:
