@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from benchmarks.scenarios import SCENARIOS, SINGLE
-from edge_runtime.cli.base import CommandWithSubcommands, OneLineCommand, newest_run, one_line_errors, say
+from edge_runtime.cli.base import CommandWithSubcommands, OneLineCommand, one_line_errors, say
 from edge_runtime.errors import TmgcError
+from edge_runtime.models import newest_run
 
 if TYPE_CHECKING:
     from benchmarks.compare import Change

@@ -1,4 +1,4 @@
-"""Files that are whole or not there, and what they hold in one number."""
+"""Files: written atomically, hashed, and text that every file, database and broker can store."""
 
 from __future__ import annotations
 
@@ -37,3 +37,8 @@ def sha256_of(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def to_utf8(text: str) -> str:
+    """The text with ``?`` for what UTF-8 cannot encode: a file name may contain undecodable bytes."""
+    return text.encode("utf-8", "replace").decode("utf-8")

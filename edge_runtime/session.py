@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +11,6 @@ from pathlib import Path
 
 from edge_runtime.audio import AudioFile
 from edge_runtime.classifier import GenreClassifier
-from edge_runtime.cli.base import say
 from edge_runtime.errors import TmgcError
 from edge_runtime.listener import ListenSettings, listen
 from edge_runtime.outputs import Output
@@ -21,11 +21,16 @@ from edge_runtime.sources.file import PacedSource
 from edge_runtime.sources.microphone import Microphone
 from edge_runtime.sources.stdin import PcmFormat, StandardInput
 
+log = logging.getLogger("tmgc.listen")
+
 NOT_ALL_HEARD = 1
 """The exit code where nothing but silence was heard, or a device was lost that should not be waited for."""
 
 REFUSED = 2
 """The exit code where a file was refused."""
+
+PROBLEMS = ("device lost", "overload")
+"""Events that are logged as warnings; the others tell that all is well again."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +90,7 @@ class Session:
         """Hear a microphone until somebody asks to stop."""
         if settings.wait_seconds > 0:
             limit = "" if math.isinf(settings.wait_seconds) else f" up to {settings.wait_seconds:g} s"
-            say(f"waiting{limit} for a microphone where it is not there yet")
+            log.info("waiting%s for a microphone where it is not there yet", limit)
         with Microphone(
             settings.device,
             sample_rate=self._rate,
@@ -94,7 +99,7 @@ class Session:
             wait_seconds=settings.wait_seconds,
             exit_on_loss=settings.exit_on_loss,
         ) as microphone:
-            say(f"listening to {microphone.name}; Ctrl-C ends it")
+            log.info("listening to %s; Ctrl-C ends it", microphone.name)
             self._summarise(self._hear(microphone))
         return 0 if self.stop.requested else NOT_ALL_HEARD
 
@@ -116,7 +121,7 @@ class Session:
                     f"{file.read_seconds:.2f} s. Give a longer one"
                 )
         except TmgcError as error:
-            say(f"error: {error}")
+            log.error("%s", error)
             self._send(Event(datetime.now(UTC), str(path), "file refused", str(error)))
             return REFUSED
         self._summarise(summary)
@@ -137,7 +142,8 @@ class Session:
         return summarizer.summary(overflows=source.overflows, idle_seconds=source.idle_seconds)
 
     def _tell(self, event: Event) -> None:
-        say(f"{event.source}: {event.event}: {event.reason}")
+        level = logging.WARNING if event.event in PROBLEMS else logging.INFO
+        log.log(level, "%s: %s: %s", event.source, event.event, event.reason)
         self._send(event)
 
     def _send(self, event: Event) -> None:
@@ -151,5 +157,5 @@ class Session:
 
 def _say_new(warnings: Sequence[str], warned: int) -> int:
     for warning in warnings[warned:]:
-        say(f"warning: {warning}")
+        log.warning("%s", warning)
     return len(warnings)

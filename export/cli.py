@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edge_runtime.cli.base import CommandWithSubcommands, OneLineCommand, newest_run, one_line_errors
+from edge_runtime.cli.base import CommandWithSubcommands, OneLineCommand, one_line_errors
 from edge_runtime.errors import TmgcError
 from edge_runtime.model_card import INPUT_KINDS
+from edge_runtime.models import newest_run
 from export.recipes import BATCHES, FORMATS, ONNX_OPSET, ONNX_OPSETS, formats_of, graph_options, words_of
 
 if TYPE_CHECKING:

@@ -23,8 +23,9 @@ from benchmarks.pipelines import read_window
 from benchmarks.report import pairwise_ratio
 from benchmarks.system_info import describe_machine, one_line, usable_cores
 from benchmarks.worker import environment
-from edge_runtime.cli.base import OneLineCommand, newest_run, one_line_errors, say
+from edge_runtime.cli.base import OneLineCommand, one_line_errors, say
 from edge_runtime.errors import TmgcError
+from edge_runtime.models import newest_run
 from edge_runtime.spectrogram import SpectrogramSettings
 from train.run import Run
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from edge_runtime.cli.base import OneLineCommand, one_line_errors
+from edge_runtime.cli.base import OneLineCommand
 
 SCHEMA = 1
 """Version of the JSON document."""
@@ -19,7 +19,6 @@ SCHEMA = 1
 @click.option("--model", type=click.Path(path_type=Path), help="The model file. Default: that of tmgc-listen.")
 @click.option("--device", help="The microphone: its number or a part of its name. Default: the system's.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document instead of lines.")
-@one_line_errors
 def doctor(model: Path | None, device: str | None, as_json: bool) -> None:
     """Check this machine, its microphone and a model, and say what to fix.
 

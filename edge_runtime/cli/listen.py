@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import sys
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edge_runtime.cli.base import CommandWithSubcommands, one_line_errors, say
+from edge_runtime.cli.base import CommandWithSubcommands
 from edge_runtime.errors import TmgcError
 
 if TYPE_CHECKING:
@@ -18,8 +19,9 @@ if TYPE_CHECKING:
     from edge_runtime.session import MicrophoneSettings, Session
     from edge_runtime.sources.stdin import PcmFormat
 
-STANDARD_INPUT = "-"
+log = logging.getLogger("tmgc.listen")
 
+STANDARD_INPUT = "-"
 
 SUBCOMMANDS = {
     "doctor": "edge_runtime.cli.doctor:doctor",
@@ -61,7 +63,6 @@ SUBCOMMANDS = {
 @click.option("--keep-days", default=90.0, show_default=True, help="Days that the history goes back.")
 @click.option("--mqtt", metavar="mqtt://HOST/TOPIC", help="Publish answers; the password: TMGC_MQTT_PASSWORD.")
 @click.version_option(package_name="tmgc")
-@one_line_errors
 def main(
     files: tuple[str, ...],
     device: str | None,
@@ -155,9 +156,9 @@ def _open(model: Path, threads: int | None, hop_seconds: float) -> GenreClassifi
     classifier = GenreClassifier.open(model, threads=threads)
     spectrogram = classifier.card.spectrogram
     exact_hop = hop_samples(spectrogram, hop_seconds) / spectrogram.sample_rate
-    say(f"{model}: {classifier.runtime}, {classifier.threads} thread(s), a window every {exact_hop:.3f} s")
+    log.info("%s: %s, %d thread(s), a window every %.3f s", model, classifier.runtime, classifier.threads, exact_hop)
     if classifier.card.warning:
-        say(f"warning: {classifier.card.warning}")
+        log.warning("%s", classifier.card.warning)
     return classifier
 
 

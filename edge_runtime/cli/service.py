@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from edge_runtime.cli.base import OneLineCommand, one_line_errors, say
+from edge_runtime.cli.base import OneLineCommand, say
 from edge_runtime.errors import TmgcError
 from edge_runtime.service import NAME, ServiceSettings, unit_text
 
@@ -27,7 +27,6 @@ _USER_NAME = re.compile(r"[a-z_][a-z0-9_-]{0,30}")
 @click.option("--user", default=NAME, show_default=True, help="The system's user that it runs as; made where missing.")
 @click.option("--dry-run", is_flag=True, help="Print the unit and change nothing.")
 @click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[OPTIONS OF TMGC-LISTEN]...")
-@one_line_errors
 def install_service(model: Path, user: str, dry_run: bool, options: tuple[str, ...]) -> None:
     """Listen to a microphone from every boot on, as a service of systemd with no rights but to the sound card.
 
@@ -67,7 +66,6 @@ def _check_options(options: tuple[str, ...]) -> None:
 
 
 @click.command("uninstall-service", cls=OneLineCommand, context_settings={"help_option_names": ["-h", "--help"]})
-@one_line_errors
 def uninstall_service() -> None:
     """Stop the service and take its unit away; its program, its user and its state stay."""
     from edge_runtime.service import check_system, left_behind, uninstall

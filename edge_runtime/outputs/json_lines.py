@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from edge_runtime.classifier import GenreClassifier
-from edge_runtime.cli.base import to_utf8
+from edge_runtime.files import to_utf8
 from edge_runtime.predictions import Event, Prediction, Summary
 
 SCHEMA = 1

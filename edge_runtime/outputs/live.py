@@ -17,7 +17,8 @@ from rich.table import Table
 from rich.text import Text
 
 from edge_runtime.classifier import GenreClassifier
-from edge_runtime.cli.base import say, to_utf8
+from edge_runtime.cli.base import say
+from edge_runtime.files import to_utf8
 from edge_runtime.outputs.text import summary_line
 from edge_runtime.predictions import SILENCE, UNKNOWN, Event, Prediction, Summary
 

@@ -11,8 +11,9 @@ from threading import Event as Signal
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from edge_runtime.cli.base import say, to_utf8
+from edge_runtime.cli.base import say
 from edge_runtime.errors import TmgcError
+from edge_runtime.files import to_utf8
 from edge_runtime.outputs.json_lines import SCHEMA, window_document
 from edge_runtime.predictions import Event, Prediction, Summary
 

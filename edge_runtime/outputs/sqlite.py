@@ -15,8 +15,9 @@ from pathlib import Path
 from threading import Event as Signal
 from threading import Thread
 
-from edge_runtime.cli.base import say, to_utf8
+from edge_runtime.cli.base import say
 from edge_runtime.errors import TmgcError
+from edge_runtime.files import to_utf8
 from edge_runtime.predictions import Event, Prediction, Summary
 from edge_runtime.system_info import clock_synchronised
 

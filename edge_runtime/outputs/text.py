@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from edge_runtime.cli.base import to_utf8
+from edge_runtime.files import to_utf8
 from edge_runtime.predictions import UNKNOWN, Event, Prediction, Summary
 
 

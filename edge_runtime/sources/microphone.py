@@ -10,7 +10,6 @@ from types import TracebackType
 
 from edge_runtime.audio import DAMAGED, MonoResampler, Samples
 from edge_runtime.errors import TmgcError
-from edge_runtime.logs import standard_error_kept
 from edge_runtime.predictions import Event
 from edge_runtime.shutdown import Shutdown
 from edge_runtime.sources.portaudio import Capture, Device, Taken, find_device, leave_portaudio, start_portaudio_anew
@@ -211,10 +210,9 @@ class Microphone:
 
         again = self._asking is not None
         until = monotonic() + HANGING_SECONDS
-        with standard_error_kept():
-            self._asking = _in_background(ask)
-            while self._asks() and not self._stop.requested and monotonic() < until:
-                self._asking.join(_STEP_SECONDS)
+        self._asking = _in_background(ask)
+        while self._asks() and not self._stop.requested and monotonic() < until:
+            self._asking.join(_STEP_SECONDS)
         if self._asks():
             return TmgcError(f"a microphone must open: {self.name} hangs. Plug it in again, and start anew")
         return problems[0] if problems else None

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edge_runtime.cli.base import newest_run, one_line_errors, say
+from edge_runtime.cli.base import one_line_errors, say
 from edge_runtime.errors import TmgcError
 from edge_runtime.files import atomic_write
+from edge_runtime.models import newest_run
 from train.cli.fit import fit_options, fit_settings, run_fit
 from train.cli.options import require_keras
 from train.cli.prepare import prepare_options, prepare_settings, run_prepare

@@ -10,7 +10,15 @@ import pytest
 from click.testing import CliRunner
 
 from edge_runtime import TmgcError
-from edge_runtime.cli.base import OneLineCommand, OneLineGroup, one_line_errors, to_utf8
+from edge_runtime.cli.base import OneLineCommand, OneLineGroup
+from edge_runtime.files import to_utf8
+
+
+def raising(error: BaseException) -> OneLineCommand:
+    def command() -> None:
+        raise error
+
+    return OneLineCommand("command", callback=command)
 
 
 @pytest.mark.parametrize(
@@ -31,28 +39,16 @@ from edge_runtime.cli.base import OneLineCommand, OneLineGroup, one_line_errors,
         (KeyboardInterrupt(), 130, "interrupted"),
     ],
 )
-def test_an_error_is_one_line_with_its_exit_code(
-    error: BaseException, code: int, said: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    @one_line_errors
-    def command() -> None:
-        raise error
-
+def test_an_error_is_one_line_with_its_exit_code(error: BaseException, code: int, said: str) -> None:
     before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(SystemExit) as ended:
-        command()
+    done = CliRunner().invoke(raising(error))
     signal.signal(signal.SIGINT, before)
-    assert ended.value.code == code
-    assert capsys.readouterr().err == said + "\n"
+    assert done.exit_code == code
+    assert done.stderr == said + "\n"
 
 
 def test_what_a_user_cannot_cause_is_not_hidden() -> None:
-    @one_line_errors
-    def command() -> None:
-        raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        command()
+    assert isinstance(CliRunner().invoke(raising(ZeroDivisionError())).exception, ZeroDivisionError)
 
 
 @pytest.mark.parametrize(("text", "said"), [("şarkı", "şarkı"), ("caf\udce9", "caf?")])
