@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -76,13 +75,12 @@ def test_the_turkish_readme_has_the_same_figures_links_and_sections() -> None:
 
 def test_the_documentation_builds_without_a_warning_and_names_no_path_of_this_machine(tmp_path: Path) -> None:
     html = tmp_path / "html"
-    build = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-n", "-d", tmp_path / "doctrees"]
-    done = subprocess.run([*build, ROOT / "docs", html], capture_output=True, text=True, cwd=ROOT, check=False)
+    build = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-n", "-d", str(tmp_path / "doctrees")]
+    done = subprocess.run([*build, "docs", str(html)], capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 0, done.stderr
     for page in html.rglob("*.html"):
         assert str(ROOT) not in page.read_text("utf-8"), page
     assert (html / "python-api.html").read_text("utf-8").count("edge_runtime.") > 10
-    shutil.rmtree(html)
 
 
 def fields_under(heading: str) -> set[str]:
