@@ -55,7 +55,7 @@ def parse(name: str, arguments: list[str]) -> None:
         if inner is None:
             break
         found, arguments = inner, arguments[1:]
-    if "--help" not in arguments:
+    if not {"--help", "--version"} & set(arguments):
         found.make_context(name, list(arguments))
 
 
