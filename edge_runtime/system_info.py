@@ -1,4 +1,4 @@
-"""Whether the clock can be believed: a Raspberry Pi has no battery for it and guesses until the network is up."""
+"""The state of the machine: usable cores, temperature and throttling, and whether its clock is synchronised."""
 
 from __future__ import annotations
 
@@ -21,23 +21,28 @@ _THROTTLED = {
     18: "throttled since boot",
     19: "soft temperature limit since boot",
 }
-"""Bits of ``get_throttled``, by the documentation of Raspberry Pi OS."""
+"""Bits of ``vcgencmd get_throttled``, from the documentation of Raspberry Pi OS."""
+
+
+def usable_cores() -> int:
+    """CPU cores that this process may use: its affinity mask, which ``os.cpu_count`` ignores."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def thermal_state(system: Path = Path("/sys")) -> dict[str, Any]:
-    """The present state; None for what the machine does not tell.
+    """Temperature, frequency, throttling and load at this moment.
 
     Parameters
     ----------
     system : Path
-        Where Linux tells about devices.
+        Mount point of sysfs.
 
     Returns
     -------
-    condition : dict
-        ``temperature_c`` (of the warmest part), ``frequency_mhz`` (mean of the cores), ``throttled`` (a list of
-        reasons of a Raspberry Pi, empty where there is none), ``throttle_count`` (how often an Intel core was held
-        back since it was started) and ``load_average`` (of the last minute).
+    state : dict
+        ``temperature_c`` (of the warmest sensor, degrees Celsius), ``frequency_mhz`` (mean of the cores),
+        ``throttled`` (list of a Raspberry Pi's reasons, may be empty), ``throttle_count`` (throttling events of Intel
+        cores since boot) and ``load_average`` (of the last minute). Each is None where the machine does not report it.
     """
     frequencies = _numbers(system, "devices/system/cpu/cpu[0-9]*/cpufreq/scaling_cur_freq")
     temperatures = _numbers(system, "class/thermal/thermal_zone*/temp")
@@ -52,20 +57,25 @@ def thermal_state(system: Path = Path("/sys")) -> dict[str, Any]:
 
 
 def text_of(path: Path) -> str | None:
-    """What a file of the system says; None where there is no such file, or nothing in it."""
+    """Content of a small system file; None where it is missing, unreadable or empty."""
     try:
         return path.read_text("utf-8", errors="replace").strip("\0 \n") or None
-    except OSError:  # some exist and cannot be read
+    except OSError:
         return None
 
 
 def throttling(flags: str | None) -> list[str] | None:
-    """What the firmware of a Raspberry Pi complains about.
+    """Decode the throttling flags of a Raspberry Pi's firmware.
 
     Parameters
     ----------
     flags : str or None
-        Hexadecimal, with or without ``throttled=`` before it; None where there is no such firmware.
+        Hexadecimal, with or without a leading ``throttled=``; None where there is no such firmware.
+
+    Returns
+    -------
+    reasons : list of str or None
+        None where the flags cannot be read.
     """
     try:
         bits = int((flags or "").rpartition("=")[2], 16)
@@ -88,23 +98,26 @@ def _numbers(system: Path, pattern: str) -> list[int]:
 
 
 _SYNCHRONISED = Path("/run/systemd/timesync/synchronized")
-"""systemd-timesyncd makes it once it has asked a server."""
+"""systemd-timesyncd creates it at its first synchronisation."""
 
 _ERROR_STATE = 5
 """``TIME_ERROR`` of adjtimex(2): the clock is not synchronised."""
 
-_ROOM = 512
-"""Bytes: more than a ``struct timex`` of any architecture."""
+_TIMEX_BYTES = 512
+"""More than a ``struct timex`` takes on any architecture."""
 
 
 def clock_synchronised() -> bool | None:
-    """Whether the clock was set by a time server; None where nobody knows."""
+    """Whether the clock is synchronised with a time server; None where the system does not tell.
+
+    A Raspberry Pi has no battery-backed clock: until the network is up, its time is a guess.
+    """
     if _SYNCHRONISED.exists():
         return True
     adjtimex = _adjtimex()
     if adjtimex is None:
         return None
-    state = adjtimex(ctypes.create_string_buffer(_ROOM))  # of zeros, so that it only asks
+    state = adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES))  # zeros: a query that sets nothing
     return None if state < 0 else state != _ERROR_STATE
 
 

@@ -17,12 +17,14 @@ LONGEST_HOP_SECONDS = 86_400.0
 
 
 class Window(NamedTuple):
-    """A stretch of a stream, exactly as long as the model's picture."""
+    """A stretch of a stream of the length that the model takes."""
 
     start_sample: int
     """Samples from the beginning of the stream."""
     samples: Samples
     """``[shape=(window_samples,)], float32 in [-1, 1]``"""
+    after_gap: bool = False
+    """Samples are missing between this window and the one before."""
 
 
 def hop_samples(settings: SpectrogramSettings, hop_seconds: float) -> int:
@@ -54,40 +56,47 @@ def hop_samples(settings: SpectrogramSettings, hop_seconds: float) -> int:
 def cut_windows(
     blocks: Iterable[Samples | None], settings: SpectrogramSettings, *, hop_seconds: float
 ) -> Iterator[Window]:
-    """Whole windows of a stream, each given as soon as its last sample has come.
+    """Whole windows of a stream, each as soon as its last sample has arrived.
 
-    What is left after the last whole window is less than a hop and is not answered for.
+    Samples behind the last whole window, or behind the last one before a gap, belong to no window.
 
     Parameters
     ----------
     blocks : iterable of np.ndarray [shape=(n,)], float32 in [-1, 1], or None
-        Blocks of any length, at ``settings.sample_rate``. None is a gap: no window straddles it.
+        Blocks of any length, at ``settings.sample_rate``. None marks a gap, which no window spans.
     settings : SpectrogramSettings
     hop_seconds : float > 0, seconds
+
+    Yields
+    ------
+    window : Window
     """
     length, hop = settings.window_samples, hop_samples(settings, hop_seconds)
     pending: list[Samples] = []
-    held = 0
+    pending_samples = 0
     start = 0
     skip = 0
+    after_gap = False
     for block in blocks:
         if block is None:
-            start, pending, held, skip = start + held - skip, [], 0, 0
+            start, pending, pending_samples, skip = start + pending_samples - skip, [], 0, 0
+            after_gap = True
             continue
         if skip:
             skipped = min(skip, len(block))
             block, skip = block[skipped:], skip - skipped
         pending.append(block)
-        held += len(block)
-        if held < length:
+        pending_samples += len(block)
+        if pending_samples < length:
             continue
         joined = np.concatenate(pending)
         while len(joined) >= length:
-            yield Window(start, joined[:length])
+            yield Window(start, joined[:length], after_gap)
+            after_gap = False
             start += hop
             skip = max(0, hop - len(joined))
             joined = joined[hop:]
-        pending, held = [joined], len(joined)
+        pending, pending_samples = [joined], len(joined)
 
 
 _BATCH_FRAMES = 16
@@ -95,12 +104,14 @@ _BATCH_FRAMES = 16
 
 
 class StreamedWindow(NamedTuple):
-    """A window, and as much of its spectrogram as was known before its last sample came."""
+    """A window, and the part of its spectrogram that was computed as its samples arrived."""
 
     start_sample: int
     """Samples from the beginning of the stream."""
     samples: Samples
     """``[shape=(window_samples,)], float32 in [-1, 1]``"""
+    after_gap: bool
+    """Samples are missing between this window and the one before."""
     inner_power: NDArray[np.float32] | None
     """Mel power of its inner frames, as :meth:`Spectrogram.image` takes it; None where windows share no frames."""
     framing_ms: float
@@ -124,12 +135,12 @@ def stream_windows(
     settings = spectrogram.settings
     if not framed or hop_samples(settings, hop_seconds) >= settings.window_samples:
         for window in cut_windows(blocks, settings, hop_seconds=hop_seconds):
-            yield StreamedWindow(window.start_sample, window.samples, None, 0.0)
+            yield StreamedWindow(*window, inner_power=None, framing_ms=0.0)
         return
     frames = _InnerFrames(spectrogram)
     for window in cut_windows(frames.fed_by(blocks), settings, hop_seconds=hop_seconds):
         inner_power = frames.of(window)
-        yield StreamedWindow(window.start_sample, window.samples, inner_power, frames.take_spent_ms())
+        yield StreamedWindow(*window, inner_power=inner_power, framing_ms=frames.take_spent_ms())
 
 
 class _InnerFrames:

@@ -83,7 +83,7 @@ def test_a_card_that_does_not_fit_its_model_is_refused(
     }[change]
     path = tmp_path / f"wrong.{form}"
     write_with_card(graphs[form], wrong, path)
-    with pytest.raises(TmgcError, match="its card promises"):
+    with pytest.raises(TmgcError, match="must match its card"):
         open_interpreter(path)
 
 
@@ -100,7 +100,7 @@ def test_no_threads_are_refused(models: dict[str, Path]) -> None:
         open_interpreter(models["tflite"], threads=0)
 
 
-def test_by_default_one_core_is_left_to_the_audio(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_by_default_one_usable_core_is_left_to_the_audio(monkeypatch: pytest.MonkeyPatch) -> None:
     for cores, threads in ((1, 1), (2, 1), (4, 3), (16, 4)):
         monkeypatch.setattr("os.sched_getaffinity", lambda process, cores=cores: set(range(cores)))
         assert default_threads() == threads

@@ -15,7 +15,7 @@ from edge_runtime.audio import Samples, level_dbfs
 from edge_runtime.shutdown import Shutdown
 from edge_runtime.sources import microphone as microphone_module
 from edge_runtime.sources.microphone import Microphone
-from edge_runtime.sources.portaudio import MOST_SECONDS
+from edge_runtime.sources.portaudio import MAX_QUEUE_SECONDS
 from tests.conftest import tone
 from tests.edge_runtime.fake_portaudio import FakePortAudio, FakeStream
 
@@ -82,22 +82,24 @@ def test_clipped_sound_is_heard_as_it_is(fake_portaudio: PlugIn) -> None:
     assert not microphone.warnings
 
 
-def test_what_portaudio_says_it_has_lost_is_counted_and_the_sound_goes_on(fake_portaudio: PlugIn) -> None:
+def test_an_overflow_of_portaudio_is_counted_and_is_a_gap_in_the_stream(fake_portaudio: PlugIn) -> None:
     portaudio = fake_portaudio("slow")
     with Microphone(sample_rate=RATE, exit_on_loss=True) as microphone:
         for number in range(6):
             portaudio.streams[-1].play(noise(0.1), overflow=number in (2, 4))
-        assert len(heard(microphone, portaudio)) == 6 * 2205
+        portaudio.streams[-1].active = False
+        blocks = [block is not None and len(block) for block in microphone.blocks()]
+        assert blocks == [2205, 2205, False, 2205, 2205, False, 2205, 2205]
         assert microphone.overflows == 2
 
 
 def test_a_full_queue_loses_the_oldest_sound_and_counts_once(fake_portaudio: PlugIn) -> None:
     portaudio = fake_portaudio("patient")
-    ramp = np.linspace(0.1, 0.9, round(1.5 * MOST_SECONDS) * RATE, dtype=np.float32)
+    ramp = np.linspace(0.1, 0.9, round(1.5 * MAX_QUEUE_SECONDS) * RATE, dtype=np.float32)
     with Microphone(sample_rate=RATE, exit_on_loss=True) as microphone:
         for start in range(0, len(ramp), 2205):
             portaudio.streams[-1].play(ramp[start : start + 2205])
-        assert microphone.waiting_seconds == pytest.approx(MOST_SECONDS)
+        assert microphone.waiting_seconds == pytest.approx(MAX_QUEUE_SECONDS)
         blocks = microphone.blocks()
         assert next(blocks) is None
         portaudio.streams[-1].active = False
@@ -138,7 +140,7 @@ def test_a_device_that_gives_only_zeros_is_lost_once_and_back_with_its_first_sou
 def test_a_device_that_gives_nothing_is_lost(
     fake_portaudio: PlugIn, events: list[Event], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(microphone_module, "PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(microphone_module, "LOST_AFTER_SECONDS", 0.2)
     portaudio = fake_portaudio("dead")
     with Microphone(sample_rate=RATE, notify=events.append, exit_on_loss=True) as microphone:
         portaudio.streams[-1].play(np.zeros(0, np.float32))

@@ -1,6 +1,6 @@
 """Run a program under what a unit allows, as far as it can be set without systemd.
 
-``restricted.py UNIT STATE SEEN COMMAND``: the user is nobody and the only further group audio; there are no
+``restricted_service.py UNIT STATE SEEN COMMAND``: the user is nobody and the only further group audio; there are no
 capabilities and no new privileges; ``/tmp`` and the homes are empty but for the folders STATE and SEEN (paths joined by
 ``:``); the system is read-only but for ``/tmp`` and STATE; and the kernel refuses the system calls and the families of
 sockets that the unit leaves out. Needs root.

@@ -24,7 +24,7 @@ def test_a_card_survives_json(card: ModelCard) -> None:
         ({"genres": ["Halk"]}, "two different genres"),
         ({"genres": ["Halk", "Halk"]}, "two different genres"),
         ({"colormap": [[0, 0, 0]]}, "256 RGB triples"),
-        ({"input_kind": "video"}, "picture or waveform"),
+        ({"input_kind": "video"}, "image or waveform"),
         ({"temperature": 0}, "temperature"),
         ({"threshold": 1.5}, "threshold"),
         ({"spectrogram": {"n_mels": 64}}, "missing or unknown"),

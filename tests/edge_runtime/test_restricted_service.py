@@ -18,8 +18,8 @@ import soundfile
 
 from edge_runtime.service import ServiceSettings, unit_text
 from tests.conftest import tone
-from tests.edge_runtime.service import restricted as restricting
-from tests.edge_runtime.service.restricted import USER
+from tests.edge_runtime import restricted_service
+from tests.edge_runtime.restricted_service import USER
 from tests.edge_runtime.virtual_microphone import VirtualMicrophone
 
 LACKING = [name for name in ("unshare", "setpriv", "systemd-analyze") if not shutil.which(name)]
@@ -59,7 +59,7 @@ def restricted(tmp_path: Path) -> list[str]:
     if closed(tmp_path):
         pytest.skip("the folder for temporary files is closed to other users")
     seen = ":".join(map(str, (tmp_path, *PROGRAM)))
-    return [sys.executable, str(Path(restricting.__file__)), str(unit), str(state), seen]
+    return [sys.executable, str(Path(restricted_service.__file__)), str(unit), str(state), seen]
 
 
 def run(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:

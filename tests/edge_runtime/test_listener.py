@@ -1,17 +1,24 @@
-"""A stream becomes answers: by window, smoothed, and as a whole."""
+"""A stream becomes predictions: by window, smoothed, summarised, and dropped under overload."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from time import sleep
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edge_runtime import GenreClassifier, ListenSettings, Prediction, Summarizer, TmgcError, listen
+from edge_runtime import Event, GenreClassifier, ListenSettings, Prediction, Summarizer, TmgcError, listen
+from edge_runtime.interpreters import Interpreter, ModelInput, open_interpreter
+from edge_runtime.listener import RECOVERY_WINDOWS
+from edge_runtime.sources.microphone import Microphone
+from edge_runtime.windowing import hop_samples
 from tests.conftest import tone
+from tests.edge_runtime.fake_portaudio import FakePortAudio, FakeStream
 
 RATE = 22_050
 
@@ -23,12 +30,16 @@ class Sound:
     waiting_seconds = 0.0
     overflows = 0
 
-    def __init__(self, samples: NDArray[np.float32]) -> None:
-        self._samples = samples
+    def __init__(self, *parts: NDArray[np.float32]) -> None:
+        self._parts = parts
 
-    def blocks(self) -> Iterator[NDArray[np.float32]]:
-        for start in range(0, len(self._samples), 1000):
-            yield self._samples[start : start + 1000]
+    def blocks(self) -> Iterator[NDArray[np.float32] | None]:
+        """The parts in blocks, with a gap between two of them."""
+        for number, samples in enumerate(self._parts):
+            if number:
+                yield None
+            for start in range(0, len(samples), 1000):
+                yield samples[start : start + 1000]
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +115,36 @@ def test_smoothing_averages_the_last_windows(classifier: GenreClassifier) -> Non
         assert predictions[number].smoothed_genre == classifier.card.genres[int(mean.argmax())]
 
 
+@pytest.mark.parametrize("hop", [0.5, 2.0])
+def test_smoothing_begins_anew_after_a_gap(classifier: GenreClassifier, hop: float) -> None:
+    before, after = noise(6), tone(4, sample_rate=RATE, hz=3000)
+    settings = ListenSettings(hop_seconds=hop)
+    alone = list(listen(Sound(after), classifier, settings))
+    joined = list(listen(Sound(before, after), classifier, settings))
+    for expected, found in zip(alone, joined[-len(alone) :], strict=True):
+        assert found.smoothed_genre == expected.smoothed_genre
+        assert found.smoothed_confidence == pytest.approx(expected.smoothed_confidence, abs=1e-6)
+
+
+def test_smoothing_begins_anew_after_a_gap_whose_first_window_is_dropped(classifier: GenreClassifier) -> None:
+    class Late(Sound):
+        """Is behind at its fourth window, the first after the gap."""
+
+        asked = 0
+
+        @property
+        def waiting_seconds(self) -> float:  # type: ignore[override]
+            self.asked += 1
+            return 5.0 if self.asked == 4 else 0.0
+
+    settings = ListenSettings(hop_seconds=2.0)
+    after = tone(4, sample_rate=RATE, hz=3000)
+    predictions = list(listen(Late(noise(6), after), classifier, settings))
+    assert len(predictions) == 4
+    assert predictions[-1].dropped_windows == 1
+    assert predictions[-1].smoothed_confidence == predictions[-1].confidence
+
+
 @pytest.mark.parametrize("wrong", [{"smooth": 0}, {"threshold": 1.2}, {"threshold": -0.1}])
 def test_settings_that_make_no_sense_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(TmgcError):
@@ -155,3 +196,101 @@ def test_percentiles_of_the_latency_are_right_to_a_percent(classifier: GenreClas
 def test_waiting_for_sound_is_no_work(classifier: GenreClassifier) -> None:
     summarizer = summarise(list(listen(Sound(noise(4)), classifier)))
     assert summarizer.summary(idle_seconds=1e6).realtime_factor == 0 < summarizer.summary().realtime_factor
+
+
+RATE = 22_050
+STALEST_SECONDS = 4.0
+
+
+class Performance:
+    """Sound that goes on while an answer is worked out, and whenever the microphone's reader waits for more."""
+
+    def __init__(self, seconds: float, stream: FakeStream) -> None:
+        sound = np.random.default_rng(0).uniform(-0.5, 0.5, round(seconds * RATE))
+        self.sound = sound.astype(np.float32)
+        self._stream = stream
+        self._at = 0
+        self._one_at_a_time = threading.Lock()
+
+    def pass_time(self, seconds: float, *, unless: Callable[[], bool] = lambda: False) -> None:
+        with self._one_at_a_time:
+            until = self._at + round(seconds * RATE)
+            while self._at < min(until, len(self.sound)) and not unless():
+                block = self.sound[self._at : min(until, self._at + 512)]
+                self._at += len(block)
+                self._stream.play(block)
+            if self._at >= len(self.sound):
+                self._stream.active = False
+
+    def go_on(self, microphone: Microphone) -> None:
+        while self._stream.active:
+            self.pass_time(0.02, unless=lambda: microphone.waiting_seconds > 0)
+            sleep(1e-4)
+
+
+class StalledInterpreter:
+    """A real interpreter that takes the seconds of the list, and none after its end."""
+
+    def __init__(self, interpreter: Interpreter, seconds: list[float]) -> None:
+        self.card, self.runtime, self.threads = interpreter.card, interpreter.runtime, interpreter.threads
+        self.input, self.output = interpreter.input, interpreter.output
+        self._interpreter = interpreter
+        self._seconds = iter(seconds)
+        self.performance: Performance | None = None
+
+    def invoke(self, model_input: ModelInput) -> NDArray[np.float32]:
+        assert self.performance
+        self.performance.pass_time(next(self._seconds, 0.0))
+        return self._interpreter.invoke(model_input)
+
+
+def perform(
+    seconds: float, stalls: list[float], portaudio: FakePortAudio, model: Path
+) -> tuple[list[Prediction], list[Event], int]:
+    """Answers, events, and the number of windows that came."""
+    stalled = StalledInterpreter(open_interpreter(model, threads=1), stalls)
+    classifier = GenreClassifier(stalled)
+    events: list[Event] = []
+    with Microphone(sample_rate=RATE, exit_on_loss=True) as microphone:
+        stalled.performance = Performance(seconds, portaudio.streams[-1])
+        player = threading.Thread(target=stalled.performance.go_on, args=(microphone,))
+        player.start()
+        predictions = list(listen(microphone, classifier, notify=events.append))
+        player.join()
+        assert microphone.overflows == 0
+    settings = classifier.card.spectrogram
+    came = 1 + (len(stalled.performance.sound) - settings.window_samples) // hop_samples(settings, 1.0)
+    return predictions, events, came
+
+
+PlugIn = Callable[..., FakePortAudio]
+
+
+def test_under_twice_the_load_windows_are_dropped_counted_and_said_and_answers_stay_fresh(
+    fake_portaudio: PlugIn, models: dict[str, Path]
+) -> None:
+    predictions, events, came = perform(60, [2.0] * 100, fake_portaudio("live"), models["tflite"])
+    assert len(predictions) + predictions[-1].dropped_windows == came
+    assert len(predictions) == pytest.approx(came / 2, abs=2)
+    assert max(prediction.delay_ms / 1e3 + 2.0 for prediction in predictions) < STALEST_SECONDS
+    assert [event.event for event in events] == ["overload"]
+
+
+def test_a_stall_drops_the_oldest_windows_and_is_over_after_a_while(
+    fake_portaudio: PlugIn, models: dict[str, Path]
+) -> None:
+    predictions, events, came = perform(50, [0.0, 5.0], fake_portaudio("live"), models["tflite"])
+    hop_seconds = predictions[1].start_seconds - predictions[0].start_seconds
+    numbers = [round(prediction.start_seconds / hop_seconds) for prediction in predictions]
+    assert numbers == [0, 1, *range(6, came)]
+    assert predictions[-1].dropped_windows == 4
+    assert len(predictions) > 2 + RECOVERY_WINDOWS
+    assert [event.event for event in events] == ["overload", "recovered"]
+    assert "4 in all" in events[1].reason
+
+
+def test_who_keeps_up_drops_nothing(fake_portaudio: PlugIn, models: dict[str, Path]) -> None:
+    predictions, events, came = perform(20, [0.5] * 100, fake_portaudio("live"), models["tflite"])
+    assert len(predictions) == came
+    assert predictions[-1].dropped_windows == 0
+    assert not events
