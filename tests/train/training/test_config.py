@@ -13,7 +13,6 @@ from train.training.config import Augmentation, TrainingConfig
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"architecture": "resnet"}, "--architecture is"),
         ({"epochs": 0}, "fine-tuned"),
         ({"head_epochs": -1}, "--head-epochs"),
         ({"batch_size": 0}, "--batch-size"),
