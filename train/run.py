@@ -77,12 +77,12 @@ class Run:
 
     @property
     def clips(self) -> Path:
-        """The sound of each clip with a margin on both sides, FLAC."""
+        """The audio of each clip with margins, FLAC, and a JSON file for each song."""
         return self.folder / "clips"
 
     @property
     def images(self) -> Path:
-        """The pictures, PNG: ``images/<split>/<genre>/``."""
+        """The index images, PNG."""
         return self.folder / "images"
 
     @property

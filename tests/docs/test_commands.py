@@ -143,5 +143,5 @@ def test_the_example_of_an_output_receives_what_listening_produces(
     soundfile.write(tmp_path / "song.wav", tone(3.5, sample_rate=44_100), 44_100)
     with Shutdown() as stop:
         session = Session(GenreClassifier.open(SMALL_MODEL), ListenSettings(), [defined["Csv"]()], stop)
-        session.hear_files([tmp_path / "song.wav"], speed=math.inf)
+        session.classify_files([tmp_path / "song.wav"], speed=math.inf)
     assert re.match(r"0\.0,\w+\n1\.0,\w+\n", capsys.readouterr().out)

@@ -274,7 +274,7 @@ def degraded_clip(dataset: Dataset, clip: Clip, sound: Samples, kind: Degradatio
         clip played too fast then lacks are its end, mirrored.
     """
     rate, length = dataset.spectrogram.sample_rate, dataset.spectrogram.window_samples
-    degraded = kind.apply(sound, rate, np.random.default_rng([*os.fsencode(clip.name)]))
+    degraded = kind.apply(sound, rate, np.random.default_rng([*os.fsencode(clip.source)]))
     first = round(clip.lead_seconds * rate * len(degraded) / len(sound))
     samples = degraded[first : first + length]
     return np.pad(samples, (0, length - len(samples)), mode="reflect")

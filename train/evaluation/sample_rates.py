@@ -112,9 +112,9 @@ def check_same_split(corpora: Sequence[Dataset]) -> None:
         A clip that is on one split at one rate is on another at another, or the genres differ.
     """
     first = corpora[0]
-    split_of = {clip.name: clip.split for clip in first.clips}
+    split_of = {clip.source: clip.split for clip in first.clips}
     for other in corpora[1:]:
-        moved = [clip.name for clip in other.clips if split_of.get(clip.name, clip.split) != clip.split]
+        moved = [clip.source for clip in other.clips if split_of.get(clip.source, clip.split) != clip.split]
         if moved or other.genres != first.genres:
             what = f"{len(moved)} clips, {moved[0]} for one, are on other splits" if moved else "the genres differ"
             raise TmgcError(
@@ -137,7 +137,7 @@ def compare_rates(corpora: Sequence[Dataset]) -> RateComparison:
         The splits differ, or a model cannot be read.
     """
     check_same_split(corpora)
-    tests = [{clip.name: clip for clip in dataset.of("test")} for dataset in corpora]
+    tests = [{clip.source: clip for clip in dataset.of("test")} for dataset in corpora]
     shared = [name for name in tests[0] if all(name in test for test in tests)]
     predictions = {}
     for dataset, test in zip(corpora, tests, strict=True):

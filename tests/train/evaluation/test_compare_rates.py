@@ -15,7 +15,7 @@ from edge_runtime import ModelCard, SpectrogramSettings, TmgcError
 from tests.conftest import tone
 from tests.train.test_cli import one_error, tmgc_train
 from train.dataset import DatasetConfig, prepare
-from train.dataset.dataset import Clip, Dataset, write_clips
+from train.dataset.dataset import Clip, Dataset, write_dataset
 from train.evaluation.sample_rates import RATES, check_same_split, compare_answers, compare_rates
 from train.run import Run
 
@@ -120,7 +120,7 @@ def test_each_rate_answers_for_the_clips_that_all_have(corpora: list[Dataset]) -
     first, *others = corpora
     lost = first.of("test")[0]
     first = replace(first, clips=tuple(clip for clip in first.clips if clip != lost))
-    write_clips(first)
+    write_dataset(first)
     for dataset in (first, *others):
         train(dataset)
     found = compare_rates([first, *others])

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from edge_runtime.classifier import with_temperature
 from edge_runtime.errors import TmgcError
 from train.cli import main
-from train.dataset.dataset import Dataset, write_clips
+from train.dataset.dataset import Dataset, write_dataset
 from train.evaluation.calibration import fit_temperature, reliability
 from train.evaluation.evaluate import Predictor, evaluate
 from train.evaluation.metrics import compute_scores
@@ -85,7 +85,7 @@ def test_the_reporter_hears_of_every_phase(judged: Judged) -> None:
 def test_a_split_without_clips_is_named(small_dataset: Dataset, copy_of: Copy) -> None:
     copy = copy_of(small_dataset)
     emptied = replace(copy, clips=tuple(clip for clip in copy.clips if clip.split != "validation"))
-    write_clips(emptied)
+    write_dataset(emptied)
     trained = copy.run.card().replace(training={"dataset_sha256": emptied.fingerprint()})
     copy.run.card_json.write_text(trained.to_json(), "utf-8")
     with pytest.raises(TmgcError, match="judging needs validation clips"):
@@ -96,7 +96,7 @@ def test_a_split_of_one_clip_can_be_judged(small_dataset: Dataset, copy_of: Copy
     copy = copy_of(small_dataset)
     one = copy.of("test")[:1]
     few = replace(copy, clips=(*copy.of("train"), *copy.of("validation")[:1], *one))
-    write_clips(few)
+    write_dataset(few)
     trained = copy.run.card().replace(training={"dataset_sha256": few.fingerprint()})
     copy.run.card_json.write_text(trained.to_json(), "utf-8")
     result = evaluate(few, "test")

@@ -1,11 +1,15 @@
-"""Songs become clips: split by song, cut where they were asked for, and never silently lost."""
+"""A folder of songs becomes a dataset: divided by song, up to date, with a reason for every skipped file."""
 
 from __future__ import annotations
 
 import csv
+import errno
+import os
 import re
+import shutil
 import unicodedata
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,10 +20,10 @@ from PIL import Image
 
 from edge_runtime import ModelCard, Spectrogram, TmgcError, read_audio
 from tests.conftest import tone
-from tests.train.dataset.conftest import SETTINGS, melody, write_songs, write_sound
-from train.dataset import DatasetConfig
+from tests.train.dataset.conftest import SETTINGS, contents, melody, write_songs, write_sound
+from train.dataset import DatasetConfig, Skipped
 from train.dataset.build import magma, prepare
-from train.dataset.dataset import read_dataset
+from train.dataset.dataset import Dataset, read_dataset
 from train.dataset.split import same_artist
 from train.run import SPLITS, Run
 
@@ -107,7 +111,8 @@ def test_a_run_can_be_prepared_again_and_holds_only_the_new_clips(tmp_path: Path
     prepare(songs, run, SETTINGS, workers=1)
     once = DatasetConfig(offsets_seconds=(0.0,), spectrogram=SETTINGS.spectrogram)
     dataset, _ = prepare(songs, run, once, workers=1)
-    assert len(list(run.images.rglob("*.png"))) == len(list(run.clips.iterdir())) == len(dataset.clips) == 10
+    assert len(list(run.images.iterdir())) == len(list(run.clips.glob("*.flac"))) == len(dataset.clips) == 10
+    assert len(list(run.clips.iterdir())) == 20, "a JSON file for each song"
 
 
 def test_a_folder_of_something_else_is_not_taken_for_a_run(tmp_path: Path) -> None:
@@ -195,17 +200,20 @@ def test_groups_add_to_the_artists(tmp_path: Path, group_by: str | None) -> None
     assert (split[0] == split[23]) == (group_by in (None, "groups"))
 
 
-def test_the_same_sound_never_straddles_and_is_told_under_two_genres(tmp_path: Path) -> None:
-    songs, run, notes = write_songs(tmp_path / "songs", songs=8), Run(tmp_path / "run"), list[str]()
+def test_the_same_audio_is_in_one_split_and_a_warning_names_it_under_two_genres(
+    tmp_path: Path, notices: Callable[[], list[str]]
+) -> None:
+    songs, run = write_songs(tmp_path / "songs", songs=8), Run(tmp_path / "run")
     (songs / "Halk" / "copy.wav").write_bytes((songs / "Halk" / "song 1.wav").read_bytes())
     sound, _ = soundfile.read(songs / "Halk" / "song 2.wav", dtype="float32")
     write_sound(songs / "Caz" / "again.mp3", 0.4 * sound)
-    dataset, _ = prepare(songs, run, SETTINGS, workers=1, on_note=notes.append)
+    dataset, _ = prepare(songs, run, SETTINGS, workers=1)
     side = {clip.song: clip.split for clip in dataset.clips}
     assert side["Halk/copy.wav"] == side["Halk/song 1.wav"]
     assert side["Caz/again.mp3"] == side["Halk/song 2.wav"]
-    assert "4 songs sound the same as another" in notes[-2]
-    assert notes[-1] == "the same sound stands under two genres: Caz/again.mp3, Halk/song 2.wav"
+    count, two_genres = notices()[-2:]
+    assert "4 songs have the same audio as another" in count
+    assert two_genres == "the same audio is under two genres: Caz/again.mp3, Halk/song 2.wav"
     with run.duplicates_csv.open(encoding="utf-8") as file:
         rows = [(row["song"], row["split"] == side[row["song"]], row["same"]) for row in csv.DictReader(file)]
     assert rows == [
@@ -283,3 +291,117 @@ def test_a_run_that_is_no_folder_is_refused(kind: str, tmp_path: Path) -> None:
         run.symlink_to(run)
     with pytest.raises(TmgcError, match="a run is a folder"):
         prepare(songs, Run(run), SETTINGS, workers=1)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The folder of ``songs`` and of their ``run``."""
+    songs = write_songs(tmp_path / "songs", songs=3)
+    (songs / "Caz" / os.fsdecode(b"\xfe.txt")).touch()
+    write_sound(songs / "Caz" / "short.wav", melody(9, seconds=1.0))
+    prepared(tmp_path)
+    return tmp_path
+
+
+def prepared(folder: Path, settings: DatasetConfig = SETTINGS) -> tuple[Dataset, list[Skipped]]:
+    return prepare(folder / "songs", Run(folder / "run"), settings, workers=1)
+
+
+def test_the_same_command_again_leaves_the_run_as_it_was(folder: Path, notices: Callable[[], list[str]]) -> None:
+    before = {path: path.stat().st_mtime_ns for path in (folder / "run").rglob("*")}
+    dataset, skipped = prepared(folder)
+    assert notices()[-1] == "nothing changed: the dataset of 12 clips is up to date"
+    assert {path: path.stat().st_mtime_ns for path in (folder / "run").rglob("*")} == before
+    assert len(dataset.clips) == 12
+    assert {Path(item.song).name for item in skipped} == {os.fsdecode(b"\xfe.txt"), "short.wav"}
+
+
+CHANGES: dict[str, Callable[[Path, Dataset], object]] = {
+    "a song": lambda folder, _: write_sound(folder / "songs" / "Caz" / "song 1.wav", melody(50)),
+    "a new song": lambda folder, _: write_sound(folder / "songs" / "Caz" / "new.wav", melody(51)),
+    "a removed song": lambda folder, _: (folder / "songs" / "Caz" / "short.wav").unlink(),
+    "a skipped file": lambda folder, _: (folder / "songs" / "Caz" / "cover.jpg").touch(),
+    "where the songs come from": lambda folder, _: (folder / "songs" / "demo_corpus.json").touch(),
+    "a damaged list": lambda _, dataset: dataset.run.dataset_csv.write_text("clip"),
+    "a lost list": lambda _, dataset: dataset.run.dataset_csv.unlink(),
+    "damaged settings": lambda _, dataset: dataset.run.dataset_json.write_text("[]"),
+    "a lost report": lambda _, dataset: dataset.run.skipped_csv.unlink(),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_has_changed_is_brought_up_to_date(folder: Path, change: str, notices: Callable[[], list[str]]) -> None:
+    dataset, _ = prepared(folder)
+    notices()
+    CHANGES[change](folder, dataset)
+    dataset, skipped = prepared(folder)
+    assert not any("nothing changed" in notice for notice in notices())
+    assert len(dataset.index_images(dataset.clips)) == len(dataset.clips) >= 12
+    for clip in dataset.clips:
+        dataset.sound(clip)
+    again = read_dataset(dataset.run)
+    assert (again.fingerprint(), again.genres) == (dataset.fingerprint(), ("Caz", "Halk"))
+    with dataset.run.skipped_csv.open(encoding="utf-8") as file:
+        assert len(list(csv.DictReader(file))) == len(skipped)
+
+
+DAMAGES: dict[str, Callable[[Dataset], object]] = {
+    "a damaged clip": lambda dataset: dataset.clips[3].audio_path(dataset.run).write_bytes(b"no sound"),
+    "a lost image": lambda dataset: dataset.clips[3].image_path(dataset.run).unlink(),
+    "a damaged JSON file": lambda dataset: next(dataset.run.clips.glob("*.json")).write_text("[]"),
+    "a folder that is gone": lambda dataset: shutil.rmtree(dataset.run.images),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_run_is_repaired(folder: Path, damage: str) -> None:
+    dataset, _ = prepared(folder)
+    before = contents(dataset.run)
+    DAMAGES[damage](dataset)
+    prepared(folder)
+    assert contents(dataset.run) == before
+
+
+def test_another_split_changes_no_file_of_a_clip(folder: Path) -> None:
+    run = Run(folder / "run")
+    before, fingerprint = contents(run), read_dataset(run).fingerprint()
+    dataset, _ = prepared(folder, replace(SETTINGS, seed=1))
+    after = contents(run)
+    assert {name for name in before if before[name] != after[name]} == {"dataset.csv"}
+    assert before.keys() == after.keys()
+    assert dataset.fingerprint() != fingerprint
+
+
+def test_a_song_that_was_only_touched_is_extracted_anew_but_the_model_stays_valid(folder: Path) -> None:
+    before, _ = prepared(folder)
+    os.utime(folder / "songs" / "Caz" / "song 1.wav", ns=(0, 1))
+    after, _ = prepared(folder)
+    assert [clip.source for clip in after.clips] == [clip.source for clip in before.clips]
+    assert {clip.name for clip in after.clips} != {clip.name for clip in before.clips}
+    assert after.fingerprint() == before.fingerprint()
+
+
+def test_files_that_the_build_did_not_write_are_never_removed(folder: Path) -> None:
+    run = Run(folder / "run")
+    mine = [run.clips / "mine.flac", run.images / "holiday_60s.png", run.folder / "model.keras"]
+    for path in mine:
+        path.touch()
+    prepared(folder, replace(SETTINGS, offsets_seconds=(0.5,)))
+    assert all(path.is_file() for path in mine)
+
+
+def test_a_full_disk_leaves_the_earlier_dataset_complete(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = Run(folder / "run")
+    before = contents(run)
+    write_bytes = Path.write_bytes
+
+    def full(path: Path, data: bytes) -> int:
+        if path.name.endswith("dataset.json"):
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        return write_bytes(path, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", full)
+        with pytest.raises(OSError, match="No space left"):
+            prepared(folder, replace(SETTINGS, seed=1))
+    assert contents(run) == before

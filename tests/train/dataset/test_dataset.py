@@ -1,4 +1,4 @@
-"""What a run's files hold is given out whole or refused by name."""
+"""The clips of a run are read complete, or refused with the file's name."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import soundfile
 from edge_runtime import SpectrogramSettings, TmgcError
 from tests.conftest import tone
 from train.dataset.build import magma
-from train.dataset.dataset import Clip, Dataset, read_dataset, write_clips, write_settings
+from train.dataset.dataset import Clip, Dataset, read_dataset, write_dataset
 from train.run import Run
 
 RATE = 11_025
@@ -50,8 +50,7 @@ def written(tmp_path: Path) -> Dataset:
         for number in range(2)
     )
     made = Dataset(Run(tmp_path), ("Caz", "Halk"), SpectrogramSettings(), magma(), False, clips)
-    write_settings(made)
-    write_clips(made)
+    write_dataset(made)
     return made
 
 
