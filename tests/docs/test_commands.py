@@ -145,3 +145,23 @@ def test_the_example_of_an_output_receives_what_listening_produces(
         session = Session(GenreClassifier.open(SMALL_MODEL), ListenSettings(), [defined["Csv"]()], stop)
         session.classify_files([tmp_path / "song.wav"], speed=math.inf)
     assert re.match(r"0\.0,\w+\n1\.0,\w+\n", capsys.readouterr().out)
+
+
+def test_the_example_of_an_architecture_makes_a_network() -> None:
+    from train.training.model import build_network
+
+    example = next(code for code in code_blocks(ROOT / "CONTRIBUTING.md", "python") if "register_architecture(" in code)
+    exec(compile(example, "CONTRIBUTING.md", "exec"), {})
+    network = build_network("small_cnn", image_height=32, image_width=32, n_genres=3, weights="none")
+    assert network.output_shape == (None, 3)
+
+
+def test_the_example_of_a_recipe_uses_names_that_exist() -> None:
+    from export import recipes, tflite
+
+    for code in code_blocks(ROOT / "CONTRIBUTING.md", "python")[2:]:
+        compile(code, "CONTRIBUTING.md", "exec")
+    for name in ("Recipe", "RECIPES", "FORMATS", "TOLERANCES", "Tolerance"):
+        assert hasattr(recipes, name)
+    for name in ("_litert_recipe", "_add_dynamic", "library"):
+        assert hasattr(tflite, name)

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from edge_runtime import ModelCard, SpectrogramSettings
-from tests.docs.pages import PAGES, READMES, ROOT, anchors, code_blocks, links, tables, text_of
+from tests.docs.pages import PAGES, READMES, ROOT, anchors, code_blocks, inline_code, links, tables, text_of
 
 PICTURES = sorted((ROOT / "docs" / "images").glob("*"))
 
@@ -32,6 +32,12 @@ def test_every_relative_link_and_anchor_exists(page: Path) -> None:
         elif not target.is_file() or (anchor and anchor not in anchors(target)):
             broken.append(link)
     assert not broken
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_every_file_that_a_page_names_exists(page: Path) -> None:
+    named_files = [span for span in inline_code(page) if re.fullmatch(r"(\w+/)+\w+\.(py|md|json)", span)]
+    assert not [file for file in named_files if not (ROOT / file).is_file()]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)
