@@ -20,6 +20,7 @@ html_theme = "furo"
 html_title = f"tmgc {release}"
 html_copy_source = False
 html_show_sphinx = False
+html_show_copyright = False
 
 myst_heading_anchors = 3
 
