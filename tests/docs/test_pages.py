@@ -108,3 +108,4 @@ def test_the_model_card_page_lists_every_field() -> None:
     assert fields_under("spectrogram") == names(SpectrogramSettings)
     for part in ("network", "training", "accuracy", "export"):
         assert set(getattr(card, part)) <= fields_under(part)
+    assert set(card.export["parity"]) == fields_under("parity")
