@@ -25,7 +25,7 @@ from edge_runtime.errors import TmgcError
 from edge_runtime.files import atomic_write, sha256_of
 from edge_runtime.listener import ListenSettings
 from edge_runtime.system_info import thermal_state
-from export.inspection import graph_facts
+from export.metadata import graph_facts
 from train.evaluation.metrics import wilson_interval
 
 PERCENTILES = (50, 90, 99)

@@ -14,6 +14,8 @@ nitpick_ignore_regex = [
     # Docstrings name constants and functions of modules that are no part of the public API.
     (r"py:(data|func|mod)", r".*"),
     (r"py:obj", r"librosa\..*"),
+    # Types in an Attributes section, such as "tuple of str or None".
+    (r"py:class", r"(Path|bool|bytes|dict|float|int|list|str|tuple|np\.\w+)\b.*"),
 ]
 
 html_theme = "furo"

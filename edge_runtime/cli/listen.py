@@ -92,7 +92,7 @@ def main(
     from edge_runtime.listener import ListenSettings
     from edge_runtime.models import default_model
     from edge_runtime.outputs.factory import OutputSettings, open_outputs
-    from edge_runtime.outputs.systemd import Watchdog, tell_manager
+    from edge_runtime.outputs.systemd import Watchdog, sd_notify
     from edge_runtime.session import MicrophoneSettings, Session
     from edge_runtime.shutdown import Shutdown
     from edge_runtime.sources.stdin import raw_format
@@ -105,12 +105,12 @@ def main(
     wanted = OutputSettings(as_json, plain, changes, history, keep_days, mqtt)
     microphone = MicrophoneSettings(device, wait_device or 0.0, exit_on_device_loss)
     samples = None if raw is None else raw_format(raw)
-    with Shutdown(looked=Watchdog()) as stop:
+    with Shutdown(on_check=Watchdog()) as stop:
         model = model or default_model()
         classifier = _open(model, threads, hop)
         with open_outputs(wanted, classifier, model, hop_seconds=hop) as outputs:
             # only after everything that may be refused: to systemd and install-service this is a successful start
-            tell_manager("READY=1", "STATUS=waiting for sound")
+            sd_notify("READY=1", "STATUS=waiting for sound")
             session = Session(classifier, settings, outputs, stop)
             code = _classify(session, files, microphone, samples, math.inf if speed is None else speed)
     sys.exit(code)
@@ -136,7 +136,7 @@ def _check_source(
 def _print_devices(*, as_json: bool) -> None:
     from dataclasses import asdict
 
-    from edge_runtime.outputs.json_lines import print_line
+    from edge_runtime.outputs.json_lines import json_line
     from edge_runtime.sources.portaudio import NO_MICROPHONE, list_devices
 
     devices = list_devices()
@@ -144,7 +144,7 @@ def _print_devices(*, as_json: bool) -> None:
         raise TmgcError(NO_MICROPHONE)
     for device in devices:
         if as_json:
-            print_line("device", **asdict(device))
+            click.echo(json_line("device", **asdict(device)))
         else:
             marked = "  (default)" if device.default else ""
             click.echo(

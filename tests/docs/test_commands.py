@@ -156,12 +156,18 @@ def test_the_example_of_an_architecture_makes_a_network() -> None:
     assert network.output_shape == (None, 3)
 
 
-def test_the_example_of_a_recipe_uses_names_that_exist() -> None:
-    from export import recipes, tflite
+def test_the_example_of_a_recipe_is_one_that_litert_quantizer_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    from export import parity, recipes, tflite
+    from train.libraries import library
 
-    for code in code_blocks(ROOT / "CONTRIBUTING.md", "python")[2:]:
-        compile(code, "CONTRIBUTING.md", "exec")
-    for name in ("Recipe", "RECIPES", "FORMATS", "TOLERANCES", "Tolerance"):
-        assert hasattr(recipes, name)
-    for name in ("_litert_recipe", "_add_dynamic", "library"):
-        assert hasattr(tflite, name)
+    monkeypatch.setattr(parity, "TOLERANCES", dict(parity.TOLERANCES))
+    defined = {**vars(recipes), **vars(parity), **vars(tflite)}
+    example = code_blocks(ROOT / "CONTRIBUTING.md", "python")[-1]
+    exec(compile(example, "CONTRIBUTING.md", "exec"), defined)
+    assert parity.TOLERANCES["int4"].top1_agreement == 0.95
+    manager = library("litert_quantizer.recipe_manager", extra="export").RecipeManager()
+    defined["_add_int4"](manager)
+    (quantised,) = manager.get_quantization_recipe()
+    assert quantised["op_config"]["weight_tensor_config"]["num_bits"] == 4
+    for name in ("RECIPES", "FORMATS", "_litert_recipe"):
+        assert name in defined

@@ -1,4 +1,4 @@
-"""A history is added up by the hours of a clock on the wall."""
+"""Totals of a history are by hour of local time."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from edge_runtime.history_report import GenreHour, genre_hours, utc_offset
+from edge_runtime.history_report import HourlyTotal, hourly_totals, utc_offset
 from edge_runtime.outputs.sqlite import open_history, read_history
 
 
-def write(path: Path, heard: list[tuple[datetime, str]], *, hop: float = 1.0) -> None:
+def write(path: Path, windows: list[tuple[datetime, str]], *, hop: float = 1.0) -> None:
     with closing(open_history(path)) as connection, connection:
         source = connection.execute("INSERT INTO sources VALUES (NULL, 's', 'm', '[]', ?, NULL)", (hop,)).lastrowid
-        for time, genre in heard:
+        for time, genre in windows:
             values = (time.timestamp(), 0.0, None, source, 0.0, genre, 0.5, genre, 0.5, "[]", -20.0, 1.0, 1.0, 0)
             connection.execute(f"INSERT INTO windows VALUES ({', '.join('?' * 14)})", values)
 
 
-def read(path: Path, zone: str = "UTC", **limits: datetime) -> list[GenreHour]:
+def read(path: Path, zone: str = "UTC", **limits: datetime) -> list[HourlyTotal]:
     with closing(read_history(path)) as connection:
-        return genre_hours(connection, zone=ZoneInfo(zone), **limits)
+        return hourly_totals(connection, zone=ZoneInfo(zone), **limits)
 
 
-def test_seconds_are_windows_times_their_hop_and_the_most_heard_comes_first(tmp_path: Path) -> None:
+def test_seconds_are_windows_times_their_hop_and_the_longest_comes_first(tmp_path: Path) -> None:
     noon = datetime(2026, 11, 23, 12, tzinfo=UTC)
-    heard = [(noon + timedelta(seconds=10 * n), "Caz" if n % 3 else "Halk") for n in range(9)]
-    write(tmp_path / "h", heard, hop=2.0)
+    windows = [(noon + timedelta(seconds=10 * n), "Caz" if n % 3 else "Halk") for n in range(9)]
+    write(tmp_path / "h", windows, hop=2.0)
     write(tmp_path / "h", [(noon + timedelta(minutes=50), "Halk")], hop=0.5)
     caz, halk = read(tmp_path / "h")
     assert (caz.genre, caz.seconds, caz.windows, caz.confidence) == ("Caz", 12.0, 6, 0.5)
@@ -54,14 +54,14 @@ def test_hours_are_those_of_the_time_zone(zone: str, hours: list[str], tmp_path:
     assert utc_offset(found[0].hour) == hours[0][-6:]
 
 
-def test_the_hour_that_comes_twice_in_autumn_is_two(tmp_path: Path) -> None:
+def test_the_hour_that_is_repeated_in_autumn_is_two(tmp_path: Path) -> None:
     first = datetime(2026, 10, 25, 0, 30, tzinfo=UTC)  # 02:30 in Berlin, and 02:30 again an hour later
     write(tmp_path / "h", [(first, "Pop"), (first + timedelta(hours=1), "Pop")])
     found = [hour.hour.isoformat(timespec="minutes") for hour in read(tmp_path / "h", "Europe/Berlin")]
     assert found == ["2026-10-25T02:00+02:00", "2026-10-25T02:00+01:00"]
 
 
-def test_since_and_until_leave_out_the_rest(tmp_path: Path) -> None:
+def test_since_and_until_exclude_the_rest(tmp_path: Path) -> None:
     noon = datetime(2026, 11, 23, 12, tzinfo=UTC)
     write(tmp_path / "h", [(noon + timedelta(hours=n), "Rap") for n in range(5)])
     found = read(tmp_path / "h", since=noon + timedelta(hours=1), until=noon + timedelta(hours=3))
@@ -72,6 +72,6 @@ def test_the_system_s_zone_is_the_default(tmp_path: Path) -> None:
     time = datetime(2026, 11, 23, 12, 40, tzinfo=UTC)
     write(tmp_path / "h", [(time, "Rap")])
     with closing(read_history(tmp_path / "h")) as connection:
-        (hour,) = genre_hours(connection)
+        (hour,) = hourly_totals(connection)
     local: tzinfo | None = time.astimezone().tzinfo
     assert hour.hour == time.astimezone(local).replace(minute=0, second=0)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -11,42 +12,63 @@ import pytest
 
 from edge_runtime.errors import TmgcError
 from edge_runtime.interpreters import open_interpreter
-from export import exporter as exporting
-from export import parity_reference as evidence
+from export import exporter, parity, parity_reference, tflite
 from export.exporter import ExportSettings, Steps, export_model
 from export.metadata import write_with_card
-from export.parity import ParityReport, compare
-from export.recipes import FORMATS, TOLERANCES, GraphOptions, Tolerance, formats_of
-from export.sources import source_of_run
+from export.parity import TOLERANCES, ParityReport, Tolerance, compare
+from export.recipes import DYNAMIC, FLOAT32, FORMATS, GraphOptions, Target, parse_formats
+from export.report import read_parity_json
+from export.sources import open_run
+from tests.export.conftest import NAMES, ParityKit, Reports
 from train.dataset.dataset import read_dataset
 from train.run import Run
 
-TFLITE = tuple(formats_of("tflite"))
-NAMES = [f"tiny.{recipe.name}{format_.suffix}" for format_ in FORMATS.values() for recipe in format_.recipes]
+TFLITE = tuple(parse_formats("tflite"))
 
 
-def test_every_format_and_recipe_is_written_within_tolerance(exports: dict[str, dict[str, Any]]) -> None:
+def test_a_step_is_logged_before_it_is_done_and_measured(
+    caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level(logging.INFO, "tmgc")
+    steps = Steps()
+    with steps.step("Converting songs [live]"):
+        assert caplog.messages == ["Converting songs [live] ..."]
+        print("a library's message")
+    assert steps.seconds["Converting songs [live]"] >= 0
+    assert capfd.readouterr().out == ""
+
+
+def test_float_files_are_made_once_and_shared(image_kit: ParityKit, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = image_kit.cache.graph(Target(FORMATS["tflite"], FLOAT32))
+    image_kit.cache.graph(Target(FORMATS["onnx"], DYNAMIC))
+    monkeypatch.setattr(tflite, "convert", None)
+    monkeypatch.setattr(tflite, "quantize", None)
+    assert image_kit.cache.graph(Target(FORMATS["tflite"], FLOAT32)) == first
+    assert image_kit.cache.graph(Target(FORMATS["onnx"], DYNAMIC)).is_file()
+
+
+def test_every_format_and_recipe_is_written_within_tolerance(exports: Reports) -> None:
     assert list(exports) == NAMES
     for report in exports.values():
-        assert report["parity"]["held"], report["parity"]["misses"]
+        assert report["parity"]["passed"], report["parity"]["failures"]
         assert Path(report["file"]).stat().st_size == report["size_bytes"]
         assert hashlib.sha256(Path(report["file"]).read_bytes()).hexdigest() == report["sha256"]
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_written_file_is_the_one_that_was_compared(name: str, exports: dict[str, Any], bench: Any) -> None:
-    report = bench.report(Path(exports[name]["file"]), exports[name]["recipe"])
+def test_a_written_file_is_the_one_that_was_compared(name: str, exports: Reports, image_kit: ParityKit) -> None:
+    report = image_kit.report(Path(exports[name]["file"]), exports[name]["recipe"])
     written = exports[name]["parity"]
     assert report.max_probability_difference == pytest.approx(written["max_probability_difference"], abs=1e-6)
     assert report.top1_agreement == written["top1_agreement"]
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_card_inside_tells_where_the_file_comes_from(name: str, exports: dict[str, Any], tiny_run: Run) -> None:
+def test_the_card_inside_has_the_origin_of_the_file(name: str, exports: Reports, tiny_run: Run) -> None:
     card = open_interpreter(exports[name]["file"]).card
     assert card.replace(export={}, versions={}) == tiny_run.card().replace(export={}, versions={})
     assert f"tiny.{card.export['recipe']}.{card.export['format']}" == name
-    assert card.export["parity"]["held"] is True
+    assert card.export["parity"]["passed"] is True
     assert card.export["keras_sha256"] == hashlib.sha256(tiny_run.model.read_bytes()).hexdigest()
     assert {"python", "tensorflow", "tf2onnx", "litert-quantizer"} <= set(card.versions)
     training = {clip.name for clip in read_dataset(tiny_run).of("train")}
@@ -57,8 +79,8 @@ def test_the_card_inside_tells_where_the_file_comes_from(name: str, exports: dic
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_report_tells_size_time_memory_operators_and_multiplications(
-    name: str, exports: dict[str, Any], tiny_run: Run
+def test_a_report_has_size_time_memory_operators_and_multiplications(
+    name: str, exports: Reports, tiny_run: Run
 ) -> None:
     report = exports[name]
     assert report["keras_size_bytes"] == tiny_run.model.stat().st_size
@@ -67,15 +89,15 @@ def test_a_report_tells_size_time_memory_operators_and_multiplications(
     assert 100 < report["peak_memory_mb"] < 100_000
     assert report["macs"] == exports["tiny.float32.tflite"]["macs"] > 1e6
     assert sum(report["operators"].values()) > 5
-    assert report["input"] == "image"
-    for told in ("mean_kl_nats", "top1_agreement", "max_probability_difference", "hard_pictures"):
-        assert told in report["parity"]
+    assert report["input_kind"] == "image"
+    for name in ("mean_kl_nats", "top1_agreement", "max_probability_difference", "stress_inputs"):
+        assert name in report["parity"]
     test = report["parity"]["accuracy"]
     assert test["difference_low"] <= test["accuracy_file"] - test["accuracy_keras"] <= test["difference_high"]
     assert 0 <= test["p_value"] <= 1
 
 
-def test_checksums_stand_beside_the_files_for_sha256sum(exports: dict[str, Any]) -> None:
+def test_checksums_stand_beside_the_files_for_sha256sum(exports: Reports) -> None:
     folder = Path(exports[NAMES[0]]["file"]).parent
     command = ["sha256sum", "-c", *(f"{name}.sha256" for name in NAMES)]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
@@ -83,16 +105,14 @@ def test_checksums_stand_beside_the_files_for_sha256sum(exports: dict[str, Any])
     assert done.stdout.splitlines() == [f"{name}: OK" for name in NAMES]
 
 
-def test_the_same_run_exported_twice_gives_the_same_bytes(
-    tiny_run: Run, exports: dict[str, Any], tmp_path: Path
-) -> None:
+def test_the_same_run_exported_twice_gives_the_same_bytes(tiny_run: Run, exports: Reports, tmp_path: Path) -> None:
     settings = ExportSettings(tuple(FORMATS.values()), ("int8",), tmp_path, calibration_clips=40)
     again = {Path(report["file"]).name: report["sha256"] for report in _export(tiny_run, settings)}
     assert again == {name: exports[name]["sha256"] for name in again}
 
 
 @pytest.mark.full
-def test_files_that_take_the_sound_are_the_same_bytes_twice_as_well(tiny_run: Run, tmp_path: Path) -> None:
+def test_files_with_waveform_input_are_the_same_bytes_twice_as_well(tiny_run: Run, tmp_path: Path) -> None:
     graph = GraphOptions(input_kind="waveform", batch="1")
     twice = []
     for folder in (tmp_path / "first", tmp_path / "second"):
@@ -101,7 +121,7 @@ def test_files_that_take_the_sound_are_the_same_bytes_twice_as_well(tiny_run: Ru
     assert twice[0] == twice[1]
 
 
-def test_a_network_with_an_order_of_its_own_says_why(
+def test_a_network_with_its_own_order_of_recipes_gives_the_reason(
     tiny_run: Run, copy_of: Callable[[Run], Run], tmp_path: Path
 ) -> None:
     run = copy_of(tiny_run)
@@ -121,31 +141,31 @@ def test_without_a_recipe_the_first_within_tolerance_on_validation_is_taken(tiny
     assert report["parity"]["split"] == "test"
 
 
-def test_a_recipe_that_misses_on_validation_is_passed_over_and_said_why(
+def test_a_recipe_that_fails_on_validation_is_rejected_with_the_reason(
     tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(TOLERANCES, "int8", Tolerance(top1_agreement=1.1))
     (report,) = _export(tiny_run, ExportSettings(TFLITE, output=tmp_path, calibration_clips=40))
     assert report["recipe"] == "dynamic"
     assert "taking dynamic" in report["reason"]
-    assert "int8 missed (" in report["reason"]
+    assert "int8 failed (" in report["reason"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["tiny.dynamic.tflite", "tiny.dynamic.tflite.sha256"]
 
 
-def test_a_miss_is_written_into_name_and_card_and_the_good_file_goes(
+def test_a_failure_is_in_the_name_and_the_card_and_the_earlier_file_goes(
     tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "tiny.float32.tflite").write_bytes(b"of an earlier model")
-    monkeypatch.setattr(evidence, "compare", _missing)
+    monkeypatch.setattr(parity_reference, "compare", _failing)
     settings = ExportSettings(TFLITE, ("none",), tmp_path, calibration_clips=8, force=True)
     (report,) = _export(tiny_run, settings)
-    assert not report["parity"]["held"]
+    assert not report["parity"]["passed"]
     assert [path.name for path in tmp_path.iterdir()] == [
         "tiny.float32.FAILED.tflite",
         "tiny.float32.FAILED.tflite.sha256",
     ]
     card = open_interpreter(report["file"]).card
-    assert card.export["parity"]["held"] is False
+    assert card.export["parity"]["passed"] is False
     assert "failed its parity check" in (card.warning or "")
 
 
@@ -160,44 +180,55 @@ def test_an_interrupted_writing_leaves_the_file_of_before(
         if destination.parent == tmp_path:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(exporting, "write_with_card", interrupted)
+    monkeypatch.setattr(exporter, "write_with_card", interrupted)
     with pytest.raises(KeyboardInterrupt):
         _export(tiny_run, ExportSettings(TFLITE, ("none",), tmp_path, calibration_clips=8, force=True))
     assert [path.name for path in tmp_path.iterdir()] == [file.name]
     assert file.read_bytes() == b"precious"
 
 
-def test_an_existing_file_is_refused_before_any_work_and_left_alone(tiny_run: Run, tmp_path: Path) -> None:
+def test_an_existing_file_is_refused_before_any_work_and_left_alone(
+    tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "tiny.int8.tflite"
     file.write_bytes(b"precious")
-    for words in (("int8",), ()):
-        with pytest.raises(TmgcError, match="only written over with --force"):
-            _export(tiny_run, ExportSettings(TFLITE, words, tmp_path), _NoSteps())
+    monkeypatch.setattr(exporter, "Exporter", None)
+    for quantize in (("int8",), ()):
+        with pytest.raises(TmgcError, match="overwritten with --force only"):
+            _export(tiny_run, ExportSettings(TFLITE, quantize, tmp_path))
     assert file.read_bytes() == b"precious"
 
 
-def test_a_run_that_another_command_is_at_work_on_is_left_alone(tiny_run: Run, tmp_path: Path) -> None:
-    with tiny_run.lock(), pytest.raises(TmgcError, match="another is at work"):
-        _export(tiny_run, ExportSettings(TFLITE, ("none",), tmp_path), _NoSteps())
-
-
-def test_a_run_prepared_anew_since_its_training_is_refused(tiny_run: Run, copy_of: Callable[[Run], Run]) -> None:
+def test_a_file_has_one_entry_in_parity_json_however_its_folder_was_given(
+    tiny_run: Run, copy_of: Callable[[Run], Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = copy_of(tiny_run)
-    card = run.card()
-    run.card_json.unlink()
-    run.card_json.write_text(card.replace(training={"dataset_sha256": "of another split"}).to_json(), "utf-8")
-    with pytest.raises(TmgcError, match="prepared anew since"):
-        _export(run, ExportSettings(TFLITE, ("none",)))
+    monkeypatch.chdir(run.folder.parent)
+    for folder in (run.exports, Path(run.folder.name) / "exports"):
+        _export(run, ExportSettings(TFLITE, ("none",), folder, calibration_clips=8, force=True))
+    assert [report["file"] for report in read_parity_json(run.parity_json)] == ["exports/copy.float32.tflite"]
 
 
-def _export(run: Run, settings: ExportSettings, steps: Steps | None = None) -> list[dict[str, Any]]:
-    return export_model(source_of_run(run), settings, steps or Steps())
+def test_files_are_run_with_as_many_threads_as_this_process_may_use_cores(
+    tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used: list[int] = []
+
+    def opened(path: Path, *, threads: int) -> Any:
+        used.append(threads)
+        return open_interpreter(path, threads=threads)
+
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: {3})
+    monkeypatch.setattr("os.cpu_count", lambda: 64)
+    monkeypatch.setattr(parity, "open_interpreter", opened)
+    _export(tiny_run, ExportSettings(TFLITE, ("none",), tmp_path, calibration_clips=8))
+    assert used == [1]
 
 
-def _missing(recipe: str, shown: Any, keras: Any, file: Any, **details: Any) -> ParityReport:
-    return compare(recipe, shown, keras, np.roll(file, 1, axis=1), **details)
+def _export(run: Run, settings: ExportSettings) -> list[dict[str, Any]]:
+    with open_run(run) as source:
+        return export_model(source, settings)
 
 
-class _NoSteps(Steps):
-    def step(self, what: str) -> Any:
-        raise AssertionError(f"nothing may be done, got: {what}")
+def _failing(recipe: str, inputs: Any, keras: Any, file: Any, **details: Any) -> ParityReport:
+    return compare(recipe, inputs, keras, np.roll(file, 1, axis=1), **details)
