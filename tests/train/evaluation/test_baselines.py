@@ -1,4 +1,4 @@
-"""The baseline learns what can be learned from MFCC, and is held against the network fairly."""
+"""The baseline learns what MFCC can tell, and is compared with the network fairly."""
 
 from __future__ import annotations
 
@@ -49,54 +49,54 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     return prepared(tmp_path_factory.mktemp("baseline"))
 
 
-def network(dataset: Dataset, *, right: float, split: str = "test") -> NDArray[np.float32]:
-    """The probabilities of a network that names this share of the clips right."""
+def network(dataset: Dataset, *, correct: float, split: str = "test") -> NDArray[np.float32]:
+    """Probabilities of a network with this accuracy."""
     clips = dataset.of(split)
     labels = dataset.labels(clips)
-    wrong = np.random.default_rng(1).permutation(len(clips)) >= right * len(clips)
+    wrong = np.random.default_rng(1).permutation(len(clips)) >= correct * len(clips)
     return np.eye(len(dataset.genres), dtype=np.float32)[(labels + wrong) % len(dataset.genres)]
 
 
-def test_genres_that_sound_different_are_told_apart_by_clip_and_by_song(dataset: Dataset) -> None:
-    found = fit_baseline(dataset, "test", network(dataset, right=1.0), Reporter())
+def test_genres_that_sound_different_are_classified_correctly_by_clip_and_by_song(dataset: Dataset) -> None:
+    found = fit_baseline(dataset, "test", network(dataset, correct=1.0), Reporter())
     assert found.clip_accuracy > 0.9
     assert found.song_accuracy > 0.9
-    assert found.song_interval[0] > 0.7
+    assert found.song_accuracy_ci[0] > 0.7
     assert found.name.startswith("SVM on MFCC statistics (C=")
 
 
 @pytest.mark.parametrize(
-    ("right", "verdict"),
+    ("correct", "verdict"),
     [
-        (0.3, "the network does not beat the baseline: the baseline is better"),
-        (1.0, "no difference between the network and the baseline can be told from 24 songs"),
+        (0.3, "the baseline is significantly better than the network"),
+        (1.0, "no significant difference between network and baseline on 24 songs"),
     ],
 )
-def test_a_network_that_is_no_better_is_told_so(right: float, verdict: str, dataset: Dataset) -> None:
-    predictions = network(dataset, right=right)
+def test_a_network_that_is_not_better_gets_that_verdict(correct: float, verdict: str, dataset: Dataset) -> None:
+    predictions = network(dataset, correct=correct)
     found = fit_baseline(dataset, "test", predictions, Reporter())
     assert found.verdict == verdict
     accuracy = float((predictions.argmax(axis=1) == dataset.labels(dataset.of("test"))).mean())
     assert found.difference == pytest.approx(accuracy - found.clip_accuracy)
-    assert found.difference_interval[0] <= found.difference <= found.difference_interval[1]
+    assert found.difference_ci[0] <= found.difference <= found.difference_ci[1]
 
 
-def test_a_network_that_hears_what_mfcc_do_not_beats_it(tmp_path: Path) -> None:
+def test_a_network_that_knows_what_mfcc_do_not_tell_is_better(tmp_path: Path) -> None:
     alike = prepared(tmp_path, ("Caz", "Halk"), alike=True)
-    found = fit_baseline(alike, "test", network(alike, right=1.0), Reporter())
-    assert found.clip_accuracy < 0.8, "there is nothing to hear"
-    assert found.verdict == "the network beats the baseline"
-    assert found.difference_interval[0] > 0.0
+    found = fit_baseline(alike, "test", network(alike, correct=1.0), Reporter())
+    assert found.clip_accuracy < 0.8, "the genres sound alike"
+    assert found.verdict == "the network is significantly better than the baseline"
+    assert found.difference_ci[0] > 0.0
 
 
 @pytest.mark.parametrize("split", ["train", "validation"])
-def test_any_split_can_be_judged(split: str, dataset: Dataset) -> None:
-    found = fit_baseline(dataset, split, network(dataset, right=1.0, split=split), Reporter())
+def test_any_split_can_be_evaluated(split: str, dataset: Dataset) -> None:
+    found = fit_baseline(dataset, split, network(dataset, correct=1.0, split=split), Reporter())
     assert isinstance(found, Baseline)
     assert found.clip_accuracy > 0.8
 
 
-def test_settings_are_chosen_on_validation_songs_and_nothing_is_fitted_to_them() -> None:
+def test_hyperparameters_are_selected_on_validation_songs_and_nothing_is_fitted_to_them() -> None:
     rng = np.random.default_rng(0)
     labels = np.repeat([0, 1], 40)
     features = (rng.normal(0.0, 1.0, (80, 5)) + labels[:, None]).astype(np.float32)
@@ -111,7 +111,7 @@ def test_settings_are_chosen_on_validation_songs_and_nothing_is_fitted_to_them()
 
 
 @pytest.mark.parametrize("seconds", [0.1, 2.0])
-def test_mfcc_statistics_are_numbers_even_of_silence(seconds: float) -> None:
+def test_mfcc_statistics_are_finite_even_of_silence(seconds: float) -> None:
     for samples in (np.zeros(round(seconds * RATE), np.float32), tone(seconds, sample_rate=RATE)):
         statistics = mfcc_statistics(samples, RATE)
         assert statistics.shape == (120,)
@@ -126,5 +126,5 @@ def test_on_real_recordings_it_is_as_good_as_such_baselines_are(labelled_music: 
         split_ratios=(0.6, 0.1, 0.3),
     )
     dataset, _ = prepare(labelled_music, Run(tmp_path / "run"), settings)
-    found = fit_baseline(dataset, "test", network(dataset, right=0.0), Reporter())
+    found = fit_baseline(dataset, "test", network(dataset, correct=0.0), Reporter())
     assert 0.45 < found.clip_accuracy < 0.75

@@ -1,4 +1,4 @@
-"""A tiny trained run: the demonstration corpus in small pictures, and a network of one layer."""
+"""A small trained run: the demonstration corpus in small images, and a network of one layer."""
 
 from __future__ import annotations
 
@@ -42,13 +42,15 @@ def _train(dataset: Dataset) -> None:
     network.compile(keras.optimizers.Adam(1e-3), "sparse_categorical_crossentropy")
     clips = dataset.of("train")
     network.fit(dataset.images(clips), dataset.labels(clips), epochs=15, batch_size=8, verbose=0)
+    kernel, bias = network.layers[-1].get_weights()
+    network.layers[-1].set_weights([4 * kernel, 4 * bias])  # overconfident, so that its calibration needs a temperature
     network.save(dataset.run.model)
 
 
 @pytest.fixture(scope="session")
 def small_dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    """A trained run of ten genres that nobody has judged. Do not write into it."""
-    folder = tmp_path_factory.mktemp("judging")
+    """A trained run of ten genres that has not been evaluated. Do not write into it."""
+    folder = tmp_path_factory.mktemp("small")
     write_demo_corpus(folder / "songs", songs_per_genre=6, seconds=2.5, difficulty="hard", workers=1)
     settings = DatasetConfig(
         offsets_seconds=(0.0, 1.2),
@@ -74,7 +76,7 @@ def small_dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 @pytest.fixture
 def copy_of(tmp_path: Path) -> Callable[[Dataset], Dataset]:
-    """The same run in another folder, which a test may write into."""
+    """Copies a run into a folder that the test may write into."""
 
     def copied(dataset: Dataset) -> Dataset:
         return read_dataset(Run(Path(copytree(dataset.run.folder, tmp_path / "copy"))))
@@ -83,16 +85,16 @@ def copy_of(tmp_path: Path) -> Callable[[Dataset], Dataset]:
 
 
 @pytest.fixture(scope="session")
-def judged(
+def evaluated(
     small_dataset: Dataset, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Dataset, Evaluation, Sequence[str]]:
-    """The run judged on its test split, and what the reporter was told. Do not write into it."""
-    folder = tmp_path_factory.mktemp("judged") / "small"
+    """The run evaluated on its test split, and the phases that were reported. Do not write into it."""
+    folder = tmp_path_factory.mktemp("evaluated") / "small"
     dataset = read_dataset(Run(Path(copytree(small_dataset.run.folder, folder))))
     phases: list[str] = []
 
-    class Listening(Reporter):
+    class Recorder(Reporter):
         def phase(self, name: str, steps: int) -> None:
             phases.append(name)
 
-    return dataset, evaluate(dataset, "test", reporter=Listening()), phases
+    return dataset, evaluate(dataset, "test", reporter=Recorder()), phases
