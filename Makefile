@@ -14,8 +14,8 @@ help:
 	@echo "make test       lint, types and tests (6 minutes)"
 	@echo "make test-full  the tests that take longer (25 minutes)"
 	@echo "make lint       ruff and mypy; does nothing where nothing has changed"
-	@echo "make docs       docs/_build/html/index.html"
 	@echo "make small-model  the model that the package brings along, trained anew (20 minutes)"
+	@echo "make docs       the documentation, docs/_build/html/index.html; BUILDER=linkcheck follows its external links"
 	@echo "make wheel      dist/tmgc-*.whl, which is what a Raspberry Pi needs"
 	@echo "make arm64      the proof on emulated 64-bit ARM; needs root, debootstrap and qemu-user-static (10 minutes)"
 	@echo "make clean      take away .venv and dist; runs stay"
@@ -63,6 +63,11 @@ lint: .cache/linted
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	@mkdir -p $(@D) && touch $@
+
+BUILDER ?= html
+
+docs: .venv/with-docs
+	$(BIN)/sphinx-build -q -W --keep-going -n -d docs/_build/doctrees -b $(BUILDER) docs docs/_build/$(BUILDER)
 
 wheel:
 	rm -rf build
