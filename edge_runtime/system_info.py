@@ -24,6 +24,11 @@ _THROTTLED = {
 """Bits of ``vcgencmd get_throttled``, from the documentation of Raspberry Pi OS."""
 
 
+def usable_cores() -> int:
+    """CPU cores that this process may use: its affinity mask, which ``os.cpu_count`` ignores."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def thermal_state(system: Path = Path("/sys")) -> dict[str, Any]:
     """Temperature, frequency, throttling and load at this moment.
 
