@@ -121,8 +121,8 @@ class LiveView(Output):
         )
         with ExitStack() as screen:
             screen.enter_context(replace_handler(self._notices))
-            live.start(refresh=True)
             screen.callback(live.stop)
+            live.start(refresh=True)
             return screen.pop_all()
 
     def _reset(self) -> None:
