@@ -119,7 +119,7 @@ def test_a_run_can_be_prepared_again_and_holds_only_the_new_clips(tmp_path: Path
 
 def test_a_folder_of_something_else_is_not_taken_for_a_run(tmp_path: Path) -> None:
     songs = write_songs(tmp_path / "songs")
-    with pytest.raises(TmgcError, match="must not stand among the songs"):
+    with pytest.raises(TmgcError, match="must not be in the folder of songs"):
         prepare(songs, Run(songs / "run"), SETTINGS, workers=1)
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "letter.txt").touch()

@@ -76,7 +76,7 @@ def test_what_artists_make_impossible_is_said() -> None:
     units = units_of("Halk", [20, 20, 20])
     splits = split_units(units, split_ratios=RATIOS, seed=0, kind="artists")
     (line,) = shortfalls(units, splits, split_ratios=RATIOS, kind="artists")
-    assert line == "Halk is split into 20/20/20 songs, not 48/6/6, since its artists stay whole"
+    assert line == "Halk is split into 20/20/20 songs, not 48/6/6, since its artists stay together"
 
 
 def test_units_of_two_genres_stay_whole_and_both_genres_are_filled() -> None:
