@@ -51,7 +51,7 @@ def _until_broken(
 ) -> Generator[tuple[Item, Result], None, list[Item]]:
     """Results until all items are done or a process dies; returns the items that were submitted then."""
     running: dict[Future[Result], Item] = {}
-    # "spawn" is the one way to start processes that works everywhere and next to TensorFlow's threads.
+    # "spawn" is the only start method that works everywhere and next to TensorFlow's threads.
     pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_begin)
     try:
         while True:
