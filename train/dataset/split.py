@@ -203,7 +203,7 @@ def shortfalls(
     units: Sequence[Unit], splits: Sequence[str], *, split_ratios: tuple[float, float, float], kind: str
 ) -> list[str]:
     """A message for each genre whose split differs from the ratios because units stay together."""
-    lines = []
+    lines, together = [], "duplicates" if kind == "songs" else kind
     for genre, count in sorted(_songs(units).items()):
         wanted = _wanted(count, split_ratios)
         got = {
@@ -212,7 +212,7 @@ def shortfalls(
         }
         if max(abs(wanted[split] - got[split]) for split in SPLITS) > max(1, _NOTABLE * count):
             have, asked = ("/".join(str(counts[split]) for split in SPLITS) for counts in (got, wanted))
-            lines.append(f"{genre} is split into {have} songs, not {asked}, since its {kind} stay together")
+            lines.append(f"{genre} is split into {have} songs, not {asked}, since its {together} stay together")
     return lines
 
 

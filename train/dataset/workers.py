@@ -41,13 +41,13 @@ def work_through(
     """
     waiting = iter(items)
     while submitted := (yield from _until_broken(function, waiting, workers)):
-        for item in submitted:  # one at a time, to find the one that kills its process
-            if (yield from _until_broken(function, iter([item]), 1)):
-                yield item, None
+        suspects = iter(submitted)  # one at a time, to find the one that kills its process
+        while crashed := (yield from _until_broken(function, suspects, 1, ahead=1)):
+            yield crashed[0], None
 
 
 def _until_broken(
-    function: Callable[[Item], Result], waiting: Iterator[Item], workers: int
+    function: Callable[[Item], Result], waiting: Iterator[Item], workers: int, *, ahead: int = _AHEAD
 ) -> Generator[tuple[Item, Result], None, list[Item]]:
     """Results until all items are done or a process dies; returns the items that were submitted then."""
     running: dict[Future[Result], Item] = {}
@@ -55,7 +55,7 @@ def _until_broken(
     pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_begin)
     try:
         while True:
-            for item in islice(waiting, _AHEAD * workers - len(running)):
+            for item in islice(waiting, ahead * workers - len(running)):
                 try:
                     with _without_interrupts():
                         running[pool.submit(function, item)] = item
