@@ -123,9 +123,9 @@ def test_a_folder_of_songs_that_is_closed_is_refused_in_one_line(folder: Path) -
         folder.chmod(0o700)
 
 
-@pytest.mark.parametrize(("genres", "said"), [((), "found 0 songs"), (("Halk",), "1 genre")])
-def test_an_empty_corpus_is_refused(tmp_path: Path, genres: tuple[str, ...], said: str) -> None:
+@pytest.mark.parametrize(("genres", "message"), [((), "found 0 songs"), (("Halk",), "1 genre")])
+def test_a_folder_without_songs_of_two_genres_is_refused(tmp_path: Path, genres: tuple[str, ...], message: str) -> None:
     (tmp_path / "songs").mkdir()
     touch(*(tmp_path / "songs" / genre / "1.mp3" for genre in genres))
-    with pytest.raises(TmgcError, match=said):
+    with pytest.raises(TmgcError, match=message):
         find_songs(tmp_path / "songs")
