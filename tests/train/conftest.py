@@ -8,6 +8,7 @@ from shutil import copytree
 
 import pytest
 
+from edge_runtime.errors import TmgcError
 from edge_runtime.model_card import ModelCard
 from edge_runtime.spectrogram import SpectrogramSettings
 from train.dataset import DatasetConfig, prepare
@@ -88,13 +89,15 @@ def copy_of(tmp_path: Path) -> Callable[[Dataset], Dataset]:
 def evaluated(
     small_dataset: Dataset, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Dataset, Evaluation, Sequence[str]]:
-    """The run evaluated on its test split, and the phases that were reported. Do not write into it."""
+    """The run evaluated on its test split, and the phases in which the run was locked. Do not write into it."""
     folder = tmp_path_factory.mktemp("evaluated") / "small"
     dataset = read_dataset(Run(Path(copytree(small_dataset.run.folder, folder))))
-    phases: list[str] = []
+    locked: list[str] = []
 
-    class Recorder(Reporter):
+    class OtherCommand(Reporter):
         def phase(self, name: str, steps: int) -> None:
-            phases.append(name)
+            with pytest.raises(TmgcError, match="one command at a time changes a run"), dataset.run.lock():
+                pass
+            locked.append(name)
 
-    return dataset, evaluate(dataset, "test", reporter=Recorder()), phases
+    return dataset, evaluate(dataset, "test", reporter=OtherCommand()), locked
