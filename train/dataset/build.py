@@ -28,6 +28,7 @@ import numpy as np
 from edge_runtime.errors import TmgcError
 from edge_runtime.files import atomic_write
 from edge_runtime.spectrogram import Colormap
+from edge_runtime.system_info import usable_cores
 from train.dataset.dataset import Clip, Dataset, DatasetConfig, write_dataset
 from train.dataset.discover import GROUPS_NAME, Skipped, Song, find_songs
 from train.dataset.extract import PARTIAL, ExtractedSong, Job, extract_song, read_extracted, stem_of
@@ -221,7 +222,7 @@ def _extracted(jobs: Sequence[Job], workers: int | None) -> Generator[ExtractedS
                 result = extract_song(job)
             yield result
     elif jobs:
-        for job, found in work_through(extract_song, jobs, workers=min(len(jobs), workers or os.cpu_count() or 1)):
+        for job, found in work_through(extract_song, jobs, workers=min(len(jobs), workers or usable_cores())):
             song = job.song.relative_path
             yield found or ExtractedSong(song, "", "", (), (Skipped(song, "the decoder crashed on it"),))
 

@@ -7,9 +7,10 @@ import errno
 import os
 import re
 import shutil
+import sys
 import unicodedata
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from tests.train.dataset.conftest import SETTINGS, contents, melody, write_songs
 from train.dataset import DatasetConfig, Skipped
 from train.dataset.build import magma, prepare
 from train.dataset.dataset import Dataset, read_dataset
+from train.dataset.extract import Job
 from train.dataset.split import same_artist
 from train.run import SPLITS, Run
 
@@ -405,3 +407,19 @@ def test_a_full_disk_leaves_the_earlier_dataset_complete(folder: Path, monkeypat
         with pytest.raises(OSError, match="No space left"):
             prepared(folder, replace(SETTINGS, seed=1))
     assert contents(run) == before
+
+
+def test_there_are_no_more_processes_than_cores_that_may_be_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = list[int]()
+
+    def recorded(function: Callable[..., object], jobs: list[Job], *, workers: int) -> Iterator[object]:
+        asked.append(workers)
+        yield from ((job, function(job)) for job in jobs)
+
+    monkeypatch.setattr(sys.modules["train.dataset.build"], "work_through", recorded)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0})
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    prepare(write_songs(tmp_path / "songs"), Run(tmp_path / "run"), SETTINGS)
+    assert asked == [1]
