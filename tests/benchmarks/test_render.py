@@ -121,7 +121,7 @@ def test_the_page_shows_every_case_and_why_one_failed(report: Report, monkeypatc
     for case in report.cases:
         assert f"<td>{case.name}</td>" in page
         assert case.sha256 in page
-    assert "Tflite-dynamic failed, 2 threads: its process ended" in page
+    assert "The case tflite-dynamic failed, 2 threads: its process ended" in page
     assert "keeps up at hop 1.0 s" in page
 
 
@@ -134,7 +134,7 @@ def test_without_matplotlib_the_page_has_its_tables(report: Report, monkeypatch:
 
 def test_the_page_of_a_benchmark_where_every_case_failed_says_so(report: Report) -> None:
     page = html_report(replace(report, cases=(), speedups=()))
-    assert "Tflite-dynamic failed" in page
+    assert "The case tflite-dynamic failed" in page
     assert "fastest export" not in page
 
 
