@@ -24,7 +24,7 @@ INPUT_KINDS = ("image", "waveform")
 """Input of a model: the spectrogram image, or the waveform, where the spectrogram is part of the model."""
 
 METADATA_KEY = "tmgc_card"
-"""Key of the card in the metadata of an exported file."""
+"""Name of the card in ONNX ``metadata_props``."""
 
 
 _LEVELS = frozenset(range(256))
@@ -90,7 +90,7 @@ class ModelCard:
     @property
     def warning(self) -> str | None:
         """A reason not to trust the predictions; None if there is none."""
-        if dict(self.export.get("parity") or {}).get("held") is False:
+        if dict(self.export.get("parity") or {}).get("passed") is False:
             return "this export failed its parity check against Keras: do not trust its predictions"
         if self.demonstration:
             return "this model is a demonstration: it knows synthesised music only, and nothing about real music"
