@@ -1,4 +1,4 @@
-"""Checks of a machine that is to listen: each looks at one thing and says what to do about it."""
+"""Checks of a machine that is to listen: each examines one thing and tells what to do about it."""
 
 from __future__ import annotations
 
@@ -36,21 +36,32 @@ class Finding:
     """:data:`OK`, :data:`WARNING` (it works, but could be better) or :data:`PROBLEM`."""
     found: str
     fix: str = ""
-    """What to do; empty where nothing needs to be done, or where ``found`` says it."""
+    """What to do; empty where nothing needs to be done, or where ``found`` includes it."""
 
 
 PYTHONS = ((3, 11), (3, 13))
-"""The oldest and the newest that the dependencies have wheels for."""
+"""The oldest and the newest version for which the dependencies have wheels."""
 
 SMALL_MEMORY_MB = 900.0
-"""A board of 1 GB has this much left of it; one with less is of 512 MB, for the small networks."""
+"""A board of 1 GB reports a little more than this; one that reports less has 512 MB, enough for the small networks."""
 
 HOT_CELSIUS = 80.0
-"""Where a Raspberry Pi begins to slow down."""
+"""Temperature at which a Raspberry Pi begins to slow down."""
+
+CAPTURE_SECONDS = 3.0
+
+QUIET_DBFS = -60.0
+"""Below the noise floor of any microphone whose level is turned up."""
+
+CLIPPED = 0.999
+"""Full scale, but for rounding."""
+
+HOPS_SECONDS = (1.0, 2.0)
+"""Hops that the self-test reports on: the default one and windows without overlap."""
 
 
 def check_bits(bits: int = 64 if sys.maxsize > 2**32 else 32, machine: str = platform.machine()) -> Finding:
-    """Whether programs are 64-bit; a 64-bit kernel alone does not help."""
+    """Whether programs are 64-bit; a 64-bit kernel alone is not enough."""
     board = text_of(Path("/proc/device-tree/model"))
     found = f"{bits} bits, {machine}" + (f", {board}" if board else "")
     if bits == 64:
@@ -60,11 +71,15 @@ def check_bits(bits: int = 64 if sys.maxsize > 2**32 else 32, machine: str = pla
 
 def check_python(version: tuple[int, ...] = sys.version_info[:3]) -> Finding:
     """Whether the dependencies have wheels for this Python."""
+
+    def dotted(numbers: tuple[int, ...]) -> str:
+        return ".".join(map(str, numbers))
+
     oldest, newest = PYTHONS
-    named = ".".join(map(str, version))
+    named = dotted(version)
     if oldest <= version[:2] <= newest:
         return Finding("Python", OK, named)
-    fix = f"install Python {_dotted(oldest)} to {_dotted(newest)}: Raspberry Pi OS Bookworm has 3.11, Trixie 3.13"
+    fix = f"install Python {dotted(oldest)} to {dotted(newest)}: Raspberry Pi OS Bookworm has 3.11, Trixie 3.13"
     return Finding("Python", PROBLEM, named, fix)
 
 
@@ -77,11 +92,11 @@ def check_memory(total_mb: float | None = None) -> Finding:
 
 
 def check_temperature(system: Path = Path("/sys")) -> Finding:
-    """Whether heat or a weak power supply holds the processor back."""
+    """Whether heat or a weak power supply throttles the processor."""
     now = thermal_state(system)
     heat, reasons = now["temperature_c"], now["throttled"] or []
     found = "unknown here" if heat is None else f"{heat:.0f} degrees Celsius"
-    found += ", held back: " + ", ".join(reasons) if reasons else ""
+    found += ", throttling: " + ", ".join(reasons) if reasons else ""
     if any("under-voltage" in reason for reason in reasons):
         return Finding("temperature", WARNING, found, "use the power supply that belongs to the board")
     if reasons or (heat is not None and heat >= HOT_CELSIUS):
@@ -89,42 +104,29 @@ def check_temperature(system: Path = Path("/sys")) -> Finding:
     return Finding("temperature", OK, found)
 
 
-def _dotted(version: tuple[int, ...]) -> str:
-    return ".".join(map(str, version))
-
-
-CAPTURE_SECONDS = 3.0
-
-QUIET_DBFS = -60.0
-"""Below the noise of any microphone whose level is turned up."""
-
-CLIPPED = 0.999
-"""Full scale, but for rounding."""
-
-
 def check_microphone(device: str | None) -> Iterator[Finding]:
-    """The microphones there are, and three seconds of the one that would be listened to."""
+    """The list of microphones, and the level of :data:`CAPTURE_SECONDS` of the selected one."""
     try:
         devices = list_devices()
-        yield check_listed(devices)
+        yield check_devices(devices)
         if devices:
             yield check_level(record(find_device(device)))
     except TmgcError as error:
         yield Finding("microphone", PROBLEM, str(error))
 
 
-def check_listed(devices: list[Device]) -> Finding:
+def check_devices(devices: list[Device]) -> Finding:
     """Whether there is a microphone at all."""
     named = [f"{device.number}: {device.name}, {device.sample_rate} Hz" for device in devices]
     if named:
         return Finding("microphones", OK, "; ".join(named))
     user = os.environ.get("USER", "$USER")
-    fix = f"plug one in; if arecord -l lists one, give your user the right: sudo usermod -aG audio {user}"
+    fix = f"plug one in; if arecord -l lists one, add your user to its group: sudo usermod -aG audio {user}"
     return Finding("microphones", PROBLEM, "none", fix)
 
 
 def record(device: Device, seconds: float = CAPTURE_SECONDS) -> NDArray[np.float32]:
-    """Sound of a microphone.
+    """Record from a microphone.
 
     Parameters
     ----------
@@ -134,28 +136,35 @@ def record(device: Device, seconds: float = CAPTURE_SECONDS) -> NDArray[np.float
     Returns
     -------
     samples : np.ndarray [shape=(n, channels)], float32 in [-1, 1]
-        Less than asked for where the device stops giving.
+        Shorter than asked for where the device stops.
+
+    Raises
+    ------
+    TmgcError
+        The device does not open.
     """
     capture = Capture(device)
     blocks, wanted = [], round(seconds * device.sample_rate)
     try:
-        while wanted > 0 and (taken := capture.take(timeout_seconds=seconds)):
-            blocks.append(taken.block)
-            wanted -= len(taken.block)
+        while wanted > 0 and (captured := capture.take(timeout_seconds=seconds)):
+            blocks.append(captured.samples)
+            wanted -= len(captured.samples)
     finally:
         capture.close()
     return np.concatenate(blocks) if blocks else np.zeros((0, 1), np.float32)
 
 
 def check_level(samples: NDArray[np.float32]) -> Finding:
-    """Whether what a microphone gives can be used.
+    """Whether a recording is neither silent nor clipped.
 
     Parameters
     ----------
     samples : np.ndarray [shape=(n, channels)], float32 in [-1, 1]
     """
     if not len(samples):
-        return Finding("capture", PROBLEM, "the microphone opens and gives nothing", "unplug it and plug it in again")
+        return Finding(
+            "capture", PROBLEM, "the microphone opens and delivers no samples", "unplug it and plug it in again"
+        )
     level = level_dbfs(samples)
     found = f"{level:.1f} dBFS"
     if level < QUIET_DBFS:
@@ -163,10 +172,6 @@ def check_level(samples: NDArray[np.float32]) -> Finding:
     if np.abs(samples).max() >= CLIPPED:
         return Finding("capture", WARNING, f"{found}, clipped", "turn it down: alsamixer, F4 for capture")
     return Finding("capture", OK, found)
-
-
-HOPS_SECONDS = (1.0, 2.0)
-"""Hops of the verdict: the usual one and back to back."""
 
 
 def check_interpreter() -> Finding:
@@ -181,7 +186,7 @@ def check_interpreter() -> Finding:
 
 
 def check_model(model: Path | None) -> Iterator[Finding]:
-    """The model, its card, XNNPACK, and three windows of it; what a missing model hides is left out."""
+    """The model with its card, XNNPACK, and three windows; a model that does not open is the only finding."""
     try:
         model = model or default_model()
         interpreter = open_interpreter(model)
@@ -215,48 +220,45 @@ def check_acceleration(interpreter: Interpreter) -> Finding:
 
 
 def self_test(interpreter: Interpreter) -> Finding:
-    """Three windows of noise, how long they take, and at which hop that keeps up."""
+    """The latency of three windows of noise, and the hops that the machine keeps up with."""
     classifier = GenreClassifier(interpreter)
     noise = np.random.default_rng(0).normal(0, 0.1, (3, classifier.card.spectrogram.window_samples))
-    heard = [classifier.classify(window.astype(np.float32)) for window in noise]
-    if not all(math.isclose(float(window.probabilities.sum()), 1, abs_tol=1e-2) for window in heard):
+    results = [classifier.classify(window.astype(np.float32)) for window in noise]
+    if not all(math.isclose(float(result.probabilities.sum()), 1, abs_tol=1e-2) for result in results):
         return Finding("self-test", PROBLEM, "probabilities do not add up to 1", "copy the model again, or another one")
-    return verdict([window.spectrogram_ms + window.model_ms for window in heard])
+    return check_latency([result.spectrogram_ms + result.model_ms for result in results])
 
 
-def verdict(latencies_ms: list[float]) -> Finding:
-    """Which hop the machine keeps up with.
+def check_latency(latencies_ms: list[float]) -> Finding:
+    """Which hops the machine keeps up with.
 
     Parameters
     ----------
     latencies_ms : list of float
-        Of each window. The first also warms up, and is shown but not judged by.
+        Latency of each window, ms; at least two. The first includes the warm-up: it is shown, and does not count.
     """
     slowest = max(latencies_ms[1:]) / 1e3
-    keeps = {hop: slowest < hop for hop in HOPS_SECONDS}
+    keeps_up = {hop: slowest < hop for hop in HOPS_SECONDS}
     found = f"{', '.join(f'{latency:.0f}' for latency in latencies_ms)} ms a window; " + ", ".join(
         f"hop {hop} s: keeps up {hop / slowest:.1f} times over" if kept else f"hop {hop} s: does not keep up"
-        for hop, kept in keeps.items()
+        for hop, kept in keeps_up.items()
     )
-    if all(keeps.values()):
+    if all(keeps_up.values()):
         return Finding("self-test", OK, found)
-    if any(keeps.values()):
+    if any(keeps_up.values()):
         return Finding("self-test", WARNING, found, "listen with --hop 2, or take the int8 export or a small network")
     return Finding("self-test", PROBLEM, found, "take the int8 export, or a small network: mobilenet_v3_small")
 
 
-__all__ = ["OK", "PROBLEM", "WARNING", "Finding", "examine"]
-
-
 def examine(model: Path | None, device: str | None = None) -> Iterator[Finding]:
-    """All checks, each as soon as it is done.
+    """Run all checks, one after another.
 
     Parameters
     ----------
     model : Path or None
         The model file; None for the newest under ``./runs``.
     device : str or None
-        The microphone, as ``--device`` names it; None for the default.
+        The microphone, as for ``--device``; None for the default.
 
     Yields
     ------

@@ -1,4 +1,4 @@
-"""Files that are whole or not there, and what they hold in one number."""
+"""Files: written atomically, hashed, and text that every file, database and broker can store."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from pathlib import Path
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """A name to write a file under, which takes the place of ``path`` once the writing has gone well.
+    """Write a file under a temporary name, which replaces ``path`` when the block succeeds.
 
-    Whatever interrupts it, nobody finds half a file there, and what stood there before is not lost.
+    An interruption leaves no partial file, and keeps the file that was there before.
 
     Parameters
     ----------
     path : Path
-        Its folder is made where there is none.
+        Its folder is created if it is missing.
 
     Yields
     ------
     partial : Path
-        In the same folder and with the same ending.
+        In the same folder, with the same file name ending.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".part-{path.name}")
@@ -37,3 +37,8 @@ def sha256_of(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def to_utf8(text: str) -> str:
+    """The text with ``?`` for what UTF-8 cannot encode: a file name may contain undecodable bytes."""
+    return text.encode("utf-8", "replace").decode("utf-8")

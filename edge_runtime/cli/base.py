@@ -1,65 +1,59 @@
-"""What the four commands have in common: errors in one line, the newest run, and progress on standard error."""
+"""What the four commands share: notices on standard error, errors in one line, and subcommands imported on demand."""
 
 from __future__ import annotations
 
 import errno
+import logging
 import signal
 import sys
 import threading
-from collections.abc import Callable, Mapping
-from functools import wraps
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
-from pathlib import Path
-from typing import Any, NoReturn, ParamSpec, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import click
 
 from edge_runtime.errors import TmgcError
+from edge_runtime.logs import setup_logging
 
-Parameters = ParamSpec("Parameters")
-Result = TypeVar("Result")
+Command = TypeVar("Command", bound=Callable[..., Any])
 
-RUNS = Path("runs")
-"""Where runs stand unless a command is told otherwise."""
-
+log = logging.getLogger("tmgc.cli")
 
 INTERRUPTED = 130
-"""The exit code of what Ctrl-C has ended, as shells have it."""
+"""Exit code of a command that Ctrl-C has ended, as shells define it."""
 
 
 def say(line: str) -> None:
-    """Tell a person something: on standard error, since standard output is for data."""
-    click.echo(line, err=True)
+    """Log a command's own notice; standard output is for data."""
+    log.info("%s", line)
 
 
-def to_utf8(text: str) -> str:
-    """The text as every file, database and broker can hold it: a file's name may hold bytes that are no UTF-8."""
-    return text.encode("utf-8", "replace").decode("utf-8")
+def one_line_errors(command: Command) -> Command:
+    """Nothing: :class:`OneLineCommand` does it."""
+    return command
 
 
-def one_line_errors(command: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
-    """Print a :class:`TmgcError`, or what the system refuses, as one line and exit with 2; Ctrl-C is a line, too."""
-
-    @wraps(command)
-    def wrapped(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
-        try:
-            return command(*args, **kwargs)
-        except TmgcError as error:
-            _refuse(str(error))
-        except KeyboardInterrupt:
-            end_interrupted("interrupted")
-        except BrokenPipeError:
-            raise  # click ends quietly where a reader has closed the pipe
-        except OSError as error:
-            what = f" {error.filename}" if error.filename else ""
-            next_step = "Make room, then run it again" if error.errno == errno.ENOSPC else "Check the path"
-            _refuse(f"the system refuses{what}: {error.strerror or error}. {next_step}")
-
-    return wrapped
+@contextmanager
+def _errors_in_one_line() -> Iterator[None]:
+    """A :class:`TmgcError`, or what the system refuses, is one line and exit code 2; Ctrl-C is one line, too."""
+    try:
+        yield
+    except TmgcError as error:
+        _refuse(str(error))
+    except KeyboardInterrupt:
+        end_interrupted("interrupted")
+    except BrokenPipeError:
+        raise  # click ends quietly where a reader has closed the pipe
+    except OSError as error:
+        what = f" {error.filename}" if error.filename else ""
+        next_step = "Make room, then run it again" if error.errno == errno.ENOSPC else "Check the path"
+        _refuse(f"the system refuses{what}: {error.strerror or error}. {next_step}")
 
 
 def end_interrupted(line: str) -> NoReturn:
-    """End what Ctrl-C has interrupted, with one line; pressed again, it changes nothing any more."""
+    """End after Ctrl-C with one line and exit code 130; a second Ctrl-C is ignored."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     say(line)
@@ -67,10 +61,15 @@ def end_interrupted(line: str) -> NoReturn:
 
 
 class OneLineCommand(click.Command):
-    """A command that says what is wrong with its options in one line, for which click takes three."""
+    """A command whose errors, wrong options included, are one line on standard error."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _errors_in_one_line():
+            return super().invoke(ctx)
 
     def main(self, *args: Any, **kwargs: Any) -> NoReturn:
-        """Run it as a program, and end the process."""
+        """Run as a program, and end the process."""
+        setup_logging()
         try:
             outcome = super().main(*args, **{"prog_name": self.name, **kwargs, "standalone_mode": False})
         except click.Abort:
@@ -86,22 +85,25 @@ class OneLineCommand(click.Command):
 
 
 class OneLineGroup(OneLineCommand, click.Group):
-    """The same for a command that has subcommands."""
+    """The same for a group of commands."""
 
 
 class CommandWithSubcommands(OneLineGroup):
     """A command that does its own work unless its first argument names a subcommand.
 
-    A file that is called like a subcommand is reachable as ``./doctor``.
+    A file with the name of a subcommand is reachable as ``./doctor``.
 
     Parameters
     ----------
     subcommands : mapping of str to str
-        ``module:attribute`` of each subcommand: imported only where it is asked for.
+        ``module:attribute`` of each subcommand, imported only when it is needed.
     """
 
+    allow_interspersed_args = True  # a group reads no options behind its arguments
+
     def __init__(self, *args: Any, subcommands: Mapping[str, str], **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+        # without arguments it does its own work; a group would print its help
+        super().__init__(*args, **{"invoke_without_command": True, **kwargs})
         self._subcommands = subcommands
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -125,26 +127,13 @@ class CommandWithSubcommands(OneLineGroup):
         return click.Command.parse_args(self, ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        return click.Command.invoke(self, ctx) if ctx.command is self else ctx.command.invoke(ctx)
+        with _errors_in_one_line():
+            return click.Command.invoke(self, ctx) if ctx.command is self else ctx.command.invoke(ctx)
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
         return click.Command.collect_usage_pieces(self, ctx)
 
 
 def _refuse(reason: str) -> NoReturn:
-    say("error: " + " ".join(reason.splitlines()))
+    log.error("%s", reason)
     sys.exit(2)
-
-
-def newest_run(holding: str) -> Path:
-    """The run folder under ``./runs`` whose file ``holding`` was written last.
-
-    Raises
-    ------
-    TmgcError
-        There is none.
-    """
-    found = [path for path in RUNS.glob(f"*/{holding}") if path.is_file()]
-    if not found:
-        raise TmgcError(f"a run folder is needed: no ./{RUNS}/*/{holding} here. Name one, or make one: tmgc-train all")
-    return max(found, key=lambda path: path.stat().st_mtime).parent

@@ -1,8 +1,7 @@
-"""Exported model files behind one protocol, so that nothing above knows which interpreter runs."""
+"""Exported model files behind one protocol, whichever library runs them."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -11,45 +10,46 @@ from numpy.typing import NDArray
 
 from edge_runtime.errors import TmgcError
 from edge_runtime.model_card import ModelCard
+from edge_runtime.system_info import usable_cores
 
 SUFFIXES = (".tflite", ".onnx")
-"""Names of the model files that can be opened."""
+"""File name endings of the formats that can be opened."""
 
 ModelInput = NDArray[np.uint8] | NDArray[np.float32]
-"""A picture or a waveform."""
+"""An image ``[shape=(image_height, image_width, 3)], uint8``, or a waveform ``[shape=(window_samples,)], float32``."""
 
-MOST_THREADS = 64
-"""More than any board has; thousands end the process instead of an error."""
+MAX_THREADS = 64
+"""More than any board has; with thousands, the libraries abort the process."""
 
 
 class TensorInfo(NamedTuple):
-    """What a model takes or gives."""
+    """An input or output tensor of a model."""
 
     name: str
     type: str
     """``uint8``, ``float32`` ..."""
     shape: tuple[int | str, ...]
-    """A name stands for any size."""
+    """A name instead of a number is a dynamic dimension."""
 
 
 class Interpreter(Protocol):
-    """A loaded model file. One thread at a time may call it."""
+    """A loaded model file; not thread-safe."""
 
     card: ModelCard
     input: TensorInfo
     output: TensorInfo
     runtime: str
-    """Name and version of the library that runs it, e.g. ``ai-edge-litert 2.3.0``."""
+    """Name and version of the library, e.g. ``ai-edge-litert 2.3.0``."""
     threads: int
 
-    def invoke(self, taken: ModelInput) -> NDArray[np.float32]:
-        """Probabilities of one window.
+    def invoke(self, model_input: ModelInput) -> NDArray[np.float32]:
+        """Run the model on one window.
 
         Parameters
         ----------
-        taken : np.ndarray
-            What the card says that the file takes: a picture ``[shape=(image_height, image_width, 3)], uint8``, or a
-            waveform ``[shape=(window_samples,)], float32 in [-1, 1]``.
+        model_input : np.ndarray
+            By ``card.input_kind`` an image ``[shape=(image_height, image_width, 3)], uint8``, or a waveform
+            ``[shape=(window_samples,)], float32 in [-1, 1]``.
 
         Returns
         -------
@@ -63,22 +63,26 @@ def open_interpreter(path: str | Path, *, threads: int | None = None) -> Interpr
     Parameters
     ----------
     path : str or Path
-        A ``.tflite`` or ``.onnx`` file that ``tmgc-export`` made.
+        A ``.tflite`` or ``.onnx`` file of ``tmgc-export``.
     threads : int > 0, optional
-        All cores but one by default, and at most four: the last one is left to the audio.
+        :func:`default_threads` if None.
+
+    Returns
+    -------
+    interpreter : Interpreter
 
     Raises
     ------
     TmgcError
-        The file is missing, truncated, without a card, or no installed interpreter can run it.
+        The file is missing, truncated or without a model card, or no installed library can run it.
     """
     path = Path(path)
     if path.suffix not in SUFFIXES:
         raise TmgcError(f"a model file ends in {' or '.join(SUFFIXES)}: got {path}. Make one with tmgc-export")
     if not path.is_file():
         raise TmgcError(f"a model file must exist: there is no file {path}. Make one with tmgc-export")
-    if threads is not None and not 1 <= threads <= MOST_THREADS:
-        raise TmgcError(f"threads must be at least 1 and at most {MOST_THREADS}, got {threads}")
+    if threads is not None and not 1 <= threads <= MAX_THREADS:
+        raise TmgcError(f"threads must be at least 1 and at most {MAX_THREADS}, got {threads}")
     threads = threads or default_threads()
     if path.suffix == ".tflite":
         from edge_runtime.interpreters.litert import LiteRTInterpreter
@@ -90,30 +94,33 @@ def open_interpreter(path: str | Path, *, threads: int | None = None) -> Interpr
 
 
 def default_threads() -> int:
-    """All the cores that this process may use but one, at least one and at most four."""
-    try:
-        cores = len(os.sched_getaffinity(0))
-    except AttributeError:
-        cores = os.cpu_count() or 1
-    return min(4, max(1, cores - 1))
+    """All usable cores but one, which is left to the audio; between 1 and 4."""
+    return min(4, max(1, usable_cores() - 1))
 
 
-def check_signature(path: Path, card: ModelCard, taken: TensorInfo, given: TensorInfo) -> None:
-    """Hold a model's input and output against its card.
+def check_signature(path: Path, card: ModelCard, model_input: TensorInfo, model_output: TensorInfo) -> None:
+    """Compare a model's input and output with its card.
+
+    Parameters
+    ----------
+    path : Path
+        The model file, for the message.
+    card : ModelCard
+    model_input, model_output : TensorInfo
 
     Raises
     ------
     TmgcError
-        The card promises another picture or waveform, or another number of genres.
+        The card describes another image or waveform, or another number of genres.
     """
     settings = card.spectrogram
     expected_type, expected = {
         "image": ("uint8", (settings.image_height, settings.image_width, 3)),
         "waveform": ("float32", (settings.window_samples,)),
     }[card.input_kind]
-    if (taken.type, taken.shape[1:], given.shape[-1]) != (expected_type, expected, len(card.genres)):
+    if (model_input.type, model_input.shape[1:], model_output.shape[-1]) != (expected_type, expected, len(card.genres)):
         raise TmgcError(
-            f"{path}: its card promises a {card.input_kind}, {expected_type} of {expected}, and {len(card.genres)} "
-            f"genres, the model takes {taken.type} of {taken.shape[1:]} and gives {given.shape[-1]}: export it again "
-            "with tmgc-export"
+            f"a model must match its card: {path} expects {model_input.type} of shape {model_input.shape[1:]} and has "
+            f"{model_output.shape[-1]} outputs, its card describes {card.input_kind} input, {expected_type} of shape "
+            f"{expected}, and {len(card.genres)} genres. Export it again with tmgc-export"
         )

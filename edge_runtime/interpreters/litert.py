@@ -1,4 +1,4 @@
-"""TFLite files: run by LiteRT, or by whichever of its predecessors is installed."""
+"""TFLite files, run by LiteRT or by one of its predecessors."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from numpy.typing import NDArray
 from edge_runtime.errors import TmgcError, first_line
 from edge_runtime.interpreters import ModelInput, TensorInfo, check_signature
 from edge_runtime.logs import silence_native_stderr
-from edge_runtime.model_card import METADATA_KEY, ModelCard
+from edge_runtime.model_card import ModelCard
 
 CARD_ENTRY = "card.json"
-"""Name of the card among the zip entries that follow the model in its file."""
+"""Name of the card in the zip archive that is appended to the model."""
 
 _RUNTIMES = (
     ("ai_edge_litert.interpreter", "ai-edge-litert"),
     ("tflite_runtime.interpreter", "tflite-runtime"),
     ("tensorflow.lite.python.interpreter", "tensorflow"),
 )
-"""Module and distribution of each interpreter, the one to prefer first."""
+"""Module and distribution of each library, in order of preference."""
 
 
 class LiteRTInterpreter:
-    """A ``.tflite`` file and the interpreter that runs it."""
+    """A loaded ``.tflite`` file."""
 
     def __init__(self, path: Path, *, threads: int) -> None:
         self.card = read_card(path)
@@ -38,8 +38,8 @@ class LiteRTInterpreter:
         module, self.runtime = import_runtime()
         if self.runtime.startswith("tflite-runtime") and self.card.export.get("recipe") == "dynamic":
             raise TmgcError(
-                f"{path} is a dynamic-range file, which {self.runtime} runs without complaint and answers wrongly: "
-                "listen with the int8 or the float32 export, or pip install ai-edge-litert"
+                f"a dynamic-range model needs LiteRT: {self.runtime} computes wrong probabilities for {path}. "
+                "Use the int8 or the float32 export, or pip install ai-edge-litert"
             )
         try:
             with silence_native_stderr():
@@ -51,24 +51,24 @@ class LiteRTInterpreter:
                 "interpreter, or too large for the memory. Copy it again, update with: pip install --upgrade "
                 "ai-edge-litert, or take the int8 export"
             ) from error
-        taken, given = self._interpreter.get_input_details()[0], self._interpreter.get_output_details()[0]
-        self._input, self._output = taken["index"], given["index"]
-        self.input, self.output = _info(taken), _info(given)
+        model_input, model_output = self._interpreter.get_input_details()[0], self._interpreter.get_output_details()[0]
+        self._input_index, self._output_index = model_input["index"], model_output["index"]
+        self.input, self.output = _info(model_input), _info(model_output)
         check_signature(path, self.card, self.input, self.output)
 
     @property
     def accelerated(self) -> bool:
-        """Whether XNNPACK computes at least a part of the network; without it all takes several times as long."""
+        """Whether XNNPACK runs at least a part of the network; without it, latency is several times as high."""
         try:
             operators = self._interpreter._get_ops_details()
         except AttributeError:
             return False
         return any("XNNPack" in operator["op_name"] or operator["op_name"] == "DELEGATE" for operator in operators)
 
-    def invoke(self, taken: ModelInput) -> NDArray[np.float32]:
-        self._interpreter.set_tensor(self._input, taken[np.newaxis])
+    def invoke(self, model_input: ModelInput) -> NDArray[np.float32]:
+        self._interpreter.set_tensor(self._input_index, model_input[np.newaxis])
         self._interpreter.invoke()
-        probabilities: NDArray[np.float32] = self._interpreter.get_tensor(self._output)[0]
+        probabilities: NDArray[np.float32] = self._interpreter.get_tensor(self._output_index)[0]
         return probabilities
 
 
@@ -77,35 +77,34 @@ def _info(details: dict[str, Any]) -> TensorInfo:
 
 
 def read_card(path: Path) -> ModelCard:
-    """The model card of a ``.tflite`` file, from the zip entries at its end.
+    """Read the model card of a ``.tflite`` file from the zip archive at its end.
+
+    Parameters
+    ----------
+    path : Path
 
     Raises
     ------
     TmgcError
-        The file carries no card, or its end is missing.
+        The file is no TFLite file, or does not end in a card.
     """
+    with path.open("rb") as file:
+        header = file.read(8)
+    if header[4:] != b"TFL3":
+        raise TmgcError(f"a model file must be TFLite: {path} is not. Make one with tmgc-export")
     try:
         with zipfile.ZipFile(path) as archive:
             text = archive.read(CARD_ENTRY).decode("utf-8")
     except (zipfile.BadZipFile, KeyError, EOFError, OSError, UnicodeDecodeError):
-        raise TmgcError(_why_no_card(path)) from None
+        raise TmgcError(
+            f"a model file must carry its model card at its end: {path} ({path.stat().st_size} bytes) has none. It was "
+            "copied in part, or not made by tmgc-export: copy it again, or make one with tmgc-export"
+        ) from None
     return ModelCard.from_json(text, where=str(path))
 
 
-def _why_no_card(path: Path) -> str:
-    content = path.read_bytes()
-    if content[4:8] != b"TFL3":
-        return f"a model file must be TFLite: {path} is not one ({len(content)} bytes). Make one with tmgc-export"
-    if METADATA_KEY.encode() in content:
-        return f"a model file must be whole: {path} has lost its end ({len(content)} bytes are left). Copy it again"
-    return (
-        f"a model file must carry its model card: {path} has none, so its genres and its spectrogram are unknown. "
-        "Make one with tmgc-export"
-    )
-
-
 def _version(distribution: str) -> str:
-    """Its version, where it is installed under that name: TensorFlow also comes under others."""
+    """Its version, if it is installed under that name: TensorFlow has several."""
     try:
         return version(distribution)
     except PackageNotFoundError:
@@ -113,12 +112,19 @@ def _version(distribution: str) -> str:
 
 
 def import_runtime() -> tuple[Any, str]:
-    """The interpreter's module, and its name and version: the first that is installed.
+    """Import the first library of :data:`_RUNTIMES` that is installed.
+
+    Returns
+    -------
+    module : module
+        Has a class ``Interpreter``.
+    runtime : str
+        Name and version.
 
     Raises
     ------
     TmgcError
-        None is.
+        None is installed.
     """
     for module, distribution in _RUNTIMES:
         try:

@@ -16,7 +16,7 @@ _TYPE_NAMES = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}
 
 
 class OnnxInterpreter:
-    """An ``.onnx`` file and the ONNX Runtime session that runs it."""
+    """A loaded ``.onnx`` file."""
 
     def __init__(self, path: Path, *, threads: int) -> None:
         try:
@@ -34,7 +34,7 @@ class OnnxInterpreter:
         options.log_severity_level = 4
         try:
             self._session: Any = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime raises classes of its own that share no public base
+        except Exception as error:  # its exceptions share no public base class
             raise TmgcError(
                 f"{path} cannot be run by {self.runtime} ({first_line(error)}): it may be truncated, or made for a "
                 "newer runtime. Copy it again, or update with: pip install --upgrade onnxruntime"
@@ -49,9 +49,9 @@ class OnnxInterpreter:
         self.input, self.output = _info(self._session.get_inputs()[0]), _info(self._session.get_outputs()[0])
         check_signature(path, self.card, self.input, self.output)
 
-    def invoke(self, taken: ModelInput) -> NDArray[np.float32]:
-        predictions = self._session.run([self.output.name], {self.input.name: taken[np.newaxis]})
-        probabilities: NDArray[np.float32] = predictions[0][0]
+    def invoke(self, model_input: ModelInput) -> NDArray[np.float32]:
+        (batch,) = self._session.run([self.output.name], {self.input.name: model_input[np.newaxis]})
+        probabilities: NDArray[np.float32] = batch[0]
         return probabilities
 
 

@@ -1,4 +1,4 @@
-"""A microphone that is listened to for months: one that goes away is said, looked for, and picked up again."""
+"""A microphone for months of listening: a lost device is reported, searched for and opened again."""
 
 from __future__ import annotations
 
@@ -10,61 +10,68 @@ from types import TracebackType
 
 from edge_runtime.audio import DAMAGED, MonoResampler, Samples
 from edge_runtime.errors import TmgcError
-from edge_runtime.logs import standard_error_kept
 from edge_runtime.predictions import Event
 from edge_runtime.shutdown import Shutdown
-from edge_runtime.sources.portaudio import Capture, Device, Taken, find_device, leave_portaudio, start_portaudio_anew
+from edge_runtime.sources.portaudio import (
+    Capture,
+    CapturedBlock,
+    Device,
+    find_device,
+    restart_portaudio,
+    skip_portaudio_exit,
+)
 
-PATIENCE_SECONDS = 5.0
-"""A device that gives nothing, or only exact zeros, for so long counts as lost."""
+LOST_AFTER_SECONDS = 5.0
+"""A device that delivers no samples, or only exact zeros, for this long counts as lost."""
 
 LONGEST_PAUSE_SECONDS = 60.0
-"""Pauses between two attempts grow from 1 s to this."""
+"""Pauses between two attempts to open the device grow from 1 s to this."""
 
 HANGING_SECONDS = 60.0
-"""A device that takes longer to close and open again does not come back in this process."""
+"""A device that takes longer to close and open again hangs; only a new process can open it."""
 
-_STEP_SECONDS = 0.1
-"""Whoever waits for sound looks this often whether it should end."""
+_POLL_SECONDS = 0.1
+"""Interval at which a wait checks whether the end was requested."""
 
 _CLOSING_SECONDS = 0.5
-"""A device that takes longer to close hangs, and is left behind."""
+"""A device that takes longer to close hangs, and is left open."""
 
 
 class Microphone:
-    """A device of PortAudio, heard at its own rate, the mean of its channels.
+    """An input device of PortAudio as a source of mono samples; a context manager.
 
-    PortAudio is asked in threads of their own: a device that hangs holds up those, and neither answers nor the end.
-    One that hangs for :data:`HANGING_SECONDS` ends it, so that a supervisor can begin anew.
+    PortAudio is called in background threads: a device that hangs blocks those, and neither predictions nor the end.
+    One that hangs for :data:`HANGING_SECONDS` ends the source, so that a supervisor can start a new process.
 
     Parameters
     ----------
     wanted : str, optional
         Number, name or a part of the name; the system's default if None.
     sample_rate : int > 0, Hz
-        Of the samples that :meth:`blocks` gives.
-    stop : Stop, optional
+        Rate of the samples that :meth:`blocks` yields; the device is read at its own rate.
+    stop : Shutdown, optional
         Ends it.
     notify : callable, optional
-        Is told of ``device lost`` and ``device back``.
+        Called with each ``device lost`` and ``device back`` event.
     wait_seconds : float >= 0
-        How long to wait for the device to be there at first.
+        How long to wait for the device when entered.
     exit_on_loss : bool
-        Ends where the device is lost, instead of looking for it.
+        End when the device is lost, instead of searching for it.
 
     Attributes
     ----------
     name : str
-        The device's.
+        The device's name.
     lost : bool
-        Whether the device was lost and has given no sound since.
+        Whether the device was lost and has delivered nothing since.
     idle_seconds : float
+        Time that the reader has waited for samples, seconds.
     warnings : list of str
 
     Raises
     ------
     TmgcError
-        When entered: there is no such device, or it does not open.
+        When entered: no device matches, or it does not open.
     """
 
     def __init__(
@@ -78,7 +85,9 @@ class Microphone:
         exit_on_loss: bool = False,
     ) -> None:
         if not wait_seconds >= 0:
-            raise TmgcError(f"a device can be waited for 0 seconds or longer, got {wait_seconds}: try --wait-device 30")
+            raise TmgcError(
+                f"the wait for a device must be 0 seconds or longer, got {wait_seconds}: try --wait-device 30"
+            )
         self.name = wanted or "microphone"
         self.lost = False
         self.idle_seconds = 0.0
@@ -92,141 +101,141 @@ class Microphone:
         self._capture: Capture | None = None
         self._overflows_before = 0
         self._pause_seconds = 0.0
-        self._asking: threading.Thread | None = None
+        self._worker: threading.Thread | None = None
 
     def __enter__(self) -> Microphone:
         until = monotonic() + self._wait_seconds
         while error := self._open():
             if self._stop.requested:
                 return self
-            if self._asks() or monotonic() >= until:
-                self._leave()
+            if self._busy or monotonic() >= until:
+                self._shut()
                 raise error
             self._stop.rest(min(1.0, until - monotonic()))
         if self._capture:
             device = self._capture.device
             self.name = device.name
-            self._wanted = _lasting(self._wanted, device)
+            self._wanted = _stable_name(self._wanted, device)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._leave()
+        self._shut()
 
     @property
     def waiting_seconds(self) -> float:
-        """Sound that waits to be taken, seconds."""
+        """Samples in the capture queue, seconds."""
         return self._capture.waiting_seconds if self._capture else 0.0
 
     @property
     def overflows(self) -> int:
-        """Times that sound was lost before it was taken."""
+        """How often samples were lost before they were read."""
         return self._overflows_before + (self._capture.overflows if self._capture else 0)
 
     def blocks(self) -> Iterator[Samples | None]:
-        """Sound as it comes; None where some is missing."""
+        """Mono samples as they arrive; None where some are missing."""
         while self._capture and not self._stop.requested:
             gone = yield from self._until_lost(self._capture)
             if self._stop.requested or self._exit_on_loss:
                 return
             yield None
-            self._find_again(rest_first=gone)
+            self._reopen(pause_first=gone)
 
     def _until_lost(self, capture: Capture) -> Generator[Samples | None, None, bool]:
-        """Its sound; returns whether the device is gone, which it is not where it gives only zeros."""
+        """Its samples; returns whether the device is gone, which one that delivers only zeros is not."""
         stream = MonoResampler(capture.device.sample_rate, self._sample_rate)
         zeros_seconds = 0.0
         while not self._stop.requested:
-            taken = self._take(capture)
-            if taken is None:
-                if not capture.alive or capture.quiet_seconds > PATIENCE_SECONDS:
-                    self._lose("it gives nothing any more" if capture.alive else "it is gone")
+            captured = self._take(capture)
+            if captured is None:
+                if not capture.alive or capture.stalled_seconds > LOST_AFTER_SECONDS:
+                    self._report_loss("it delivers no samples" if capture.alive else "it is gone")
                     return True
                 continue
-            if taken.block.any():
+            if captured.samples.any():
                 zeros_seconds = 0.0
-                self._hear()
+                self._report_return()
             else:
-                zeros_seconds += len(taken.block) / capture.device.sample_rate
-                if zeros_seconds > max(PATIENCE_SECONDS, self._pause_seconds):
-                    self._lose("it gives only zeros; is it muted?")
+                zeros_seconds += len(captured.samples) / capture.device.sample_rate
+                if zeros_seconds > max(LOST_AFTER_SECONDS, self._pause_seconds):
+                    self._report_loss("it delivers only zeros; is it muted?")
                     return False
-            if taken.after_gap:
+            if captured.after_gap:
                 yield None
                 stream = MonoResampler(capture.device.sample_rate, self._sample_rate)
-            yield stream.take(taken.block)
+            yield stream.process(captured.samples)
             if stream.damaged and not self.warnings:
                 self.warnings.append(f"{self.name} {DAMAGED}")
         return False
 
-    def _take(self, capture: Capture) -> Taken | None:
+    def _take(self, capture: Capture) -> CapturedBlock | None:
         begun = monotonic()
-        taken = capture.take(_STEP_SECONDS)
+        captured = capture.take(_POLL_SECONDS)
         self.idle_seconds += monotonic() - begun
-        return taken
+        return captured
 
-    def _lose(self, reason: str) -> None:
+    def _report_loss(self, reason: str) -> None:
         if not self.lost:
             self.lost = True
-            self._tell("device lost", reason)
+            self._report("device lost", reason)
 
-    def _hear(self) -> None:
+    def _report_return(self) -> None:
         self._pause_seconds = 0.0
         if self.lost:
             self.lost = False
-            self._tell("device back", "it gives sound again")
+            self._report("device back", "it delivers samples again")
 
-    def _tell(self, event: str, reason: str) -> None:
+    def _report(self, event: str, reason: str) -> None:
         if self._notify:
             self._notify(Event(datetime.now(UTC), self.name, event, reason))
 
-    def _find_again(self, *, rest_first: bool) -> None:
+    def _reopen(self, *, pause_first: bool) -> None:
+        """Try until the device is open, with growing pauses, or until it hangs."""
         begun = monotonic()
         while not self._stop.requested:
-            if rest_first:
+            if pause_first:
                 self._stop.rest(self._pause_seconds)
             self._pause_seconds = min(LONGEST_PAUSE_SECONDS, max(1.0, 2 * self._pause_seconds))
             error = self._open()
             if error is None:
                 break
-            if self._asks() and not self._stop.requested:
-                self._tell("device lost", str(error))
+            if self._busy and not self._stop.requested:
+                self._report("device lost", str(error))
                 break
-            rest_first = True
+            pause_first = True
         self.idle_seconds += monotonic() - begun
 
     def _open(self) -> Exception | None:
-        """Close what is open and open the device; gives what was wrong, also where the end was asked for meanwhile."""
-        problems: list[Exception] = []
+        """Close what is open and open the device; returns the error, also one of an attempt that was interrupted."""
+        errors: list[Exception] = []
+        restart = self._worker is not None
 
-        def ask() -> None:
+        def work() -> None:
             try:
                 self._close()
-                if again:
-                    start_portaudio_anew()
+                if restart:
+                    restart_portaudio()
                 self._capture = Capture(find_device(self._wanted))
             except Exception as error:
-                problems.append(error)
+                errors.append(error)
 
-        again = self._asking is not None
         until = monotonic() + HANGING_SECONDS
-        with standard_error_kept():
-            self._asking = _in_background(ask)
-            while self._asks() and not self._stop.requested and monotonic() < until:
-                self._asking.join(_STEP_SECONDS)
-        if self._asks():
+        self._worker = _in_background(work)
+        while self._busy and not self._stop.requested and monotonic() < until:
+            self._worker.join(_POLL_SECONDS)
+        if self._busy:
             return TmgcError(f"a microphone must open: {self.name} hangs. Plug it in again, and start anew")
-        return problems[0] if problems else None
+        return errors[0] if errors else None
 
-    def _leave(self) -> None:
-        """Close the device, or leave it behind where it hangs."""
-        if not self._asks():
-            self._asking = _in_background(self._close)
-        if self._asking:
-            self._asking.join(_CLOSING_SECONDS)
-        if self._asks():
-            leave_portaudio()
+    def _shut(self) -> None:
+        """Close the device, or leave it open where it hangs."""
+        if not self._busy:
+            self._worker = _in_background(self._close)
+        if self._worker:
+            self._worker.join(_CLOSING_SECONDS)
+        if self._busy:
+            skip_portaudio_exit()
 
     def _close(self) -> None:
         if self._capture:
@@ -234,8 +243,10 @@ class Microphone:
             capture, self._capture = self._capture, None
             capture.close()
 
-    def _asks(self) -> bool:
-        return self._asking is not None and self._asking.is_alive()
+    @property
+    def _busy(self) -> bool:
+        """Whether PortAudio still works, or hangs, in the background."""
+        return self._worker is not None and self._worker.is_alive()
 
 
 def _in_background(work: Callable[[], None]) -> threading.Thread:
@@ -244,6 +255,6 @@ def _in_background(work: Callable[[], None]) -> threading.Thread:
     return thread
 
 
-def _lasting(wanted: str | None, device: Device) -> str | None:
-    """What still means the device after PortAudio has numbered all anew, and ALSA its cards: its name without them."""
+def _stable_name(wanted: str | None, device: Device) -> str | None:
+    """What selects the device also after PortAudio and ALSA have numbered anew: its name without the card's number."""
     return device.name.partition(" (hw:")[0] if wanted is not None and wanted.isdecimal() else wanted

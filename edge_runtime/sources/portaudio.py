@@ -1,4 +1,4 @@
-"""An open microphone: what PortAudio hands over, kept until somebody takes it."""
+"""PortAudio: its devices, and a capture stream whose callback fills a queue."""
 
 from __future__ import annotations
 
@@ -16,32 +16,41 @@ from numpy.typing import NDArray
 from edge_runtime.errors import TmgcError, first_line
 from edge_runtime.logs import silence_native_stderr
 
+NO_MICROPHONE = "a microphone is needed: the system has none. Plug one in, or name a file to listen to"
+
+MAX_QUEUE_SECONDS = 10.0
+"""Length of the capture queue; beyond it the oldest samples are discarded."""
+
+MAX_CHANNELS = 8
+"""A device that offers more is not a microphone array but a sound server that creates as many channels as are asked for
+(and fills them with silence), or a studio interface: it is opened with one channel, which a sound server mixes."""
+
 
 @dataclass(frozen=True)
 class Device:
-    """A device that gives sound."""
+    """An input device of PortAudio."""
 
     number: int
-    """PortAudio's; another one may carry it after the next start."""
+    """PortAudio's index, which another device may have after PortAudio is initialised again."""
     name: str
     channels: int
-    """As many as it offers at most."""
+    """Maximum number of input channels."""
     sample_rate: int
-    """Its own, Hz."""
+    """Native rate, Hz."""
     default: bool
 
 
 def list_devices() -> list[Device]:
-    """Every device that gives sound.
+    """All input devices; an empty list where there is none.
 
     Raises
     ------
     TmgcError
-        There is none, or the PortAudio library is missing.
+        The PortAudio library is missing.
     """
     portaudio = _portaudio()
     default = portaudio.default.device[0]
-    devices = [
+    return [
         Device(
             number=device["index"],
             name=device["name"],
@@ -52,52 +61,53 @@ def list_devices() -> list[Device]:
         for device in portaudio.query_devices()
         if device["max_input_channels"] > 0
     ]
-    if not devices:
-        raise TmgcError("a microphone is needed: the system has none. Plug one in, or name a file to listen to")
-    return devices
 
 
 def find_device(wanted: str | None) -> Device:
-    """The one device that was meant.
+    """The one input device that a name or a number selects.
 
     Parameters
     ----------
     wanted : str or None
-        Its number, its name, or a part of its name in any case of letters; None for the default.
+        Number, name, or a part of the name (case-insensitive); None for the system's default.
 
     Raises
     ------
     TmgcError
-        There is none, or it could be several.
+        No device or several devices match, or the PortAudio library is missing.
     """
     devices = list_devices()
-    found = [device for device in devices if _is_meant(device, wanted)]
+    if not devices:
+        raise TmgcError(NO_MICROPHONE)
+    found = [device for device in devices if _matches(device, wanted)]
     exact = [device for device in found if device.name == wanted]
     if len(exact or found) == 1:
         return (exact or found)[0]
     listed = "; ".join(f"{device.number}: {device.name}" for device in found or devices)
     if found:
-        raise TmgcError(f"--device must fit one device: {wanted!r} fits {listed}. Give its number, or more of its name")
-    what = "the system names no default device" if wanted is None else f"none fits {wanted!r}"
+        raise TmgcError(
+            f"--device must match one device: {wanted!r} matches {listed}. Give its number, or more of its name"
+        )
+    what = "the system names no default device" if wanted is None else f"none matches {wanted!r}"
     raise TmgcError(f"a microphone is needed: {what}. Name one of these with --device: {listed}")
 
 
-def start_portaudio_anew() -> None:
-    """Have PortAudio look for devices again: it keeps the list that it made when it began."""
+def restart_portaudio() -> None:
+    """Initialise PortAudio again: it looks for devices only then."""
     portaudio = _portaudio()
     with silence_native_stderr():
         portaudio._terminate()
         portaudio._initialize()
 
 
-def leave_portaudio() -> None:
-    """Let the process end without PortAudio's own leave, which a device that hangs would hold up for ever."""
-    portaudio: Any = sys.modules.get("sounddevice")  # importing it would wait for an import that hangs
+def skip_portaudio_exit() -> None:
+    """Let the process end without terminating PortAudio, which would block for ever on a device that hangs."""
+    portaudio: Any = sys.modules.get("sounddevice")  # an import would block, too, where the first one hangs
     if hasattr(portaudio, "_exit_handler"):
         atexit.unregister(portaudio._exit_handler)
 
 
-def _is_meant(device: Device, wanted: str | None) -> bool:
+def _matches(device: Device, wanted: str | None) -> bool:
     if wanted is None:
         return device.default
     if wanted.isdecimal():
@@ -107,7 +117,7 @@ def _is_meant(device: Device, wanted: str | None) -> bool:
 
 def _portaudio() -> Any:
     try:
-        with silence_native_stderr():  # ALSA writes a dozen lines about every device that it looks for in vain
+        with silence_native_stderr():  # ALSA writes a dozen lines about each device that it does not find
             import sounddevice
     except OSError as error:
         raise TmgcError(
@@ -116,25 +126,17 @@ def _portaudio() -> Any:
     return sounddevice
 
 
-MOST_SECONDS = 10.0
-"""Sound that is kept; beyond it the oldest is lost, so that what waits is never staler."""
+class CapturedBlock(NamedTuple):
+    """Samples as the device delivered them."""
 
-MOST_CHANNELS = 8
-"""A device that offers more is no array of microphones but a sound server that makes as many as one asks for (and fills
-them with silence), or a studio's interface: one channel is asked for, which a sound server mixes itself."""
-
-
-class Taken(NamedTuple):
-    """A block of sound as the device gave it."""
-
-    block: NDArray[np.float32]
+    samples: NDArray[np.float32]
     """``[shape=(frames, channels)], float32 in [-1, 1]``"""
     after_gap: bool
-    """Sound is missing before it."""
+    """Samples are missing before it."""
 
 
 class Capture:
-    """A device that records into a queue of limited length, from when it is made until it is closed.
+    """A running capture stream and its queue of limited length.
 
     Parameters
     ----------
@@ -142,8 +144,9 @@ class Capture:
 
     Attributes
     ----------
+    device : Device
     overflows : int
-        Times that sound was lost: PortAudio says so, or the queue was full.
+        How often samples were lost: PortAudio reported an overflow, or the queue was full.
 
     Raises
     ------
@@ -156,21 +159,23 @@ class Capture:
 
         self.device = device
         self.overflows = 0
-        self._blocks: deque[NDArray[np.float32]] = deque()
+        self._blocks: deque[CapturedBlock] = deque()
         self._frames = 0
-        self._after_gap = False
-        self._last_came = monotonic()
+        self._gap = False
+        self._overflowing = False
+        self._last_arrival = monotonic()
         self._changed = threading.Condition()
         try:
-            self._stream = sounddevice.InputStream(
-                device=device.number,
-                channels=device.channels if device.channels <= MOST_CHANNELS else 1,
-                samplerate=device.sample_rate,
-                dtype="float32",
-                latency="high",
-                callback=self._keep,
-            )
-            self._stream.start()
+            with silence_native_stderr():
+                self._stream = sounddevice.InputStream(
+                    device=device.number,
+                    channels=device.channels if device.channels <= MAX_CHANNELS else 1,
+                    samplerate=device.sample_rate,
+                    dtype="float32",
+                    latency="high",
+                    callback=self._callback,
+                )
+                self._stream.start()
         except sounddevice.PortAudioError as error:
             raise TmgcError(
                 f"a microphone must open: {device.name} does not ({first_line(error)}). Is another program using it?"
@@ -178,47 +183,56 @@ class Capture:
 
     @property
     def alive(self) -> bool:
-        """Whether the device still records."""
+        """Whether the stream still runs."""
         return bool(self._stream.active)
 
     @property
     def waiting_seconds(self) -> float:
-        """Sound in the queue, seconds."""
+        """Length of what is in the queue, seconds."""
         return self._frames / self.device.sample_rate
 
     @property
-    def quiet_seconds(self) -> float:
-        """Time since the device last gave anything, seconds."""
-        return monotonic() - self._last_came
+    def stalled_seconds(self) -> float:
+        """Time since the last samples arrived, seconds."""
+        return monotonic() - self._last_arrival
 
-    def take(self, timeout_seconds: float) -> Taken | None:
-        """The oldest block that waits; None where none comes in time."""
+    def take(self, timeout_seconds: float) -> CapturedBlock | None:
+        """Remove the oldest block from the queue; None where none arrives in time."""
         with self._changed:
             if not self._blocks:
                 self._changed.wait(timeout_seconds)
             if not self._blocks:
                 return None
             block = self._blocks.popleft()
-            self._frames -= len(block)
-            after_gap, self._after_gap = self._after_gap, False
-            return Taken(block, after_gap)
+            self._frames -= len(block.samples)
+            self._overflowing = False
+            return block
 
     def close(self) -> None:
-        """Give the device back. One that hangs does not return from this."""
-        self._stream.abort(ignore_errors=True)
-        self._stream.close(ignore_errors=True)
+        """Close the stream; blocks for ever on a device that hangs."""
+        with silence_native_stderr():
+            self._stream.abort(ignore_errors=True)
+            self._stream.close(ignore_errors=True)
 
-    def _keep(self, block: NDArray[np.float32], frames: int, time: Any, status: Any) -> None:
+    def _callback(self, block: NDArray[np.float32], frames: int, time: Any, status: Any) -> None:
         """PortAudio's callback: copies and counts."""
         with self._changed:
-            self.overflows += bool(status.input_overflow)
+            if status.input_overflow:  # samples before this block were discarded
+                self.overflows += 1
+                self._gap = True
             if not frames:
                 return
-            self._last_came = monotonic()
-            self._blocks.append(block.copy())
+            self._last_arrival = monotonic()
+            self._blocks.append(CapturedBlock(block.copy(), self._gap))
+            self._gap = False
             self._frames += frames
-            while self._frames > MOST_SECONDS * self.device.sample_rate:
-                self._frames -= len(self._blocks.popleft())
-                self.overflows += not self._after_gap
-                self._after_gap = True
+            self._discard_oldest()
             self._changed.notify()
+
+    def _discard_oldest(self) -> None:
+        """Keep the queue within its limit; all that is discarded between two calls of ``take`` is one overflow."""
+        while len(self._blocks) > 1 and self._frames > MAX_QUEUE_SECONDS * self.device.sample_rate:
+            self._frames -= len(self._blocks.popleft().samples)
+            self.overflows += not self._overflowing
+            self._overflowing = True
+            self._blocks[0] = self._blocks[0]._replace(after_gap=True)

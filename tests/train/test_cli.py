@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from shutil import copytree
 
 import numpy as np
 import pytest
@@ -118,11 +119,16 @@ def test_without_the_internet_imagenet_weights_name_the_other_ways(tmp_path: Pat
     assert "--weights FILE" in line
 
 
-def test_evaluate_prints_the_accuracy_of_unheard_songs(trained_run: Run) -> None:
-    done = tmgc_train("evaluate", trained_run.folder, "--json")
+@pytest.mark.parametrize("name", ["tiny_trained_run", pytest.param("trained_run", marks=pytest.mark.full)])
+def test_evaluate_prints_the_accuracy_on_the_test_split(
+    name: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    trained: Run = request.getfixturevalue(name)
+    run = Run(Path(copytree(trained.folder, tmp_path / "copy")))
+    done = tmgc_train("evaluate", run.folder, "--json")
     document = json.loads(done.stdout)
     assert document["song_accuracy"] >= 0.8
-    assert document == json.loads(trained_run.evaluation_json("test").read_text("utf-8"))
+    assert document == json.loads(run.evaluation_json("test").read_text("utf-8"))
     assert np.sum(document["confusion"]) == document["clips"]
 
 

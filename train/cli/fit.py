@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edge_runtime.cli.base import end_interrupted, newest_run, one_line_errors, say
+from edge_runtime.cli.base import end_interrupted, one_line_errors, say
 from edge_runtime.errors import TmgcError
+from edge_runtime.models import newest_run
 from train.cli.options import SEED, Options, require_keras
 
 if TYPE_CHECKING:

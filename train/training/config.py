@@ -111,9 +111,6 @@ class TrainingConfig:
     """Of random weights, dropout, augmentation and the order of the pictures."""
 
     def __post_init__(self) -> None:
-        from train.training.model import find_architecture
-
-        find_architecture(self.architecture)
         self._check("--optimizer", self.optimizer in OPTIMIZERS, f"one of {', '.join(OPTIMIZERS)}", self.optimizer)
         self._check("--precision", self.precision in PRECISIONS, f"one of {', '.join(PRECISIONS)}", self.precision)
         modes = ("auto", "frozen", "trained")

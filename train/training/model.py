@@ -1,4 +1,17 @@
-"""The network: a ``keras.applications`` backbone between the picture's scaling and the seed's head."""
+"""The network: a backbone between the rescaling of pixels and the classification head.
+
+A backbone is a classifier of ``keras.applications`` without its top, or one that is registered here. To add an
+architecture, write a function that makes the backbone, and register it under a name::
+
+    def small_cnn(*, input_shape: tuple[int, int, int], weights: str | None) -> keras.Model:
+        pixels = keras.Input(input_shape)
+        hidden = keras.layers.Conv2D(32, 3, strides=2, activation="relu")(pixels)
+        return keras.Model(pixels, keras.layers.GlobalAveragePooling2D()(hidden))
+
+    register_architecture(Architecture("small_cnn", small_cnn, scale=(1 / 255,) * 3))
+
+``TrainingConfig(architecture="small_cnn")`` then trains it, and ``tmgc-export`` exports it.
+"""
 
 from __future__ import annotations
 
@@ -8,61 +21,109 @@ import re
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.errors import TmgcError, first_line
 
+if TYPE_CHECKING:
+    import keras
+
 RECOMMENDED = ("inception_resnet_v2", "efficientnet_v2_b0", "mobilenet_v3_small")
-"""The project's own, and two for small boards. These are the ones that tests train and export."""
+"""The project's own architecture, and two for small boards. The tests train and export these."""
+
+_Triple = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """A backbone, and the pixels that it was designed for."""
+    """A backbone, and the range of pixels that it was designed for."""
 
     name: str
     make: Callable[..., keras.Model]
-    """Its class in ``keras.applications``."""
-    scale: tuple[float, float, float]
-    """Red, green and blue in 0..255 are multiplied by it ..."""
-    offset: tuple[float, float, float]
-    """... and then this is added."""
+    """Called with ``input_shape=(height, width, 3)`` and ``weights="imagenet"`` or ``None`` (random). Returns a model
+    from float32 pixels to features ``[shape=(n, n_features)]``."""
+    scale: _Triple = (1.0, 1.0, 1.0)
+    """Factor for red, green and blue in 0..255."""
+    offset: _Triple = (0.0, 0.0, 0.0)
+    """Added after scaling."""
+    has_imagenet_weights: bool = False
+
+
+_REGISTERED: dict[str, Architecture] = {}
+
+
+def register_architecture(architecture: Architecture) -> None:
+    """Make an architecture available by its name; a name that Keras has, too, then means this one."""
+    _REGISTERED[architecture.name] = architecture
 
 
 def find_architecture(name: str) -> Architecture:
-    """The architecture of a name such as ``inception_resnet_v2`` or ``MobileNetV3Small``.
+    """Look an architecture up by its name, registered ones first.
+
+    Parameters
+    ----------
+    name : str
+        Of a registered architecture or of a model in ``keras.applications``, as in ``inception_resnet_v2`` or
+        ``MobileNetV3Small``.
 
     Raises
     ------
     TmgcError
-        Keras has none of that name, or it wants pixels that are not a scaled RGB picture.
+        The name is unknown, or the model expects pixels that are not scaled RGB.
     """
+    if name in _REGISTERED:
+        return _REGISTERED[name]
+    import keras
+
     known = {_snake_case(found): found for found in dir(keras.applications) if found[0].isupper()}
     wanted = next((snake for snake in known if snake.replace("_", "") == name.replace("_", "").lower()), None)
     if wanted is None:
-        nearest = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.5)
+        nearest = difflib.get_close_matches(name.lower(), [*known, *_REGISTERED], n=1, cutoff=0.5)
         hint = f"did you mean {nearest[0]}? " if nearest else ""
         raise TmgcError(
             f"--architecture is {', '.join(RECOMMENDED)} or another name of keras.applications, got {name}: {hint}"
             "see https://keras.io/api/applications"
         )
-    zero, columns = _affine(known[wanted])
+    offset, columns = _preprocessing(known[wanted])
     if np.count_nonzero(columns - np.diag(np.diag(columns))):
         raise TmgcError(
-            f"--architecture must take RGB pixels, scaled and offset: {wanted} wants BGR. Take another, such as "
+            f"--architecture must take RGB pixels, scaled and offset: {wanted} takes BGR. Choose another, such as "
             f"{RECOMMENDED[0]}"
         )
-    make = getattr(keras.applications, known[wanted])
-    return Architecture(wanted, make, scale=_triple(np.diag(columns)), offset=_triple(zero))
+    make = partial(getattr(keras.applications, known[wanted]), include_top=False, pooling="avg")
+    return Architecture(wanted, make, _triple(np.diag(columns)), _triple(offset), has_imagenet_weights=True)
 
 
-def _triple(values: Any) -> tuple[float, float, float]:
+def check_weights(architecture: Architecture, weights: str) -> None:
+    """Check that initial weights exist, before anything slow begins.
+
+    Parameters
+    ----------
+    architecture : Architecture
+    weights : str
+        As :func:`build_network` takes them.
+
+    Raises
+    ------
+    TmgcError
+        There is no such file, or the architecture has no ImageNet weights.
+    """
+    if weights == "imagenet" and not architecture.has_imagenet_weights:
+        raise TmgcError(
+            f"--weights imagenet needs an architecture of keras.applications, got {architecture.name}: use "
+            "--weights none (random) or --weights FILE"
+        )
+    if weights not in ("imagenet", "none") and not Path(weights).is_file():
+        raise TmgcError(f"--weights is imagenet, none or an existing weights file, got {weights}: check the spelling")
+
+
+def _triple(values: Any) -> _Triple:
     red, green, blue = map(float, values)
     return red, green, blue
 
@@ -72,11 +133,13 @@ def _snake_case(class_name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", joined).lower()
 
 
-def _affine(class_name: str) -> tuple[Any, Any]:
-    """What the application's own preprocessing does to black, and to one step of red, of green and of blue.
+def _preprocessing(class_name: str) -> tuple[Any, Any]:
+    """The affine map of an application's ``preprocess_input``: its offset, and one column a colour.
 
-    An application without a module that says so (MobileNetV3) scales inside and takes 0..255.
+    An application without a module of its own (MobileNetV3) rescales inside and takes 0..255.
     """
+    import keras
+
     modules = [module for _, module in inspect.getmembers(keras.applications, inspect.ismodule)]
     module = next((module for module in modules if hasattr(module, class_name)), None)
     if module is None:
@@ -87,7 +150,7 @@ def _affine(class_name: str) -> tuple[Any, Any]:
 
 
 SCALING, BACKBONE, HEAD = "scaling", "backbone", "head"
-"""Names of the network's three layers, in their order."""
+"""Names of the network's three layers after its input, in their order."""
 
 
 def build_network(
@@ -99,66 +162,71 @@ def build_network(
     weights: str = "imagenet",
     rescale_to_unit: bool = False,
 ) -> keras.Model:
-    """An untrained head on a backbone; uint8 pictures in, float32 probabilities out.
+    """Build an untrained head on a backbone.
 
     Parameters
     ----------
     architecture : str
-        See :func:`train.training.model.find_architecture`.
+        See :func:`find_architecture`.
     image_height, image_width : int > 0, pixels
     n_genres : int >= 2
     weights : str
-        ``imagenet``, ``none`` (random), or a path: of the backbone's weights, of the weights of a network that this
-        function made, or of an earlier run's ``model.keras``, whose backbone is taken.
+        Initial weights: ``imagenet``, ``none`` (random), or the path of a file with the weights of the backbone, with
+        those of a network that this function built, or of an earlier run's ``model.keras``, whose backbone is used.
     rescale_to_unit : bool
-        Scale pixels to [0, 1], as the original does, instead of what the architecture was designed for.
+        Rescale pixels to [0, 1], as the reference recipe does, instead of the range of the architecture.
 
     Returns
     -------
     network : keras.Model
-        Takes ``[shape=(n, image_height, image_width, 3)], uint8``, gives ``[shape=(n, n_genres)], float32``.
+        From images ``[shape=(n, image_height, image_width, 3)], uint8`` to probabilities
+        ``[shape=(n, n_genres)], float32 in [0, 1]``.
 
     Raises
     ------
     TmgcError
-        The weights cannot be had, or the pictures are too small for the architecture.
+        The weights are missing or do not fit, or the images are too small for the architecture.
     """
-    choice = find_architecture(architecture)
-    backbone = _backbone(choice, (image_height, image_width, 3), weights)
-    picture = keras.Input((image_height, image_width, 3), dtype="uint8", name="image")
-    scale, offset = (1 / 255, 0.0) if rescale_to_unit else (choice.scale, choice.offset)
-    pixels = keras.layers.Rescaling(scale, offset, name=SCALING)(picture)
-    network = keras.Model(picture, _head(n_genres)(backbone(pixels)), name=choice.name)
+    import keras
+
+    found = find_architecture(architecture)
+    check_weights(found, weights)
+    backbone = _backbone(found, (image_height, image_width, 3), weights)
+    image = keras.Input((image_height, image_width, 3), dtype="uint8", name="image")
+    scale, offset = (1 / 255, 0.0) if rescale_to_unit else (found.scale, found.offset)
+    pixels = keras.layers.Rescaling(scale, offset, name=SCALING)(image)
+    network = keras.Model(image, _head(n_genres)(backbone(pixels)), name=found.name)
     if weights not in ("imagenet", "none"):
         _load_weights(network, backbone, Path(weights))
     return network
 
 
-def _backbone(choice: Architecture, shape: tuple[int, int, int], weights: str) -> keras.Model:
+def _backbone(architecture: Architecture, shape: tuple[int, int, int], weights: str) -> keras.Model:
     initial = "imagenet" if weights == "imagenet" else None
     try:
-        backbone = choice.make(include_top=False, input_shape=shape, pooling="avg", weights=initial)
-    except Exception as error:  # keras wraps whatever the network connection raised in a bare Exception
+        backbone = architecture.make(input_shape=shape, weights=initial)
+    except Exception as error:  # Keras wraps whatever the network connection raised in a bare Exception
         reason = first_line(error, longest=120)
         if "size must be at least" in reason:
             raise TmgcError(
-                f"{choice.name} cannot take such small pictures ({reason}): prepare the run again with a larger "
+                f"{architecture.name} cannot take images of this size ({reason}): prepare the run again with a larger "
                 "--image-size"
             ) from error
         if not initial:
             raise
         raise TmgcError(
-            f"--weights imagenet downloads a file that could not be had ({reason}): connect this machine to the "
-            "internet, or use --weights none (random) or --weights FILE"
+            f"--weights imagenet downloads a file, which failed ({reason}): connect this machine to the internet, or "
+            "use --weights none (random) or --weights FILE"
         ) from error
-    backbone.name = BACKBONE  # not at its making: EfficientNetV2 looks its blocks up by its name
+    backbone.name = BACKBONE  # renamed afterwards: EfficientNetV2 looks up its blocks by its name while it is built
     return backbone
 
 
 def _head(n_genres: int) -> keras.Sequential:
-    """The seed's head; its softmax stays in float32 whatever the precision of the rest."""
-    layers = keras.layers
-    return keras.Sequential(
+    """Two dense layers with dropout; the softmax stays in float32 whatever the precision of the rest."""
+    from keras import Sequential, layers
+
+    return Sequential(
         [
             layers.Dropout(0.3),
             layers.Dense(256, activation="relu"),
@@ -171,10 +239,8 @@ def _head(n_genres: int) -> keras.Sequential:
 
 
 def _load_weights(network: keras.Model, backbone: keras.Model, path: Path) -> None:
-    if not path.is_file():
-        raise TmgcError(f"--weights is imagenet, none or an existing weights file: got {path}. Check the spelling")
     if path.suffix == ".keras":
-        _take_backbone(backbone, path)
+        _load_backbone_of_model(backbone, path)
         return
     reasons = []
     for model in (network, backbone):
@@ -187,12 +253,14 @@ def _load_weights(network: keras.Model, backbone: keras.Model, path: Path) -> No
             reasons.append(first_line(error, longest=120))
     raise TmgcError(
         f"--weights {path} must hold the weights of this network or of its backbone: {reasons[-1]}. Save them with "
-        "keras' save_weights from the same architecture and number of genres"
+        "Keras' save_weights from the same architecture and number of genres"
     )
 
 
-def _take_backbone(backbone: keras.Model, path: Path) -> None:
-    """The backbone of an earlier run's network; its head knew other genres perhaps."""
+def _load_backbone_of_model(backbone: keras.Model, path: Path) -> None:
+    """Copy the backbone of an earlier run's network, whose head may be for other genres."""
+    import keras
+
     try:
         backbone.set_weights(keras.models.load_model(path, compile=False).get_layer(BACKBONE).get_weights())
     except (ValueError, OSError, KeyError, TypeError, BadZipFile) as error:
@@ -203,62 +271,65 @@ def _take_backbone(backbone: keras.Model, path: Path) -> None:
 
 
 def freeze(network: keras.Model, *, unfreeze: float, batch_normalization: bool, momentum: float | None = None) -> None:
-    """Say which of the backbone's layers learn.
+    """Set which layers of the backbone are trainable.
 
     Parameters
     ----------
     network : keras.Model
         Of :func:`build_network`.
     unfreeze : float in [0, 1]
-        Share of the backbone's layers that learn, from the top, which is nearest to the head.
+        Share of the backbone's layers that are trainable, from the top, next to the head.
     batch_normalization : bool
-        Whether batch normalisation learns. Where it does not it is in inference mode, so that what is trained is
-        exactly what is validated and exported.
+        Whether batch normalisation is trainable. If not, it runs in inference mode, so that the network that is
+        trained is exactly the one that is validated and exported.
     momentum : float in [0, 1), optional
-        Of the running mean of its statistics where it learns; the architecture's own by default.
+        Of the moving statistics of batch normalisation; the architecture's own by default.
     """
     layers = [layer for layer in network.get_layer(BACKBONE).layers if layer.weights]
     frozen = round((1.0 - unfreeze) * len(layers))
+    normalization = batch_normalizations(network)
     for number, layer in enumerate(layers):
-        normalizes = isinstance(layer, keras.layers.BatchNormalization)
-        layer.trainable = number >= frozen and (batch_normalization or not normalizes)
-        if normalizes and momentum is not None:
+        layer.trainable = number >= frozen and (batch_normalization or layer not in normalization)
+    if momentum is not None:
+        for layer in normalization:
             layer.momentum = momentum
 
 
 def feature_extractor(network: keras.Model) -> keras.Model:
-    """The network without its head: uint8 pictures in, ``[shape=(n, n_features)], float32`` out. Weights are shared."""
-    picture = keras.Input(network.input_shape[1:], dtype="uint8")
-    return keras.Sequential([picture, network.get_layer(SCALING), network.get_layer(BACKBONE)])
+    """The network without its head, sharing its weights: uint8 images to ``[shape=(n, n_features)], float32``."""
+    import keras
+
+    image = keras.Input(network.input_shape[1:], dtype="uint8")
+    return keras.Sequential([image, network.get_layer(SCALING), network.get_layer(BACKBONE)])
 
 
-def calibrate_batch_normalization(
-    network: keras.Model, pictures: NDArray[np.uint8], *, earlier_batches: int = 0
-) -> None:
-    """Take one batch of pictures into the statistics of batch normalisation, as a plain mean over all batches.
+def calibrate_batch_normalization(network: keras.Model, images: NDArray[np.uint8], *, earlier_batches: int = 0) -> None:
+    """Update the moving statistics of batch normalisation with one batch, as a plain mean over all batches so far.
 
-    Random weights come with statistics of mean 0 and variance 1, which are not what their layers see: the signal then
-    fades or explodes. Statistics from real pictures put every layer's output where it can be learned from
+    Random weights come with a moving mean of 0 and a variance of 1, which is not what their layers see: the signal
+    vanishes or explodes. Statistics of real images bring every layer's output into a range that can be trained
     (Krähenbühl et al. 2016, "Data-dependent initializations of convolutional neural networks").
 
     Parameters
     ----------
     network : keras.Model
-        Of :func:`build_network`. Its batch normalisation stays frozen, as it came.
-    pictures : np.ndarray [shape=(n, image_height, image_width, 3)], uint8
+        Of :func:`build_network`. Which layers are trainable does not change.
+    images : np.ndarray [shape=(n, image_height, image_width, 3)], uint8
     earlier_batches : int >= 0
-        Batches taken before this one; the first forgets what the layers came with.
+        Batches that were passed before this one; 0 discards the statistics so far.
     """
     layers = batch_normalizations(network)
     before = [(layer.momentum, layer.trainable) for layer in layers]
     for layer in layers:
         layer.momentum, layer.trainable = earlier_batches / (earlier_batches + 1), True
-    network(pictures, training=True)
+    network(images, training=True)
     for layer, (momentum, trainable) in zip(layers, before, strict=True):
         layer.momentum, layer.trainable = momentum, trainable
 
 
 def batch_normalizations(network: keras.Model) -> list[keras.layers.BatchNormalization]:
     """The backbone's batch normalisation layers."""
+    import keras
+
     layers = network.get_layer(BACKBONE).layers
     return [layer for layer in layers if isinstance(layer, keras.layers.BatchNormalization)]

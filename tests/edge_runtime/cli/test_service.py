@@ -1,0 +1,62 @@
+"""``tmgc-listen install-service`` and ``uninstall-service`` as their user calls them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.edge_runtime.factories import listen_command
+
+REFUSED = 2
+
+needs_no_systemd = pytest.mark.skipif(Path("/run/systemd/system").is_dir(), reason="systemd runs here and would obey")
+
+
+def test_a_dry_run_prints_the_unit_and_needs_nothing(tmp_path: Path) -> None:
+    options = ("--hop", "2", "--device", "USB Mic", "--json")
+    done = listen_command("install-service", "--model", "mine.tflite", *options, "--dry-run")
+    assert done.exit_code == 0, done.stderr
+    command = (
+        "/opt/tmgc/bin/tmgc-listen --model /opt/tmgc/models/mine.tflite --wait-device inf "
+        '--hop 2 --device "USB Mic" --json'
+    )
+    assert f"ExecStart={command}\n" in done.stdout
+    assert "User=tmgc\n" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_user_stands_in_the_unit(tmp_path: Path) -> None:
+    done = listen_command("install-service", "--model", "m.tflite", "--user", "radio", "--dry-run")
+    assert "User=radio\n" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("song.mp3",), "leave out the files"),
+        (("--list-devices",), "leave out --list-devices"),
+        (("--speed", "1"), "leave out --speed"),
+        (("--raw", "44100,1,s16"), "leave out --raw"),
+        (("--hop",), "Option '--hop' requires an argument"),
+        (("--nonsense",), "No such option '--nonsense'"),
+        (("--hop", "often"), "'often' is not a valid float"),
+        (("--user", "Ağa\nRoot=/"), "a user name"),
+    ],
+)
+def test_what_the_service_could_not_run_is_refused_at_once(
+    arguments: tuple[str, ...], message: str, tmp_path: Path
+) -> None:
+    done = listen_command("install-service", "--model", "m.tflite", "--dry-run", *arguments)
+    assert done.exit_code == REFUSED
+    assert message in done.stderr
+    assert not done.stdout
+
+
+@needs_no_systemd
+@pytest.mark.parametrize("arguments", [("install-service", "--model", "m.tflite"), ("uninstall-service",)])
+def test_a_system_without_systemd_gets_one_line_with_the_fix(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    done = listen_command(*arguments)
+    assert done.exit_code == REFUSED
+    assert done.stderr.startswith("error: a service needs systemd, which does not run here: ")
+    assert done.stderr.count("\n") == 1
