@@ -5,8 +5,8 @@ Examples
 >>> from edge_runtime import AudioFile, GenreClassifier, listen
 >>> classifier = GenreClassifier.open("demo.int8.tflite")                                    # doctest: +SKIP
 >>> with AudioFile("song.mp3", sample_rate=classifier.card.spectrogram.sample_rate) as song:  # doctest: +SKIP
-...     for answer in listen(song, classifier):
-...         print(answer.genre, answer.confidence)
+...     for prediction in listen(song, classifier):
+...         print(prediction.genre, prediction.confidence)
 """
 
 from __future__ import annotations

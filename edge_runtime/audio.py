@@ -1,4 +1,4 @@
-"""Audio files of any rate and channel count, as mono float32 at the rate that the model wants."""
+"""Audio files of any rate and channel count as mono float32 at the model's rate."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from numpy.typing import NDArray
 from edge_runtime.errors import TmgcError
 
 Samples = NDArray[np.float32]
-"""Mono sound, ``[shape=(n,)], float32 in [-1, 1]``."""
+"""Mono audio, ``[shape=(n,)], float32 in [-1, 1]``."""
 
-DAMAGED = "holds samples that are not sound (not numbers, or far above full scale); they count as silence"
-"""What to tell a person whose sound is :attr:`MonoResampler.damaged`."""
+DAMAGED = "holds invalid samples (not a number, or far above full scale), which are replaced by silence"
+"""Warning about a source whose :attr:`MonoResampler.damaged` is true."""
 
-_LOUDEST = 1e4
-"""Samples beyond it, 80 dB above full scale, are damage and no sound."""
+_MAX_SAMPLE = 1e4
+"""80 dB above full scale; samples beyond it are invalid."""
 
 
 class MonoResampler:
-    """The mean of all channels, resampled as one stream without a seam between blocks.
+    """Downmixes (mean of the channels) and resamples a stream, without discontinuities between blocks.
 
     Parameters
     ----------
     rate : int > 0, Hz
-        Of the blocks that come.
+        Rate of the input.
     sample_rate : int > 0, Hz
-        Of the samples that are given.
+        Rate of the output.
 
     Attributes
     ----------
     damaged : bool
-        Whether there were samples that are no sound.
+        Whether there were invalid samples, which are replaced by silence.
     """
 
     def __init__(self, rate: int, sample_rate: int) -> None:
@@ -45,62 +45,67 @@ class MonoResampler:
         self.damaged = False
         self._resampler = None if rate == sample_rate else soxr.ResampleStream(rate, sample_rate, 1, "float32")
 
-    def take(self, block: NDArray[np.float32]) -> Samples:
-        """What a block adds to the stream; the resampler gives it a little later than it came.
+    def process(self, block: NDArray[np.float32]) -> Samples:
+        """Convert the next block; the output lags a little behind the input.
 
         Parameters
         ----------
         block : np.ndarray [shape=(frames, channels)], float32 in [-1, 1]
+
+        Returns
+        -------
+        samples : np.ndarray [shape=(n,)], float32 in [-1, 1], mono
         """
-        mono = self._mono(block)
+        mono = self._downmix(block)
         resampled: Samples = mono if self._resampler is None else self._resampler.resample_chunk(mono)
         return resampled
 
-    def end(self) -> Samples:
-        """What the resampler still held back."""
-        nothing = np.zeros(0, np.float32)
+    def flush(self) -> Samples:
+        """The rest of the output, after the last block."""
+        empty = np.zeros(0, np.float32)
         if self._resampler is None:
-            return nothing
-        last: Samples = self._resampler.resample_chunk(nothing, last=True)
-        return last
+            return empty
+        rest: Samples = self._resampler.resample_chunk(empty, last=True)
+        return rest
 
-    def _mono(self, block: NDArray[np.float32]) -> Samples:
-        # The two ends and not abs, which would need as much memory again; NaN fails both.
-        if not (block.max(initial=0) <= _LOUDEST and block.min(initial=0) >= -_LOUDEST):
+    def _downmix(self, block: NDArray[np.float32]) -> Samples:
+        # max and min instead of abs, which would allocate a copy; NaN fails both comparisons
+        if not (block.max(initial=0) <= _MAX_SAMPLE and block.min(initial=0) >= -_MAX_SAMPLE):
             self.damaged = True
-            block = np.where(np.abs(block) <= _LOUDEST, block, np.float32(0))
+            block = np.where(np.abs(block) <= _MAX_SAMPLE, block, np.float32(0))
         if block.shape[1] == 1:
             return np.ascontiguousarray(block[:, 0])
-        # einsum and not mean, which takes longer over such short rows than a decoder does.
+        # mean takes longer over such short rows than decoding does
         mono: Samples = np.einsum("fc->f", block) * np.float32(1 / block.shape[1])
         return mono
 
 
 AUDIO_SUFFIXES = (".mp3", ".wav", ".flac", ".ogg", ".opus", ".aif", ".aiff")
-"""File names that count as songs when a folder is searched. A file that is named outright may have any name."""
+"""File name endings of songs when a folder is searched. A file that is named explicitly may have any."""
 
 _BLOCK_SECONDS = 0.25
-"""A decoder that fails loses the block that it fails in, so a block is short."""
+"""Short, since a decoder that fails loses the block in which it fails."""
 
 _LONG_BLOCK_SECONDS = 10.0
-"""Of what is read in one array, which is quicker so."""
+"""Block length where all is read into one array, which is faster."""
 
 
 class AudioFile:
-    """A decoded audio file, read in blocks so that memory stays flat however long the recording is.
+    """An audio file, decoded in blocks so that memory does not grow with its length; a context manager.
 
     Parameters
     ----------
     path : str or Path
     sample_rate : int > 0, Hz
-        The rate of the samples that :meth:`blocks` gives.
+        Rate of the samples that :meth:`blocks` yields.
 
     Attributes
     ----------
+    path : Path
     warnings : list of str
-        What was wrong with the file and did not stop it from being read, one line each; complete after the last block.
+        Damage that did not stop the decoding, one line each; complete after the last block.
     read_seconds : float
-        Sound decoded so far, seconds.
+        Length decoded so far, seconds.
 
     Raises
     ------
@@ -125,50 +130,54 @@ class AudioFile:
 
     @property
     def name(self) -> str:
-        """The source's name in every answer."""
+        """Name of the source in predictions: the path."""
         return str(self.path)
 
     @property
     def waiting_seconds(self) -> float:
-        """Nothing waits: a file gives what is asked for."""
+        """0: a file is read on demand."""
         return 0.0
 
     @property
     def idle_seconds(self) -> float:
-        """Its reader waits for nothing."""
+        """0: a file is read without waiting."""
         return 0.0
 
     @property
     def overflows(self) -> int:
-        """Nothing is lost either."""
+        """0: no sample is lost."""
         return 0
 
     @property
     def seconds(self) -> float:
-        """Length that the file's header promises, seconds."""
+        """Length according to the file's header, seconds."""
         return float(self._file.frames / self._file.samplerate)
 
     def blocks(
         self, *, start_seconds: float = 0.0, seconds: float = math.inf, block_seconds: float = _BLOCK_SECONDS
     ) -> Iterator[Samples]:
-        """Mono samples at ``sample_rate``, in blocks of at most ``block_seconds`` or so.
+        """Mono samples at ``sample_rate``, in blocks of about ``block_seconds``.
 
         Parameters
         ----------
         start_seconds : float >= 0
         seconds : float > 0
-            How much to read from there; less is given where the file ends.
+            Length to read from there; shorter where the file ends.
         block_seconds : float > 0
-            Long blocks are read quicker.
+            Longer blocks are faster.
+
+        Yields
+        ------
+        samples : np.ndarray [shape=(n,)], float32 in [-1, 1], mono
         """
         rate = self._file.samplerate
         stream = MonoResampler(rate, self.sample_rate)
         for block in self._decoded(round(start_seconds * rate), seconds * rate, max(1, round(block_seconds * rate))):
-            samples = stream.take(block)
+            samples = stream.process(block)
             if stream.damaged:
                 self._warn(DAMAGED)
             yield samples
-        yield stream.end()
+        yield stream.flush()
 
     def _decoded(self, start: int, frames: float, length: int) -> Iterator[NDArray[np.float32]]:
         import soundfile
@@ -187,9 +196,9 @@ class AudioFile:
         except soundfile.LibsndfileError as error:
             self._warn(f"cannot be decoded beyond {(start + read) / self._file.samplerate:.2f} s ({_reason(error)})")
             return
-        came_to_the_end = read < frames  # what lies before the end is as good in a file that lacks it
+        at_end = read < frames
         if start + read < min(self._file.frames, start + frames) or (
-            came_to_the_end and _lacks_its_end(self.path, self._file.format)
+            at_end and _is_truncated(self.path, self._file.format)
         ):
             self._warn(f"is truncated: {(start + read) / self._file.samplerate:.2f} s could be decoded")
 
@@ -200,15 +209,16 @@ class AudioFile:
 
 
 def read_audio(path: str | Path, *, sample_rate: int, start_seconds: float = 0.0, seconds: float = math.inf) -> Samples:
-    """A stretch of an audio file in one array.
+    """Read an audio file, or a part of it, into one array.
 
     Parameters
     ----------
     path : str or Path
     sample_rate : int > 0, Hz
+        Rate of the result; the file is resampled.
     start_seconds : float >= 0
     seconds : float > 0
-        Less is given where the file ends.
+        Length to read from there; shorter where the file ends.
 
     Returns
     -------
@@ -220,19 +230,23 @@ def read_audio(path: str | Path, *, sample_rate: int, start_seconds: float = 0.0
         The file is missing, empty or not audio.
     """
     with AudioFile(path, sample_rate=sample_rate) as file:
-        given = file.blocks(start_seconds=start_seconds, seconds=seconds, block_seconds=_LONG_BLOCK_SECONDS)
-        blocks = [block for block in given if len(block)]
+        read = file.blocks(start_seconds=start_seconds, seconds=seconds, block_seconds=_LONG_BLOCK_SECONDS)
+        blocks = [block for block in read if len(block)]
     if len(blocks) == 1:
         return blocks[0]
     return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
 
 
 def level_dbfs(samples: Samples) -> float:
-    """Root mean square of the samples in decibels against full scale: a full-scale square wave is 0, silence -120.
+    """Root mean square level relative to a full-scale square wave.
 
     Parameters
     ----------
     samples : np.ndarray [shape=(n,)], float32 in [-1, 1]
+
+    Returns
+    -------
+    level : float >= -120, dBFS
     """
     return 20.0 * math.log10(max(math.sqrt(float(np.mean(np.square(samples, dtype=np.float64)))), 1e-6))
 
@@ -250,7 +264,7 @@ def _open(path: Path):  # type: ignore[no-untyped-def]  # soundfile is not typed
         raise TmgcError(f"an audio file must hold sound: {path} is empty (0 bytes). Copy it again")
     try:
         return soundfile.SoundFile(os.fsencode(path))
-    except (soundfile.LibsndfileError, TypeError) as error:  # the latter for raw samples, whose rate nobody knows
+    except (soundfile.LibsndfileError, TypeError) as error:  # TypeError for raw samples, whose rate is unknown
         raise TmgcError(
             f"an audio file must be WAV, FLAC, OGG, MP3 or AIFF: {path} is not one that can be decoded "
             f"({_reason(error)}). Convert it, e.g. ffmpeg -i {path.name} {path.stem}.flac"
@@ -261,15 +275,15 @@ def _reason(error: Exception) -> str:
     return str(getattr(error, "error_string", error)).strip().rstrip(".") or "damaged data"
 
 
-def _lacks_its_end(path: Path, container: str) -> bool:
-    """Whether a WAV or OGG file is shorter than it says; libsndfile quietly takes what is there."""
+def _is_truncated(path: Path, container: str) -> bool:
+    """Whether a WAV or OGG file is shorter than its header says, which libsndfile does not report."""
     size = path.stat().st_size
     with path.open("rb") as file:
         if container == "WAV":
             header = file.read(8)
-            promised = int.from_bytes(header[4:], "little")
-            streamed = promised in (0, 0xFFFFFFFF)  # a program that wrote to a pipe could not know
-            return header[:4] == b"RIFF" and not streamed and 8 + promised > size + 1
+            riff_bytes = int.from_bytes(header[4:], "little")
+            unknown = riff_bytes in (0, 0xFFFFFFFF)  # written to a pipe
+            return header[:4] == b"RIFF" and not unknown and 8 + riff_bytes > size + 1
         if container == "OGG":
             file.seek(max(0, size - 65_536))
             tail = file.read()

@@ -1,4 +1,4 @@
-"""Two seconds of sound to the probabilities of the genres, by an exported model file."""
+"""A window of audio to the probabilities of the genres, by an exported model."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from edge_runtime.spectrogram import Spectrogram
 
 
 class Classification(NamedTuple):
-    """What a classifier says of one window, and how long it took to say it."""
+    """Probabilities of one window, and their latency."""
 
     probabilities: NDArray[np.float32]
-    """``[shape=(n_genres,)], float32 in [0, 1]``, after the card's temperature; they add up to 1."""
+    """``[shape=(n_genres,)], float32 in [0, 1]``, after temperature scaling; they sum to 1."""
     spectrogram_ms: float
-    """About 0 where the file takes the sound itself: the spectrogram is then part of the model."""
+    """About 0 for a model with waveform input, which contains the spectrogram."""
     model_ms: float
 
 
 class GenreClassifier:
-    """An exported model that names the genre of two seconds of sound.
+    """Classifies windows of audio with an exported model.
 
     Parameters
     ----------
@@ -53,38 +53,42 @@ class GenreClassifier:
         ----------
         path : str or Path
         threads : int > 0, optional
-            All cores but one by default, and at most four.
+            All usable cores but one by default, at most four.
 
         Raises
         ------
         TmgcError
-            The file is missing, truncated, without a card, or no installed interpreter can run it.
+            The file is missing, truncated or without a model card, or no installed library can run it.
         """
         return cls(open_interpreter(path, threads=threads))
 
     def classify(self, samples: Samples, *, inner_power: NDArray[np.float32] | None = None) -> Classification:
-        """Probabilities of one window of sound.
+        """Classify one window.
 
         Parameters
         ----------
         samples : np.ndarray [shape=(window_samples,)], float32 in [-1, 1]
             Mono, at ``card.spectrogram.sample_rate``.
         inner_power : np.ndarray [shape=(inner_frames, n_mels)], float32 >= 0, optional
-            Of a window of a stream, whose inner frames are known already.
+            Mel power of the window's inner frames, if it is already known.
+
+        Returns
+        -------
+        classification : Classification
         """
         begun = perf_counter()
-        taken = samples if self.card.input_kind == "waveform" else self.spectrogram.image(samples, inner_power)
-        pictured = perf_counter()
-        probabilities = with_temperature(self._interpreter.invoke(taken), self.card.temperature)
+        model_input = samples if self.card.input_kind == "waveform" else self.spectrogram.image(samples, inner_power)
+        prepared = perf_counter()
+        probabilities = with_temperature(self._interpreter.invoke(model_input), self.card.temperature)
         done = perf_counter()
-        return Classification(probabilities, (pictured - begun) * 1e3, (done - pictured) * 1e3)
+        return Classification(probabilities, (prepared - begun) * 1e3, (done - prepared) * 1e3)
 
-    def classify_image(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Probabilities of one picture.
+    def classify_image(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Classify one spectrogram image.
 
         Parameters
         ----------
-        picture : np.ndarray [shape=(image_height, image_width, 3)], uint8
+        image : np.ndarray [shape=(image_height, image_width, 3)], uint8
 
         Returns
         -------
@@ -93,17 +97,17 @@ class GenreClassifier:
         Raises
         ------
         ValueError
-            The file takes the sound itself and draws its own picture.
+            The model has waveform input.
         """
         if self.card.input_kind != "image":
             raise ValueError(
-                f"expected a file that takes a picture, got one that takes a {self.card.input_kind}: classify"
+                f"expected a model with image input, got {self.card.input_kind} input: use classify instead"
             )
-        return with_temperature(self._interpreter.invoke(picture), self.card.temperature)
+        return with_temperature(self._interpreter.invoke(image), self.card.temperature)
 
 
 def with_temperature(probabilities: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:
-    """Probabilities as they would be had their logits been divided by the temperature (Guo et al. 2017).
+    """Temperature scaling: the softmax of the logits divided by a temperature (Guo et al. 2017).
 
     Parameters
     ----------

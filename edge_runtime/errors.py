@@ -1,10 +1,10 @@
-"""The one family of errors that a user can cause: each message states the rule, what was found and the next step."""
+"""Errors that a user can cause: each message states the rule, what was found and the next step."""
 
 
 class TmgcError(Exception):
-    """Bad input or bad usage. The commands print the message as one line and exit with 2."""
+    """Bad input or usage: a command prints the message as one line and exits with 2."""
 
 
 def first_line(error: BaseException, *, longest: int = 200) -> str:
-    """What an error of a library says, in one line; its kind where it says nothing."""
+    """The first line of a library's error message, or the name of its class where there is none."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:longest]

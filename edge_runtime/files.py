@@ -10,19 +10,19 @@ from pathlib import Path
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """A name to write a file under, which takes the place of ``path`` once the writing has gone well.
+    """Write a file under a temporary name, which replaces ``path`` when the block succeeds.
 
-    Whatever interrupts it, nobody finds half a file there, and what stood there before is not lost.
+    An interruption leaves no partial file, and keeps the file that was there before.
 
     Parameters
     ----------
     path : Path
-        Its folder is made where there is none.
+        Its folder is created if it is missing.
 
     Yields
     ------
     partial : Path
-        In the same folder and with the same ending.
+        In the same folder, with the same file name ending.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".part-{path.name}")

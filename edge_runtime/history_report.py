@@ -1,4 +1,4 @@
-"""A history by hour as a picture, drawn with the matplotlib of the ``train`` extra."""
+"""Hourly totals of a history, and their bar chart, drawn with the matplotlib of the ``train`` extra."""
 
 from __future__ import annotations
 
@@ -8,46 +8,55 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone, tzinfo
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edge_runtime.errors import TmgcError
 from edge_runtime.files import atomic_write
 from edge_runtime.predictions import SILENCE, UNKNOWN
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 _QUARTER_SECONDS = 900
-"""The database adds up by it: every time zone's hours are whole quarters."""
+"""The database aggregates by quarters of an hour: the offset of every time zone is a multiple of one."""
 
 
 @dataclass(frozen=True)
-class GenreHour:
-    """How long one answer was heard in one hour."""
+class HourlyTotal:
+    """How long one genre was predicted in one hour."""
 
     hour: datetime
-    """Its beginning, local time with its offset from UTC."""
+    """Beginning of the hour, local time with its offset from UTC."""
     genre: str
-    """The smoothed answer: a genre, ``unknown`` or ``silence``."""
+    """Smoothed genre of the windows: a genre of the model, ``unknown`` or ``silence``."""
     seconds: float
+    """Number of windows times their hop."""
     windows: int
     confidence: float
-    """Mean of its windows, in [0, 1]."""
+    """Mean smoothed confidence of the windows, in [0, 1]."""
 
 
-def genre_hours(
+def hourly_totals(
     connection: sqlite3.Connection,
     *,
     since: datetime | None = None,
     until: datetime | None = None,
     zone: tzinfo | None = None,
-) -> list[GenreHour]:
-    """A history by hour, and within an hour the most heard first.
+) -> list[HourlyTotal]:
+    """Totals by hour and genre, in order of time and, within an hour, of falling duration.
 
     Parameters
     ----------
     connection : sqlite3.Connection
-        Of :func:`edge_runtime.outputs.sqlite.read_history`.
+        From :func:`edge_runtime.outputs.sqlite.read_history`.
     since, until : datetime, optional
-        With an offset from UTC; ``until`` itself is left out.
+        With an offset from UTC; ``until`` itself is excluded.
     zone : tzinfo, optional
-        The system's by default.
+        Time zone of the hours; the system's by default.
+
+    Returns
+    -------
+    totals : list of HourlyTotal
     """
     rows = connection.execute(
         "SELECT CAST(time / ? AS INTEGER), smoothed_genre, SUM(hop_s), COUNT(*), SUM(smoothed_confidence) "
@@ -55,20 +64,20 @@ def genre_hours(
         (_QUARTER_SECONDS, *_limits(since, until)),
     )
     sums: defaultdict[tuple[datetime, str], list[float]] = defaultdict(lambda: [0.0, 0, 0.0])
-    for quarter, genre, *figures in rows:
-        total = sums[_hour(quarter * _QUARTER_SECONDS, zone), genre]
-        total[:] = [one + other for one, other in zip(total, figures, strict=True)]
-    hours = [
-        GenreHour(hour, genre, seconds, int(windows), confidence / windows)
+    for quarter, genre, *of_quarter in rows:
+        of_hour = sums[_local_hour(quarter * _QUARTER_SECONDS, zone), genre]
+        of_hour[:] = [one + other for one, other in zip(of_hour, of_quarter, strict=True)]
+    totals = [
+        HourlyTotal(hour, genre, seconds, int(windows), confidence / windows)
         for (hour, genre), (seconds, windows, confidence) in sums.items()
     ]
-    return sorted(hours, key=lambda item: (item.hour, -item.seconds, item.genre))
+    return sorted(totals, key=lambda total: (total.hour, -total.seconds, total.genre))
 
 
-def doubtful_windows(
+def count_unsynchronised(
     connection: sqlite3.Connection, *, since: datetime | None = None, until: datetime | None = None
 ) -> int:
-    """Windows that were heard before the clock was set by a time server, so that their time may be wrong."""
+    """Windows that were recorded before the clock was synchronised with a time server: their times may be wrong."""
     query = "SELECT COUNT(*) FROM windows WHERE clock_synchronised = 0 AND time >= ? AND time < ?"
     return int(connection.execute(query, _limits(since, until)).fetchone()[0])
 
@@ -78,55 +87,66 @@ def _limits(since: datetime | None, until: datetime | None) -> tuple[float, floa
 
 
 def utc_offset(time: datetime) -> str:
-    """Such as ``+03:00``."""
+    """The offset of an aware time from UTC, such as ``+03:00``."""
     return time.isoformat(timespec="minutes")[-6:]
 
 
-def _hour(timestamp: float, zone: tzinfo | None) -> datetime:
-    """The local hour; its offset is fixed, since two hours of a night in autumn else are the same."""
+def _local_hour(timestamp: float, zone: tzinfo | None) -> datetime:
+    """The hour of a time, with a fixed offset: otherwise the hour that is repeated in autumn would be one."""
     local = datetime.fromtimestamp(timestamp, zone).astimezone(zone)
     offset = timezone(local.utcoffset() or timedelta(0))
     return local.replace(minute=0, second=0, microsecond=0, tzinfo=offset)
 
 
 _COLOURS = ("C0", "C1", "C2", "C3", "C4", "C5", "C6", "navy", "C8", "C9")
-"""matplotlib's own but for its grey."""
-_GREYS = {SILENCE: "0.8", UNKNOWN: "0.6"}
+"""matplotlib's, without its grey."""
+_NO_GENRE_COLOURS = {SILENCE: "0.8", UNKNOWN: "0.6"}
 
 
-def write_figure(hours: Sequence[GenreHour], path: Path) -> None:
-    """Write a PNG: a bar an hour, in minutes, with a colour for each genre.
+def plot_totals(totals: Sequence[HourlyTotal], path: Path) -> None:
+    """Write a PNG file with a bar of minutes for each hour, stacked by genre.
+
+    Parameters
+    ----------
+    totals : sequence of HourlyTotal
+    path : Path
+        Ends in ``.png``.
 
     Raises
     ------
     TmgcError
-        matplotlib is not installed, or there is nothing to draw.
+        matplotlib is not installed, there are no totals, or the path has another ending.
     """
-    if not hours:
-        raise TmgcError("a picture needs at least one window: nothing was heard in that time. Leave out --since")
+    if not totals:
+        raise TmgcError("a chart needs at least one window: there is none in that time. Leave out --since and --until")
     if path.suffix.lower() != ".png":
-        raise TmgcError(f"a picture is written as PNG: got {path}. Name it {path.with_suffix('.png')}")
+        raise TmgcError(f"a chart is written as PNG: got {path}. Name it {path.with_suffix('.png')}")
     try:
         from matplotlib.figure import Figure
     except ImportError:
         raise TmgcError(
-            "--png needs matplotlib, which is not installed: pip install matplotlib, or use --csv and draw elsewhere"
+            "--png needs matplotlib, which is not installed: pip install matplotlib, or use --csv and plot elsewhere"
         ) from None
-    times = sorted({hour.hour for hour in hours})
-    figure = Figure(figsize=(max(6.0, min(24.0, 2 + len(times) * 0.25)), 4.0), layout="constrained")
+    hours = sorted({total.hour for total in totals})
+    figure = Figure(figsize=(max(6.0, min(24.0, 2 + len(hours) * 0.25)), 4.0), layout="constrained")
     axes = figure.subplots()
-    below = dict.fromkeys(times, 0.0)
-    # Wall time: an axis of aware times would be drawn in UTC.
-    places: list[datetime] = [time.replace(tzinfo=None) + timedelta(minutes=30) for time in times]
-    for number, genre in enumerate(sorted({hour.genre for hour in hours})):
-        minutes = {hour.hour: hour.seconds / 60 for hour in hours if hour.genre == genre}
-        heights, bottom = [minutes.get(time, 0.0) for time in times], [below[time] for time in times]
-        colour = _GREYS.get(genre, _COLOURS[number % len(_COLOURS)])
-        axes.bar(places, heights, bottom=bottom, width=1 / 26, label=genre, color=colour)  # type: ignore[arg-type]
-        below = {time: below[time] + height for time, height in zip(times, heights, strict=True)}
+    _stack_bars(axes, totals, hours)
     axes.set_ylabel("minutes")
-    axes.set_xlabel(f"local time, UTC{utc_offset(times[-1])}")
+    axes.set_xlabel(f"local time, UTC{utc_offset(hours[-1])}")
     axes.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1.0, 1.0))
     figure.autofmt_xdate()
     with atomic_write(path) as partial:
         figure.savefig(partial, dpi=120)
+
+
+def _stack_bars(axes: Axes, totals: Sequence[HourlyTotal], hours: Sequence[datetime]) -> None:
+    # Naive local times: an axis of aware times would be drawn in UTC.
+    centres: list[datetime] = [hour.replace(tzinfo=None) + timedelta(minutes=30) for hour in hours]
+    bottom = dict.fromkeys(hours, 0.0)
+    for number, genre in enumerate(sorted({total.genre for total in totals})):
+        minutes = {total.hour: total.seconds / 60 for total in totals if total.genre == genre}
+        heights = [minutes.get(hour, 0.0) for hour in hours]
+        colour = _NO_GENRE_COLOURS.get(genre, _COLOURS[number % len(_COLOURS)])
+        bottoms = [bottom[hour] for hour in hours]
+        axes.bar(centres, heights, bottom=bottoms, width=1 / 26, label=genre, color=colour)  # type: ignore[arg-type]
+        bottom = {hour: bottom[hour] + height for hour, height in zip(hours, heights, strict=True)}

@@ -1,4 +1,4 @@
-"""A stream of sound to a stream of answers: the machine behind ``tmgc-listen``, for programs to use as well."""
+"""A stream of audio to a stream of predictions: windows, smoothing, threshold and overload."""
 
 from __future__ import annotations
 
@@ -20,39 +20,39 @@ from edge_runtime.predictions import SILENCE, Event, Prediction, apply_threshold
 from edge_runtime.sources import AudioSource
 from edge_runtime.windowing import StreamedWindow, hop_samples, stream_windows
 
-MOST_SMOOTHED = 10_000
-"""Windows: some hours of them."""
+MAX_SMOOTH = 10_000
+"""Windows; some hours of them."""
 
-CALM_WINDOWS = 30
-"""An overload is over when so many windows in a row were not dropped: one that barely does not keep up drops few."""
+RECOVERY_WINDOWS = 30
+"""An overload has ended when so many windows in a row were not dropped: a machine just too slow drops only a few."""
 
 
 @dataclass(frozen=True)
 class ListenSettings:
-    """How a stream is cut and how its answers are decided."""
+    """How a stream is cut into windows, and how predictions are derived from probabilities."""
 
     hop_seconds: float = 1.0
     """Seconds between windows; rounded to whole spectrogram frames."""
     smooth: int = 5
-    """Windows whose probabilities are averaged for the smoothed answer."""
+    """Windows whose probabilities are averaged for the smoothed prediction."""
     threshold: float | None = None
-    """Confidence below which the answer is ``unknown``, in [0, 1]; None takes the model card's."""
+    """Confidence below which the genre is ``unknown``, in [0, 1]; None takes the model card's."""
     silence_dbfs: float = -50.0
     """Level below which a window is silence, dBFS."""
 
     def threshold_for(self, card: ModelCard) -> float:
-        """The one that was set, or else the card's."""
+        """The threshold of these settings, or else the model card's."""
         return card.threshold if self.threshold is None else self.threshold
 
     def __post_init__(self) -> None:
-        if not 1 <= self.smooth <= MOST_SMOOTHED:
-            raise TmgcError(f"smoothing takes 1 to {MOST_SMOOTHED} windows, got {self.smooth}")
+        if not 1 <= self.smooth <= MAX_SMOOTH:
+            raise TmgcError(f"smoothing takes 1 to {MAX_SMOOTH} windows, got {self.smooth}: try --smooth 5")
         if not math.isfinite(self.silence_dbfs):
             raise TmgcError(
                 f"the level of silence must be a number of dBFS, got {self.silence_dbfs}: try --silence -50"
             )
         if self.threshold is not None and not 0 <= self.threshold <= 1:
-            raise TmgcError(f"the threshold must lie in [0, 1], got {self.threshold}")
+            raise TmgcError(f"the threshold must lie in [0, 1], got {self.threshold}: try --threshold 0.5")
 
 
 def listen(
@@ -62,27 +62,28 @@ def listen(
     *,
     notify: Callable[[Event], None] | None = None,
 ) -> Iterator[Prediction]:
-    """Answers for a stream, one a window, as the sound comes.
+    """Classify a stream window by window as it arrives.
 
-    Where sound waits that would fill another window, the present one is stale: it is dropped and counted.
+    A window is dropped, and counted, where enough samples for the next one wait behind it. A gap in the stream clears
+    the smoothing.
 
     Parameters
     ----------
     source : AudioSource
-        Gives mono samples at ``classifier.card.spectrogram.sample_rate``.
+        Yields mono samples at ``classifier.card.spectrogram.sample_rate``.
     classifier : GenreClassifier
     settings : ListenSettings, optional
     notify : callable, optional
-        Is told of an overload and of its end.
+        Called with the ``overload`` and ``recovered`` events.
 
     Yields
     ------
-    answer : Answer
+    prediction : Prediction
     """
     settings = settings or ListenSettings()
-    decision = _Decision(classifier.card, settings)
+    predictor = _Predictor(classifier, settings, source.name)
     spectrogram = classifier.card.spectrogram
-    load = _Load(hop_samples(spectrogram, settings.hop_seconds) / spectrogram.sample_rate)
+    overload = _OverloadDetector(hop_samples(spectrogram, settings.hop_seconds) / spectrogram.sample_rate)
     windows = stream_windows(
         source.blocks(),
         classifier.spectrogram,
@@ -91,86 +92,79 @@ def listen(
     )
     for window in windows:
         if window.after_gap:  # also where the window itself is dropped
-            decision.forget()
+            predictor.clear_smoothing()
         waited = source.waiting_seconds
-        stale = load.is_too_much(waited)
-        if load.news and notify:
-            notify(Event(datetime.now(UTC), source.name, *load.news))
+        stale = overload.is_stale(waited)
+        if overload.change and notify:
+            notify(Event(datetime.now(UTC), source.name, *overload.change))
         if not stale:
-            yield decision.prediction(
-                window, classifier, source.name, waited_seconds=waited, dropped_windows=load.dropped
-            )
+            yield predictor.predict(window, waited_seconds=waited, dropped_windows=overload.dropped)
 
 
-class _Load:
-    """Whether answers keep up with a live source.
+class _OverloadDetector:
+    """Whether predictions keep up with a live source.
 
     Attributes
     ----------
     dropped : int
-        Windows that were stale.
-    news : tuple of str or None
-        The event that the last window was, and its reason.
+        Number of stale windows.
+    change : tuple of str or None
+        Name and reason of the event that the last window caused.
     """
 
     def __init__(self, hop_seconds: float) -> None:
         self.dropped = 0
-        self.news: tuple[str, str] | None = None
+        self.change: tuple[str, str] | None = None
         self._hop_seconds = hop_seconds
         self._overloaded = False
-        self._calm_windows = 0
+        self._kept_in_a_row = 0
 
-    def is_too_much(self, waiting_seconds: float) -> bool:
-        """Whether a window is stale, since what waits behind it holds the next one already."""
+    def is_stale(self, waiting_seconds: float) -> bool:
+        """Whether the next window has arrived already, so that this one is to be dropped."""
         stale = waiting_seconds >= self._hop_seconds
         self.dropped += stale
-        self._calm_windows = 0 if stale else self._calm_windows + 1
-        self.news = None
+        self._kept_in_a_row = 0 if stale else self._kept_in_a_row + 1
+        self.change = None
         if stale and not self._overloaded:
-            self.news = "overload", "windows are dropped, since answers take longer than the hop"
-        elif self._overloaded and self._calm_windows == CALM_WINDOWS:
-            self.news = "recovered", f"no window was dropped of the last {CALM_WINDOWS}; {self.dropped} were in all"
-        if self.news:
+            self.change = "overload", "windows are dropped, since predictions take longer than the hop"
+        elif self._overloaded and self._kept_in_a_row == RECOVERY_WINDOWS:
+            self.change = "recovered", f"none of the last {RECOVERY_WINDOWS} windows was dropped, {self.dropped} in all"
+        if self.change:
             self._overloaded = stale
         return stale
 
 
-class _Decision:
-    """From probabilities to a genre, with a memory of the last windows."""
+class _Predictor:
+    """Classifies windows, and averages the probabilities of the last ones."""
 
-    def __init__(self, card: ModelCard, settings: ListenSettings) -> None:
-        self._card = card
+    def __init__(self, classifier: GenreClassifier, settings: ListenSettings, source: str) -> None:
+        self._classifier = classifier
+        self._card = classifier.card
+        self._source = source
         self._silence_dbfs = settings.silence_dbfs
-        self._threshold = settings.threshold_for(card)
+        self._threshold = settings.threshold_for(classifier.card)
         self._recent: deque[NDArray[np.float32]] = deque(maxlen=settings.smooth)
 
-    def forget(self) -> None:
-        """Smooth over no window so far."""
+    def clear_smoothing(self) -> None:
+        """Average no window from before."""
         self._recent.clear()
 
-    def prediction(
-        self,
-        window: StreamedWindow,
-        classifier: GenreClassifier,
-        source: str,
-        *,
-        waited_seconds: float,
-        dropped_windows: int,
-    ) -> Prediction:
-        arrived = perf_counter()
+    def predict(self, window: StreamedWindow, *, waited_seconds: float, dropped_windows: int) -> Prediction:
+        begun = perf_counter()
         level = level_dbfs(window.samples)
         genre, confidence, spectrogram_ms, model_ms = SILENCE, 0.0, 0.0, 0.0
+        smoothed_genre, smoothed_confidence = SILENCE, 0.0
         probabilities: dict[str, float] = {}
         if level >= self._silence_dbfs:
-            heard = classifier.classify(window.samples, inner_power=window.inner_power)
-            spectrogram_ms, model_ms = window.framing_ms + heard.spectrogram_ms, heard.model_ms
-            probabilities = self._named(heard.probabilities)
+            result = self._classifier.classify(window.samples, inner_power=window.inner_power)
+            spectrogram_ms, model_ms = window.framing_ms + result.spectrogram_ms, result.model_ms
+            probabilities = self._by_genre(result.probabilities)
             genre, confidence = apply_threshold(probabilities, self._threshold)
-            self._recent.append(heard.probabilities)
-            smoothed, smoothed_confidence = apply_threshold(self._named(np.mean(self._recent, axis=0)), self._threshold)
+            self._recent.append(result.probabilities)
+            mean = self._by_genre(np.mean(self._recent, axis=0))
+            smoothed_genre, smoothed_confidence = apply_threshold(mean, self._threshold)
         else:
-            self._recent.clear()
-            smoothed, smoothed_confidence = SILENCE, 0.0
+            self.clear_smoothing()
         rate = self._card.spectrogram.sample_rate
         return Prediction(
             time=datetime.now(UTC),
@@ -178,16 +172,16 @@ class _Decision:
             end_seconds=(window.start_sample + len(window.samples)) / rate,
             genre=genre,
             confidence=confidence,
-            smoothed_genre=smoothed,
+            smoothed_genre=smoothed_genre,
             smoothed_confidence=smoothed_confidence,
             probabilities=probabilities,
             level_dbfs=level,
             spectrogram_ms=spectrogram_ms,
             model_ms=model_ms,
-            delay_ms=(waited_seconds + perf_counter() - arrived) * 1e3 + window.framing_ms,
+            delay_ms=(waited_seconds + perf_counter() - begun) * 1e3 + window.framing_ms,
             dropped_windows=dropped_windows,
-            source=source,
+            source=self._source,
         )
 
-    def _named(self, probabilities: NDArray[np.float32]) -> dict[str, float]:
+    def _by_genre(self, probabilities: NDArray[np.float32]) -> dict[str, float]:
         return dict(zip(self._card.genres, probabilities.tolist(), strict=True))

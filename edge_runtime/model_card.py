@@ -1,6 +1,6 @@
-"""The model card: everything that a model needs to be told to be used, in one JSON document.
+"""The model card: a JSON document with everything that is needed to use a model.
 
-It stands beside ``model.keras`` and inside every exported file, so that one file on the Pi is enough.
+It is stored beside ``model.keras`` and inside every exported file, so that one file on the Pi is enough.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from edge_runtime.errors import TmgcError
 from edge_runtime.spectrogram import Colormap, SpectrogramSettings
 
 SCHEMA = 1
-"""Version of the document. A reader refuses any other."""
+"""Version of the document; any other is refused."""
 
 INPUT_KINDS = ("image", "waveform")
-"""What a file can take: the spectrogram picture, or the sound itself, whose spectrogram is then part of the model."""
+"""Input of a model: the spectrogram image, or the waveform, where the spectrogram is part of the model."""
 
 METADATA_KEY = "tmgc_card"
-"""Name of the card in ONNX ``metadata_props`` and of its metadata buffer in TFLite."""
+"""Name of the card in ONNX ``metadata_props``."""
 
 
 _LEVELS = frozenset(range(256))
@@ -32,31 +32,31 @@ _LEVELS = frozenset(range(256))
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What a model must be told to be used, and where it comes from."""
+    """How to use a model, and how it was made."""
 
     name: str
-    """The run that made it."""
+    """Name of the training run."""
     genres: tuple[str, ...]
-    """Names of the outputs, in the order of the outputs."""
+    """Class names in the order of the outputs."""
     spectrogram: SpectrogramSettings
-    """How sound becomes the picture that it was trained on."""
+    """How audio becomes the image that the model was trained on."""
     colormap: tuple[tuple[int, int, int], ...]
     """256 RGB triples from the quietest to the loudest."""
     input_kind: str = "image"
-    """One of :data:`INPUTS`. ``picture``: uint8 ``[shape=(image_height, image_width, 3)]``; ``waveform``: float32
+    """One of :data:`INPUT_KINDS`. ``image``: uint8 ``[shape=(image_height, image_width, 3)]``; ``waveform``: float32
     ``[shape=(window_samples,)]`` in [-1, 1]."""
     temperature: float = 1.0
-    """Divides the logits, so that confidence is a probability. 1 leaves them alone."""
+    """Divides the logits, to calibrate the confidence; 1 changes nothing."""
     threshold: float = 0.0
-    """Confidence below which the answer is ``unknown``, in [0, 1]."""
+    """Confidence below which the genre is ``unknown``, in [0, 1]."""
     demonstration: bool = False
-    """Trained on synthesised music: it knows nothing about real music."""
+    """Trained on synthesised music, so of no use for real music."""
     network: Mapping[str, Any] = field(default_factory=dict)
-    """Architecture, number of weights, where they started from."""
+    """Architecture, number of weights, and the initial weights."""
     training: Mapping[str, Any] = field(default_factory=dict)
-    """Songs and clips of each split, epochs, seconds."""
+    """Songs and clips of each split, epochs, duration in seconds."""
     accuracy: Mapping[str, Any] = field(default_factory=dict)
-    """Shares of songs and of clips that were named right, by split."""
+    """Accuracy on songs and on clips, in [0, 1], by split."""
     export: Mapping[str, Any] = field(default_factory=dict)
     """Format, recipe, calibration clips and parity; empty beside ``model.keras``."""
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -84,14 +84,14 @@ class ModelCard:
 
     @property
     def colormap_array(self) -> Colormap:
-        """The colormap as ``np.ndarray [shape=(256, 3)], uint8``."""
+        """The colormap as an array, ``[shape=(256, 3)], uint8``."""
         return np.array(self.colormap, np.uint8)
 
     @property
     def warning(self) -> str | None:
-        """What a listener must know of the model before believing it."""
-        if dict(self.export.get("parity") or {}).get("held") is False:
-            return "this export failed its parity check against Keras: do not trust its answers"
+        """A reason not to trust the predictions; None if there is none."""
+        if dict(self.export.get("parity") or {}).get("passed") is False:
+            return "this export failed its parity check against Keras: do not trust its predictions"
         if self.demonstration:
             return "this model is a demonstration: it knows synthesised music only, and nothing about real music"
         return None
@@ -105,13 +105,13 @@ class ModelCard:
 
     @classmethod
     def from_json(cls, text: str, *, where: str) -> ModelCard:
-        """The card of a JSON document.
+        """Parse the JSON document of a card.
 
         Parameters
         ----------
         text : str
         where : str
-            The file that it comes from, for the message.
+            The file that contains it, for the message.
 
         Raises
         ------
@@ -134,11 +134,11 @@ class ModelCard:
 
     @classmethod
     def read(cls, path: Path) -> ModelCard:
-        """The card that stands beside a ``model.keras``."""
+        """Read the card beside a ``model.keras``."""
         if not path.is_file():
             raise TmgcError(f"a trained run has a {path.name}: there is none in {path.parent}. Run: tmgc-train fit")
         return cls.from_json(path.read_text("utf-8", errors="replace"), where=str(path))
 
     def replace(self, **changes: Any) -> ModelCard:
-        """The card with some of its fields changed."""
+        """A copy with some fields changed."""
         return dataclasses.replace(self, **changes)

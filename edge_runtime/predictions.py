@@ -1,4 +1,4 @@
-"""What listening gives: an answer a window, an event where something goes wrong, and a summary a source."""
+"""The results of listening: a prediction for each window, an event for each disturbance, a summary of each source."""
 
 from __future__ import annotations
 
@@ -12,60 +12,70 @@ from time import perf_counter
 import numpy as np
 
 UNKNOWN = "unknown"
-"""The answer where no genre is confident enough."""
+"""Predicted where no genre reaches the confidence threshold."""
 SILENCE = "silence"
-"""The answer where there is nothing to hear."""
+"""Predicted, without running the model, where a window's level is below the silence level."""
 
 
 def apply_threshold(probabilities: Mapping[str, float], threshold: float) -> tuple[str, float]:
-    """The likeliest genre, or :data:`UNKNOWN` below the threshold, and its probability in [0, 1].
+    """The most probable genre, or :data:`UNKNOWN` where its probability is below the threshold.
 
     Parameters
     ----------
-    probabilities : mapping of str to float
-        Every genre's; at least one.
+    probabilities : mapping of str to float in [0, 1]
+        Of every genre; not empty.
     threshold : float in [0, 1]
+
+    Returns
+    -------
+    genre : str
+    confidence : float in [0, 1]
+        Probability of the most probable genre, also where the genre is ``unknown``.
     """
-    likeliest = max(probabilities, key=probabilities.__getitem__)
-    confidence = probabilities[likeliest]
-    return likeliest if confidence >= threshold else UNKNOWN, confidence
+    most_probable = max(probabilities, key=probabilities.__getitem__)
+    confidence = probabilities[most_probable]
+    return most_probable if confidence >= threshold else UNKNOWN, confidence
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What was heard in one window."""
+    """The genre of one window."""
 
     time: datetime
-    """When it was answered, UTC."""
+    """When the prediction was made, UTC."""
     start_seconds: float
+    """Of the window, from the beginning of the source."""
     end_seconds: float
     genre: str
-    """A genre of the card, ``unknown`` or ``silence``."""
+    """A genre of the model card, ``unknown`` or ``silence``."""
     confidence: float
-    """Probability of the likeliest genre, in [0, 1]; 0 for silence."""
+    """Probability of the most probable genre, in [0, 1]; 0 for silence."""
     smoothed_genre: str
-    """As ``genre``, from the probabilities averaged over the last windows."""
+    """As ``genre``, from the mean probabilities of the last windows."""
     smoothed_confidence: float
+    """As ``confidence``, from the same mean."""
     probabilities: Mapping[str, float]
-    """Every genre's, in [0, 1]; empty for silence."""
+    """Of every genre, in [0, 1]; empty for silence."""
     level_dbfs: float
     """Root mean square of the window, dBFS."""
     spectrogram_ms: float
-    """Spent on the picture after the window's last sample had come."""
+    """Time to compute the spectrogram after the window's last sample had arrived."""
     model_ms: float
+    """Time to run the model."""
     delay_ms: float
-    """From the arrival of the window's last sample to its answer."""
+    """From the arrival of the window's last sample to the prediction."""
     dropped_windows: int
-    """Windows of the source so far that were not answered, since a newer one had come."""
+    """Windows of the source so far that were skipped because a newer one had already arrived."""
     source: str
+    """Name of the microphone, path of the file, or ``standard input``."""
 
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened to a source beside its answers."""
+    """A disturbance of a source, or its end."""
 
     time: datetime
-    """UTC"""
+    """UTC."""
     source: str
     event: str
     """One of :data:`EVENTS`."""
@@ -74,79 +84,80 @@ class Event:
 
 
 EVENTS = ("device lost", "device back", "overload", "recovered", "file refused")
-"""What can happen to a source."""
+"""Kinds of :class:`Event`."""
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What was heard in a whole source."""
+    """The genre of a whole source."""
 
     source: str
     windows: int
+    """Windows with a prediction."""
     genre: str
-    """As in :class:`Prediction`, from the mean probabilities; ``silence`` where no window held a sound."""
+    """As in :class:`Prediction`, from the mean probabilities; ``silence`` where every window was silent."""
     confidence: float
-    """Mean probability of the likeliest genre, in [0, 1]; 0 for silence."""
+    """Mean probability of the most probable genre, in [0, 1]; 0 for silence."""
     probabilities: Mapping[str, float]
-    """Mean over the windows that were not silent; empty where all were."""
+    """Mean over the windows that were not silent, in [0, 1]; empty where all were."""
     seconds: float
-    """Sound from the beginning of the first window to the end of the last."""
+    """From the beginning of the first window to the end of the last."""
     realtime_factor: float
-    """Seconds that the answers took for each second of sound; below 1 keeps up."""
+    """Seconds of work per second of audio; below 1 keeps up with a live source."""
     dropped_windows: int
-    """Windows that were not answered, since a newer one had come."""
+    """Windows that were skipped because a newer one had already arrived."""
     overflows: int
-    """Times that sound was lost before it was cut into windows."""
+    """Times that audio was lost before it was cut into windows."""
     latency_ms: Mapping[str, float]
-    """p50, p90, p99 and max of spectrogram and model together; empty where all windows were silent."""
+    """p50, p90, p99 and max of spectrogram and model together; empty where every window was silent."""
 
 
 class Summarizer:
-    """Adds up answers to a summary, in memory that does not grow in months.
+    """Aggregates the predictions of one source in constant memory, however long it runs.
 
     Parameters
     ----------
     source : str
     threshold : float in [0, 1]
-        As :func:`decide` takes it.
+        As in :func:`apply_threshold`.
     """
 
     def __init__(self, source: str, *, threshold: float) -> None:
         self._source = source
         self._threshold = threshold
-        self._begun = perf_counter()
+        self._started = perf_counter()
         self._windows = 0
         self._seconds = 0.0
         self._dropped_windows = 0
-        self._sums: dict[str, float] = {}
-        self._heard = 0
-        self._latencies = _Latencies()
+        self._totals: dict[str, float] = {}
+        self._windows_with_sound = 0
+        self._latencies = _LatencyHistogram()
 
     def add(self, prediction: Prediction) -> None:
-        """Take one more answer in."""
+        """Add the next prediction of the source."""
         self._windows += 1
         self._seconds = prediction.end_seconds
         self._dropped_windows = prediction.dropped_windows
         if not prediction.probabilities:
             return
-        self._heard += 1
+        self._windows_with_sound += 1
         self._latencies.add(prediction.spectrogram_ms + prediction.model_ms)
         for genre, probability in prediction.probabilities.items():
-            self._sums[genre] = self._sums.get(genre, 0.0) + probability
+            self._totals[genre] = self._totals.get(genre, 0.0) + probability
 
     def summary(self, *, overflows: int = 0, idle_seconds: float = 0.0) -> Summary:
-        """What the answers so far add up to.
+        """The summary of the predictions so far.
 
         Parameters
         ----------
         overflows : int >= 0
-            Those that the source counted.
+            As counted by the source.
         idle_seconds : float >= 0
-            Time that passed in waiting for sound to come: no work.
+            Time spent waiting for audio, which is no work.
         """
-        means = {genre: total / self._heard for genre, total in self._sums.items()}
+        means = {genre: total / self._windows_with_sound for genre, total in self._totals.items()}
         genre, confidence = apply_threshold(means, self._threshold) if means else (SILENCE, 0.0)
-        busy_seconds = max(0.0, perf_counter() - self._begun - idle_seconds)
+        busy_seconds = max(0.0, perf_counter() - self._started - idle_seconds)
         return Summary(
             source=self._source,
             windows=self._windows,
@@ -157,29 +168,29 @@ class Summarizer:
             realtime_factor=busy_seconds / self._seconds if self._seconds else 0.0,
             dropped_windows=self._dropped_windows,
             overflows=overflows,
-            latency_ms=self._latencies.percentiles() if self._heard else {},
+            latency_ms=self._latencies.percentiles() if self._windows_with_sound else {},
         )
 
 
-class _Latencies:
-    """Percentiles of any number of durations, right to half a percent, from counts of steps of one percent."""
+class _LatencyHistogram:
+    """Percentiles of any number of durations, exact to half a percent, from a histogram of 1 % wide bins."""
 
     def __init__(self) -> None:
-        self._step = math.log(1.01)
+        self._log_bin_width = math.log(1.01)
         self._counts: Counter[int] = Counter()
-        self._highest = 0.0
+        self._maximum = 0.0
 
     def add(self, milliseconds: float) -> None:
-        """Count one more; below a microsecond all are the same."""
-        self._counts[round(math.log(max(milliseconds, 1e-3)) / self._step)] += 1
-        self._highest = max(self._highest, milliseconds)
+        """Count one more duration; everything below a microsecond falls into the same bin."""
+        self._counts[round(math.log(max(milliseconds, 1e-3)) / self._log_bin_width)] += 1
+        self._maximum = max(self._maximum, milliseconds)
 
     def percentiles(self) -> dict[str, float]:
         """p50, p90, p99 and max, milliseconds."""
-        steps, counts = zip(*sorted(self._counts.items()), strict=True)
-        ranks = np.cumsum(counts)
-        named = {}
+        bins, counts = zip(*sorted(self._counts.items()), strict=True)
+        cumulated = np.cumsum(counts)
+        result = {}
         for percent in (50, 90, 99):
-            step = steps[int(np.searchsorted(ranks, ranks[-1] * percent / 100))]
-            named[f"p{percent}"] = min(math.exp(step * self._step), self._highest)
-        return {**named, "max": self._highest}
+            index = int(np.searchsorted(cumulated, cumulated[-1] * percent / 100))
+            result[f"p{percent}"] = min(math.exp(bins[index] * self._log_bin_width), self._maximum)
+        return {**result, "max": self._maximum}

@@ -1,4 +1,4 @@
-"""One run of the listening command: its sources into its outputs, until they end or somebody asks it to stop."""
+"""One run of ``tmgc-listen``: a source to the outputs, until it ends or the end is requested."""
 
 from __future__ import annotations
 
@@ -23,58 +23,69 @@ from edge_runtime.sources.stdin import PcmFormat, StandardInput
 
 log = logging.getLogger("tmgc.listen")
 
-NOT_ALL_HEARD = 1
-"""The exit code where nothing but silence was heard, or a device was lost that should not be waited for."""
+NOTHING_CLASSIFIED = 1
+"""Exit code where all was silence, or where the device was lost and ``exit_on_loss`` set."""
 
 REFUSED = 2
-"""The exit code where a file was refused."""
+"""Exit code where a file was refused."""
 
 PROBLEMS = ("device lost", "overload")
-"""Events that are logged as warnings; the others tell that all is well again."""
+"""Events that are logged as warnings; the others end one of these."""
 
 
 @dataclass(frozen=True)
 class MicrophoneSettings:
-    """Which microphone is heard, and what happens without it."""
+    """The microphone, and what happens without it."""
 
     device: str | None = None
     """Number, name or a part of the name; None is the system's default."""
     wait_seconds: float = 0.0
-    """How long the device may take to be there at first."""
+    """How long to wait for the device at the start, seconds."""
     exit_on_loss: bool = False
-    """End where the device is lost, instead of looking for it."""
+    """End when the device is lost, instead of searching for it."""
 
 
 @dataclass(frozen=True)
 class Session:
-    """What hears, and where its answers go. Each method hears one kind of source and gives the exit code."""
+    """A classifier and its outputs; each method classifies one kind of source and returns the exit code."""
 
     classifier: GenreClassifier
     settings: ListenSettings
     outputs: Sequence[Output]
     stop: Shutdown
 
-    def hear_files(self, paths: Sequence[Path], *, speed: float = math.inf) -> int:
-        """Hear one file after another; a bad one does not stop the others.
+    def classify_files(self, paths: Sequence[Path], *, speed: float = math.inf) -> int:
+        """Classify one file after another; a file that is refused does not stop the others.
 
         Parameters
         ----------
         paths : sequence of Path
         speed : float > 0
-            Seconds of sound in a second.
+            Seconds of audio per second; infinite is as fast as possible.
         """
         codes = [0]
         for path in paths:
-            codes.append(self._hear_file(path, speed))
-            if self.stop.signal is not None:  # shells tell an unfinished command by its signal
+            codes.append(self._classify_file(path, speed))
+            if self.stop.signal is not None:  # the convention of shells for a command ended by a signal
                 return 128 + self.stop.signal
         return max(codes)
 
-    def hear_standard_input(self, raw: PcmFormat | None) -> int:
-        """Hear what another program pipes in, to its end; being stopped is an end as good as any."""
+    def classify_standard_input(self, raw: PcmFormat | None) -> int:
+        """Classify what another program pipes in, until it ends or the end is requested.
+
+        Parameters
+        ----------
+        raw : PcmFormat or None
+            Format of raw samples; None expects a WAV.
+
+        Raises
+        ------
+        TmgcError
+            It is not a WAV, or shorter than a window.
+        """
         source = StandardInput(0, sample_rate=self._rate, stop=self.stop, raw=raw)
         try:
-            summary = self._hear(source)
+            summary = self._classify(source)
         except TmgcError:
             if not self.stop.requested:  # in the middle of a header
                 raise
@@ -84,24 +95,34 @@ class Session:
                 f"standard input must hold at least one window of {self._window_seconds} s: it ended before"
             )
         self._summarise(summary)
-        return 0 if summary.probabilities or self.stop.requested else NOT_ALL_HEARD
+        return 0 if summary.probabilities or self.stop.requested else NOTHING_CLASSIFIED
 
-    def hear_microphone(self, settings: MicrophoneSettings) -> int:
-        """Hear a microphone until somebody asks to stop."""
+    def classify_microphone(self, settings: MicrophoneSettings) -> int:
+        """Classify what a microphone records, until the end is requested.
+
+        Parameters
+        ----------
+        settings : MicrophoneSettings
+
+        Raises
+        ------
+        TmgcError
+            No device matches, or it does not open.
+        """
         if settings.wait_seconds > 0:
             limit = "" if math.isinf(settings.wait_seconds) else f" up to {settings.wait_seconds:g} s"
-            log.info("waiting%s for a microphone where it is not there yet", limit)
+            log.info("waiting%s for a microphone if it is not there yet", limit)
         with Microphone(
             settings.device,
             sample_rate=self._rate,
             stop=self.stop,
-            notify=self._tell,
+            notify=self._report,
             wait_seconds=settings.wait_seconds,
             exit_on_loss=settings.exit_on_loss,
         ) as microphone:
             log.info("listening to %s; Ctrl-C ends it", microphone.name)
-            self._summarise(self._hear(microphone))
-        return 0 if self.stop.requested else NOT_ALL_HEARD
+            self._summarise(self._classify(microphone))
+        return 0 if self.stop.requested else NOTHING_CLASSIFIED
 
     @property
     def _rate(self) -> int:
@@ -111,10 +132,10 @@ class Session:
     def _window_seconds(self) -> float:
         return self.classifier.card.spectrogram.window_seconds
 
-    def _hear_file(self, path: Path, speed: float) -> int:
+    def _classify_file(self, path: Path, speed: float) -> int:
         try:
             with AudioFile(path, sample_rate=self._rate) as file:
-                summary = self._hear(PacedSource(file, sample_rate=self._rate, stop=self.stop, speed=speed))
+                summary = self._classify(PacedSource(file, sample_rate=self._rate, stop=self.stop, speed=speed))
             if not summary.windows and not self.stop.requested:
                 raise TmgcError(
                     f"a file must hold at least one window of {self._window_seconds} s: {path} holds "
@@ -125,23 +146,23 @@ class Session:
             self._send(Event(datetime.now(UTC), str(path), "file refused", str(error)))
             return REFUSED
         self._summarise(summary)
-        return 0 if summary.probabilities else NOT_ALL_HEARD
+        return 0 if summary.probabilities else NOTHING_CLASSIFIED
 
-    def _hear(self, source: WatchedSource) -> Summary:
+    def _classify(self, source: WatchedSource) -> Summary:
         threshold = self.settings.threshold_for(self.classifier.card)
         summarizer = Summarizer(source.name, threshold=threshold)
         warned = 0
-        for prediction in listen(source, self.classifier, self.settings, notify=self._tell):
+        for prediction in listen(source, self.classifier, self.settings, notify=self._report):
             summarizer.add(prediction)
             for output in self.outputs:
                 output.window(prediction)
-            warned = _say_new(source.warnings, warned)
+            warned = _log_new(source.warnings, warned)
             if self.stop.requested:
                 break
-        _say_new(source.warnings, warned)
+        _log_new(source.warnings, warned)
         return summarizer.summary(overflows=source.overflows, idle_seconds=source.idle_seconds)
 
-    def _tell(self, event: Event) -> None:
+    def _report(self, event: Event) -> None:
         level = logging.WARNING if event.event in PROBLEMS else logging.INFO
         log.log(level, "%s: %s: %s", event.source, event.event, event.reason)
         self._send(event)
@@ -155,7 +176,7 @@ class Session:
             output.summary(summary)
 
 
-def _say_new(warnings: Sequence[str], warned: int) -> int:
-    for warning in warnings[warned:]:
+def _log_new(warnings: Sequence[str], logged: int) -> int:
+    for warning in warnings[logged:]:
         log.warning("%s", warning)
     return len(warnings)

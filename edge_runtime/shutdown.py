@@ -1,4 +1,4 @@
-"""Asking what listens to end: Ctrl-C, or SIGTERM as a service manager sends it, heeded between two blocks of sound."""
+"""Graceful shutdown by Ctrl-C or SIGTERM, between two blocks of audio."""
 
 from __future__ import annotations
 
@@ -9,52 +9,52 @@ from time import monotonic, sleep
 from types import FrameType, TracebackType
 from typing import Any
 
-_STEP_SECONDS = 0.1
-"""A rest looks this often whether it was asked to end."""
+_POLL_SECONDS = 0.1
+"""Interval at which :meth:`Shutdown.rest` checks whether the end was requested."""
 
 
 class Shutdown:
-    """Whether the end was asked for.
+    """Whether the end was requested; a context manager that handles signals.
 
-    Within ``with`` the first SIGINT or SIGTERM asks for it and interrupts nothing, so that no line and no row is left
-    half written; a second one does what it always does.
+    The first SIGINT or SIGTERM requests the end and interrupts nothing, so that no line or row is left half written; a
+    second one has its usual effect.
 
     Parameters
     ----------
-    looked : callable, optional
-        Is called each time that somebody looks whether to end: whoever listens does so several times a second.
+    on_check : callable, optional
+        Called at each check of :attr:`requested`: several times per second while listening.
 
     Attributes
     ----------
     signal : int or None
-        The number of the signal that asked.
+        Number of the signal that requested the end.
     """
 
-    def __init__(self, looked: Callable[[], None] | None = None) -> None:
-        self._looked = looked
+    def __init__(self, on_check: Callable[[], None] | None = None) -> None:
+        self._on_check = on_check
         self.signal: int | None = None
         self._before: dict[int, Any] = {}
 
     @property
     def requested(self) -> bool:
-        """True once the end was asked for."""
-        if self._looked:
-            self._looked()
+        """True once the end was requested."""
+        if self._on_check:
+            self._on_check()
         return self.signal is not None
 
     def request(self, number: int = signal.SIGTERM, frame: FrameType | None = None) -> None:
-        """Ask for the end."""
+        """Request the end."""
         self.signal = number
-        self._give_back()
+        self._restore_handlers()
 
     def rest(self, seconds: float) -> None:
-        """Sleep, but no longer than until the end is asked for."""
+        """Sleep until the time has passed or the end is requested."""
         until = monotonic() + seconds
         while not self.requested and (left := until - monotonic()) > 0:
-            sleep(min(left, _STEP_SECONDS))
+            sleep(min(left, _POLL_SECONDS))
 
     def __enter__(self) -> Shutdown:
-        if threading.current_thread() is threading.main_thread():  # others may not handle signals
+        if threading.current_thread() is threading.main_thread():  # only the main thread may set handlers
             for number in (signal.SIGINT, signal.SIGTERM):
                 self._before[number] = signal.signal(number, self.request)
         return self
@@ -62,8 +62,8 @@ class Shutdown:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._give_back()
+        self._restore_handlers()
 
-    def _give_back(self) -> None:
+    def _restore_handlers(self) -> None:
         while self._before:
             signal.signal(*self._before.popitem())

@@ -1,8 +1,8 @@
-"""Two seconds of sound to one mel-spectrogram picture: the only place where the project computes one.
+"""The mel spectrogram of a window as an image: the only place in the project that computes one.
 
-Training, export, listening and benchmarks all call it, so a model never sees other pictures than it was trained on.
-The formulas are librosa's (``melspectrogram`` with Slaney mel bands, then ``power_to_db``), and the tests hold it to
-librosa within 1e-3 dB.
+Training, export, listening and benchmarks all call it, so that a model never sees other images than it was trained on.
+The formulas are those of ``librosa.feature.melspectrogram`` (Slaney mel bands) and ``librosa.power_to_db``; the tests
+compare with librosa within 1e-3 dB.
 """
 
 from __future__ import annotations
@@ -18,33 +18,33 @@ from numpy.typing import NDArray
 from edge_runtime.errors import TmgcError
 
 Colormap = NDArray[np.uint8]
-"""256 RGB triples, ``[shape=(256, 3)], uint8``, from the quietest to the loudest."""
+"""RGB triples, ``[shape=(256, 3)], uint8``, from the quietest to the loudest."""
 
 
 _HIGHEST = {"sample_rate": 192_000, "window_seconds": 60, "image_height": 1024, "image_width": 1024}
-"""What no setting of sense exceeds: beyond it memory would."""
+"""Upper limits of settings, which bound the memory of an image."""
 
 
 @dataclass(frozen=True)
 class SpectrogramSettings:
-    """Every number that makes a picture out of sound. Two equal settings make equal pictures."""
+    """All parameters of the spectrogram image: equal settings give equal images."""
 
     sample_rate: int = 44_100
-    """Hz. Sound of any other rate is resampled to it first."""
+    """Hz; audio of any other rate is resampled first."""
     window_seconds: float = 2.0
-    """Seconds of sound in one picture."""
+    """Seconds of audio in one image."""
     n_fft: int = 512
-    """Samples in one analysis frame, and the length of its periodic Hann window."""
+    """Samples in a frame, and in its periodic Hann window."""
     hop_length: int = 256
     """Samples from one frame to the next."""
     n_mels: int = 64
     """Mel bands, from 0 Hz to half the sample rate."""
     top_db: float = 80.0
-    """Decibels from the picture's loudest point down to its black."""
+    """Dynamic range in dB below the image's maximum."""
     image_height: int = 224
-    """Pixels from the lowest to the highest band."""
+    """Pixels along the mel axis."""
     image_width: int = 224
-    """Pixels from the first to the last frame."""
+    """Pixels along the time axis."""
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -65,27 +65,27 @@ class SpectrogramSettings:
 
     @property
     def frame_count(self) -> int:
-        """Frames in one picture before it is scaled: centred frames, so one more than the hops that fit."""
+        """Frames in a window before the image is resized: centred, so one more than the hops that fit."""
         return 1 + (self.window_samples - self.n_fft % 2) // self.hop_length
 
     @property
     def leading_frames(self) -> int:
-        """Frames that reach back before the window's first sample, where they see zeros."""
+        """Frames at the beginning that reach into the zero padding."""
         return -(-(self.n_fft // 2) // self.hop_length)
 
     @property
     def inner_frames(self) -> int:
-        """Frames that see nothing but the window's sound, and so are the same in every window that holds them."""
+        """Frames without zero padding, which are equal in all overlapping windows that contain them."""
         last_start = self.window_samples - self.n_fft + self.n_fft // 2
         return 1 + last_start // self.hop_length - self.leading_frames
 
     def to_json(self) -> dict[str, int | float]:
-        """The settings as they stand in a model card."""
+        """The settings as an object of a model card."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> SpectrogramSettings:
-        """The settings of a model card. Unknown or missing names are an error: a picture must not be guessed."""
+        """The settings of a model card; unknown or missing names raise :class:`TmgcError`."""
         expected = {field.name for field in fields(cls)}
         if set(document) != expected:
             odd = sorted(expected.symmetric_difference(document))
@@ -97,14 +97,14 @@ class SpectrogramSettings:
 
 
 _FRAMES_AT_ONCE = 32
-"""Few enough for their spectrum to stay in a processor's cache: all at once take three times as long."""
+"""Their spectrum fits into the CPU cache: all frames at once take three times as long."""
 
 _BANDS_AT_ONCE = 16
-"""Their products are so small that a BLAS computes them in one thread, and does not wake all cores for it."""
+"""Matrix products small enough that a BLAS computes them in one thread."""
 
 
 class Spectrogram:
-    """The picture of a window of sound, with everything that does not depend on the sound computed once.
+    """Computes the spectrogram image of windows; what does not depend on the samples is computed once.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ class Spectrogram:
     Examples
     --------
     >>> spectrogram = Spectrogram(SpectrogramSettings(), colormap)      # doctest: +SKIP
-    >>> picture = spectrogram.image(samples)                           # doctest: +SKIP
+    >>> image = spectrogram.image(samples)                             # doctest: +SKIP
     """
 
     def __init__(self, settings: SpectrogramSettings, colormap: Colormap) -> None:
@@ -124,24 +124,24 @@ class Spectrogram:
         self.colormap = colormap
 
     def image(self, samples: NDArray[np.float32], inner_power: NDArray[np.float32] | None = None) -> NDArray[np.uint8]:
-        """The picture of one window.
+        """The image of one window.
 
         Parameters
         ----------
         samples : np.ndarray [shape=(window_samples,)], float32 in [-1, 1]
             Mono, at ``settings.sample_rate``.
         inner_power : np.ndarray [shape=(inner_frames, n_mels)], float32 >= 0, optional
-            The :meth:`frame_power` of the window's inner frames, where it is known already.
+            Mel power of the window's inner frames (:meth:`frame_power`), if it is already known.
 
         Returns
         -------
-        picture : np.ndarray [shape=(image_height, image_width, 3)], uint8, RGB, low notes at the bottom
+        image : np.ndarray [shape=(image_height, image_width, 3)], uint8, RGB, low frequencies at the bottom
         """
-        # take and not colormap[...], which needs four times as long.
-        return self.colormap.take(self._grey(self._mel_power(samples, inner_power)), axis=0)
+        # take is four times as fast as colormap[...]
+        return self.colormap.take(self._indices(self._mel_power(samples, inner_power)), axis=0)
 
     def index_image(self, samples: NDArray[np.float32]) -> NDArray[np.uint8]:
-        """The picture of one window before it is coloured: turned so that low notes are at the bottom, and scaled.
+        """The image of one window before the colormap is applied.
 
         Parameters
         ----------
@@ -149,13 +149,13 @@ class Spectrogram:
 
         Returns
         -------
-        grey : np.ndarray [shape=(image_height, image_width)], uint8
+        index_image : np.ndarray [shape=(image_height, image_width)], uint8, low frequencies at the bottom
             Indices into the colormap.
         """
-        return self._grey(self._mel_power(samples))
+        return self._indices(self._mel_power(samples))
 
     def decibels(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Mel-spectrogram of one window in decibels against its own maximum.
+        """The mel spectrogram of one window in decibels relative to its maximum.
 
         Parameters
         ----------
@@ -171,22 +171,22 @@ class Spectrogram:
         """
         return to_decibels(self._mel_power(samples), top_db=self.settings.top_db)
 
-    def frame_power(self, sound: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Mel power of the frames that lie wholly in a stretch of sound, the first beginning at its first sample.
+    def frame_power(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Mel power of the frames that lie completely within the samples, without padding.
 
         Parameters
         ----------
-        sound : np.ndarray [shape=(n,)], float32 in [-1, 1], n >= n_fft
+        samples : np.ndarray [shape=(n,)], float32 in [-1, 1], n >= n_fft
 
         Returns
         -------
         power : np.ndarray [shape=(1 + (n - n_fft) // hop_length, n_mels)], float32 >= 0
         """
         n_fft, hop = self.settings.n_fft, self.settings.hop_length
-        sound = np.ascontiguousarray(sound)
-        # as_strided and not sliding_window_view, which checks for longer than the frames take to read.
-        shape, strides = (1 + (len(sound) - n_fft) // hop, n_fft), (hop * sound.itemsize, sound.itemsize)
-        return self._power_of(np.lib.stride_tricks.as_strided(sound, shape, strides, writeable=False))
+        samples = np.ascontiguousarray(samples)
+        # sliding_window_view spends more time on checks than it takes to read the frames
+        shape, strides = (1 + (len(samples) - n_fft) // hop, n_fft), (hop * samples.itemsize, samples.itemsize)
+        return self._power_of(np.lib.stride_tricks.as_strided(samples, shape, strides, writeable=False))
 
     def _mel_power(
         self, samples: NDArray[np.float32], inner_power: NDArray[np.float32] | None = None
@@ -214,17 +214,17 @@ class Spectrogram:
                 np.matmul(squared[:, bins], weights, out=power[some, bands])
         return power
 
-    def _grey(self, power: NDArray[np.float32]) -> NDArray[np.uint8]:
+    def _indices(self, power: NDArray[np.float32]) -> NDArray[np.uint8]:
         brightness = to_decibels(power, top_db=self.settings.top_db) / np.float32(self.settings.top_db) + np.float32(1)
-        # The long axis first, and contiguous rows: six times as quick as the other way round.
-        columns = self._columns.stretch(np.ascontiguousarray(brightness.T))
-        scaled = self._rows.stretch(np.ascontiguousarray(columns.T[::-1]))
-        grey: NDArray[np.uint8] = np.rint(scaled * np.float32(255)).astype(np.uint8)
-        return grey
+        # the long axis first, and contiguous rows: six times as fast as the other way round
+        columns = self._columns.resize(np.ascontiguousarray(brightness.T))
+        resized = self._rows.resize(np.ascontiguousarray(columns.T[::-1]))
+        indices: NDArray[np.uint8] = np.rint(resized * np.float32(255)).astype(np.uint8)
+        return indices
 
     @cached_property
     def _edge_samples(self) -> NDArray[np.intp]:
-        """Where in a padded window the samples of each frame stand that sees padding."""
+        """Indices into a padded window of the samples of each frame that reaches into the padding."""
         first, inner, last = self.settings.leading_frames, self.settings.inner_frames, self.settings.frame_count
         edges = np.array([*range(first), *range(first + inner, last)], np.intp)
         return edges[:, None] * self.settings.hop_length + np.arange(self.settings.n_fft)
@@ -235,38 +235,38 @@ class Spectrogram:
 
     @cached_property
     def _mel_bands(self) -> list[tuple[slice, slice, NDArray[np.float32]]]:
-        """Some neighbouring bands, the bins that any of them takes from, and their weights, transposed."""
+        """Groups of neighbouring bands, the FFT bins that they use, and their weights, transposed."""
         weights = mel_weights(self.settings)
         groups = []
         for first in range(0, len(weights), _BANDS_AT_ONCE):
             bands = slice(first, first + _BANDS_AT_ONCE)
-            taken = np.flatnonzero(weights[bands].any(axis=0))
-            bins = slice(taken[0], taken[-1] + 1) if len(taken) else slice(0, 1)
+            used = np.flatnonzero(weights[bands].any(axis=0))
+            bins = slice(used[0], used[-1] + 1) if len(used) else slice(0, 1)
             groups.append((bands, bins, np.ascontiguousarray(weights[bands, bins].T)))
         return groups
 
     @cached_property
-    def _rows(self) -> _Stretch:
-        return _Stretch(self.settings.n_mels, self.settings.image_height)
+    def _rows(self) -> _BilinearResize:
+        return _BilinearResize(self.settings.n_mels, self.settings.image_height)
 
     @cached_property
-    def _columns(self) -> _Stretch:
-        return _Stretch(self.settings.frame_count, self.settings.image_width)
+    def _columns(self) -> _BilinearResize:
+        return _BilinearResize(self.settings.frame_count, self.settings.image_width)
 
 
 AMIN = 1e-10
-"""Power below which sound counts as silence, so that its decibels are a number."""
+"""Lower limit of the power, so that silence has a finite level."""
 
 
 def to_decibels(power: NDArray[np.float32], *, top_db: float, amin: float = AMIN) -> NDArray[np.float32]:
-    """Power to decibels against the array's own maximum, with a floor ``top_db`` below it.
+    """Convert power to decibels relative to the maximum, at least ``-top_db``.
 
     Parameters
     ----------
     power : np.ndarray, float32 >= 0
     top_db : float > 0, dB
     amin : float > 0
-        Powers below it count as ``amin``, so that silence is a number.
+        Lower limit of the power.
 
     Returns
     -------
@@ -282,12 +282,12 @@ def to_decibels(power: NDArray[np.float32], *, top_db: float, amin: float = AMIN
 
 
 def periodic_hann(n_fft: int) -> NDArray[np.float64]:
-    """Hann window whose period is the frame, ``[shape=(n_fft,)], float64 in [0, 1]``."""
+    """Periodic Hann window, ``[shape=(n_fft,)], float64 in [0, 1]``."""
     return 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(n_fft) / n_fft)
 
 
 def mel_weights(settings: SpectrogramSettings) -> NDArray[np.float32]:
-    """Triangular mel filters after Slaney's Auditory Toolbox (1998), each of unit area.
+    """Triangular mel filters of unit area, after Slaney's Auditory Toolbox (1998).
 
     Returns
     -------
@@ -324,30 +324,30 @@ def _mel_to_hz(mel: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(mel < _LOG_FROM_MEL, mel * _LINEAR_HZ_PER_MEL, logarithmic)
 
 
-class _Stretch:
-    """Bilinear scaling of an array's first axis, with half-pixel centres and no antialiasing."""
+class _BilinearResize:
+    """Bilinear interpolation along the first axis, with half-pixel centres and without antialiasing."""
 
     def __init__(self, size: int, target: int) -> None:
         centres = np.clip((np.arange(target) + 0.5) * (size / target) - 0.5, 0.0, size - 1.0)
         self._below = np.floor(centres).astype(np.intp)
         self._above = np.minimum(self._below + 1, size - 1)
-        self._share = (centres - self._below).astype(np.float32)[:, None]
+        self._weight = (centres - self._below).astype(np.float32)[:, None]
 
-    def stretch(self, array: NDArray[np.float32]) -> NDArray[np.float32]:
+    def resize(self, array: NDArray[np.float32]) -> NDArray[np.float32]:
         below = array.take(self._below, axis=0)
-        stretched: NDArray[np.float32] = array.take(self._above, axis=0)
-        stretched -= below
-        stretched *= self._share
-        stretched += below
-        return stretched
+        resized: NDArray[np.float32] = array.take(self._above, axis=0)
+        resized -= below
+        resized *= self._weight
+        resized += below
+        return resized
 
 
 def stretch_weights(size: int, target: int) -> NDArray[np.float32]:
-    """The scaling of a picture's axis as a matrix, for who must multiply instead of look up.
+    """The bilinear interpolation along one axis of an image as a matrix.
 
     Returns
     -------
     weights : np.ndarray [shape=(target, size)], float32 in [0, 1]
-        Each row adds up to 1.
+        Each row sums to 1.
     """
-    return _Stretch(size, target).stretch(np.eye(size, dtype=np.float32))
+    return _BilinearResize(size, target).resize(np.eye(size, dtype=np.float32))

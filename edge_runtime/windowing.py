@@ -1,4 +1,4 @@
-"""A stream of sound to windows whose spectrogram frames were computed once, as their sound arrived."""
+"""A stream of audio to windows, whose spectrogram frames are computed once, as their samples arrive."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class Window(NamedTuple):
 
 
 def hop_samples(settings: SpectrogramSettings, hop_seconds: float) -> int:
-    """Samples from one window to the next: the wish rounded to whole spectrogram frames.
+    """Samples from one window to the next.
 
-    Overlapping windows then share their frames. Windows that do not overlap share none, so their hop is exact.
+    Rounded to whole spectrogram frames, so that overlapping windows share frames; exact where windows do not overlap.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def cut_windows(
     pending: list[Samples] = []
     pending_samples = 0
     start = 0
-    skip = 0
+    skip = 0  # samples between two windows that do not overlap
     after_gap = False
     for block in blocks:
         if block is None:
@@ -100,7 +100,7 @@ def cut_windows(
 
 
 _BATCH_FRAMES = 16
-"""Frames computed at once, 93 ms of sound at 44 100 Hz: one by one they would take five times as long."""
+"""Frames computed at once, 93 ms at 44 100 Hz: one by one takes five times as long."""
 
 
 class StreamedWindow(NamedTuple):
@@ -113,24 +113,28 @@ class StreamedWindow(NamedTuple):
     after_gap: bool
     """Samples are missing between this window and the one before."""
     inner_power: NDArray[np.float32] | None
-    """Mel power of its inner frames, as :meth:`Spectrogram.image` takes it; None where windows share no frames."""
+    """Mel power of its inner frames, for :meth:`Spectrogram.image`; None where windows share no frames."""
     framing_ms: float
-    """What was spent on its frames since the block came that completed it."""
+    """Time spent on its frames since its last samples arrived, ms."""
 
 
 def stream_windows(
     blocks: Iterable[Samples | None], spectrogram: Spectrogram, *, hop_seconds: float, framed: bool = True
 ) -> Iterator[StreamedWindow]:
-    """Whole windows of a stream with their inner frames.
+    """Whole windows of a stream with the power of their inner frames.
 
     Parameters
     ----------
     blocks : iterable of np.ndarray [shape=(n,)], float32 in [-1, 1], or None
-        As :func:`edge_runtime.windowing.cut_windows` takes them.
+        As for :func:`cut_windows`.
     spectrogram : Spectrogram
     hop_seconds : float > 0, seconds
     framed : bool
-        Whether anybody wants the frames; a model that takes the sound itself does not.
+        Whether to compute the frames; a model with waveform input needs none.
+
+    Yields
+    ------
+    window : StreamedWindow
     """
     settings = spectrogram.settings
     if not framed or hop_samples(settings, hop_seconds) >= settings.window_samples:
@@ -144,7 +148,7 @@ def stream_windows(
 
 
 class _InnerFrames:
-    """Mel power of the frames that overlapping windows share: a hop is whole frames, so their grid is one."""
+    """Mel power of the frames that overlapping windows share: a hop is whole frames, so they lie on one grid."""
 
     def __init__(self, spectrogram: Spectrogram) -> None:
         self._spectrogram = spectrogram
@@ -158,7 +162,7 @@ class _InnerFrames:
         self._spent_ms = 0.0
 
     def fed_by(self, blocks: Iterable[Samples | None]) -> Iterator[Samples | None]:
-        """The same blocks, each given on once it is taken in."""
+        """Pass the blocks on, each after its frames are computed."""
         for block in blocks:
             begun = perf_counter()
             if block is None:
@@ -169,7 +173,7 @@ class _InnerFrames:
             yield block
 
     def of(self, window: Window) -> NDArray[np.float32]:
-        """Power of a window's inner frames, ``[shape=(inner_frames, n_mels)]``; no earlier window may follow."""
+        """Power of a window's inner frames, ``[shape=(inner_frames, n_mels)]``; windows in order."""
         begun = perf_counter()
         self._compute()
         if self._origin is None:
@@ -181,13 +185,13 @@ class _InnerFrames:
         return kept[: self._spectrogram.settings.inner_frames]
 
     def take_spent_ms(self) -> float:
-        """What was spent since the last block came; asked again, nothing."""
+        """Time spent since the last block arrived, ms; resets it."""
         spent, self._spent_ms = self._spent_ms, 0.0
         return spent
 
     def _begin_grid(self) -> None:
         settings = self._spectrogram.settings
-        # Samples before the next frame: a window's first inner frame begins a little after the window does.
+        # samples before the next frame: a window's first inner frame begins a little after the window
         self._skip = settings.leading_frames * self._hop - self._n_fft // 2
         self._first, self._powers = 0, []
         self._waiting = self._waiting[:0]
@@ -201,10 +205,10 @@ class _InnerFrames:
             self._compute()
 
     def _compute(self) -> None:
-        """The frames whose sound has come."""
+        """Compute the frames whose samples are complete."""
         if len(self._waiting) < self._n_fft:
             return
         self._powers.append(self._spectrogram.frame_power(self._waiting))
         done = len(self._powers[-1]) * self._hop
-        self._skip = max(0, done - len(self._waiting))  # where frames lie apart
+        self._skip = max(0, done - len(self._waiting))  # frames that do not overlap
         self._waiting = self._waiting[done:]

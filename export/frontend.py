@@ -1,4 +1,4 @@
-"""The trained network: what every export is made of and compared with."""
+"""The network as TensorFlow graphs: Keras' predictions, and the SavedModel with image or waveform input."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from edge_runtime.spectrogram import (
 from train.libraries import library, load_keras_model
 
 SCOPE = "tmgc_front_end"
-"""What the names of its operators begin with, so that a quantiser can leave them alone."""
+"""Prefix of the names of the spectrogram's operators, by which quantisers leave them in float."""
 
 
-def picture_of(waveform: Any, settings: SpectrogramSettings, colormap: Colormap) -> Any:
-    """The picture of one window of sound.
+def spectrogram_image(waveform: Any, settings: SpectrogramSettings, colormap: Colormap) -> Any:
+    """Spectrogram image of one window, in TensorFlow operators.
 
     Parameters
     ----------
@@ -36,24 +36,25 @@ def picture_of(waveform: Any, settings: SpectrogramSettings, colormap: Colormap)
 
     Returns
     -------
-    picture : tf.Tensor [shape=(1, image_height, image_width, 3)], uint8
+    image : tf.Tensor [shape=(1, image_height, image_width, 3)], uint8
 
     See Also
     --------
-    edge_runtime.spectrogram.Spectrogram.image : the same, and the reference
+    edge_runtime.spectrogram.Spectrogram.image : the reference implementation, in NumPy
     """
     tensorflow = library("tensorflow", extra="export")
     with tensorflow.name_scope(SCOPE):
         brightness = _decibels(_mel_power(waveform, settings), settings) / settings.top_db + 1.0
-        rows = stretch_weights(settings.n_mels, settings.image_height)[:, ::-1]  # low notes at the bottom
+        rows = stretch_weights(settings.n_mels, settings.image_height)[:, ::-1]  # low frequencies at the bottom
         columns = stretch_weights(settings.frame_count, settings.image_width)
-        high = tensorflow.transpose(tensorflow.matmul(brightness, _constant(rows.T)))
-        grey = tensorflow.round(tensorflow.matmul(high, _constant(columns.T)) * 255.0)
-        return tensorflow.gather(_constant(colormap), tensorflow.cast(grey, tensorflow.int32)[tensorflow.newaxis])
+        stretched = tensorflow.transpose(tensorflow.matmul(brightness, _constant(rows.T)))
+        index_image = tensorflow.round(tensorflow.matmul(stretched, _constant(columns.T)) * 255.0)
+        indices = tensorflow.cast(index_image, tensorflow.int32)[tensorflow.newaxis]
+        return tensorflow.gather(_constant(colormap), indices)
 
 
 def _mel_power(waveform: Any, settings: SpectrogramSettings) -> Any:
-    """``[shape=(frame_count, n_mels)]``"""
+    """Mel power spectrum, ``[shape=(frame_count, n_mels)]``."""
     tensorflow = library("tensorflow", extra="export")
     frames = _frames(waveform, settings)
     cosines, sines = _fourier_matrices(settings.n_fft)
@@ -62,20 +63,20 @@ def _mel_power(waveform: Any, settings: SpectrogramSettings) -> Any:
 
 
 def _frames(waveform: Any, settings: SpectrogramSettings) -> Any:
-    """Centred frames, ``[shape=(frame_count, n_fft)]``: the sound in pieces of one hop, and each frame some of them."""
+    """Centred frames, ``[shape=(frame_count, n_fft)]``, concatenated from blocks of one hop."""
     tensorflow = library("tensorflow", extra="export")
     n_fft, hop, count = settings.n_fft, settings.hop_length, settings.frame_count
     per_frame = ceil(n_fft / hop)
-    pieces = count + per_frame - 1
-    after = max(0, pieces * hop - settings.window_samples - n_fft // 2)
+    blocks = count + per_frame - 1
+    after = max(0, blocks * hop - settings.window_samples - n_fft // 2)
     padded = tensorflow.pad(waveform, [[0, 0], [n_fft // 2, after]])
-    cut = tensorflow.reshape(padded[:, : pieces * hop], [pieces, hop])
+    cut = tensorflow.reshape(padded[:, : blocks * hop], [blocks, hop])
     return tensorflow.concat([cut[first : first + count] for first in range(per_frame)], axis=1)[:, :n_fft]
 
 
 def _fourier_matrices(n_fft: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Real and imaginary part of a Hann-windowed Fourier transform, each ``[shape=(n_fft, 1 + n_fft // 2)]``."""
-    # Whole turns are taken off before the angle is computed, so that all of them are equally exact.
+    """Real and imaginary part of a Hann-windowed DFT matrix, each ``[shape=(n_fft, 1 + n_fft // 2)]``."""
+    # Modulo one turn before the angle is computed, so that all angles are equally exact.
     turns = np.outer(np.arange(n_fft), np.arange(1 + n_fft // 2)) % n_fft / n_fft
     window = periodic_hann(n_fft)[:, np.newaxis]
     return _constant(window * np.cos(2.0 * np.pi * turns)), _constant(window * np.sin(2.0 * np.pi * turns))
@@ -93,77 +94,80 @@ def _constant(values: NDArray[Any]) -> NDArray[Any]:
 
 
 OUTPUT_NAME = "probabilities"
-"""The file's output: float32 ``[shape=(batch, n_genres)]``."""
+"""Name of a file's output: float32 ``[shape=(batch, n_genres)]``."""
 
 _BATCH = 32
 
 
 class KerasModel:
-    """A network, traced once for its answers and for its export.
+    """A trained network, traced once for its predictions and its export.
 
     Parameters
     ----------
     path : Path
-        A ``model.keras``.
+        A ``.keras`` file, or the weights that ``network`` was built from.
     network : keras.Model, optional
-        What has been made of the file, where it is more than to load it.
+        Is loaded from ``path`` by default.
 
     Raises
     ------
     TmgcError
-        There is no such file, Keras cannot read it, or it does not take pixels.
+        The file is missing, Keras cannot read it, or the input of the network is no uint8 image.
     """
 
     def __init__(self, path: Path, network: Any = None) -> None:
         if not path.is_file():
-            raise TmgcError(f"a trained run holds {path.name}: there is none in {path.parent}. Run: tmgc-train fit")
+            raise TmgcError(f"a trained run has a {path.name}: there is none in {path.parent}. Run: tmgc-train fit")
         tensorflow, keras = library("tensorflow", extra="export"), library("keras", extra="export")
         model = network or load_keras_model(path)
         self.path = path
         shape = tuple(model.input_shape[1:])
-        taken = keras.backend.standardize_dtype(model.inputs[0].dtype)
-        if taken != "uint8" or len(shape) != 3 or None in shape:
-            raise TmgcError(f"{path} must take uint8 pictures of one size, it takes {taken} of {shape}: train it again")
+        dtype = keras.backend.standardize_dtype(model.inputs[0].dtype)
+        if dtype != "uint8" or len(shape) != 3 or None in shape:
+            raise TmgcError(
+                f"the input of a network must be uint8 images of one size: that of {path} is {dtype} of {shape}. Train "
+                "it again with tmgc-train fit"
+            )
         self._model = model
         signature = tensorflow.TensorSpec((None, *shape), tensorflow.uint8, name="image")
         self._serve = tensorflow.function(
-            lambda picture: {OUTPUT_NAME: model(picture, training=False)}, input_signature=[signature], autograph=False
+            lambda images: {OUTPUT_NAME: model(images, training=False)}, input_signature=[signature], autograph=False
         )
 
-    def probabilities(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Keras' answers.
+    def predict(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Keras' predictions.
 
         Parameters
         ----------
-        pictures : np.ndarray [shape=(n, image_height, image_width, 3)], uint8
+        images : np.ndarray [shape=(n, image_height, image_width, 3)], uint8
 
         Returns
         -------
         probabilities : np.ndarray [shape=(n, n_genres)], float32 in [0, 1]
         """
-        batches = [pictures[start : start + _BATCH] for start in range(0, len(pictures), _BATCH)]
+        batches = [images[start : start + _BATCH] for start in range(0, len(images), _BATCH)]
         return np.concatenate([self._serve(batch)[OUTPUT_NAME].numpy() for batch in batches])
 
-    def check_fits(self, card: ModelCard) -> None:
-        """Hold the network's input and output against a card.
+    def check_card(self, card: ModelCard) -> None:
+        """Check the shapes of the input and the output against a card.
 
         Raises
         ------
         TmgcError
-            It takes pictures of another size, or gives another number of genres.
+            The card describes images of another size, or another number of genres.
         """
-        wanted = (card.spectrogram.image_height, card.spectrogram.image_width, 3)
-        taken, given = tuple(self._model.input_shape[1:]), self._model.output_shape
-        if taken != wanted or given != (None, len(card.genres)):
+        expected = (card.spectrogram.image_height, card.spectrogram.image_width, 3)
+        input_shape, output_shape = tuple(self._model.input_shape[1:]), self._model.output_shape
+        if input_shape != expected or output_shape != (None, len(card.genres)):
             raise TmgcError(
-                f"a network must fit its spectrogram settings and its genres, {wanted} and {len(card.genres)}: "
-                f"{self.path} takes {taken} and gives {given[1:]}. Correct them, or train it again"
+                f"a network must fit its spectrogram settings and its genres, {expected} and {len(card.genres)}: "
+                f"{self.path} has input {input_shape} and output {output_shape[1:]}. Correct them, or train it again"
             )
 
     def save(self, folder: Path, card: ModelCard) -> None:
-        """Write the network as a SavedModel with one signature, which takes what the card says.
+        """Write a SavedModel with one signature, whose input is of the card's kind.
 
-        ``keras.Model.export`` writes the same in four times the time, since it traces and tracks every layer.
+        ``keras.Model.export`` writes an equivalent one in four times the time, since it traces and tracks every layer.
         """
         tensorflow = library("tensorflow", extra="export")
         serve = self._serve_waveform(card) if card.input_kind == "waveform" else self._serve
@@ -173,11 +177,12 @@ class KerasModel:
         tensorflow.saved_model.save(module, str(folder), signatures={"serving_default": serve})
 
     def _serve_waveform(self, card: ModelCard) -> Any:
-        """The network behind its spectrogram, one window at a time."""
+        """The network with its spectrogram in front, for one window at a time."""
         tensorflow, settings = library("tensorflow", extra="export"), card.spectrogram
         signature = tensorflow.TensorSpec((1, settings.window_samples), tensorflow.float32, name="waveform")
 
         def serve(waveform: Any) -> dict[str, Any]:
-            return {OUTPUT_NAME: self._model(picture_of(waveform, settings, card.colormap_array), training=False)}
+            image = spectrogram_image(waveform, settings, card.colormap_array)
+            return {OUTPUT_NAME: self._model(image, training=False)}
 
         return tensorflow.function(serve, input_signature=[signature], autograph=False)

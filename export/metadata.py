@@ -1,89 +1,159 @@
-"""Model cards into model files: one file on the edge is enough."""
+"""Metadata of a model file: its model card, operators, weights and multiplications."""
 
 from __future__ import annotations
 
 import zipfile
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from math import prod
 from pathlib import Path
+from shutil import copyfile
 from typing import Any
 
-import numpy as np
-
-from edge_runtime.interpreters.litert import CARD_ENTRY
+from edge_runtime.errors import TmgcError
+from edge_runtime.interpreters import litert
 from edge_runtime.model_card import METADATA_KEY, ModelCard
 from train.libraries import library
 
 LABELS_ENTRY = "labels.txt"
-"""Name of the zip entry that other TFLite tools look for: one genre a line, in the order of the outputs."""
+"""Name of the zip entry that other TFLite tools read: one genre a line, in the order of the outputs."""
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
-"""The time of every zip entry, so that the same export gives the same bytes."""
-
-_BUFFER_ALIGNMENT = 16
-"""Bytes: what the TFLite schema asks of buffers (``force_align: 16``), and flatbuffers' Python writer does not keep."""
+"""Date of every zip entry, so that the same export gives the same bytes."""
 
 
 def write_with_card(graph: Path, card: ModelCard, destination: Path) -> None:
-    """Copy a model file with a card inside; the graph and its weights stay as they are.
+    """Copy a model file and put a card inside; its graph and weights stay as they are.
+
+    A TFLite file is followed by a zip archive, the container that TFLite's own metadata tools use: an interpreter reads
+    the flatbuffer, whose offsets count from the start of the file, and does not look behind it. An ONNX file keeps its
+    card in ``metadata_props``.
 
     Parameters
     ----------
     graph : Path
-        A ``.tflite`` or ``.onnx`` file.
+        A ``.tflite`` or ``.onnx`` file without a card.
     card : ModelCard
     destination : Path
-        Is written over.
+        Is overwritten.
     """
     if graph.suffix == ".tflite":
-        _write_tflite(graph, card, destination)
+        copyfile(graph, destination)
+        with zipfile.ZipFile(destination, "a") as archive:
+            for name, text in ((LABELS_ENTRY, "\n".join(card.genres) + "\n"), (litert.CARD_ENTRY, card.to_json())):
+                archive.writestr(zipfile.ZipInfo(name, _EPOCH), text.encode())
     else:
-        _write_onnx(graph, card, destination)
+        model = _load_onnx(graph)
+        del model.metadata_props[:]
+        model.metadata_props.add(key=METADATA_KEY, value=card.to_json())
+        destination.write_bytes(model.SerializeToString(deterministic=True))
 
 
-def _write_onnx(graph: Path, card: ModelCard, destination: Path) -> None:
+def read_card(file: Path) -> ModelCard:
+    """The card inside a ``.tflite`` or ``.onnx`` file, without loading it into an interpreter.
+
+    Raises
+    ------
+    TmgcError
+        The file is damaged or has no card, or the library that reads it is not installed.
+    """
+    if file.suffix == ".tflite":
+        return litert.read_card(file)
+    for entry in _load_onnx(file).metadata_props:
+        if entry.key == METADATA_KEY:
+            return ModelCard.from_json(entry.value, where=str(file))
+    raise TmgcError(f"a model file must carry its model card: {file} has none. Make one with tmgc-export")
+
+
+def _load_onnx(file: Path) -> Any:
     onnx = library("onnx", extra="export")
-    model = onnx.ModelProto()
-    model.ParseFromString(graph.read_bytes())
-    del model.metadata_props[:]
-    model.metadata_props.add(key=METADATA_KEY, value=card.to_json())
-    destination.write_bytes(model.SerializeToString(deterministic=True))
+    decode_error = library("google.protobuf.message", extra="export").DecodeError
+    try:
+        return onnx.load(str(file))
+    except decode_error as error:
+        raise TmgcError(f"{file} cannot be read as an ONNX model ({error}): copy it again") from error
 
 
-def _write_tflite(graph: Path, card: ModelCard, destination: Path) -> None:
+@dataclass(frozen=True)
+class GraphFacts:
+    """Counts of a graph."""
+
+    operators: Mapping[str, int]
+    """Number of operators by type, the most frequent first."""
+    weights: Mapping[str, int]
+    """Number of constants by data type, e.g. ``int8``, the most frequent first."""
+    macs: int | None
+    """Multiply-accumulate operations for one window, in convolutions and matrix products; ``None`` for ONNX, whose
+    files do not contain the shapes of activations."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The facts as in reports."""
+        return asdict(self)
+
+
+def graph_facts(file: Path) -> GraphFacts:
+    """Count the operators, weights and multiplications of a ``.tflite`` or ``.onnx`` file.
+
+    Raises
+    ------
+    TmgcError
+        The library that reads the file is not installed.
+    """
+    return _tflite_facts(file) if file.suffix == ".tflite" else _onnx_facts(file)
+
+
+def tflite_operators(model: Any) -> list[tuple[str, Any]]:
+    """The operators of a TFLite model's graph, each with the name of its type, e.g. ``CONV_2D``.
+
+    Old files have the type in ``deprecatedBuiltinCode`` alone, a byte, and types from 127 are in ``builtinCode`` alone;
+    the larger of both is the type, as the TFLite schema defines.
+
+    Parameters
+    ----------
+    model : ai_edge_litert.schema_py_generated.ModelT
+    """
     schema = library("ai_edge_litert.schema_py_generated", extra="export")
-    content = graph.read_bytes()
-    model = schema.ModelT.InitFromPackedBuf(content)
-    _take_in(model, content)
-    _set_buffer(model, schema, METADATA_KEY, card.to_json().encode())
-    destination.write_bytes(_packed(model))
-    with zipfile.ZipFile(destination, "a") as archive:
-        for name, text in ((LABELS_ENTRY, "\n".join(card.genres) + "\n"), (CARD_ENTRY, card.to_json())):
-            archive.writestr(zipfile.ZipInfo(name, _EPOCH), text.encode())
+    names = _names(schema.BuiltinOperator)
+    codes = [names[max(code.builtinCode, code.deprecatedBuiltinCode)] for code in model.operatorCodes]
+    return [(codes[operator.opcodeIndex], operator) for operator in model.subgraphs[0].operators]
 
 
-def _take_in(model: Any, content: bytes) -> None:
-    """Put the buffers that litert-quantizer leaves behind the flatbuffer of a large file back inside it."""
-    for buffer in model.buffers:
-        if buffer.offset > 1:
-            buffer.data = np.frombuffer(content, np.uint8, count=buffer.size, offset=buffer.offset)
-            buffer.offset = buffer.size = 0
+def _tflite_facts(file: Path) -> GraphFacts:
+    schema = library("ai_edge_litert.schema_py_generated", extra="export")
+    model = schema.ModelT.InitFromPackedBuf(file.read_bytes())
+    tensors, types = model.subgraphs[0].tensors, _names(schema.TensorType)
+    operators: Counter[str] = Counter()
+    weights: Counter[str] = Counter()
+    macs = 0
+    for name, operator in tflite_operators(model):
+        operators[name] += 1
+        if name in _WEIGHTS_PER_OUTPUT:
+            weight, output = tensors[operator.inputs[1]], tensors[operator.outputs[0]]
+            macs += prod(map(int, output.shape)) * _WEIGHTS_PER_OUTPUT[name](*map(int, weight.shape))
+    for tensor in tensors:
+        buffer = model.buffers[tensor.buffer]
+        if buffer.size or (buffer.data is not None and len(buffer.data)):
+            weights[types[tensor.type].lower()] += prod(map(int, tensor.shape))
+    return GraphFacts(dict(operators.most_common()), dict(weights.most_common()), macs)
 
 
-def _set_buffer(model: Any, schema: Any, name: str, content: bytes) -> None:
-    buffer = schema.BufferT()
-    buffer.data = np.frombuffer(content, np.uint8)
-    entry = schema.MetadataT()
-    entry.name = name.encode()
-    entry.buffer = len(model.buffers)
-    model.buffers.append(buffer)
-    model.metadata = [*(model.metadata or []), entry]
+_WEIGHTS_PER_OUTPUT: dict[str, Callable[..., int]] = {
+    "CONV_2D": lambda outputs, height, width, inputs: height * width * inputs,
+    "DEPTHWISE_CONV_2D": lambda one, height, width, outputs: height * width,
+    "FULLY_CONNECTED": lambda outputs, inputs: inputs,
+}
+"""Multiplications for each number of the output, from the shape of an operator's weights."""
 
 
-def _packed(model: Any) -> bytearray:
-    class AlignedBuilder(library("flatbuffers", extra="export").Builder):  # type: ignore[misc]  # a class that is found at run time
-        def StartVector(self, size: int, count: int, alignment: int) -> Any:  # noqa: N802
-            return super().StartVector(size, count, _BUFFER_ALIGNMENT if size == 1 else alignment)
+def _names(codes: Any) -> dict[int, str]:
+    return {code: name for name, code in vars(codes).items() if isinstance(code, int)}
 
-    builder = AlignedBuilder(1 << 20)
-    builder.Finish(model.Pack(builder), b"TFL3")
-    packed: bytearray = builder.Output()
-    return packed
+
+def _onnx_facts(file: Path) -> GraphFacts:
+    onnx, graph = library("onnx", extra="export"), _load_onnx(file).graph
+    weights: Counter[str] = Counter()
+    for constant in graph.initializer:
+        weights[onnx.helper.tensor_dtype_to_np_dtype(constant.data_type).name] += prod(constant.dims)
+    operators = Counter(node.op_type for node in graph.node)
+    return GraphFacts(dict(operators.most_common()), dict(weights.most_common()), None)

@@ -1,7 +1,7 @@
-"""ONNX files: from the float32 TFLite file to float32, and from there to each of the recipes.
+"""ONNX files: from the float32 TFLite file to float32, and from float32 to each recipe.
 
-The TFLite converter has by then folded batch normalisation and scaling into the convolutions, so tf2onnx has a third of
-the graph to deal with, and needs half of its passes.
+The TFLite converter has already folded batch normalisation and scaling into the convolutions, so that tf2onnx receives
+a third of the graph and needs half of its passes.
 """
 
 from __future__ import annotations
@@ -17,32 +17,34 @@ import numpy as np
 
 from edge_runtime.interpreters import ModelInput
 from export.frontend import OUTPUT_NAME, SCOPE
-from export.recipes import DYNAMIC, GraphOptions, Recipe, kept_float
+from export.recipes import DYNAMIC, GraphOptions, Recipe, match_operators
 from train.libraries import library
 
 
 def normalise_graph(model: Any) -> Any:
-    """An equal model whose nodes stand in the order in which the output needs them, and are numbered by it.
+    """An equivalent model whose nodes are in topological order from the output and named by their position.
+
+    tf2onnx names and orders nodes by hash values; after this, the same network gives the same bytes.
 
     Parameters
     ----------
     model : onnx.ModelProto
         With one output, and without subgraphs.
     """
-    nodes = _in_order(model.graph)
+    nodes = _topological_order(model.graph)
     constants = {item.name: item for item in model.graph.initializer}
     used = dict.fromkeys(name for node in nodes for name in node.input if name in constants)
     names = {item.name: item.name for item in (*model.graph.input, *model.graph.output)}
-    for number, name in enumerate(used):
-        names[name] = f"constant/{number}"
+    names |= {name: f"constant/{number}" for number, name in enumerate(used)}
     for number, node in enumerate(nodes):
-        node.name = f"{_bare(node.name)}/{number}"
-        for place, output in enumerate(node.output):
-            names.setdefault(output, f"{node.name}:{place}")
-    return _renamed(model, nodes, [constants[name] for name in used], names)
+        # tf2onnx appends a counter to names
+        node.name = f"{re.sub(r'__[0-9]+', '', node.name)}/{number}"
+        for index, output in enumerate(node.output):
+            names.setdefault(output, f"{node.name}:{index}")
+    return _rename(model, nodes, [constants[name] for name in used], names)
 
 
-def _renamed(model: Any, nodes: list[Any], constants: list[Any], names: dict[str, str]) -> Any:
+def _rename(model: Any, nodes: list[Any], constants: list[Any], names: dict[str, str]) -> Any:
     renamed = library("onnx", extra="export").ModelProto(ir_version=model.ir_version, opset_import=model.opset_import)
     graph = renamed.graph
     graph.name = model.graph.name
@@ -59,28 +61,23 @@ def _renamed(model: Any, nodes: list[Any], constants: list[Any], names: dict[str
     return renamed
 
 
-def _in_order(graph: Any) -> list[Any]:
-    """Nodes by depth-first search from the output, each after those that it needs."""
-    made_by = {output: node for node in graph.node for output in node.output}
+def _topological_order(graph: Any) -> list[Any]:
+    """Nodes by depth-first search from the output, each after those whose outputs it uses."""
+    producers = {output: node for node in graph.node for output in node.output}
     ordered: list[Any] = []
     placed: set[str] = set()
-    waiting = [graph.output[0].name]
-    while waiting:
-        node = made_by.get(waiting[-1])
-        needed = [] if node is None else [name for name in node.input if name in made_by and name not in placed]
-        if needed:
-            waiting.append(needed[0])
+    stack = [graph.output[0].name]
+    while stack:
+        node = producers.get(stack[-1])
+        missing = [] if node is None else [name for name in node.input if name in producers and name not in placed]
+        if missing:
+            stack.append(missing[0])
             continue
-        waiting.pop()
+        stack.pop()
         if node is not None and node.output[0] not in placed:
             ordered.append(node)
             placed.update(node.output)
     return ordered
-
-
-def _bare(name: str) -> str:
-    """A node's name without the numbers that tf2onnx has appended."""
-    return re.sub(r"__\d+", "", name)
 
 
 _PASSES = (
@@ -91,7 +88,7 @@ _PASSES = (
     "IdentityOptimizer",
     "BackToBackOptimizer",
 )
-"""The passes of tf2onnx that change such a graph; ONNX Runtime does the rest when it loads the file."""
+"""The passes of tf2onnx that change such a graph; ONNX Runtime does the others when it loads the file."""
 
 
 def convert(float_tflite: Path, destination: Path, options: GraphOptions = GraphOptions()) -> None:
@@ -109,12 +106,12 @@ def convert(float_tflite: Path, destination: Path, options: GraphOptions = Graph
         None,
         tflite_path=str(float_tflite),
         opset=options.opset,
-        tensors_to_rename=_names(float_tflite, options.input_kind),
+        tensors_to_rename=_tensor_names(float_tflite, options.input_kind),
     )
     passes = OrderedDict((name, getattr(optimizer, name)) for name in _PASSES)
     graph = optimizer.optimize_graph(graph, catch_errors=False, optimizers=passes)
     model = normalise_graph(graph.make_model("tmgc"))
-    # The graph refers to itself and keeps a copy of the weights from each pass: 4 GB that are wanted back now.
+    # The graph has reference cycles and keeps a copy of the weights from each pass: 4 GB to free now.
     del graph
     gc.collect()
     for value in (model.graph.input[0], model.graph.output[0]):
@@ -127,10 +124,10 @@ def convert(float_tflite: Path, destination: Path, options: GraphOptions = Graph
     destination.write_bytes(model.SerializeToString(deterministic=True))
 
 
-def _names(float_tflite: Path, input_name: str) -> dict[str, str]:
+def _tensor_names(float_tflite: Path, input_name: str) -> dict[str, str]:
     interpreter = library("ai_edge_litert.interpreter", extra="export").Interpreter(model_path=str(float_tflite))
-    taken, given = interpreter.get_input_details()[0]["name"], interpreter.get_output_details()[0]["name"]
-    return {taken: input_name, given: OUTPUT_NAME}
+    input_, output = interpreter.get_input_details()[0]["name"], interpreter.get_output_details()[0]["name"]
+    return {input_: input_name, output: OUTPUT_NAME}
 
 
 def quantize(
@@ -140,10 +137,10 @@ def quantize(
     destination: Path,
     options: GraphOptions = GraphOptions(),
 ) -> None:
-    """Quantise a float32 ONNX file. Its input and its output stay as they are, and so does its spectrogram.
+    """Quantise a float32 ONNX file. Its input, its output and its spectrogram stay as they are.
 
-    The softmax and the first convolution stay in float, for the reasons that :func:`export.tflite.quantize` has. Here
-    the mean error fell to a third in dynamic and to two thirds in static int8.
+    The softmax and the first convolution stay in float, for the reasons given in :func:`export.tflite.quantize`. Here
+    that took the mean error to a third in dynamic and to two thirds in static int8.
 
     Parameters
     ----------
@@ -151,23 +148,23 @@ def quantize(
     recipe : Recipe
         Not float32.
     calibration : np.ndarray [shape=(n, ...)]
-        Of what the file takes; used by static int8 only.
+        Inputs of the file; used by static int8 only.
     destination : Path
     options : GraphOptions
 
     Raises
     ------
     TmgcError
-        A pattern of ``keep_float`` fits no operator.
+        A pattern of ``keep_float`` matches no operator.
     """
     quantization = library("onnxruntime.quantization", extra="export")
     prepared = destination.with_suffix(".prepared.onnx")
     library("onnxruntime.quantization.shape_inference", extra="export").quant_pre_process(
         str(float_file), str(prepared), skip_symbolic_shape=True
     )
-    excluded = _kept_float(prepared, options)
+    excluded = _float_nodes(prepared, options)
     if recipe == DYNAMIC:
-        # ONNX Runtime's dynamic convolution is twice as fast with unsigned weights as with signed ones, and nearer.
+        # ONNX Runtime's dynamic convolution is twice as fast, and more exact, with unsigned weights than with signed.
         quantization.quantize_dynamic(
             prepared,
             destination,
@@ -176,7 +173,8 @@ def quantize(
             nodes_to_exclude=excluded,
         )
     else:
-        _quantize_static(prepared, _reader(calibration, options.input_kind), destination, excluded)
+        reader = _calibration_reader(calibration, options.input_kind)
+        _quantize_static(prepared, reader, destination, excluded)
     prepared.unlink()
     library("onnx", extra="export").checker.check_model(str(destination))
 
@@ -195,23 +193,24 @@ def _quantize_static(prepared: Path, reader: Any, destination: Path, excluded: l
     )
 
 
-def _kept_float(file: Path, options: GraphOptions) -> list[str]:
+def _float_nodes(file: Path, options: GraphOptions) -> list[str]:
+    """Names of the nodes that are not quantised."""
     nodes = library("onnx", extra="export").load(str(file)).graph.node
     convolutions = [node.name for node in nodes if node.op_type == "Conv"]
     softmax = [node.name for node in nodes if node.op_type == "Softmax"]
     front_end = [node.name for node in nodes if node.name.startswith(f"{SCOPE}/")]
-    kept = softmax + convolutions[:1] + front_end + kept_float(options.keep_float, [node.name for node in nodes])
-    # The dynamic quantiser first splits each Gemm in two, under names of its own.
+    kept = softmax + convolutions[:1] + front_end + match_operators(options.keep_float, [node.name for node in nodes])
+    # The dynamic quantiser first splits each Gemm into a MatMul and an Add, with names of its own.
     return kept + [f"{name}_MatMul" for name in kept]
 
 
-def _reader(calibration: ModelInput, input_name: str) -> Any:
+def _calibration_reader(calibration: ModelInput, input_name: str) -> Any:
     class Reader(library("onnxruntime.quantization", extra="export").CalibrationDataReader):  # type: ignore[misc]  # not typed
         def __init__(self) -> None:
-            self._taken: Iterator[ModelInput] = iter(calibration)
+            self._inputs: Iterator[ModelInput] = iter(calibration)
 
         def get_next(self) -> dict[str, ModelInput] | None:
-            taken = next(self._taken, None)
-            return None if taken is None else {input_name: taken[np.newaxis]}
+            window = next(self._inputs, None)
+            return None if window is None else {input_name: window[np.newaxis]}
 
     return Reader()

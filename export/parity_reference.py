@@ -1,14 +1,13 @@
-"""What the files of one call are held against: windows of a split, hard sounds, and what Keras says of both."""
+"""The reference of a parity check: windows of a split, stress inputs, and Keras' predictions for both."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge_runtime.audio import Samples
 from edge_runtime.errors import TmgcError
@@ -16,56 +15,85 @@ from edge_runtime.interpreters import ModelInput
 from edge_runtime.model_card import ModelCard
 from edge_runtime.spectrogram import Spectrogram, SpectrogramSettings
 from edge_runtime.windowing import hop_samples
+from export.calibration import spectrogram_images
 from export.frontend import KerasModel
-from export.parity import ParityInputs, ParityReport, Probabilities, answers_of, compare, hard_answers
-from export.recipes import MOST_PARITY_WINDOWS, PARITY_WINDOWS
+from export.parity import (
+    MAX_PARITY_WINDOWS,
+    PARITY_WINDOWS,
+    ParityInputs,
+    ParityReport,
+    Probabilities,
+    compare,
+    compare_stress_inputs,
+    predict_file,
+)
 from train.dataset.dataset import Clip, Dataset
 
 HOPS_SECONDS = (2.0, 1.0, 0.5, 0.25, 0.125)
-"""Hops to try: the longest that gives enough windows overlaps least."""
+"""Hops to try: the longest that gives enough windows has the least overlap."""
 
 
-def parity_inputs(dataset: Dataset, split: str, *, with_sounds: bool = False) -> ParityInputs:
-    """At least 500 windows of a split's songs, or all that there are.
+def parity_inputs(dataset: Dataset, split: str, *, with_waveforms: bool = False) -> ParityInputs:
+    """At least :data:`export.parity.PARITY_WINDOWS` windows of a split's songs, or all that there are.
 
     Parameters
     ----------
     dataset : Dataset
     split : str
         ``validation`` or ``test``.
-    with_sounds : bool
-        Keep the sounds as well, which take more memory than their pictures.
+    with_waveforms : bool
+        Keep the waveforms too, which need more memory than the images.
 
     Raises
     ------
     TmgcError
-        The split has no clip as long as a window.
+        The split has no clip of at least one window.
     """
-    counts = {clip.name: _samples_of(dataset, clip) for clip in dataset.of(split)}
-    hop = next((hop for hop in HOPS_SECONDS if _windows(counts, dataset, hop) >= PARITY_WINDOWS), HOPS_SECONDS[-1])
-    clips = [clip for clip in dataset.of(split) if counts[clip.name] >= dataset.spectrogram.window_samples]
+    lengths = {clip.name: _length(dataset, clip) for clip in dataset.of(split)}
+    hop = next((hop for hop in HOPS_SECONDS if _count(lengths, dataset, hop) >= PARITY_WINDOWS), HOPS_SECONDS[-1])
+    clips = [clip for clip in dataset.of(split) if lengths[clip.name] >= dataset.spectrogram.window_samples]
     if not clips:
         raise TmgcError(f"parity needs clips of the {split} split: {dataset.run.folder} has none. Prepare more songs")
-    if len(clips) > MOST_PARITY_WINDOWS:
-        clips = [clips[index] for index in np.linspace(0, len(clips) - 1, MOST_PARITY_WINDOWS).astype(int)]
+    if len(clips) > MAX_PARITY_WINDOWS:
+        clips = [clips[index] for index in np.linspace(0, len(clips) - 1, MAX_PARITY_WINDOWS).astype(int)]
     spectrogram = Spectrogram(dataset.spectrogram, dataset.colormap)
-    shown, sounds = [], []
+    windows, images, waveforms = [], [], []
     for clip, samples in dataset.windows(clips, hop_seconds=hop):
-        shown.append((clip, spectrogram.image(samples)))
-        if with_sounds:
-            sounds.append(samples)
+        windows.append(clip)
+        images.append(spectrogram.image(samples))
+        if with_waveforms:
+            waveforms.append(samples)
     return ParityInputs(
         split=split,
         hop_seconds=hop,
-        pictures=np.stack([picture for _, picture in shown]),
-        labels=dataset.labels([clip for clip, _ in shown]),
-        clips=tuple(clip for clip, _ in shown),
-        sounds=np.array(sounds, np.float32).reshape(len(sounds), dataset.spectrogram.window_samples),
+        images=np.stack(images),
+        labels=dataset.labels(windows),
+        clips=tuple(windows),
+        waveforms=np.array(waveforms, np.float32).reshape(len(waveforms), dataset.spectrogram.window_samples),
+    )
+
+
+def _length(dataset: Dataset, clip: Clip) -> int:
+    """Samples of the clip's file at the model's rate, from its header."""
+    import soundfile
+
+    info: Any = soundfile.info(clip.audio_path(dataset.run))
+    return int(info.frames * dataset.spectrogram.sample_rate // info.samplerate)
+
+
+def _count(lengths: dict[str, int], dataset: Dataset, hop_seconds: float) -> int:
+    """Number of windows with a hop."""
+    settings = dataset.spectrogram
+    hop = hop_samples(settings, hop_seconds)
+    return sum(
+        1 + (length - settings.window_samples) // hop
+        for length in lengths.values()
+        if length >= settings.window_samples
     )
 
 
 def stress_inputs(dataset: Dataset, split: str) -> dict[str, Samples]:
-    """Sounds that no song of the dataset resembles, each a window long, by what they are."""
+    """Waveforms of one window that resemble no song of the dataset, by name."""
     settings = dataset.spectrogram
     _, music = next(dataset.windows(dataset.of(split), hop_seconds=settings.window_seconds))
     return {**_synthetic(settings), "clipped music": np.clip(music * np.float32(20.0), -1.0, 1.0)}
@@ -78,127 +106,66 @@ def _synthetic(settings: SpectrogramSettings) -> dict[str, Samples]:
     return {
         "silence": np.zeros(length, np.float32),
         "full-scale noise": noise.astype(np.float32),
-        "one tone": np.sin(2.0 * np.pi * 440.0 * seconds).astype(np.float32),
+        "sine": np.sin(2.0 * np.pi * 440.0 * seconds).astype(np.float32),
     }
-
-
-def _samples_of(dataset: Dataset, clip: Clip) -> int:
-    """Samples of the clip's sound at the model's rate, from the file's header."""
-    import soundfile
-
-    info: Any = soundfile.info(clip.audio_path(dataset.run))
-    return int(info.frames * dataset.spectrogram.sample_rate // info.samplerate)
-
-
-def _windows(counts: dict[str, int], dataset: Dataset, hop_seconds: float) -> int:
-    settings = dataset.spectrogram
-    hop = hop_samples(settings, hop_seconds)
-    return sum(
-        1 + (count - settings.window_samples) // hop for count in counts.values() if count >= settings.window_samples
-    )
-
-
-CALIBRATION_SEED = 2026
-"""The same run gives the same clips, and so the same file."""
-
-
-def calibration_clips(dataset: Dataset, count: int, *, seed: int = CALIBRATION_SEED) -> list[Clip]:
-    """Clips of the training split, as many of one genre as of another (within one, where the genres have enough).
-
-    Parameters
-    ----------
-    dataset : Dataset
-    count : int > 0
-        All are taken where there are fewer.
-    seed : int
-
-    Returns
-    -------
-    clips : list of Clip
-        The genres take turns, so that no stretch of the list is all of one genre.
-
-    Raises
-    ------
-    TmgcError
-        The count is below one, or the run has no training clips.
-    """
-    if count < 1:
-        raise TmgcError(f"--calibration must be at least 1 clip, got {count}")
-    rng = np.random.default_rng(seed)
-    training = dataset.of("train")
-    if not training:
-        raise TmgcError(f"calibration needs clips of the training split: {dataset.run.folder} has none")
-    shuffled = []
-    for genre in dataset.genres:
-        clips = [clip for clip in training if clip.genre == genre]
-        shuffled.append([clips[index] for index in rng.permutation(len(clips))])
-    in_turn = (clip for turn in zip_longest(*shuffled) for clip in turn if clip is not None)
-    return [clip for clip, _ in zip(in_turn, range(count), strict=False)]
 
 
 @dataclass(frozen=True)
 class ParityReference:
-    """Pictures and Keras' answers; the files are asked about the same pictures, or about the sounds they show."""
+    """Inputs and Keras' predictions for their images. Files predict the same images, or the waveforms behind them."""
 
-    shown: ParityInputs
+    inputs: ParityInputs
     keras: Probabilities
-    hard: dict[str, Samples]
-    hard_pictures: Sequence[ModelInput]
-    keras_hard: Probabilities
+    stress_waveforms: dict[str, Samples]
+    stress_images: NDArray[np.uint8]
+    """``[shape=(n_stress, image_height, image_width, 3)]``"""
+    keras_stress: Probabilities
 
     def report(self, file: Path, run_card: ModelCard, *, recipe: str, input_kind: str, threads: int) -> ParityReport:
-        """How far a file's answers are from Keras'.
+        """Compare a file with Keras.
 
         Parameters
         ----------
         file : Path
         run_card : ModelCard
-            What the file's card must say as well.
+            The card inside the file must agree with it.
         recipe : str
-            Name of the recipe, whose tolerances count.
-        takes : str
-            ``picture`` or ``waveform``: what the file takes.
+            Name of the recipe, which sets the tolerances.
+        input_kind : str
+            Of the file: one of :data:`edge_runtime.model_card.INPUT_KINDS`.
         threads : int > 0
         """
-        sounds = input_kind == "waveform"
-        windows: Sequence[ModelInput] = list(self.shown.sounds if sounds else self.shown.pictures)
-        hard: Sequence[ModelInput] = list(self.hard.values() if sounds else self.hard_pictures)
-        said = answers_of(file, run_card, windows, hard, threads=threads)
+        windows: list[ModelInput] = list(self.inputs.images)
+        stress: list[ModelInput] = list(self.stress_images)
+        if input_kind == "waveform":
+            windows, stress = list(self.inputs.waveforms), list(self.stress_waveforms.values())
+        predictions = predict_file(file, run_card, windows, stress, threads=threads)
         return compare(
             recipe,
-            self.shown,
+            self.inputs,
             self.keras,
-            said.windows,
+            predictions.windows,
             input_kind=input_kind,
-            card_differences=said.card_differences,
-            hard_pictures=hard_answers(list(self.hard), run_card.genres, self.keras_hard, said.hard),
+            card_differences=predictions.card_differences,
+            stress_inputs=compare_stress_inputs(
+                list(self.stress_waveforms), run_card.genres, self.keras_stress, predictions.stress
+            ),
         )
 
 
 def collect_reference(model: KerasModel, dataset: Dataset, split: str, *, input_kind: str) -> ParityReference:
-    """Draw the windows of a split, and ask Keras about them."""
-    shown = parity_inputs(dataset, split, with_sounds=input_kind == "waveform")
-    hard = stress_inputs(dataset, split)
-    pictures = drawn(dataset, list(hard.values()))
-    return ParityReference(
-        shown, model.probabilities(shown.pictures), hard, list(pictures), model.probabilities(pictures)
-    )
+    """Compute the inputs of a split and Keras' predictions.
 
-
-def calibration_windows(dataset: Dataset, clips: Sequence[Clip], *, input_kind: str) -> ModelInput:
-    """What shows a quantiser the network's activations.
-
-    Returns
-    -------
-    windows : np.ndarray
-        Pictures ``[shape=(n, image_height, image_width, 3)], uint8``, or waveforms
-        ``[shape=(n, window_samples)], float32 in [-1, 1]``.
+    Parameters
+    ----------
+    model : KerasModel
+    dataset : Dataset
+    split : str
+        ``validation`` or ``test``.
+    input_kind : str
+        Of the files that are compared: one of :data:`edge_runtime.model_card.INPUT_KINDS`.
     """
-    sounds = [dataset.samples(clip) for clip in clips]
-    return np.stack(sounds) if input_kind == "waveform" else drawn(dataset, sounds)
-
-
-def drawn(dataset: Dataset, sounds: Sequence[Samples]) -> Any:
-    """The pictures of sounds, ``[shape=(n, image_height, image_width, 3)], uint8``."""
-    spectrogram = Spectrogram(dataset.spectrogram, dataset.colormap)
-    return np.stack([spectrogram.image(samples) for samples in sounds])
+    inputs = parity_inputs(dataset, split, with_waveforms=input_kind == "waveform")
+    stress = stress_inputs(dataset, split)
+    images = spectrogram_images(dataset, list(stress.values()))
+    return ParityReference(inputs, model.predict(inputs.images), stress, images, model.predict(images))

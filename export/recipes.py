@@ -1,10 +1,10 @@
-"""How far an exported file may be from Keras, and why: the command and its tests hold the same numbers."""
+"""Formats, quantisation recipes and the options of ``tmgc-export``, as data."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -13,45 +13,23 @@ from edge_runtime.errors import TmgcError
 
 @dataclass(frozen=True)
 class Recipe:
-    """How the numbers of a network are kept in a file."""
+    """How a file stores and computes the numbers of a network."""
 
     name: str
-    """As it stands in file names and cards."""
-    word: str
+    """As in file names and model cards."""
+    option: str
     """As ``--quantize`` calls it."""
-    meaning: str
+    description: str
     calibrated: bool = False
-    """Needs pictures to find the ranges of the activations."""
+    """Whether quantisation needs calibration data to find the ranges of the activations."""
 
 
-FLOAT32 = Recipe("float32", "none", "weights and activations in float32")
-FLOAT16 = Recipe("float16", "float16", "weights in float16, computed in float32: half the size")
-DYNAMIC = Recipe("dynamic", "dynamic", "weights in int8, activations quantised as they come: a quarter of the size")
-INT8 = Recipe(
-    "int8", "int8", "weights and activations in int8: a quarter of the size, and the fastest", calibrated=True
-)
+FLOAT32 = Recipe("float32", "none", "float32 weights and activations")
+FLOAT16 = Recipe("float16", "float16", "float16 weights, float32 arithmetic: half the size")
+DYNAMIC = Recipe("dynamic", "dynamic", "int8 weights, activations quantised at run time: a quarter of the size")
+INT8 = Recipe("int8", "int8", "int8 weights and activations: a quarter of the size, and the fastest", calibrated=True)
 
 RECIPES = (FLOAT32, FLOAT16, DYNAMIC, INT8)
-
-
-@dataclass(frozen=True)
-class Preference:
-    """Which recipe is taken where none is asked for: the first within tolerance."""
-
-    recipes: tuple[Recipe, ...]
-    reason: str | None = None
-    """Why these, where they are not the usual ones."""
-
-
-USUAL = Preference((INT8, DYNAMIC, FLOAT16, FLOAT32))
-
-PREFERENCES = {
-    # MobileNetV3Small on 350 real clips: float32 1.1 ms, dynamic 2.6 ms and 94.0 % agreement, int8 4.1 ms and 89.3 %.
-    "mobilenet_v3": Preference(
-        (FLOAT16, FLOAT32), "its hard-swish layers split an 8-bit graph, which is then slower than float and less exact"
-    ),
-}
-"""By what the architecture's name begins with."""
 
 
 @dataclass(frozen=True)
@@ -61,31 +39,51 @@ class Format:
     name: str
     suffix: str
     recipes: tuple[Recipe, ...]
-    """What it can hold."""
+    """Those that it supports."""
 
 
 FORMATS = {
     "tflite": Format("tflite", ".tflite", (FLOAT32, FLOAT16, DYNAMIC, INT8)),
-    # ONNX Runtime has no float16 kernels on processors: such a file would be half the size and slower than float32.
+    # ONNX Runtime has no float16 kernels for CPUs: such a file would be half the size and slower than float32.
     "onnx": Format("onnx", ".onnx", (FLOAT32, DYNAMIC, INT8)),
 }
 
 
 @dataclass(frozen=True)
+class Preference:
+    """The order in which recipes are tried where ``--quantize`` is not given: the first within tolerance is taken."""
+
+    recipes: tuple[Recipe, ...]
+    reason: str | None = None
+    """Why, where it is not the default order."""
+
+
+DEFAULT_PREFERENCE = Preference((INT8, DYNAMIC, FLOAT16, FLOAT32))
+
+PREFERENCES = {
+    # MobileNetV3Small on 350 real clips: float32 1.1 ms, dynamic 2.6 ms and 94.0 % agreement, int8 4.1 ms and 89.3 %.
+    "mobilenet_v3": Preference(
+        (FLOAT16, FLOAT32), "its hard-swish layers split an 8-bit graph, which is then slower and less exact than float"
+    ),
+}
+"""By prefix of the architecture's name."""
+
+
+@dataclass(frozen=True)
 class Target:
-    """One file to make."""
+    """One file to export."""
 
     format: Format
     recipe: Recipe
     input_kind: str = "image"
-    """``picture`` or ``waveform``, as in the model card."""
+    """One of :data:`edge_runtime.model_card.INPUT_KINDS`."""
 
     def file(self, folder: Path, name: str) -> Path:
-        """Where the file stands, e.g. ``demo.int8.tflite`` or ``demo.waveform.int8.tflite``."""
+        """Path of the file, e.g. ``demo.int8.tflite`` or ``demo.waveform.int8.tflite``."""
         return folder / f"{self._stem(name)}{self.format.suffix}"
 
     def failed_file(self, folder: Path, name: str) -> Path:
-        """Where it stands if it missed its tolerances, e.g. ``demo.int8.FAILED.tflite``."""
+        """Path of the file if it fails its parity check, e.g. ``demo.int8.FAILED.tflite``."""
         return folder / f"{self._stem(name)}.FAILED{self.format.suffix}"
 
     def _stem(self, name: str) -> str:
@@ -96,113 +94,115 @@ class Target:
         return f"{self.format.name} {kind}{self.recipe.name}"
 
 
-def formats_of(choice: str) -> list[Format]:
-    """The formats that ``--format`` asks for: one, or ``all``."""
+def parse_formats(choice: str) -> list[Format]:
+    """The formats that ``--format`` names: one, or ``all``."""
     return list(FORMATS.values()) if choice == "all" else [FORMATS[choice]]
 
 
-def words_of(values: Iterable[str]) -> list[str]:
-    """The words of ``--quantize``, which may be repeated and may hold several with commas between.
+def parse_quantize(values: Iterable[str]) -> list[str]:
+    """The values of ``--quantize``, which may be repeated and may hold several values separated by commas.
 
     Raises
     ------
     TmgcError
-        A word is none of those known; the message names the nearest.
+        A value is unknown; the message suggests the nearest one.
     """
-    known = [recipe.word for recipe in RECIPES] + ["all"]
-    words = [word.strip() for value in values for word in value.split(",") if word.strip()]
-    for word in words:
-        if word not in known:
-            nearest = get_close_matches(word, known, n=1, cutoff=0.5)
+    known = [recipe.option for recipe in RECIPES] + ["all"]
+    options = [option.strip() for value in values for option in value.split(",") if option.strip()]
+    for option in options:
+        if option not in known:
+            nearest = get_close_matches(option, known, n=1, cutoff=0.5)
             hint = f" Did you mean {nearest[0]}?" if nearest else ""
-            raise TmgcError(f"--quantize takes {', '.join(known)}: got {word!r}.{hint}")
-    return list(dict.fromkeys(words))
+            raise TmgcError(f"--quantize takes {', '.join(known)}: got {option!r}.{hint}")
+    return list(dict.fromkeys(options))
 
 
-def targets_of(formats: Iterable[Format], words: Sequence[str], *, input_kind: str = "image") -> list[Target]:
-    """The files that the options ask for, in the order of the table.
+def select_targets(formats: Iterable[Format], options: Sequence[str], *, input_kind: str = "image") -> list[Target]:
+    """The files that the options ask for, in the order of the report.
 
     Parameters
     ----------
     formats : iterable of Format
-    words : sequence of str
-        Of ``--quantize``; ``all`` is whatever each format can hold.
-    takes : str
-        ``picture`` or ``waveform``.
+    options : sequence of str
+        Of ``--quantize``; ``all`` means every recipe that a format supports.
+    input_kind : str
+        One of :data:`edge_runtime.model_card.INPUT_KINDS`.
 
     Raises
     ------
     TmgcError
-        A format cannot honour a recipe; the message lists what it can.
+        A format does not support a recipe; the message lists those that it supports.
     """
     targets = []
     for format_ in formats:
-        able = [recipe.word for recipe in format_.recipes]
-        for word in words:
-            if word != "all" and word not in able:
-                raise TmgcError(f"{format_.name} files can be quantised as {', '.join(able)}: got {word}")
-        chosen = [recipe for recipe in format_.recipes if "all" in words or recipe.word in words]
+        supported = [recipe.option for recipe in format_.recipes]
+        for option in options:
+            if option != "all" and option not in supported:
+                raise TmgcError(f"{format_.name} files can be quantised as {', '.join(supported)}: got {option}")
+        chosen = [recipe for recipe in format_.recipes if "all" in options or recipe.option in options]
         targets += [Target(format_, recipe, input_kind) for recipe in chosen]
     return targets
 
 
-def preference_of(architecture: str) -> Preference:
-    """What is preferred for a network, e.g. ``mobilenet_v3_small``."""
-    return next((PREFERENCES[begin] for begin in PREFERENCES if architecture.startswith(begin)), USUAL)
+def find_preference(architecture: str) -> Preference:
+    """The preference for an architecture, e.g. ``mobilenet_v3_small``."""
+    return next((PREFERENCES[prefix] for prefix in PREFERENCES if architecture.startswith(prefix)), DEFAULT_PREFERENCE)
 
 
 def preferred_targets(format_: Format, preference: Preference, *, input_kind: str = "image") -> list[Target]:
-    """The files to try where no recipe is asked for, the best first."""
+    """The files to try where ``--quantize`` is not given, the most preferred first."""
     return [Target(format_, recipe, input_kind) for recipe in preference.recipes if recipe in format_.recipes]
 
 
 ONNX_OPSET = 17
-"""Version of the ONNX operators: the first in which every operator used here is settled, known to any onnxruntime since
-1.12 (2022)."""
+"""Default version of the ONNX operator set: every operator used here is stable in it, and each onnxruntime since 1.12
+(2022) supports it."""
 
 ONNX_OPSETS = range(13, 19)
-"""Versions that can be asked for: 13 is the first that quantises per channel, 18 the last that tf2onnx writes."""
+"""Supported versions: 13 is the first with per-channel quantisation, 18 the last that tf2onnx writes."""
 
 BATCHES = ("dynamic", "1")
-"""Windows that an ONNX file takes at a time: any number, or one."""
+"""Batch sizes of an ONNX file: any, or one window."""
 
 
 @dataclass(frozen=True)
 class GraphOptions:
-    """What a graph is to be like."""
+    """Properties of the graph that apply to every file of a call."""
 
     input_kind: str = "image"
-    """``picture`` or ``waveform``, as in the model card."""
+    """One of :data:`edge_runtime.model_card.INPUT_KINDS`."""
     keep_float: tuple[str, ...] = ()
-    """Regular expressions: operators whose name fits one of them are not quantised."""
+    """Regular expressions: operators whose name matches one of them are not quantised."""
     batch: str = "dynamic"
-    """One of :data:`BATCHES`; of ONNX files only."""
+    """One of :data:`BATCHES`; ONNX only."""
     opset: int = ONNX_OPSET
-    """One of :data:`ONNX_OPSETS`; of ONNX files only."""
+    """One of :data:`ONNX_OPSETS`; ONNX only."""
 
     def __post_init__(self) -> None:
         if self.opset not in ONNX_OPSETS:
             lowest, highest = ONNX_OPSETS[0], ONNX_OPSETS[-1]
             raise TmgcError(f"--opset must lie in {lowest} to {highest}, got {self.opset}: {ONNX_OPSET} is the default")
         if self.batch == "dynamic" and self.input_kind == "waveform":
-            raise TmgcError("--batch dynamic is for pictures: with --input waveform a file takes one window, --batch 1")
+            raise TmgcError("--batch dynamic is for images: with --input waveform a file takes one window, --batch 1")
         for pattern in self.keep_float:
-            _compiled(pattern)
+            _compile(pattern)
 
 
 def graph_options(
     formats: Iterable[Format], *, input_kind: str, keep_float: Sequence[str], batch: str | None, opset: int | None
 ) -> GraphOptions:
-    """The options of a command, with what was not given filled in.
+    """The graph options of a command line, with defaults where an option is missing.
 
     Raises
     ------
     TmgcError
-        None of the formats can honour an option, or its value makes no sense.
+        No format supports an option, or its value is out of range.
     """
     if "onnx" not in {format_.name for format_ in formats} and (batch or opset is not None):
-        what = f"--batch {batch}" if batch else f"--opset {opset}"
-        raise TmgcError(f"{what} is for onnx files: tflite files take one window and have no opset. Add --format onnx")
+        option = f"--batch {batch}" if batch else f"--opset {opset}"
+        raise TmgcError(
+            f"{option} is for onnx files: tflite files take one window and have no opset. Add --format onnx"
+        )
     return GraphOptions(
         input_kind=input_kind,
         keep_float=tuple(keep_float),
@@ -211,93 +211,33 @@ def graph_options(
     )
 
 
-def kept_float(patterns: Sequence[str], names: Sequence[str]) -> list[str]:
-    """The names of operators that one of the patterns fits.
+def match_operators(patterns: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Names of the operators that match one of the patterns of ``--keep-float``.
 
     Parameters
     ----------
     patterns : sequence of str
-        Regular expressions, that fit anywhere in a name.
+        Regular expressions, searched for anywhere in a name.
     names : sequence of str
         Of all operators.
 
     Raises
     ------
     TmgcError
-        A pattern fits none; the message says which names are near.
+        A pattern matches none; the message suggests similar names.
     """
     for pattern in patterns:
-        if not any(_compiled(pattern).search(name) for name in names):
+        if not any(_compile(pattern).search(name) for name in names):
             words = sorted({word for name in names for word in re.split(r"[/;:]", name)})
-            near = get_close_matches(pattern, words, n=3, cutoff=0.3) or words[:3]
-            raise TmgcError(f"--keep-float {pattern} fits no operator of the network. Near it: {', '.join(near)}")
-    return [name for name in names if any(_compiled(pattern).search(name) for pattern in patterns)]
+            similar = get_close_matches(pattern, words, n=3, cutoff=0.3) or words[:3]
+            raise TmgcError(
+                f"--keep-float {pattern} matches no operator of the network. Similar names: {', '.join(similar)}"
+            )
+    return [name for name in names if any(_compile(pattern).search(name) for pattern in patterns)]
 
 
-def _compiled(pattern: str) -> re.Pattern[str]:
+def _compile(pattern: str) -> re.Pattern[str]:
     try:
         return re.compile(pattern)
     except re.error as error:
         raise TmgcError(f"--keep-float takes a regular expression, got {pattern}: {error}. Correct it") from error
-
-
-@dataclass(frozen=True)
-class Tolerance:
-    """What a recipe may change."""
-
-    top1_agreement: float
-    """Least share of windows with the same best genre, in [0, 1]."""
-    probability_difference: float | None = None
-    """Most that any probability may move; ``None`` where quantisation makes it no measure of harm."""
-
-
-TOLERANCES = {
-    # The same numbers in another order of summing: what is left is rounding, about 1e-6 in InceptionResNetV2.
-    FLOAT32.name: Tolerance(top1_agreement=1.0, probability_difference=1e-4),
-    # Weights keep 11 bits, an error of 5e-4 of each weight, which 245 layers partly average out.
-    FLOAT16.name: Tolerance(top1_agreement=0.995, probability_difference=1e-2),
-    # Weights keep 8 bits and activations 8 bits of their own range. On 149 held-out clips of real music a network that
-    # had been fine-tuned agreed in 99.3 %, and one that had not in 90.6 %: 98 % tells the two apart.
-    DYNAMIC.name: Tolerance(top1_agreement=0.98),
-    # Activations keep 8 bits of a range that was fixed beforehand: 97.3 % against 9 % to 13 % on the same clips.
-    INT8.name: Tolerance(top1_agreement=0.97),
-}
-"""By the recipe's name."""
-
-WAVEFORM_PROBABILITY_DIFFERENCE = 1e-2
-"""What any file that takes the sound itself may move a probability. Its spectrogram is summed in another order than the
-one that Keras was shown, so a pixel in some 50 000 lies on the other side of a half and is rounded by one step
-otherwise. That moved one of 720 windows of InceptionResNetV2 by 2.9e-3, with a mean divergence of 5e-8 nats."""
-
-
-def tolerance_of(recipe: str, input_kind: str) -> Tolerance:
-    """What a file may change.
-
-    Parameters
-    ----------
-    recipe : str
-        Its name.
-    takes : str
-        ``picture`` or ``waveform``.
-    """
-    tolerance = TOLERANCES[recipe]
-    if input_kind == "image" or tolerance.probability_difference is None:
-        return tolerance
-    most = max(tolerance.probability_difference, WAVEFORM_PROBABILITY_DIFFERENCE)
-    return replace(tolerance, probability_difference=most)
-
-
-UNDECIDED_MARGIN = 0.05
-"""Where Keras' own best two genres are closer than this, it has not decided, and another answer is no disagreement."""
-
-ACCURACY_LOSS = 0.01
-"""Most of its accuracy that an export may lose, whether or not the paired test can tell the loss from chance."""
-
-SIGNIFICANCE = 0.05
-"""A paired test whose p-value is below this calls a loss real."""
-
-PARITY_WINDOWS = 500
-"""Windows to compare at least. With none of 500 in disagreement, fewer than 0.6 % are in truth (95 % confidence)."""
-
-MOST_PARITY_WINDOWS = 1000
-"""Windows to compare at most: beyond it the interval shrinks slower than the time grows."""

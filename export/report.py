@@ -1,4 +1,4 @@
-"""Parity reports for a person, for a program, and in the run's ``parity.json``."""
+"""Reports: ``parity.json`` and the parity table of an export, and the document of ``tmgc-export inspect``."""
 
 from __future__ import annotations
 
@@ -9,52 +9,46 @@ from typing import TYPE_CHECKING, Any
 
 from edge_runtime.errors import TmgcError
 from edge_runtime.files import atomic_write, sha256_of
+from edge_runtime.interpreters import TensorInfo, open_interpreter
+from export.metadata import graph_facts
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 SCHEMA = 1
-"""Version of ``parity.json`` and of ``tmgc-export --json``."""
+"""Version of ``parity.json`` and of the JSON documents of ``tmgc-export``."""
 
 
-def add_to_parity_json(path: Path, report: Mapping[str, Any], *, replaces: Sequence[str]) -> None:
-    """Put the report of one file into ``parity.json``; those of other files stay.
+def add_to_parity_json(path: Path, report: Mapping[str, Any], *, replaces: Sequence[Path]) -> None:
+    """Put the report of one file into ``parity.json``; the reports of other files stay.
+
+    Files are recorded by their path relative to the folder of ``parity.json``, or by their absolute path where they
+    are outside of it, so that one file has one entry however its path was given.
 
     Parameters
     ----------
     path : Path
     report : dict
-        Names its ``file``.
-    replaces : sequence of str
-        Names that the same target may stand under.
+        With the path of its file as ``file``.
+    replaces : sequence of Path
+        Paths that the file of the same target may have.
 
     Raises
     ------
     TmgcError
-        What stands there is not such a file.
+        ``parity.json`` is damaged.
     """
-    kept = [other for other in read_parity_json(path) if other["file"] not in replaces]
+    replaced = {_recorded_path(path, each) for each in replaces}
+    kept = [other for other in read_parity_json(path) if other["file"] not in replaced]
+    recorded = {**report, "file": _recorded_path(path, Path(report["file"]))}
     with atomic_write(path) as partial:
-        document = {"schema": SCHEMA, "reports": [*kept, report]}
+        document = {"schema": SCHEMA, "reports": [*kept, recorded]}
         partial.write_text(json.dumps(document, ensure_ascii=False, indent=1) + "\n", "utf-8")
 
 
-def write_checksum(path: Path) -> str:
-    """Write a file's SHA-256 beside it, for ``sha256sum -c``, and give it."""
-    sha256 = sha256_of(path)
-    with atomic_write(_checksum(path)) as partial:
-        partial.write_text(f"{sha256}  {path.name}\n", "utf-8")
-    return sha256
-
-
-def remove_with_checksum(path: Path) -> None:
-    """Remove a file of an earlier export, and its SHA-256."""
-    path.unlink(missing_ok=True)
-    _checksum(path).unlink(missing_ok=True)
-
-
-def _checksum(path: Path) -> Path:
-    return path.with_name(f"{path.name}.sha256")
+def _recorded_path(parity_json: Path, file: Path) -> str:
+    folder, resolved = parity_json.parent.resolve(), file.resolve()
+    return (resolved.relative_to(folder) if resolved.is_relative_to(folder) else resolved).as_posix()
 
 
 def read_parity_json(path: Path) -> list[dict[str, Any]]:
@@ -77,28 +71,46 @@ def read_parity_json(path: Path) -> list[dict[str, Any]]:
     return list(reports)
 
 
+def write_checksum(path: Path) -> str:
+    """Write a file's SHA-256 beside it, for ``sha256sum -c``, and return it."""
+    sha256 = sha256_of(path)
+    with atomic_write(_checksum_file(path)) as partial:
+        partial.write_text(f"{sha256}  {path.name}\n", "utf-8")
+    return sha256
+
+
+def remove_with_checksum(path: Path) -> None:
+    """Remove a file of an earlier export, and its SHA-256."""
+    path.unlink(missing_ok=True)
+    _checksum_file(path).unlink(missing_ok=True)
+
+
+def _checksum_file(path: Path) -> Path:
+    return path.with_name(f"{path.name}.sha256")
+
+
 def parity_table(reports: Sequence[Mapping[str, Any]]) -> Table:
-    """The reports as a table, one line a file, narrow enough for 80 columns."""
+    """The reports as a table, one row a file, at most 80 columns wide."""
     from rich.box import SIMPLE
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(title=_title(reports), title_justify="left", box=SIMPLE, pad_edge=False)
+    table = Table(title=Text(_title(reports)), title_justify="left", box=SIMPLE, pad_edge=False)
     table.add_column("file", overflow="fold")
-    for heading in ("MB", "ratio", "agree", "max Δp", "right", "s"):
+    for heading in ("MB", "ratio", "agree", "max Δp", "accuracy", "s"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("parity", no_wrap=True)
     for report in reports:
         parity = report["parity"]
-        accuracy = parity["accuracy"]
         table.add_row(
-            Path(report["file"]).name,
+            Text(Path(report["file"]).name),
             f"{report['size_bytes'] / 1e6:.1f}",
             f"{report['size_ratio']:.0%}",
             f"{parity['top1_agreement']:.1%}",
             f"{parity['max_probability_difference']:.1e}",
-            f"{accuracy['accuracy_file']:.1%}",
+            f"{parity['accuracy']['accuracy_file']:.1%}",
             f"{report['export_seconds']:.0f}",
-            "held" if parity["held"] else "MISSED",
+            "passed" if parity["passed"] else "FAILED",
         )
     return table
 
@@ -106,9 +118,115 @@ def parity_table(reports: Sequence[Mapping[str, Any]]) -> Table:
 def _title(reports: Sequence[Mapping[str, Any]]) -> str:
     parity = reports[0]["parity"]
     return (
-        f"Against Keras on {parity['windows']} windows of the {parity['split']} split "
+        f"Compared with Keras on {parity['windows']} windows of the {parity['split']} split "
         f"({parity['clips']} clips of {parity['songs']} songs),\n"
-        f"a window every {parity['hop_seconds']} s; Keras names {parity['accuracy']['accuracy_keras']:.1%} right"
+        f"a window every {parity['hop_seconds']} s; accuracy of Keras {parity['accuracy']['accuracy_keras']:.1%}"
         f"\n{reports[0]['macs'] / 1e6:,.0f} million multiplications a window; "
-        f"{max(report['peak_memory_mb'] for report in reports) / 1e3:.1f} GB of memory at most"
+        f"peak memory {max(report['peak_memory_mb'] for report in reports) / 1e3:.1f} GB"
     )
+
+
+def parity_notes(reports: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Lines below the table: the failures of each file, with its worst clips."""
+    lines = []
+    for report in reports:
+        parity = report["parity"]
+        lines += [f"{report['file']}: {failure}" for failure in parity["failures"]]
+        if not parity["passed"]:
+            lines.append(f"{report['file']}: worst clips: {', '.join(parity['worst_clips'])}")
+    return lines
+
+
+def inspect_file(file: Path) -> dict[str, Any]:
+    """Card, input, output, operators and weights of an exported file. No heavy library is imported.
+
+    Parameters
+    ----------
+    file : Path
+        A ``.tflite`` or ``.onnx`` file.
+
+    Returns
+    -------
+    document : dict
+        ``graph`` is ``None`` where the library that reads it is not installed; ``graph_missing`` then names it.
+
+    Raises
+    ------
+    TmgcError
+        The file is damaged, has no card, or no installed interpreter can run it.
+    """
+    interpreter = open_interpreter(file, threads=1)
+    graph, missing = None, None
+    try:
+        graph = graph_facts(file).to_json()
+    except TmgcError as error:
+        missing = str(error)
+    return {
+        "schema": SCHEMA,
+        "file": str(file),
+        "size_bytes": file.stat().st_size,
+        "sha256": sha256_of(file),
+        "runtime": interpreter.runtime,
+        "input": _tensor(interpreter.input),
+        "output": _tensor(interpreter.output),
+        "graph": graph,
+        "graph_missing": missing,
+        "warning": interpreter.card.warning,
+        "card": json.loads(interpreter.card.to_json()),
+    }
+
+
+def _tensor(info: TensorInfo) -> dict[str, Any]:
+    return {"name": info.name, "type": info.type, "shape": list(info.shape)}
+
+
+def format_inspection(document: Mapping[str, Any]) -> list[str]:
+    """The document of :func:`inspect_file` as lines of text."""
+    card, input_, output = document["card"], document["input"], document["output"]
+    rows = {
+        "file": f"{document['file']}, {document['size_bytes'] / 1e6:.1f} MB, run by {document['runtime']}",
+        "sha256": document["sha256"],
+        "model": _model(card),
+        "input": f"{card['input_kind']}, {input_['type']} {_shape(input_)}",
+        "output": f"probabilities, {output['type']} {_shape(output)}",
+        "genres": ", ".join(card["genres"]),
+        "spectrogram": ", ".join(f"{name} {value}" for name, value in card["spectrogram"].items()),
+        "confidence": f"temperature {card['temperature']:.3g}, threshold {card['threshold']:.3g}",
+        **_graph_rows(document),
+        "parity": _parity(card["export"].get("parity") or {}),
+        "versions": ", ".join(f"{name} {version}" for name, version in card["versions"].items()),
+    }
+    if document["warning"]:
+        rows["warning"] = document["warning"]
+    return [f"{name:12} {value}" for name, value in rows.items()]
+
+
+def _model(card: Mapping[str, Any]) -> str:
+    export = card["export"]
+    parts = [card["name"], card["network"].get("architecture"), export.get("format"), export.get("recipe")]
+    if "opset" in export:
+        parts.append(f"opset {export['opset']}")
+    kept = export.get("keep_float") or []
+    return ", ".join(map(str, filter(None, parts))) + (f", kept in float: {' '.join(kept)}" if kept else "")
+
+
+def _graph_rows(document: Mapping[str, Any]) -> dict[str, str]:
+    graph = document["graph"]
+    if graph is None:
+        return {"operators": f"cannot be read: {document['graph_missing']}"}
+    rows = {
+        "operators": ", ".join(f"{count} {name}" for name, count in graph["operators"].items()),
+        "weights": ", ".join(f"{count:,} {name}" for name, count in graph["weights"].items()),
+    }
+    return rows if graph["macs"] is None else rows | {"MACs": f"{graph['macs'] / 1e6:,.1f} million a window"}
+
+
+def _parity(parity: Mapping[str, Any]) -> str:
+    if not parity:
+        return "not compared with Keras"
+    verdict = "passed" if parity["passed"] else f"FAILED ({'; '.join(parity['failures'])})"
+    return f"{verdict}: top-1 agreement with Keras {parity['top1_agreement']:.1%} of {parity['windows']} windows"
+
+
+def _shape(tensor: Mapping[str, Any]) -> str:
+    return f"[{', '.join(map(str, tensor['shape']))}]"

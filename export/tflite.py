@@ -1,4 +1,4 @@
-"""TFLite files: from a SavedModel to float32, and from there to each of the recipes."""
+"""TFLite files: from a SavedModel to float32, and from float32 to each recipe."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from edge_runtime.errors import TmgcError
+from edge_runtime.errors import TmgcError, first_line
 from edge_runtime.interpreters import ModelInput
 from export.frontend import SCOPE
-from export.recipes import DYNAMIC, FLOAT16, INT8, GraphOptions, Recipe, kept_float
+from export.metadata import tflite_operators
+from export.recipes import DYNAMIC, FLOAT16, INT8, GraphOptions, Recipe, match_operators
 from train.libraries import library
 
 _SIGNATURE = "serving_default"
@@ -23,29 +24,36 @@ def convert(saved_model: Path, destination: Path) -> None:
     Raises
     ------
     TmgcError
-        The network needs operators that a bare interpreter does not have; the message names them.
+        The network needs an operator that is not builtin, or that the converter does not know.
     """
     tensorflow = library("tensorflow", extra="export")
     converter = tensorflow.lite.TFLiteConverter.from_saved_model(str(saved_model))
     converter.target_spec.supported_ops = [tensorflow.lite.OpsSet.TFLITE_BUILTINS]
     try:
         destination.write_bytes(converter.convert())
-    except Exception as error:  # the converter's own class of errors is not public
-        foreign = foreign_operators(str(error))
-        if not foreign:
-            raise
-        raise TmgcError(
-            f"a TFLite file may hold builtin operators only, this network needs {', '.join(foreign)}: replace the "
+    except Exception as error:  # the converter's own error class is not public
+        raise TmgcError(conversion_failure(error)) from error
+
+
+def conversion_failure(error: Exception) -> str:
+    """Why the converter failed, in one line: the operators that it has no builtin for, or else its own message."""
+    operators = foreign_operators(str(error))
+    if operators:
+        return (
+            f"a TFLite file may contain builtin operators only, this network needs {', '.join(operators)}: replace the "
             "layers that use them and train again"
-        ) from error
+        )
+    return (
+        f"TensorFlow's converter cannot convert this network to TFLite ({first_line(error)}): replace the layer that "
+        "it names and train again"
+    )
 
 
 def foreign_operators(message: str) -> list[str]:
-    """Names of the operators that the converter says it has no builtin for."""
-    named = re.findall(r"(?:Flex|Custom) ops: ([\w, ]+)", message)
-    if named:
-        return sorted({name.strip() for names in named for name in names.split(",")})
-    return sorted(set(re.findall(r"\btf\.\w+(?= op is neither)|'(tf\.\w+)' op", message)))
+    """Names of the operators that, according to the converter's message, have no builtin."""
+    lists = re.findall(r"(?:Flex|Custom) ops: ([\w, ]+)", message)
+    names = [name.strip() for names in lists for name in names.split(",")]
+    return sorted({*filter(None, names)} or set(re.findall(r"\b(tf\.\w+)'? op\b", message)))
 
 
 def quantize(
@@ -55,13 +63,12 @@ def quantize(
     destination: Path,
     options: GraphOptions = GraphOptions(),
 ) -> None:
-    """Quantise a float32 TFLite file. Its input and its output stay as they are, and so does its spectrogram.
+    """Quantise a float32 TFLite file. Its input, its output and its spectrogram stay as they are.
 
     The softmax stays in float, since 256 steps are too few for probabilities, and so does the first convolution: the
     converter folds the scaling of the pixels into it, which leaves weights that round badly. On one trained
-    InceptionResNetV2 that took the mean error of float16 to a third, for 0.01 % of the weights and no time that could
-    be measured. In dynamic and static int8 it helped on one split and not on another: it stays float there for the sake
-    of one rule.
+    InceptionResNetV2 that took the mean error of float16 to a third, for 0.01 % of the weights and no measurable time.
+    In dynamic and static int8 it helped on one split and not on another: it stays float there for the sake of one rule.
 
     Parameters
     ----------
@@ -69,20 +76,20 @@ def quantize(
     recipe : Recipe
         Not float32.
     calibration : np.ndarray [shape=(n, ...)]
-        Of what the file takes; used by static int8 only.
+        Inputs of the file; used by static int8 only.
     destination : Path
     options : GraphOptions
 
     Raises
     ------
     TmgcError
-        A pattern of ``keep_float`` fits no operator.
+        A pattern of ``keep_float`` matches no operator.
     """
     litert_recipe = _litert_recipe(recipe, float_file, options)
     quantizer = library("litert_quantizer.quantizer", extra="export").Quantizer(str(float_file), litert_recipe)
     ranges = None
     if recipe.calibrated:
-        samples = [{options.input_kind: taken[np.newaxis]} for taken in calibration]
+        samples = [{options.input_kind: each[np.newaxis]} for each in calibration]
         ranges = quantizer.calibrate({_SIGNATURE: samples}, num_threads=2)
     result = quantizer.quantize(ranges, enable_progress_bar=False, enable_progress_report=False)
     destination.write_bytes(result.quantized_model)
@@ -90,30 +97,25 @@ def quantize(
 
 def _litert_recipe(recipe: Recipe, float_file: Path, options: GraphOptions) -> Any:
     manager = library("litert_quantizer.recipe_manager", extra="export").RecipeManager()
-    build = {FLOAT16.name: _add_float16, DYNAMIC.name: _add_dynamic, INT8.name: _add_static}[recipe.name]
-    build(manager)
+    {FLOAT16.name: _add_float16, DYNAMIC.name: _add_dynamic, INT8.name: _add_static}[recipe.name](manager)
     types = library("litert_quantizer.qtyping", extra="export").TFLOperationName
-    nothing = library("litert_quantizer.algorithm_manager", extra="export").AlgorithmName.NO_QUANTIZE
-    scopes = _scopes(float_file)
-    if first := next((scope for scope, is_convolution in scopes if is_convolution), None):
-        manager.add_quantization_config(re.escape(first), types.CONV_2D, None, nothing)
-    kept_float(options.keep_float, [scope for scope, _ in scopes])
+    no_quantization = library("litert_quantizer.algorithm_manager", extra="export").AlgorithmName.NO_QUANTIZE
+    scopes = operator_scopes(float_file)
+    if first := next((scope for scope, type_ in scopes if type_ == "CONV_2D"), None):
+        manager.add_quantization_config(re.escape(first), types.CONV_2D, None, no_quantization)
+    match_operators(options.keep_float, [scope for scope, _ in scopes])
     for pattern in (f"^{SCOPE}/", *options.keep_float):
-        manager.add_quantization_config(pattern, types.ALL_SUPPORTED, None, nothing)
+        manager.add_quantization_config(pattern, types.ALL_SUPPORTED, None, no_quantization)
     return manager.get_quantization_recipe()
 
 
-def _scopes(float_file: Path) -> list[tuple[str, bool]]:
-    """The name that litert-quantizer knows each operator by, and whether it is a convolution."""
+def operator_scopes(float_file: Path) -> list[tuple[str, str]]:
+    """The name by which litert-quantizer knows each operator, and the operator's type."""
     schema = library("ai_edge_litert.schema_py_generated", extra="export")
     scope_of = library("litert_quantizer.utils.tfl_flatbuffer_utils", extra="export").get_op_scope
     model = schema.ModelT.InitFromPackedBuf(float_file.read_bytes())
-    graph = model.subgraphs[0]
-    convolution = schema.BuiltinOperator.CONV_2D
-    return [
-        (scope_of(operator, graph.tensors), model.operatorCodes[operator.opcodeIndex].builtinCode == convolution)
-        for operator in graph.operators
-    ]
+    tensors = model.subgraphs[0].tensors
+    return [(scope_of(operator, tensors), type_) for type_, operator in tflite_operators(model)]
 
 
 def _add_float16(manager: Any) -> None:
@@ -130,7 +132,7 @@ def _add_dynamic(manager: Any) -> None:
 
 def _add_static(manager: Any) -> None:
     types = library("litert_quantizer.qtyping", extra="export").TFLOperationName
-    nothing = library("litert_quantizer.algorithm_manager", extra="export").AlgorithmName.NO_QUANTIZE
+    no_quantization = library("litert_quantizer.algorithm_manager", extra="export").AlgorithmName.NO_QUANTIZE
     manager.add_static_config(".*", types.ALL_SUPPORTED, activation_num_bits=8, weight_num_bits=8)
     for operator in (types.INPUT, types.OUTPUT, types.SOFTMAX):
-        manager.add_quantization_config(".*", operator, None, nothing)
+        manager.add_quantization_config(".*", operator, None, no_quantization)

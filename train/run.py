@@ -13,7 +13,7 @@ from edge_runtime.model_card import ModelCard
 
 SPLITS = ("train", "validation", "test")
 
-PLOTS = ("confusion", "reliability", "training", "examples")
+PLOTS = ("confusion", "reliability", "training", "spectrograms", "examples")
 """Plots of an evaluation."""
 
 
@@ -78,12 +78,12 @@ class Run:
 
     @property
     def clips(self) -> Path:
-        """Audio of each clip with a margin on both sides, FLAC."""
+        """Audio of each clip with margins, FLAC, and a JSON file for each song."""
         return self.folder / "clips"
 
     @property
     def images(self) -> Path:
-        """Spectrogram images, PNG: ``images/<split>/<genre>/``."""
+        """Index images, PNG."""
         return self.folder / "images"
 
     @property

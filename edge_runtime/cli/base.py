@@ -102,7 +102,8 @@ class CommandWithSubcommands(OneLineGroup):
     allow_interspersed_args = True  # a group reads no options behind its arguments
 
     def __init__(self, *args: Any, subcommands: Mapping[str, str], **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+        # without arguments it does its own work; a group would print its help
+        super().__init__(*args, **{"invoke_without_command": True, **kwargs})
         self._subcommands = subcommands
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -1,4 +1,4 @@
-"""``tmgc-listen doctor``: what a machine lacks to listen."""
+"""``tmgc-listen doctor``: checks of the machine, the microphone and a model."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ SCHEMA = 1
 
 
 @click.command("doctor", cls=OneLineCommand, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--model", type=click.Path(path_type=Path), help="The model file. Default: that of tmgc-listen.")
-@click.option("--device", help="The microphone: its number or a part of its name. Default: the system's.")
+@click.option("--model", type=click.Path(path_type=Path), help="The model file. Default: as for tmgc-listen.")
+@click.option("--device", help="The microphone: number or a part of its name.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document instead of lines.")
 def doctor(model: Path | None, device: str | None, as_json: bool) -> None:
-    """Check this machine, its microphone and a model, and say what to fix.
+    """Check this machine, its microphone and a model, and tell what to fix.
 
     Exit code 0: it can listen; 1: something must be fixed first; 2: an option was refused.
     """

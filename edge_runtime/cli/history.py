@@ -1,9 +1,11 @@
-"""``tmgc-listen history FILE``: what played when, by hour and genre."""
+"""``tmgc-listen history FILE``: hours and genres of a recorded history, as text, CSV, JSON or a chart."""
 
 from __future__ import annotations
 
 import csv
 import json
+import logging
+import sqlite3
 import sys
 from collections.abc import Sequence
 from contextlib import closing
@@ -14,89 +16,93 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edge_runtime.cli.base import OneLineCommand, one_line_errors, say
+from edge_runtime.cli.base import OneLineCommand
 from edge_runtime.errors import TmgcError
 
 if TYPE_CHECKING:
-    from edge_runtime.history_report import GenreHour
+    from edge_runtime.history_report import HourlyTotal
 
 SCHEMA = 1
 """Version of the JSON document."""
 
+log = logging.getLogger("tmgc.cli")
+
 
 @click.command("history", cls=OneLineCommand, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("file", type=click.Path(path_type=Path), metavar="FILE.sqlite")
-@click.option("--since", metavar="TIME", help="From then on: 2026-11-23, or 2026-11-23T18:30; local time.")
-@click.option("--until", metavar="TIME", help="Up to then.")
-@click.option("--csv", "as_csv", is_flag=True, help="A line an hour and genre, for spreadsheets.")
+@click.option("--since", metavar="TIME", help="Local time, e.g. 2026-11-23 or 2026-11-23T18:30.")
+@click.option("--until", metavar="TIME", help="Local time; excluded itself.")
+@click.option("--csv", "as_csv", is_flag=True, help="CSV, a line for each hour and genre.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
-@click.option("--png", type=click.Path(path_type=Path), metavar="FILE", help="A picture instead; needs matplotlib.")
-@one_line_errors
+@click.option("--png", type=click.Path(path_type=Path), metavar="FILE", help="Write a bar chart; needs matplotlib.")
 def history(file: Path, since: str | None, until: str | None, as_csv: bool, as_json: bool, png: Path | None) -> None:
-    """Print what played when, as tmgc-listen --history FILE.sqlite has kept it: by hour of local time and genre."""
-    import sqlite3
-
-    from edge_runtime.history_report import doubtful_windows, genre_hours
-    from edge_runtime.outputs.sqlite import read_history
-
+    """Print how long each genre was played in each hour of local time, from tmgc-listen --history FILE.sqlite."""
     if as_csv + as_json + bool(png) > 1:
-        raise TmgcError("one form of output is needed: --csv, --json and --png exclude each other")
-    beginning, end = _time("--since", since), _time("--until", until)
-    with closing(read_history(file)) as connection:
-        try:
-            hours = genre_hours(connection, since=beginning, until=end)
-            doubtful = doubtful_windows(connection, since=beginning, until=end)
-        except sqlite3.Error as error:
-            raise TmgcError(f"a history must be whole: {file} cannot be read ({error}). Name another") from error
-    if doubtful:
-        say(f"warning: the clock was not synchronised for {doubtful} windows: their hours may be wrong")
+        raise TmgcError("the output has one form: --csv, --json and --png exclude each other")
+    totals = _read(file, _parse_time("--since", since), _parse_time("--until", until))
     if png:
-        from edge_runtime.history_report import write_figure
+        from edge_runtime.history_report import plot_totals
 
-        write_figure(hours, png)
-        say(f"{png}: {len({hour.hour for hour in hours})} hours")
+        plot_totals(totals, png)
+        log.info("%s: %d hours", png, len({total.hour for total in totals}))
     elif as_json:
-        click.echo(json.dumps({"schema": SCHEMA, "hours": [_document(hour) for hour in hours]}, ensure_ascii=False))
+        click.echo(json.dumps({"schema": SCHEMA, "hours": [_fields(total) for total in totals]}, ensure_ascii=False))
     elif as_csv:
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(["hour", "genre", "seconds", "windows", "confidence"])
-        writer.writerows(_document(hour).values() for hour in hours)
+        writer.writerows(_fields(total).values() for total in totals)
     else:
-        _print_hours(hours)
+        _print_totals(totals)
 
 
-def _time(option: str, text: str | None) -> datetime | None:
+def _read(file: Path, since: datetime | None, until: datetime | None) -> list[HourlyTotal]:
+    from edge_runtime.history_report import count_unsynchronised, hourly_totals
+    from edge_runtime.outputs.sqlite import read_history
+
+    with closing(read_history(file)) as connection:
+        try:
+            totals = hourly_totals(connection, since=since, until=until)
+            unsynchronised = count_unsynchronised(connection, since=since, until=until)
+        except sqlite3.Error as error:
+            raise TmgcError(f"a history must be intact: {file} cannot be read ({error}). Name another file") from error
+    if unsynchronised:
+        log.warning("the clock was not synchronised for %d windows: their hours may be wrong", unsynchronised)
+    return totals
+
+
+def _parse_time(option: str, text: str | None) -> datetime | None:
     if text is None:
         return None
     try:
         return datetime.fromisoformat(text).astimezone()
     except (ValueError, OverflowError, OSError):
-        raise TmgcError(f"{option} is a date or a time such as 2026-11-23T18:30: got {text!r}") from None
+        raise TmgcError(f"{option} must be a date or a time such as 2026-11-23T18:30: got {text!r}") from None
 
 
-def _document(hour: GenreHour) -> dict[str, str | float]:
+def _fields(total: HourlyTotal) -> dict[str, str | float]:
     return {
-        "hour": hour.hour.isoformat(timespec="minutes"),
-        "genre": hour.genre,
-        "seconds": round(hour.seconds, 1),
-        "windows": hour.windows,
-        "confidence": round(hour.confidence, 4),
+        "hour": total.hour.isoformat(timespec="minutes"),
+        "genre": total.genre,
+        "seconds": round(total.seconds, 1),
+        "windows": total.windows,
+        "confidence": round(total.confidence, 4),
     }
 
 
-def _print_hours(hours: Sequence[GenreHour]) -> None:
+def _print_totals(totals: Sequence[HourlyTotal]) -> None:
     from edge_runtime.history_report import utc_offset
 
-    if not hours:
-        click.echo("nothing was heard in that time")
+    if not totals:
+        click.echo("no windows in that time")
         return
-    click.echo(f"local time, UTC{utc_offset(hours[-1].hour)}")
-    for day, of_day in groupby(hours, key=lambda hour: hour.hour.date()):
+    click.echo(f"local time, UTC{utc_offset(totals[-1].hour)}")
+    for day, of_day in groupby(totals, key=lambda total: total.hour.date()):
         click.echo(f"{day:%A, %Y-%m-%d}")
-        for hour, genres in groupby(of_day, key=lambda item: item.hour):
-            click.echo(f"  {hour:%H:%M}  " + "  ".join(f"{item.genre} {_length(item.seconds)}" for item in genres))
+        for hour, of_hour in groupby(of_day, key=lambda total: total.hour):
+            genres = "  ".join(f"{total.genre} {_minutes(total.seconds)}" for total in of_hour)
+            click.echo(f"  {hour:%H:%M}  {genres}")
 
 
-def _length(seconds: float) -> str:
+def _minutes(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes}:{rest:02d}"

@@ -1,4 +1,4 @@
-"""``tmgc-listen [FILE...|-]``: names the genre of a microphone, files or a pipe, 2-second window by window."""
+"""``tmgc-listen [FILE...|-]``: the genre of a microphone, of files or of a pipe, window by window."""
 
 from __future__ import annotations
 
@@ -38,30 +38,30 @@ SUBCOMMANDS = {
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.argument("files", nargs=-1, metavar="[FILE...|-]")
-@click.option("--device", metavar="NAME|NUMBER", help="The microphone; a part of its name is enough.")
-@click.option("--list-devices", is_flag=True, help="List the microphones, and end.")
-@click.option("--wait-device", type=float, metavar="SECONDS", help="Wait so long for the microphone to be there.")
-@click.option("--exit-on-device-loss", is_flag=True, help="End with 1 where the microphone is lost; don't look for it.")
-@click.option("--raw", metavar="RATE,CHANNELS,FORMAT", help="Standard input has no header: e.g. 44100,1,s16.")
-@click.option("--speed", type=float, help="Play files: 1 is the pace of time. Default: as fast as it can.")
+@click.option("--device", metavar="NAME|NUMBER", help="The microphone: number or a part of its name.")
+@click.option("--list-devices", is_flag=True, help="List the microphones and exit.")
+@click.option("--wait-device", type=float, metavar="SECONDS", help="Wait this long for the microphone at the start.")
+@click.option("--exit-on-device-loss", is_flag=True, help="Exit with 1 when the microphone is lost.")
+@click.option("--raw", metavar="RATE,CHANNELS,FORMAT", help="Format of raw samples on a pipe, e.g. 44100,1,s16.")
+@click.option("--speed", type=float, help="Read files at this speed: 1 is real time. Default: as fast as possible.")
 @click.option(
     "--model",
     type=click.Path(path_type=Path),
     help="A .tflite or .onnx file of tmgc-export. Default: the newest under ./runs, else a small one.",
 )
 @click.option("--hop", default=1.0, show_default=True, help="Seconds between windows; 2.0 is back to back.")
-@click.option("--smooth", default=5, show_default=True, help="Windows averaged for the smoothed answer.")
-@click.option("--threshold", type=float, help="Confidence below which the answer is 'unknown'. Default: the model's.")
+@click.option("--smooth", default=5, show_default=True, help="Windows averaged for the smoothed prediction.")
+@click.option("--threshold", type=float, help="Confidence below which the genre is 'unknown'. Default: the model's.")
 @click.option("--silence", default=-50.0, show_default=True, help="Level below which a window is silence, dBFS.")
-@click.option("--threads", type=int, help="Threads of the model. Default: all cores but one, at most 4.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-@click.option("--plain", is_flag=True, help="Lines instead of the live view, also in a terminal.")
-@click.option("--changes", is_flag=True, help="Only windows where the smoothed answer changes, as lines or JSON.")
+@click.option("--threads", type=int, help="Threads of the model. Default: all usable cores but one, at most 4.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
+@click.option("--plain", is_flag=True, help="Text lines instead of the live view, also in a terminal.")
+@click.option("--changes", is_flag=True, help="Only windows in which the smoothed genre changes.")
 @click.option(
-    "--history", type=click.Path(path_type=Path), metavar="FILE.sqlite", help="Keep every window and event, no sound."
+    "--history", type=click.Path(path_type=Path), metavar="FILE.sqlite", help="Store every window and event (no audio)."
 )
-@click.option("--keep-days", default=90.0, show_default=True, help="Days that the history goes back.")
-@click.option("--mqtt", metavar="mqtt://HOST/TOPIC", help="Publish answers; the password: TMGC_MQTT_PASSWORD.")
+@click.option("--keep-days", default=90.0, show_default=True, help="Days that the history is kept.")
+@click.option("--mqtt", metavar="mqtt://HOST/TOPIC", help="Publish predictions; password: TMGC_MQTT_PASSWORD.")
 @click.version_option(package_name="tmgc")
 def main(
     files: tuple[str, ...],
@@ -84,15 +84,15 @@ def main(
     keep_days: float,
     mqtt: str | None,
 ) -> None:
-    """Name the genre of each 2-second window of the microphone, of music FILES, or of what is piped in (-).
+    """Classify the genre of each 2-second window of the microphone, of music FILES, or of standard input (-).
 
-    Exit code 0: all was heard, or Ctrl-C or SIGTERM has ended a microphone or a pipe; 1: nothing but silence, or the
-    microphone was lost; 2: a file, a device or an option was refused; 130: Ctrl-C has ended a file.
+    Exit code 0: done, or a microphone or pipe was ended by Ctrl-C or SIGTERM; 1: nothing but silence, or the microphone
+    was lost; 2: a file, a device or an option was refused; 130: Ctrl-C ended a file.
     """
     from edge_runtime.listener import ListenSettings
     from edge_runtime.models import default_model
     from edge_runtime.outputs.factory import OutputSettings, open_outputs
-    from edge_runtime.outputs.systemd import Watchdog, tell_manager
+    from edge_runtime.outputs.systemd import Watchdog, sd_notify
     from edge_runtime.session import MicrophoneSettings, Session
     from edge_runtime.shutdown import Shutdown
     from edge_runtime.sources.stdin import raw_format
@@ -105,38 +105,38 @@ def main(
     wanted = OutputSettings(as_json, plain, changes, history, keep_days, mqtt)
     microphone = MicrophoneSettings(device, wait_device or 0.0, exit_on_device_loss)
     samples = None if raw is None else raw_format(raw)
-    with Shutdown(looked=Watchdog()) as stop:
+    with Shutdown(on_check=Watchdog()) as stop:
         model = model or default_model()
         classifier = _open(model, threads, hop)
         with open_outputs(wanted, classifier, model, hop_seconds=hop) as outputs:
-            # Not before everything that may be refused: install-service takes it for a start that has succeeded.
-            tell_manager("READY=1", "STATUS=waiting for sound")
+            # only after everything that may be refused: to systemd and install-service this is a successful start
+            sd_notify("READY=1", "STATUS=waiting for sound")
             session = Session(classifier, settings, outputs, stop)
-            code = _hear(session, files, microphone, samples, math.inf if speed is None else speed)
+            code = _classify(session, files, microphone, samples, math.inf if speed is None else speed)
     sys.exit(code)
 
 
 def _check_source(
     files: Sequence[str], *, of_microphone: Sequence[object], raw: str | None, speed: float | None
 ) -> None:
-    """Refuse options that are not for the source that was named."""
+    """Refuse options that do not apply to the selected source."""
     piped = STANDARD_INPUT in files
     if piped and len(files) > 1:
-        raise TmgcError("- is standard input and goes with no files: name it alone, or the files without it")
+        raise TmgcError("- is standard input and cannot be combined with files: name it alone, or the files without it")
     if files and any(option is not None for option in of_microphone):
-        raise TmgcError(f"a microphone and files are not heard at once: leave out {files[0]}, or the device's options")
+        raise TmgcError(f"one source is needed, a microphone or files: leave out {files[0]}, or the device's options")
     if raw is not None and not piped:
         raise TmgcError("--raw is for standard input: name it with -, e.g. tmgc-listen - --raw 44100,1,s16")
     if speed is not None and (piped or not files):
-        raise TmgcError("--speed is for files: a microphone and a pipe have a pace of their own. Leave it out")
+        raise TmgcError("--speed is for files: a microphone and a pipe set the pace themselves. Leave it out")
     if speed is not None and not speed > 0:
-        raise TmgcError(f"--speed must be above 0, got {speed}: 1 is the pace of time")
+        raise TmgcError(f"--speed must be above 0, got {speed}: 1 is real time")
 
 
 def _print_devices(*, as_json: bool) -> None:
     from dataclasses import asdict
 
-    from edge_runtime.outputs.json_lines import print_line
+    from edge_runtime.outputs.json_lines import json_line
     from edge_runtime.sources.portaudio import NO_MICROPHONE, list_devices
 
     devices = list_devices()
@@ -144,7 +144,7 @@ def _print_devices(*, as_json: bool) -> None:
         raise TmgcError(NO_MICROPHONE)
     for device in devices:
         if as_json:
-            print_line("device", **asdict(device))
+            click.echo(json_line("device", **asdict(device)))
         else:
             marked = "  (default)" if device.default else ""
             click.echo(
@@ -165,11 +165,11 @@ def _open(model: Path, threads: int | None, hop_seconds: float) -> GenreClassifi
     return classifier
 
 
-def _hear(
+def _classify(
     session: Session, files: Sequence[str], microphone: MicrophoneSettings, raw: PcmFormat | None, speed: float
 ) -> int:
     if not files:
-        return session.hear_microphone(microphone)
+        return session.classify_microphone(microphone)
     if STANDARD_INPUT in files:
-        return session.hear_standard_input(raw)
-    return session.hear_files([Path(file) for file in files], speed=speed)
+        return session.classify_standard_input(raw)
+    return session.classify_files([Path(file) for file in files], speed=speed)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from edge_runtime.errors import TmgcError, first_line
 from edge_runtime.interpreters import ModelInput, TensorInfo, check_signature
 from edge_runtime.logs import silence_native_stderr
-from edge_runtime.model_card import METADATA_KEY, ModelCard
+from edge_runtime.model_card import ModelCard
 
 CARD_ENTRY = "card.json"
 """Name of the card in the zip archive that is appended to the model."""
@@ -39,7 +39,7 @@ class LiteRTInterpreter:
         if self.runtime.startswith("tflite-runtime") and self.card.export.get("recipe") == "dynamic":
             raise TmgcError(
                 f"a dynamic-range model needs LiteRT: {self.runtime} computes wrong probabilities for {path}. "
-                "Use the int8 or float32 export, or pip install ai-edge-litert"
+                "Use the int8 or the float32 export, or pip install ai-edge-litert"
             )
         try:
             with silence_native_stderr():
@@ -86,26 +86,21 @@ def read_card(path: Path) -> ModelCard:
     Raises
     ------
     TmgcError
-        The file has no card, or its end is missing.
+        The file is no TFLite file, or does not end in a card.
     """
+    with path.open("rb") as file:
+        header = file.read(8)
+    if header[4:] != b"TFL3":
+        raise TmgcError(f"a model file must be TFLite: {path} is not. Make one with tmgc-export")
     try:
         with zipfile.ZipFile(path) as archive:
             text = archive.read(CARD_ENTRY).decode("utf-8")
     except (zipfile.BadZipFile, KeyError, EOFError, OSError, UnicodeDecodeError):
-        raise TmgcError(_why_no_card(path)) from None
+        raise TmgcError(
+            f"a model file must carry its model card at its end: {path} ({path.stat().st_size} bytes) has none. It was "
+            "copied in part, or not made by tmgc-export: copy it again, or make one with tmgc-export"
+        ) from None
     return ModelCard.from_json(text, where=str(path))
-
-
-def _why_no_card(path: Path) -> str:
-    content = path.read_bytes()
-    if content[4:8] != b"TFL3":
-        return f"a model file must be TFLite: {path} is not one ({len(content)} bytes). Make one with tmgc-export"
-    if METADATA_KEY.encode() in content:
-        return f"a model file must be whole: {path} has lost its end ({len(content)} bytes are left). Copy it again"
-    return (
-        f"a model file must carry its model card: {path} has none, so its genres and its spectrogram are unknown. "
-        "Make one with tmgc-export"
-    )
 
 
 def _version(distribution: str) -> str:

@@ -1,23 +1,21 @@
-"""Where answers go: lines for people, lines for programs, and whatever else can keep or send them."""
+"""Outputs of ``tmgc-listen``: text, JSON lines, the live view, a SQLite history, MQTT and systemd, one module each."""
 
 from __future__ import annotations
-
-from typing import Protocol
 
 from edge_runtime.predictions import Event, Prediction, Summary
 
 
-class Output(Protocol):
-    """Anything that takes what listening gives, in its order."""
+class Output:
+    """Receives the results of listening in their order. Every method does nothing: override what is needed."""
 
     def window(self, prediction: Prediction) -> None:
-        """One window was answered."""
+        """Handle the prediction for one window."""
 
     def event(self, event: Event) -> None:
-        """Something happened to the source."""
+        """Handle a disturbance of the source. The session has logged it already."""
 
     def summary(self, summary: Summary) -> None:
-        """A source has ended."""
+        """Handle the end of a source."""
 
     def close(self) -> None:
-        """Nothing more will come."""
+        """Release what the output holds; nothing is sent to it afterwards."""

@@ -1,13 +1,15 @@
-"""The outputs that a user asked for, opened together and closed together."""
+"""Opens the outputs that were asked for, and closes them."""
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 from edge_runtime.classifier import GenreClassifier
 from edge_runtime.errors import TmgcError
@@ -16,12 +18,13 @@ from edge_runtime.predictions import Event, Prediction, Summary
 from edge_runtime.windowing import hop_samples
 
 
-class OnlyChanges:
-    """Hands to another output the first window of a source and each whose smoothed genre is new, and all else.
+class OnlyChanges(Output):
+    """Passes on the first window of a source and each whose smoothed genre differs from the one before, and all else.
 
     Parameters
     ----------
     output : Output
+        Receives what is passed on.
     """
 
     def __init__(self, output: Output) -> None:
@@ -29,9 +32,9 @@ class OnlyChanges:
         self._last: tuple[str, str] | None = None
 
     def window(self, prediction: Prediction) -> None:
-        now = (prediction.source, prediction.smoothed_genre)
-        if now != self._last:
-            self._last = now
+        current = (prediction.source, prediction.smoothed_genre)
+        if current != self._last:
+            self._last = current
             self._output.window(prediction)
 
     def event(self, event: Event) -> None:
@@ -47,24 +50,24 @@ class OnlyChanges:
 
 @dataclass(frozen=True)
 class OutputSettings:
-    """Where answers go."""
+    """Which outputs are open."""
 
     as_json: bool = False
     """JSON lines on standard output."""
     plain: bool = False
-    """Lines on standard output, also where it is a terminal."""
+    """Text lines on standard output, also on a terminal."""
     changes: bool = False
-    """Only windows whose smoothed answer is new, but for the history."""
+    """Only windows whose smoothed genre has changed; the history still gets all."""
     history: Path | None = None
-    """A SQLite file that keeps every window and event."""
+    """A SQLite file for every window and event."""
     keep_days: float = 90.0
-    """Days that the history goes back."""
+    """Age at which rows of the history are deleted, days."""
     mqtt: str | None = None
     """``mqtt://[user[:password]@]host[:port]/topic``, or ``mqtts://``."""
 
     def __post_init__(self) -> None:
         if self.as_json and self.plain:
-            raise TmgcError("one form of output is needed: --json and --plain exclude each other")
+            raise TmgcError("standard output has one form: --json and --plain exclude each other")
         if not 0 < self.keep_days <= 36_500:
             raise TmgcError(f"--keep-days must be above 0 and at most 36500, got {self.keep_days:g}")
 
@@ -73,7 +76,7 @@ class OutputSettings:
 def open_outputs(
     settings: OutputSettings, classifier: GenreClassifier, model: Path, *, hop_seconds: float
 ) -> Iterator[list[Output]]:
-    """The outputs, which are closed whatever happens.
+    """Open the outputs; they are closed at the end, also after an error.
 
     Parameters
     ----------
@@ -82,59 +85,73 @@ def open_outputs(
     model : Path
         The file that it was opened from.
     hop_seconds : float > 0
-        Seconds between windows, as wished.
+        From one window to the next, not yet rounded to whole spectrogram frames.
+
+    Yields
+    ------
+    outputs : list of Output
 
     Raises
     ------
     TmgcError
         One of them cannot be opened.
     """
-    from edge_runtime.outputs.factory import OnlyChanges
-
-    with ExitStack() as closing:
+    with ExitStack() as stack:
         outputs: list[Output] = []
+
+        def add(output: Output) -> None:
+            stack.callback(output.close)
+            outputs.append(output)
+
         if settings.history:
-            from edge_runtime.outputs.sqlite import History
-
-            spectrogram = classifier.card.spectrogram
-            outputs.append(
-                History(
-                    settings.history,
-                    model=str(model),
-                    genres=classifier.card.genres,
-                    hop_seconds=hop_samples(spectrogram, hop_seconds) / spectrogram.sample_rate,
-                    keep_days=settings.keep_days,
-                )
-            )
-            closing.callback(outputs[-1].close)
+            add(_open_history(settings.history, classifier, model, hop_seconds, settings.keep_days))
         if settings.mqtt:
-            from edge_runtime.outputs.mqtt import Mqtt
+            from edge_runtime.outputs.mqtt import MqttPublisher
 
-            mqtt = Mqtt(settings.mqtt, model=classifier.card.name)
-            outputs.append(OnlyChanges(mqtt) if settings.changes else mqtt)
-            closing.callback(mqtt.close)
+            publisher = MqttPublisher(settings.mqtt, model=classifier.card.name)
+            add(OnlyChanges(publisher) if settings.changes else publisher)
         if os.environ.get("NOTIFY_SOCKET"):
             from edge_runtime.outputs.systemd import ServiceStatus
 
-            outputs.append(ServiceStatus())
-            closing.callback(outputs[-1].close)
-        # The last opened is the first closed, so that the live view has left the terminal when others have to speak.
-        shown = _shown(settings, classifier, model)
-        outputs.append(OnlyChanges(shown) if settings.changes else shown)
-        closing.callback(shown.close)
+            add(ServiceStatus())
+        # The last one is closed first: the live view restores the terminal before the others log their warnings.
+        displayed = _open_display(settings, classifier, model)
+        add(OnlyChanges(displayed) if settings.changes else displayed)
         yield outputs
 
 
-def _shown(settings: OutputSettings, classifier: GenreClassifier, model: Path) -> Output:
+def _open_history(path: Path, classifier: GenreClassifier, model: Path, hop_seconds: float, keep_days: float) -> Output:
+    from edge_runtime.outputs.sqlite import History
+
+    spectrogram = classifier.card.spectrogram
+    return History(
+        path,
+        model=str(model),
+        genres=classifier.card.genres,
+        hop_seconds=hop_samples(spectrogram, hop_seconds) / spectrogram.sample_rate,
+        keep_days=keep_days,
+    )
+
+
+def _open_display(settings: OutputSettings, classifier: GenreClassifier, model: Path) -> Output:
+    """The output on standard output."""
     if settings.as_json:
         from edge_runtime.outputs.json_lines import JsonLines
 
-        return JsonLines(classifier, str(model))
-    if not settings.plain and not settings.changes and sys.stdout.isatty():
+        return JsonLines(classifier, str(model), _standard_output("utf-8"))  # JSON is UTF-8 in every locale
+    stream = _standard_output()
+    if not settings.plain and not settings.changes and stream.isatty():
         from edge_runtime.outputs.live import LiveView, can_show
 
         if can_show():
             return LiveView(classifier, model)
-    from edge_runtime.outputs.text import PlainLines
+    from edge_runtime.outputs.text import TextLines
 
-    return PlainLines()
+    return TextLines(classifier.card.spectrogram.window_seconds, stream)
+
+
+def _standard_output(encoding: str | None = None) -> TextIO:
+    """Standard output, which writes ``?`` for characters that its encoding lacks."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding=encoding, errors="replace")
+    return sys.stdout

@@ -1,14 +1,12 @@
-"""The live view: what is playing now and how sure that is, on a whole terminal that is given back as it was."""
+"""The live view: the current genre, all probabilities, level and latency on a whole terminal, restored afterwards."""
 
 from __future__ import annotations
 
-import io
-import sys
+import logging
 from collections import deque
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TextIO
 
-import click
 from rich.align import Align
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -17,16 +15,28 @@ from rich.table import Table
 from rich.text import Text
 
 from edge_runtime.classifier import GenreClassifier
-from edge_runtime.cli.base import say
-from edge_runtime.files import to_utf8
+from edge_runtime.logs import LOGGER, format_notice, replace_handler
+from edge_runtime.outputs import Output
 from edge_runtime.outputs.text import summary_line
-from edge_runtime.predictions import SILENCE, UNKNOWN, Event, Prediction, Summary
+from edge_runtime.predictions import SILENCE, UNKNOWN, Prediction, Summary
 
 REFRESHES_PER_SECOND = 4
-"""Apart from the answers, so that drawing never delays one."""
+"""The view is drawn by a thread of its own, so that drawing never delays a prediction."""
 
 QUIETEST_DBFS = -60.0
-"""Where the level meter begins."""
+"""Lower end of the level meter; the upper end is 0 dBFS."""
+
+CLIPPING_DBFS = -3.0
+"""The level meter is red above it."""
+
+TIMELINE_WINDOWS = 500
+"""Windows that are kept for the timeline: the widest terminal that it fills."""
+
+MAX_CHANGES = 20
+"""Changes of the smoothed genre that are kept for the list."""
+
+MAX_NOTICES = 1000
+"""Notices that are kept until the view closes; older ones are lost."""
 
 _COLOURS = (
     "green3",
@@ -40,12 +50,9 @@ _COLOURS = (
     "chartreuse1",
     "hot_pink",
 )
-_NO_GENRE = {SILENCE: "grey37", UNKNOWN: "grey62"}
-_LONGEST_TIMELINE = 500
-_CHANGES = 20
-_MOST_NOTES = 1000
+_NO_GENRE_COLOURS = {SILENCE: "grey37", UNKNOWN: "grey62"}
 _FIXED_LINES = 8
-"""All but the bars of the genres, the changes, warnings and notes."""
+"""Lines that are always shown: source, panel (3), level, timeline, latency, model."""
 
 
 def can_show() -> bool:
@@ -54,8 +61,11 @@ def can_show() -> bool:
     return console.is_terminal and not console.is_dumb_terminal
 
 
-class LiveView:
+class LiveView(Output):
     """Draws on a terminal from the first window of a source to its summary, which is printed as a line.
+
+    While it is shown, the project's notices appear in its last line; they are handed to the earlier handlers when it
+    closes.
 
     Parameters
     ----------
@@ -70,77 +80,77 @@ class LiveView:
         self._console = console or Console()
         card = classifier.card
         self._genres = card.genres
-        self._colours = {genre: _COLOURS[n % len(_COLOURS)] for n, genre in enumerate(self._genres)} | _NO_GENRE
+        colours = {genre: _COLOURS[n % len(_COLOURS)] for n, genre in enumerate(self._genres)}
+        self._colours = colours | _NO_GENRE_COLOURS
         self._model = f"{model.name}, {classifier.runtime}, {classifier.threads} thread(s)"
         self._warning = card.warning
-        self._live: Live | None = None
-        self._notes = _Notes()
-        self._forget()
+        self._window_seconds = card.spectrogram.window_seconds
+        self._notices = _Notices()
+        self._screen: ExitStack | None = None
+        self._reset()
 
     def window(self, prediction: Prediction) -> None:
-        self._take(prediction)
-        if self._live is None:
-            self._show()
-
-    def event(self, event: Event) -> None:
-        """Standard error has it already, and with it the notes."""
+        self._add(prediction)
+        if self._screen is None:
+            self._screen = self._open_screen()
 
     def summary(self, summary: Summary) -> None:
         self.close()
-        click.echo(to_utf8(summary_line(summary)))
-        self._forget()
+        print(summary_line(summary, window_seconds=self._window_seconds), file=self._console.file, flush=True)
+        self._reset()
 
     def close(self) -> None:
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
-            self._notes.end()
+        if self._screen is not None:
+            self._screen.close()
+            self._screen = None
+            self._notices.hand_on()
 
-    def _take(self, prediction: Prediction) -> None:
+    def _add(self, prediction: Prediction) -> None:
         if not self._recent or self._recent[-1].smoothed_genre != prediction.smoothed_genre:
             self._changes.append(prediction)
         self._recent.append(prediction)
 
-    def _show(self) -> None:
-        self._live = Live(
+    def _open_screen(self) -> ExitStack:
+        live = Live(
             console=self._console,
             screen=True,
             refresh_per_second=REFRESHES_PER_SECOND,
-            get_renderable=self.view,
+            get_renderable=self.render,
             redirect_stdout=False,
             redirect_stderr=False,
         )
-        self._notes.begin()
-        self._live.start(refresh=True)
+        with ExitStack() as screen:
+            screen.enter_context(replace_handler(self._notices))
+            screen.callback(live.stop)
+            live.start(refresh=True)
+            return screen.pop_all()
 
-    def _forget(self) -> None:
-        self._recent: deque[Prediction] = deque(maxlen=_LONGEST_TIMELINE)
-        self._changes: deque[Prediction] = deque(maxlen=_CHANGES)
+    def _reset(self) -> None:
+        self._recent: deque[Prediction] = deque(maxlen=TIMELINE_WINDOWS)
+        self._changes: deque[Prediction] = deque(maxlen=MAX_CHANGES)
 
-    def view(self) -> RenderableType:
-        """What is on the screen now, fitted to its size."""
+    def render(self) -> RenderableType:
+        """The present content, fitted to the size of the console."""
         if not self._recent:
             return Text("listening ...")
         prediction, width, height = self._recent[-1], self._console.width, self._console.height
         warning = list(Text(self._warning, style="yellow").wrap(self._console, width)) if self._warning else []
-        room = max(1, height - _FIXED_LINES - len(warning) - bool(self._notes.last))
-        bars = min(len(self._genres), room)
-        lines: list[RenderableType] = [
-            self._line(prediction.source, "bold"),
-            self._now(prediction),
+        notice = self._notices.newest
+        free_lines = max(1, height - _FIXED_LINES - len(warning) - bool(notice))
+        bars = min(len(self._genres), free_lines)
+        return Group(
+            _line(prediction.source, "bold"),
+            self._genre_panel(prediction),
             self._bars(prediction, bars),
-            self._level(prediction),
             self._timeline(width),
-            *(self._line(change, "") for change in self._last_changes(max(0, room - bars))),
-            self._figures(prediction),
-            self._line(self._model, "dim"),
+            *(_line(change) for change in self._newest_changes(max(0, free_lines - bars))),
+            _line(_latency(prediction), "dim"),
+            _line(self._model, "dim"),
             *warning,
-        ]
-        if self._notes.last:
-            lines.append(self._line(self._notes.last, "yellow"))
-        return Group(*lines)
+            *([_line(notice, "yellow")] if notice else []),
+        )
 
-    def _now(self, prediction: Prediction) -> RenderableType:
+    def _genre_panel(self, prediction: Prediction) -> RenderableType:
         colour = self._colours[prediction.smoothed_genre]
         genre = Text(prediction.smoothed_genre, style=f"bold {colour}")
         if prediction.smoothed_genre != SILENCE:
@@ -148,79 +158,75 @@ class LiveView:
         return Panel(Align.center(genre), border_style=colour, padding=0)
 
     def _bars(self, prediction: Prediction, count: int) -> RenderableType:
-        """A bar a genre in the card's order; the likeliest alone where there is no room for all."""
-        shown = sorted(self._genres, key=lambda genre: -prediction.probabilities.get(genre, 0.0))[:count]
-        names = max(len(genre) for genre in self._genres)
-        width = max(4, self._console.width - names - 7)
+        """A bar for each genre in the card's order, or for the most probable ones, and one for the level."""
+        most_probable = sorted(self._genres, key=lambda genre: -prediction.probabilities.get(genre, 0.0))[:count]
+        level = f"{prediction.level_dbfs:3.0f} dBFS"
+        label_width = max(map(len, (*self._genres, "level")))
+        width = self._console.width - label_width - len(level) - 2
         table = Table.grid(padding=(0, 1))
+        table.add_column(min_width=label_width)
         for genre in self._genres:
-            if genre in shown:
-                share = prediction.probabilities.get(genre, 0.0)
-                table.add_row(Text(genre), _bar(share, width, self._colours[genre]), Text(f"{share:4.0%}"))
+            if genre in most_probable:
+                probability = prediction.probabilities.get(genre, 0.0)
+                bar = self._bar(probability, width, self._colours[genre])
+                table.add_row(Text(genre), bar, Text(f"{probability:.0%}", justify="right"))
+        fraction = 1 - max(QUIETEST_DBFS, min(0.0, prediction.level_dbfs)) / QUIETEST_DBFS
+        colour = "red1" if prediction.level_dbfs > CLIPPING_DBFS else "green3"
+        table.add_row(Text("level", style="dim"), self._bar(fraction, width, colour), Text(level))
         return table
 
-    def _level(self, prediction: Prediction) -> RenderableType:
-        share = 1 - max(QUIETEST_DBFS, min(0.0, prediction.level_dbfs)) / QUIETEST_DBFS
-        colour = "red1" if prediction.level_dbfs > -3 else "green3"
-        table = Table.grid(padding=(0, 1))
-        figure = f"{prediction.level_dbfs:.0f} dBFS"
-        bar = _bar(share, max(4, self._console.width - len(figure) - 8), colour)
-        table.add_row(Text("level", style="dim"), bar, Text(figure))
-        return table
+    def _bar(self, fraction: float, width: int, colour: str) -> Text:
+        """A bar over a fraction of the width, to an eighth of a cell, or of ``#`` where the terminal has no blocks."""
+        width = max(4, width)
+        eighths = round(max(0.0, min(1.0, fraction)) * width * 8)
+        full, rest = divmod(eighths, 8)
+        if self._console.options.ascii_only:
+            return Text(("#" * round(eighths / 8)).ljust(width), style=colour)
+        partial = "▏▎▍▌▋▊▉"[rest - 1] if rest else ""
+        return Text(("█" * full + partial).ljust(width), style=colour)
 
     def _timeline(self, width: int) -> Text:
-        """A cell a window, the newest at the right: the first letter of its genre in the genre's colour."""
+        """A cell for each window, the newest at the right: the first letter of its genre in the genre's colour."""
         line = Text(no_wrap=True)
         for prediction in list(self._recent)[-width:]:
             genre = prediction.smoothed_genre
-            sign = {SILENCE: " ", UNKNOWN: "?"}.get(genre, genre[0])
-            line.append(sign, style=f"black on {self._colours[genre]}")
+            letter = {SILENCE: " ", UNKNOWN: "?"}.get(genre, genre[0])
+            line.append(letter, style=f"black on {self._colours[genre]}")
         return line
 
-    def _last_changes(self, count: int) -> list[str]:
+    def _newest_changes(self, count: int) -> list[str]:
         newest = list(reversed(self._changes))[:count]
         return [f"{change.time.astimezone():%H:%M:%S}  {change.smoothed_genre}" for change in newest]
 
-    def _figures(self, prediction: Prediction) -> Text:
-        latency = prediction.spectrogram_ms + prediction.model_ms
-        dropped = f"dropped {prediction.dropped_windows}"
-        return self._line(f"latency {latency:.0f} ms  delay {prediction.delay_ms:.0f} ms  {dropped}", "dim")
 
-    def _line(self, text: str, style: str) -> Text:
-        printable = "".join(sign if sign.isprintable() else "?" for sign in text)
-        return Text(printable, style=style, no_wrap=True, overflow="ellipsis")
+def _line(text: str, style: str = "") -> Text:
+    printable = "".join(character if character.isprintable() else "?" for character in text)
+    return Text(printable, style=style, no_wrap=True, overflow="ellipsis")
 
 
-def _bar(share: float, width: int, colour: str) -> Text:
-    """So much of the width, to an eighth of a cell."""
-    eighths = round(max(0.0, min(1.0, share)) * width * 8)
-    full, rest = divmod(eighths, 8)
-    bar = "█" * full + ("▏▎▍▌▋▊▉"[rest - 1] if rest else "")
-    return Text(bar.ljust(width), style=colour)
+def _latency(prediction: Prediction) -> str:
+    latency_ms = prediction.spectrogram_ms + prediction.model_ms
+    return f"latency {latency_ms:.0f} ms  delay {prediction.delay_ms:.0f} ms  dropped {prediction.dropped_windows}"
 
 
-class _Notes(io.StringIO):
-    """Takes standard error's place while the view is shown, and says afterwards what came: nothing gets lost."""
+class _Notices(logging.Handler):
+    """Keeps notices while the view covers the terminal."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._stderr: TextIO = sys.stderr
-        self._lines: deque[str] = deque(maxlen=_MOST_NOTES)
+        self._records: deque[logging.LogRecord] = deque(maxlen=MAX_NOTICES)
 
     @property
-    def last(self) -> str:
-        """The newest line, for the view."""
-        return self._lines[-1] if self._lines else ""
+    def newest(self) -> str:
+        """The newest notice as a line; empty without one."""
+        return format_notice(self._records[-1]) if self._records else ""
 
-    def write(self, text: str) -> int:
-        self._lines.extend(line for line in text.splitlines() if line)
-        return len(text)
+    def emit(self, record: logging.LogRecord) -> None:
+        self._records.append(record)
 
-    def begin(self) -> None:
-        self._stderr, sys.stderr = sys.stderr, self
-
-    def end(self) -> None:
-        sys.stderr = self._stderr
-        for line in self._lines:
-            say(line)
-        self._lines.clear()
+    def hand_on(self) -> None:
+        """Give the notices to the project's present handlers, oldest first."""
+        while self._records:
+            record = self._records.popleft()
+            for handler in LOGGER.handlers:
+                handler.handle(record)

@@ -1,48 +1,51 @@
-"""Answers to an MQTT broker: a retained state, whether anyone is listening, and Home Assistant's discovery."""
+"""MQTT: the newest prediction as a retained state, the availability of the listener, and Home Assistant's discovery."""
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import socket
 from dataclasses import dataclass, field
 from threading import Event as Signal
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from edge_runtime.cli.base import say
 from edge_runtime.errors import TmgcError
-from edge_runtime.files import to_utf8
-from edge_runtime.outputs.json_lines import SCHEMA, window_document
-from edge_runtime.predictions import Event, Prediction, Summary
+from edge_runtime.outputs import Output
+from edge_runtime.outputs.json_lines import window_json
+from edge_runtime.predictions import Prediction
 
 if TYPE_CHECKING:
-    from paho.mqtt.client import Client
+    from paho.mqtt.client import Client, MQTTMessageInfo
 
 PASSWORD_VARIABLE = "TMGC_MQTT_PASSWORD"
-"""The environment is not shown to every user of the machine, as the arguments of a process are."""
+"""Unlike the arguments of a process, its environment is not shown to every user of the machine."""
 
-MOST_WAITING = 1000
-"""States that are kept for a broker that is away; after them only the newest."""
+RECONNECT_SECONDS = (1, 60)
+"""Shortest and longest pause between two attempts to connect; it doubles from one to the other."""
 
-LONGEST_PAUSE_SECONDS = 60
-"""Between two attempts to connect."""
-
-FAREWELL_SECONDS = 0.4
-"""The broker gets so long to answer at the end, and again to take what is left: the command ends within a second."""
+CLOSE_SECONDS = 0.4
+"""Limit of each of the two waits at the end, for the connection and for the last acknowledgement."""
 
 DISCOVERY_PREFIX = "homeassistant"
-"""Home Assistant's own default."""
+"""Home Assistant's default."""
 
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
 _FORM = "mqtt://[user[:password]@]host[:port]/topic"
-_AT_LEAST_ONCE = 1
+
+# A state is sent at most once: paho queues messages of a higher quality of service while the broker is away, and would
+# replay stale states as current ones. What must arrive, once per connection, is sent at least once.
+_AT_MOST_ONCE, _AT_LEAST_ONCE = 0, 1
+
+log = logging.getLogger("tmgc.outputs")
 
 
 @dataclass(frozen=True)
 class Broker:
-    """Where to publish."""
+    """Address of a topic on an MQTT broker."""
 
     host: str
     port: int
@@ -57,26 +60,26 @@ class Broker:
         return f"{self.host}:{self.port}"
 
     @classmethod
-    def of(cls, url: str) -> Broker:
-        """The broker of a URL; a password in :data:`PASSWORD_VARIABLE` is taken where the URL has none.
+    def from_url(cls, url: str) -> Broker:
+        """Parse a URL; without a password in it, :data:`PASSWORD_VARIABLE` is used.
 
         Raises
         ------
         TmgcError
-            It is no such URL. The message does not repeat it, since a password may stand in it.
+            The URL is invalid. The message does not repeat it, since it may contain a password.
         """
         try:
             parts = urlsplit(url)
             port = parts.port
         except ValueError:
-            raise TmgcError(f"--mqtt must be {_FORM}: its host or its port is none") from None
+            raise TmgcError(f"--mqtt must be {_FORM}: its host or port is invalid") from None
         topic = unquote(parts.path.strip("/"))
         if parts.scheme not in _PORTS:
-            raise TmgcError(f"--mqtt must be {_FORM} or mqtts://...: it begins otherwise")
+            raise TmgcError(f"--mqtt must be {_FORM} or mqtts://...: its scheme is neither")
         if not parts.hostname or not topic:
-            raise TmgcError(f"--mqtt must be {_FORM}: it names no {'topic' if parts.hostname else 'host'}")
+            raise TmgcError(f"--mqtt must be {_FORM}: it has no {'topic' if parts.hostname else 'host'}")
         if {"#", "?"} & set(url) or "+" in topic or "\0" in topic:
-            raise TmgcError(f"--mqtt must be {_FORM}: a topic holds none of + # ?")
+            raise TmgcError(f"--mqtt must be {_FORM}: a topic must not contain + # ?")
         return cls(
             parts.hostname,
             port or _PORTS[parts.scheme],
@@ -87,134 +90,135 @@ class Broker:
         )
 
 
-class Mqtt:
-    """Publishes each window as the retained state of a topic, and keeps connecting to its broker.
+class MqttPublisher(Output):
+    """Publishes each prediction as the retained state of a topic, and reconnects to the broker as often as needed.
+
+    While the broker is away only the newest state is kept; it is published when the broker is back.
 
     Parameters
     ----------
     url : str
         ``mqtt://[user[:password]@]host[:port]/topic``, or ``mqtts://`` with TLS.
     model : str
-        Its name, for Home Assistant.
+        Name of the model, for Home Assistant.
 
     Raises
     ------
     TmgcError
-        The URL is none, or paho-mqtt is not installed. A broker that does not answer is waited for.
+        The URL is invalid, or paho-mqtt is not installed. A broker that does not answer is no error.
     """
 
     def __init__(self, url: str, *, model: str) -> None:
-        self._broker = Broker.of(url)
+        self._broker = Broker.from_url(url)
         self._model = model
-        self._newest = ""
+        # The caller's thread and paho's both publish: the lock keeps the newest state the last one.
+        self._lock = Lock()
+        self._online = False
+        self._state = ""
         self._unsent = 0
-        self._troubled = False
-        self._settled = Signal()
-        # Each number is counted up by one thread alone: the first by the caller's, the others by paho's.
-        self._given = self._announced = self._arrived = 0
+        self._in_trouble = False
+        self._answered = Signal()
         self._client = self._new_client()
         self._client.connect_async(self._broker.host, self._broker.port)
         self._client.loop_start()
 
     def window(self, prediction: Prediction) -> None:
-        state = {"schema": SCHEMA, "type": "window", **window_document(prediction)}
-        self._newest = to_utf8(json.dumps(state, ensure_ascii=False))
-        if self._waiting < MOST_WAITING:
-            self._given += 1
-            self._client.publish(self._broker.topic, self._newest, _AT_LEAST_ONCE, retain=True)
-            return
-        self._unsent += 1
-        if self._unsent == 1:
-            say(
-                f"warning: MQTT: {MOST_WAITING} answers wait for {self._broker.name}: of the next only the last is kept"
-            )
-
-    def event(self, event: Event) -> None:
-        """Events are for the log and the history."""
-
-    def summary(self, summary: Summary) -> None:
-        """A state has no summary."""
+        with self._lock:
+            self._state = window_json(prediction)
+            self._unsent += 1
+            if self._online:
+                self._publish_state()
 
     def close(self) -> None:
-        """Say farewell and let what waits go out, for a moment."""
-        self._settled.wait(FAREWELL_SECONDS)  # a short recording may end before the broker has answered
-        reached = self._client.is_connected() and self._says_farewell()
-        if lost := self._waiting + self._unsent:
-            say(f"warning: MQTT: {lost} messages were not published: {self._broker.name} is away or slow")
+        """Publish ``offline`` and wait for its acknowledgement, within a second in all."""
+        self._answered.wait(CLOSE_SECONDS)  # a short recording may end before the broker has answered
+        acknowledged = self._online and self._publish_offline()
+        if self._unsent or (self._state and not acknowledged):
+            log.warning(
+                "MQTT: %s is away or slow: the last predictions were not acknowledged, %d of them not sent",
+                self._broker.name,
+                self._unsent,
+            )
         self._client.disconnect()
-        if reached:
-            self._client.loop_stop()  # a thread that reaches nobody would be waited for too long; it ends by itself
+        if acknowledged:
+            self._client.loop_stop()  # without a broker the thread would take too long; it ends by itself
 
-    def _says_farewell(self) -> bool:
-        self._given += 1
-        farewell = self._client.publish(self._availability, "offline", _AT_LEAST_ONCE, retain=True)
+    def _publish_state(self) -> None:
+        if self._publish(self._broker.topic, self._state, _AT_MOST_ONCE).rc == 0:
+            self._unsent = 0
+
+    def _publish_offline(self) -> bool:
+        offline = self._publish(self._availability_topic, "offline", _AT_LEAST_ONCE)
         try:
-            farewell.wait_for_publish(FAREWELL_SECONDS)
-            return farewell.is_published()
-        except RuntimeError:  # the broker went in this very moment
+            offline.wait_for_publish(CLOSE_SECONDS)
+            return offline.is_published()
+        except RuntimeError:  # the connection was lost at this moment
             return False
 
+    def _publish(self, topic: str, payload: str, quality_of_service: int) -> MQTTMessageInfo:
+        return self._client.publish(topic, payload, quality_of_service, retain=True)
+
     @property
-    def _availability(self) -> str:
+    def _availability_topic(self) -> str:
         return f"{self._broker.topic}/availability"
 
-    @property
-    def _waiting(self) -> int:
-        """Messages that the broker has not acknowledged."""
-        return self._given + self._announced - self._arrived
-
     def _new_client(self) -> Client:
-        paho = _paho()
+        paho = _import_paho()
         broker = self._broker
         client: Client = paho.Client(paho.CallbackAPIVersion.VERSION2)
-        client.reconnect_delay_set(1, LONGEST_PAUSE_SECONDS)
-        client.will_set(self._availability, "offline", _AT_LEAST_ONCE, retain=True)
+        client.reconnect_delay_set(*RECONNECT_SECONDS)
+        client.will_set(self._availability_topic, "offline", _AT_LEAST_ONCE, retain=True)
         if broker.user:
             client.username_pw_set(broker.user, broker.password)
         if broker.tls:
             client.tls_set()
-        client.on_connect = self._connected
-        client.on_connect_fail = lambda client, data: self._trouble("does not answer")
-        client.on_disconnect = self._disconnected
-        client.on_publish = self._acknowledged
+        client.on_connect = self._on_connect
+        client.on_connect_fail = lambda client, data: self._report_trouble("does not answer")
+        client.on_disconnect = self._on_disconnect
         return client
 
-    def _connected(self, client: Client, data: object, flags: object, reason: Any, properties: object) -> None:
+    def _on_connect(self, client: Client, data: object, flags: object, reason: Any, properties: object) -> None:
         if reason.is_failure:
-            self._trouble(f"refuses ({reason})")
+            self._report_trouble(f"refuses the connection ({reason})")
             return
-        if self._troubled:
-            say(f"MQTT: {self._broker.name} is back")
-        self._troubled = False
-        self._announce(self._availability, "online")
-        for topic, config in discovery(self._broker.topic, self._model).items():
-            self._announce(topic, json.dumps(config, ensure_ascii=False))
-        if self._unsent:
-            say(f"warning: MQTT: {self._unsent} answers were not published, but for the last")
-            self._announce(self._broker.topic, self._newest)
-            self._unsent = 0
-        self._settled.set()
+        with self._lock:
+            self._report_recovery()
+            if self._state:  # before "online", which makes it valid
+                self._publish_state()
+            self._publish(self._availability_topic, "online", _AT_LEAST_ONCE)
+            for topic, config in discovery(self._broker.topic, self._model).items():
+                self._publish(topic, json.dumps(config, ensure_ascii=False), _AT_LEAST_ONCE)
+            self._online = True
+        self._answered.set()
 
-    def _announce(self, topic: str, payload: str) -> None:
-        self._announced += 1
-        self._client.publish(topic, payload, _AT_LEAST_ONCE, retain=True)
-
-    def _acknowledged(self, client: Client, data: object, message: int, reason: object, properties: object) -> None:
-        self._arrived += 1
-
-    def _disconnected(self, client: Client, data: object, flags: object, reason: Any, properties: object) -> None:
+    def _on_disconnect(self, client: Client, data: object, flags: object, reason: Any, properties: object) -> None:
+        with self._lock:
+            self._online = False
         if reason.is_failure:
-            self._trouble("is gone")
+            self._report_trouble("is gone")
 
-    def _trouble(self, what: str) -> None:
-        if not self._troubled:
-            say(f"warning: MQTT: {self._broker.name} {what}; up to {MOST_WAITING} answers wait while it is tried again")
-        self._troubled = True
-        self._settled.set()
+    def _report_trouble(self, what: str) -> None:
+        if not self._in_trouble:
+            log.warning("MQTT: %s %s; retrying, and keeping only the newest prediction", self._broker.name, what)
+        self._in_trouble = True
+        self._answered.set()
+
+    def _report_recovery(self) -> None:
+        if self._in_trouble:
+            skipped = f"; {self._unsent - 1} older predictions were skipped" if self._unsent > 1 else ""
+            log.info("MQTT: %s is back%s", self._broker.name, skipped)
+        self._in_trouble = False
 
 
 def discovery(topic: str, model: str) -> dict[str, dict[str, Any]]:
-    """Topics and payloads by which Home Assistant finds two sensors: the genre, and how sure it is.
+    """Topics and payloads that announce two sensors to Home Assistant: the genre and its confidence.
+
+    Parameters
+    ----------
+    topic : str
+        The topic of the state.
+    model : str
+        Name of the model.
 
     See Also
     --------
@@ -246,7 +250,7 @@ def discovery(topic: str, model: str) -> dict[str, dict[str, Any]]:
     }
 
 
-def _paho() -> Any:
+def _import_paho() -> Any:
     try:
         import paho.mqtt.client
     except ImportError:

@@ -1,11 +1,12 @@
-"""Every window and event in a SQLite file: what was heard and when, and never a sound.
+"""The history: every prediction and event in a SQLite file, and never any audio.
 
-A thread of its own writes, so that a slow card never delays an answer, in batches that spare it.
+A thread of its own writes, so that a slow memory card never delays a prediction, in batches that spare it.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import sqlite3
 import time
 from collections import deque
@@ -15,40 +16,42 @@ from pathlib import Path
 from threading import Event as Signal
 from threading import Thread
 
-from edge_runtime.cli.base import say
 from edge_runtime.errors import TmgcError
 from edge_runtime.files import to_utf8
-from edge_runtime.predictions import Event, Prediction, Summary
+from edge_runtime.outputs import Output
+from edge_runtime.predictions import Event, Prediction
 from edge_runtime.system_info import clock_synchronised
 
 SCHEMA = 1
-"""Version of the tables, in ``user_version``."""
+"""Version of the tables, stored as ``user_version``."""
 
 APPLICATION_ID = 0x746D6763
-"""``tmgc`` in ASCII: tells the file from databases of other programs."""
+"""``tmgc`` in ASCII, stored as ``application_id``: distinguishes the file from databases of other programs."""
 
-# In WAL with synchronous=NORMAL a commit reaches the card only at a checkpoint, minutes later: a power cut would cost
-# these. FULL is one fsync a batch.
-_PREPARE = """
+log = logging.getLogger("tmgc.outputs")
+
+# In WAL mode with synchronous=NORMAL a commit reaches the card only at a checkpoint, minutes later: a power cut would
+# lose it. FULL is one fsync a batch.
+_CONFIGURE = """
 PRAGMA journal_mode = WAL;
 PRAGMA synchronous = FULL;
 """
 
 _TABLES = f"""
 PRAGMA auto_vacuum = INCREMENTAL;
-{_PREPARE}
+{_CONFIGURE}
 BEGIN IMMEDIATE;
 CREATE TABLE sources (
     id INTEGER PRIMARY KEY,
     name TEXT NOT NULL,
     model TEXT NOT NULL,
     genres TEXT NOT NULL,     -- JSON array
-    hop_s REAL NOT NULL,      -- seconds that a window stands for
-    boot_id TEXT              -- monotonic times of one boot can be compared
+    hop_s REAL NOT NULL,      -- seconds from one window to the next
+    boot_id TEXT              -- monotonic times are comparable within one boot
 );
 CREATE TABLE windows (
     time REAL NOT NULL,       -- seconds since 1970, UTC
-    monotonic REAL NOT NULL,  -- seconds of a clock that is never set
+    monotonic REAL NOT NULL,  -- seconds of a clock that is never adjusted
     clock_synchronised INTEGER,  -- 1, 0, or NULL where unknown
     source INTEGER NOT NULL REFERENCES sources,
     start_s REAL NOT NULL,
@@ -78,30 +81,30 @@ COMMIT;
 
 
 def open_history(path: Path) -> sqlite3.Connection:
-    """A connection that writes; the tables are made where the file is new.
+    """Connect for writing, and create the tables where the file is new.
 
     Raises
     ------
     TmgcError
-        The file cannot be written, is no history, or one of another schema.
+        The file cannot be written, is not a history, or has another schema.
     """
-    return _opened(path, "rwc", "written")
+    return _connect(path, "rwc", "written")
 
 
 def read_history(path: Path) -> sqlite3.Connection:
-    """A connection that only reads, also while another process writes.
+    """Connect for reading, also while another process writes.
 
     Raises
     ------
     TmgcError
-        There is no such file, it cannot be read, is no history, or one of another schema.
+        The file does not exist, cannot be read, is not a history, or has another schema.
     """
     if not path.is_file():
-        raise TmgcError(f"a history must exist: there is no file {path}. Make one: tmgc-listen --history {path}")
-    return _opened(path, "ro", "read")
+        raise TmgcError(f"a history must exist: there is no file {path}. Record one: tmgc-listen --history {path}")
+    return _connect(path, "ro", "read")
 
 
-def _opened(path: Path, mode: str, verb: str) -> sqlite3.Connection:
+def _connect(path: Path, mode: str, verb: str) -> sqlite3.Connection:
     try:
         connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=5.0)
         try:
@@ -109,14 +112,14 @@ def _opened(path: Path, mode: str, verb: str) -> sqlite3.Connection:
                 connection.executescript(_TABLES)
             _check(connection, path)
             if mode == "rwc":
-                connection.executescript(_PREPARE)
+                connection.executescript(_CONFIGURE)
         except BaseException:
             connection.close()
             raise
     except sqlite3.Error as error:
         raise TmgcError(
-            f"a history is a SQLite file that can be {verb}: {path} cannot ({error}). Check its folder, its "
-            "permissions and the room that is left, or name another file"
+            f"a history must be a SQLite file that can be {verb}: {path} cannot ({error}). Check its folder, its "
+            "permissions and the free space, or name another file"
         ) from error
     return connection
 
@@ -125,19 +128,21 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if application != APPLICATION_ID:
-        raise TmgcError(f"a history is a file of tmgc-listen --history: {path} is another program's. Name another file")
+        raise TmgcError(
+            f"a history must be a file of tmgc-listen --history: {path} belongs to another program. Name another file"
+        )
     if version != SCHEMA:
-        raise TmgcError(f"a history of schema {SCHEMA} is needed: {path} has {version}. Update tmgc, or name another")
+        raise TmgcError(f"a history must have schema {SCHEMA}: {path} has {version}. Update tmgc, or name another file")
 
 
 BATCH_SECONDS = 8.0
-"""From one commit to the next. With the commit itself less than the ten seconds that a power cut may cost."""
+"""From one commit to the next; with the commit itself less than the ten seconds that a power cut may cost."""
 
 PRUNE_SECONDS = 86_400.0
 """From one pruning to the next."""
 
-MOST_WAITING = 20_000
-"""Rows that are kept for a file that cannot be written for a while: hours of them, in some megabytes."""
+MAX_QUEUED_ROWS = 20_000
+"""Rows that are queued while the file cannot be written: hours of them, in some megabytes."""
 
 _INSERT = {
     "windows": f"INSERT INTO windows VALUES ({', '.join('?' * 14)})",
@@ -145,49 +150,50 @@ _INSERT = {
 }
 
 
-class History:
-    """Keeps windows and events in a file.
+class History(Output):
+    """Writes predictions and events to a SQLite file.
 
     Parameters
     ----------
     path : Path
     model : str
         Name of the model file.
-    genres : sequence of str
+    genres : tuple of str
     hop_seconds : float > 0
-        Seconds that a window stands for.
+        From one window to the next.
     keep_days : float > 0
+        Older rows are deleted, once at the start and then once a day.
 
     Raises
     ------
     TmgcError
-        The file cannot be written, is no history, or one of another schema.
+        The file cannot be written, is not a history, or has another schema.
     """
 
     def __init__(
         self, path: Path, *, model: str, genres: tuple[str, ...], hop_seconds: float, keep_days: float = 90.0
     ) -> None:
         self._path, self._keep_days = path, keep_days
-        self._about = (model, json.dumps(genres, ensure_ascii=False), hop_seconds, _boot_id())
+        self._source_row = (model, json.dumps(genres, ensure_ascii=False), hop_seconds, _boot_id())
         self._genres = genres
-        self._sources: dict[str, int] = {}
-        self._waiting: deque[tuple[str, str, tuple[object, ...]]] = deque()
-        self._lost, self._failing = 0, False
+        self._source_ids: dict[str, int] = {}
+        self._queue: deque[tuple[str, str, tuple[object, ...]]] = deque()
+        self._discarded, self._failing = 0, False
         with closing(open_history(path)) as connection:
             try:
                 _prune(connection, keep_days)
             except sqlite3.Error as error:
                 raise TmgcError(
-                    f"a history must be whole and have room to grow: {path} cannot be pruned ({error}). Make room, or "
+                    f"a history must be intact and have room to grow: {path} cannot be pruned ({error}). Make room, or "
                     "name another file"
                 ) from error
-        self._ended = Signal()
+        self._closing = Signal()
         self._thread = Thread(target=self._write_batches, name="history", daemon=True)
         self._thread.start()
 
     def window(self, prediction: Prediction) -> None:
-        split_ratios = [round(prediction.probabilities[genre], 3) for genre in self._genres if prediction.probabilities]
-        self._keep(
+        in_order = [round(prediction.probabilities[genre], 3) for genre in self._genres if prediction.probabilities]
+        self._enqueue(
             "windows",
             prediction.source,
             prediction.time,
@@ -196,7 +202,7 @@ class History:
             round(prediction.confidence, 4),
             prediction.smoothed_genre,
             round(prediction.smoothed_confidence, 4),
-            json.dumps(split_ratios, separators=(",", ":")),
+            json.dumps(in_order, separators=(",", ":")),
             round(prediction.level_dbfs, 1),
             round(prediction.spectrogram_ms + prediction.model_ms, 1),
             round(prediction.delay_ms, 1),
@@ -204,35 +210,32 @@ class History:
         )
 
     def event(self, event: Event) -> None:
-        self._keep("events", event.source, event.time, event.event, to_utf8(event.reason))
-
-    def summary(self, summary: Summary) -> None:
-        """A summary follows from its windows and is not kept."""
+        self._enqueue("events", event.source, event.time, event.event, to_utf8(event.reason))
 
     def close(self) -> None:
-        """Write what waits, and say what could not be written."""
-        self._ended.set()
+        """Write the queued rows, and warn of those that could not be written."""
+        self._closing.set()
         self._thread.join()
-        if self._waiting or self._lost:
-            say(f"warning: {self._path} lacks {len(self._waiting) + self._lost} rows that could not be written")
+        if self._queue or self._discarded:
+            log.warning("%s lacks %d rows that could not be written", self._path, len(self._queue) + self._discarded)
 
-    def _keep(self, table: str, source: str, at: datetime, *values: object) -> None:
-        if len(self._waiting) >= MOST_WAITING:
-            self._lost += 1
+    def _enqueue(self, table: str, source: str, at: datetime, *values: object) -> None:
+        if len(self._queue) >= MAX_QUEUED_ROWS:
+            self._discarded += 1
             return
         times = (at.timestamp(), round(time.monotonic(), 3), clock_synchronised())
-        self._waiting.append((table, to_utf8(source), (*times, *values)))
+        self._queue.append((table, to_utf8(source), (*times, *values)))
 
     def _write_batches(self) -> None:
         connection: sqlite3.Connection | None = None
         pruned = time.monotonic()
-        ended = False
-        while not ended:
-            ended = self._ended.wait(BATCH_SECONDS)
+        is_last = False
+        while not is_last:
+            is_last = self._closing.wait(BATCH_SECONDS)
             try:
-                if connection is None or not self._path.exists():  # taken away: what comes goes to a new one
+                if connection is None or not self._path.exists():  # deleted: the next rows go to a new file
                     _close(connection)
-                    connection, self._sources = open_history(self._path), {}
+                    connection, self._source_ids = open_history(self._path), {}
                 self._write(connection)
                 if time.monotonic() - pruned > PRUNE_SECONDS:
                     _prune(connection, self._keep_days)
@@ -246,35 +249,37 @@ class History:
 
     def _warn(self, error: Exception) -> None:
         if not self._failing:
-            say(f"warning: the history waits, since it cannot be written: {error}. Listening goes on")
+            log.warning("the history cannot be written: %s. Listening goes on, and its rows are queued", error)
         self._failing = True
 
     def _write(self, connection: sqlite3.Connection) -> None:
-        """Commit all that waits; it is forgotten only once it is in the file."""
-        count = len(self._waiting)
+        """Commit the queued rows; they leave the queue only once they are in the file."""
+        count = len(self._queue)
         if not count:
             return
-        known = dict(self._sources)
+        ids = dict(self._source_ids)
         with connection:
-            for table, source, values in [self._waiting[number] for number in range(count)]:
-                if source not in known:
-                    row = connection.execute("INSERT INTO sources VALUES (NULL, ?, ?, ?, ?, ?)", (source, *self._about))
-                    known[source] = int(row.lastrowid or 0)
-                connection.execute(_INSERT[table], (*values[:3], known[source], *values[3:]))
-        self._sources = known
+            for table, source, values in [self._queue[number] for number in range(count)]:
+                if source not in ids:
+                    row = connection.execute(
+                        "INSERT INTO sources VALUES (NULL, ?, ?, ?, ?, ?)", (source, *self._source_row)
+                    )
+                    ids[source] = int(row.lastrowid or 0)
+                connection.execute(_INSERT[table], (*values[:3], ids[source], *values[3:]))
+        self._source_ids = ids
         for _ in range(count):
-            self._waiting.popleft()
+            self._queue.popleft()
 
 
 def _prune(connection: sqlite3.Connection, keep_days: float) -> None:
-    """Take away what is too old, and give its room back; not by a clock that is known to be wrong."""
+    """Delete rows that are too old, and free their space; not while the clock is known to be wrong."""
     if clock_synchronised() is False:
         return
     oldest = time.time() - keep_days * 86_400
     with connection:
         for table in ("windows", "events"):
             connection.execute(f"DELETE FROM {table} WHERE time < ?", (oldest,))
-    connection.executescript("PRAGMA incremental_vacuum")  # execute would take a single page
+    connection.executescript("PRAGMA incremental_vacuum")  # execute would free a single page
 
 
 def _close(connection: sqlite3.Connection | None) -> None:

@@ -1,4 +1,4 @@
-"""The last answer as the status that ``systemctl status`` shows."""
+"""Messages to systemd's service manager: ready, alive, and the newest prediction as the status of the service."""
 
 from __future__ import annotations
 
@@ -7,54 +7,61 @@ import os
 import socket
 from time import monotonic
 
-from edge_runtime.predictions import Event, Prediction, Summary
+from edge_runtime.outputs import Output
+from edge_runtime.predictions import Event, Prediction
 
 
-def tell_manager(*assignments: str) -> None:
-    """Send assignments such as ``READY=1`` or ``STATUS=Halk 93%``; nothing happens where no manager listens.
+def sd_notify(*assignments: str) -> None:
+    """Send assignments such as ``READY=1`` or ``STATUS=Halk 93%`` to the service manager, if there is one.
 
     Parameters
     ----------
     *assignments : str
-        Each ``NAME=value``, as ``sd_notify(3)`` lists them.
+        Each ``NAME=value``.
+
+    See Also
+    --------
+    https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html : the protocol
     """
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address:
         return
     if address.startswith("@"):  # Linux's abstract namespace, which has no file
         address = "\0" + address[1:]
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as to:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         try:
-            to.sendto("\n".join(assignments).encode("utf-8"), address)
+            manager.sendto("\n".join(map(_one_line, assignments)).encode("utf-8", "replace"), address)
         except OSError:
-            return  # the manager itself restarts; the next message finds it
+            return  # the manager itself restarts; it receives the next message
+
+
+def _one_line(assignment: str) -> str:
+    """A line break, which a file name may contain, would begin another assignment."""
+    return " ".join(assignment.splitlines())
 
 
 class Watchdog:
-    """Tells the manager, at most once a second, that whoever calls it still lives."""
+    """Sends ``WATCHDOG=1``, at most once a second, each time it is called."""
 
     def __init__(self) -> None:
-        self._told = -math.inf
+        self._last_sent = -math.inf
 
     def __call__(self) -> None:
-        if monotonic() - self._told >= 1:
-            self._told = monotonic()
-            tell_manager("WATCHDOG=1")
+        if monotonic() - self._last_sent >= 1:
+            self._last_sent = monotonic()
+            sd_notify("WATCHDOG=1")
 
 
-class ServiceStatus:
-    """Tells the service manager what is heard."""
+class ServiceStatus(Output):
+    """Shows the newest prediction or event in ``systemctl status``."""
 
     def window(self, prediction: Prediction) -> None:
-        tell_manager(
+        sd_notify(
             f"STATUS={prediction.smoothed_genre} {prediction.smoothed_confidence:.0%}, {prediction.level_dbfs:.0f} dBFS"
         )
 
     def event(self, event: Event) -> None:
-        tell_manager(f"STATUS={event.event}: {event.reason}")
-
-    def summary(self, summary: Summary) -> None:
-        """The last answer has been told."""
+        sd_notify(f"STATUS={event.event}: {event.reason}")
 
     def close(self) -> None:
-        tell_manager("STOPPING=1")
+        sd_notify("STOPPING=1")

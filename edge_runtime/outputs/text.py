@@ -1,58 +1,73 @@
-"""Answers as lines for a person to read, without a terminal's tricks."""
+"""Plain text: a line for each window and a line for each source."""
 
 from __future__ import annotations
 
-import click
+import sys
+from typing import TextIO
 
-from edge_runtime.files import to_utf8
-from edge_runtime.predictions import UNKNOWN, Event, Prediction, Summary
+from edge_runtime.outputs import Output
+from edge_runtime.predictions import SILENCE, UNKNOWN, Prediction, Summary
 
 
-class PlainLines:
-    """Prints a line a window and one a source."""
+class TextLines(Output):
+    """Writes predictions and summaries as lines of text.
+
+    Parameters
+    ----------
+    window_seconds : float > 0
+        Length of a window, from the spectrogram settings of the model card.
+    stream : text stream, optional
+        Standard output by default.
+    """
+
+    def __init__(self, window_seconds: float, stream: TextIO | None = None) -> None:
+        self._window_seconds = window_seconds
+        self._stream = stream or sys.stdout
 
     def window(self, prediction: Prediction) -> None:
-        click.echo(window_line(prediction))
-
-    def event(self, event: Event) -> None:
-        """Standard error has it already."""
+        print(window_line(prediction), file=self._stream, flush=True)
 
     def summary(self, summary: Summary) -> None:
-        click.echo(to_utf8(summary_line(summary)))
-
-    def close(self) -> None:
-        """Every line is out already."""
+        print(summary_line(summary, window_seconds=self._window_seconds), file=self._stream, flush=True)
 
 
 def window_line(prediction: Prediction) -> str:
-    """One window for a person to read."""
-    at = f"{_clock(prediction.start_seconds)} - {_clock(prediction.end_seconds)}"
+    """One prediction as a line of text."""
+    times = f"{_minutes(prediction.start_seconds)} - {_minutes(prediction.end_seconds)}"
     if not prediction.probabilities:
-        return f"{at}  {prediction.genre:<12}{'':7}{prediction.level_dbfs:7.1f} dBFS"
-    latency = prediction.spectrogram_ms + prediction.model_ms
+        return f"{times}  {prediction.genre:<12}{'':7}{prediction.level_dbfs:7.1f} dBFS"
+    latency_ms = prediction.spectrogram_ms + prediction.model_ms
     return (
-        f"{at}  {prediction.genre:<12}{prediction.confidence:5.0%}  {prediction.level_dbfs:7.1f} dBFS {latency:7.1f} ms"
-        f"   smoothed: {prediction.smoothed_genre} {prediction.smoothed_confidence:.0%}"
+        f"{times}  {prediction.genre:<12}{prediction.confidence:5.0%}  {prediction.level_dbfs:7.1f} dBFS"
+        f" {latency_ms:7.1f} ms   smoothed: {prediction.smoothed_genre} {prediction.smoothed_confidence:.0%}"
     )
 
 
-def summary_line(summary: Summary) -> str:
-    """A whole source for a person to read."""
+def summary_line(summary: Summary, *, window_seconds: float) -> str:
+    """The summary of a source as a line of text.
+
+    Parameters
+    ----------
+    summary : Summary
+    window_seconds : float > 0
+        Length of a window.
+    """
     if not summary.windows:
         return f"{summary.source}: ended before the first window"
+    windows = f"{summary.windows} window{'s' * (summary.windows > 1)} of {window_seconds:g} s"
     if not summary.probabilities:
-        return f"{summary.source}: silence in all {summary.windows} windows"
-    named = f"{summary.genre} {summary.confidence:.0%}"
+        return f"{summary.source}: {SILENCE}, {windows}"
+    genre = f"{summary.genre} {summary.confidence:.0%}"
     if summary.genre == UNKNOWN:
-        likeliest = max(summary.probabilities, key=summary.probabilities.__getitem__)
-        named = f"{UNKNOWN} (most like {likeliest}, {summary.confidence:.0%})"
+        most_probable = max(summary.probabilities, key=summary.probabilities.__getitem__)
+        genre = f"{UNKNOWN} (most probable: {most_probable}, {summary.confidence:.0%})"
     return (
-        f"{summary.source}: {named}, {summary.windows} windows of 2 s, "
-        f"{summary.latency_ms['p50']:.1f} ms each (p99 {summary.latency_ms['p99']:.1f} ms), "
-        f"{1 / max(summary.realtime_factor, 1e-9):.0f} times as fast as it plays"
+        f"{summary.source}: {genre}, {windows}, "
+        f"latency p50 {summary.latency_ms['p50']:.1f} ms, p99 {summary.latency_ms['p99']:.1f} ms, "
+        f"{1 / max(summary.realtime_factor, 1e-9):.0f} times faster than real time"
     )
 
 
-def _clock(seconds: float) -> str:
+def _minutes(seconds: float) -> str:
     minutes, rest = divmod(round(seconds, 1), 60)
     return f"{int(minutes):3d}:{rest:04.1f}"

@@ -1,4 +1,4 @@
-"""Where sound comes from: files, standard input and microphones behind one protocol."""
+"""Audio sources behind one protocol: files, standard input and microphones."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ from edge_runtime.audio import Samples
 
 
 class AudioSource(Protocol):
-    """Anything that gives blocks of samples."""
+    """Anything that yields blocks of samples."""
 
     @property
     def name(self) -> str:
-        """What its answers call it."""
+        """Name of the source in predictions."""
 
     @property
     def waiting_seconds(self) -> float:
-        """Sound that has come and was not yet given, seconds; 0 for a source that waits for its reader."""
+        """Samples that wait to be read, seconds; 0 for a source that is read on demand."""
 
     @property
     def overflows(self) -> int:
-        """Times that sound was lost since nobody took it; 0 for a source that waits for its reader."""
+        """How often samples were lost before they were read; 0 for a source that is read on demand."""
 
     def blocks(self) -> Iterator[Samples | None]:
-        """Mono samples at the model's rate, in blocks of any length; None where sound is missing between two."""
+        """Mono samples at the model's rate, in blocks of any length; None where samples are missing between two."""
 
 
 class WatchedSource(AudioSource, Protocol):
-    """What a session asks of a source besides."""
+    """What a session needs of a source in addition."""
 
     @property
     def idle_seconds(self) -> float:
-        """Time that its reader has waited for sound to come, seconds."""
+        """Time that the reader has waited for samples, seconds."""
 
     @property
     def warnings(self) -> list[str]:
-        """What was wrong so far and did not stop it, one line each."""
+        """Problems so far that did not stop it, one line each."""

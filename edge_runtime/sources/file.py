@@ -1,4 +1,4 @@
-"""A source that is heard at the pace of time, or as fast as it can be, until somebody asks to stop."""
+"""A source that is read in real time, or at another speed, until the end is requested."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from edge_runtime.sources import WatchedSource
 
 
 class PacedSource:
-    """A source that waits for its reader, played.
+    """Reads a source at a given speed.
 
     Parameters
     ----------
     source : WatchedSource
     sample_rate : int > 0, Hz
-        Of the samples that the source gives.
-    stop : Stop
+        Rate of the source's samples.
+    stop : Shutdown
         Ends it between two blocks.
     speed : float > 0
-        Seconds of sound in a second; infinite by default.
+        Seconds of audio per second; as fast as possible by default.
     """
 
     waiting_seconds = 0.0
@@ -38,7 +38,7 @@ class PacedSource:
         self._speed = speed
 
     def blocks(self) -> Iterator[Samples | None]:
-        """The source's, each once it would have been heard to its end."""
+        """The source's blocks, each at the time when its last sample is played."""
         begun = monotonic()
         played = 0
         for block in self._source.blocks():

@@ -164,7 +164,7 @@ class Microphone:
             if captured.after_gap:
                 yield None
                 stream = MonoResampler(capture.device.sample_rate, self._sample_rate)
-            yield stream.take(captured.samples)
+            yield stream.process(captured.samples)
             if stream.damaged and not self.warnings:
                 self.warnings.append(f"{self.name} {DAMAGED}")
         return False

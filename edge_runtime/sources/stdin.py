@@ -1,7 +1,12 @@
-"""Sound that another program pipes in: a WAV, or raw samples whose format was named."""
+"""Audio from standard input: a WAV of known or unknown length, or raw samples of a given format.
+
+libsndfile reads pipes, too, but finds no samples where the data length was left at 0, and a read that waits for data
+cannot be ended: hence this parser.
+"""
 
 from __future__ import annotations
 
+import math
 import os
 import select
 import struct
@@ -17,36 +22,42 @@ from edge_runtime.errors import TmgcError
 from edge_runtime.shutdown import Shutdown
 
 ReadExactly = Callable[[int], bytes]
-"""Gives so many bytes, fewer only where the stream ends."""
+"""Reads this many bytes, fewer only at the end of the stream."""
 
-_STREAMED = 0x7F000000
-"""A length this close to the highest number, or 0, was written by a program that could not know it."""
+_UNKNOWN_LENGTH = 0x7F000000
+"""A data length of 0, or from here upwards, was written by a program that did not know it (ffmpeg: 0xFFFFFFFF)."""
 
-_FORMATS = {"s16": 2, "s24": 3, "s32": 4, "f32": 4, "u8": 1, "f64": 8}
-"""Bytes of a sample; little endian, as in WAV."""
+_SAMPLE_BYTES = {"s16": 2, "s24": 3, "s32": 4, "f32": 4, "u8": 1, "f64": 8}
+"""Bytes per sample; little endian, as in WAV."""
 
 RAW_FORMATS = ("s16", "s24", "s32", "f32")
-"""Formats that raw samples can be said to have."""
+"""Sample formats of ``--raw``."""
 
 _WAV_FORMATS = {(1, 8): "u8", (1, 16): "s16", (1, 24): "s24", (1, 32): "s32", (3, 32): "f32", (3, 64): "f64"}
-"""By format tag and bits: 1 is integers, 3 is floating point."""
+"""By format tag (1 is integer PCM, 3 is floating point) and bits."""
 
 _EXTENSIBLE = 0xFFFE
-_LONGEST_CHUNK = 1 << 20
-"""Bytes of a chunk before the sound: more is no header."""
+_MAX_CHUNK_BYTES = 1 << 20
+"""Limit of a chunk before the data: more is not a header."""
+
+_POLL_SECONDS = 0.1
+"""Interval at which a wait checks whether the end was requested."""
+
+_MAX_READ_BYTES = 65_536
+"""Capacity of a pipe."""
 
 
 @dataclass(frozen=True)
 class PcmFormat:
-    """How bytes are samples."""
+    """Format of a PCM stream."""
 
     rate: int
     """Hz"""
     channels: int
     sample: str
-    """``s16`` and so on."""
+    """Sample format: ``s16``, ``s24``, ``s32``, ``f32``, ``u8`` or ``f64``."""
     length: int | None = None
-    """Bytes of sound; None where nobody knows."""
+    """Bytes of data; None if unknown."""
 
     def __post_init__(self) -> None:
         if not 1_000 <= self.rate <= 768_000:
@@ -56,16 +67,16 @@ class PcmFormat:
 
     @property
     def frame_bytes(self) -> int:
-        """Bytes of one sample of every channel."""
-        return _FORMATS[self.sample] * self.channels
+        """Bytes of one frame, a sample of every channel."""
+        return _SAMPLE_BYTES[self.sample] * self.channels
 
     def decode(self, content: bytes) -> NDArray[np.float32]:
-        """Whole frames as numbers.
+        """Decode whole frames.
 
         Parameters
         ----------
         content : bytes
-            A multiple of :attr:`frame_bytes` of them.
+            Length is a multiple of :attr:`frame_bytes`.
 
         Returns
         -------
@@ -75,12 +86,17 @@ class PcmFormat:
 
 
 def raw_format(text: str) -> PcmFormat:
-    """The format that a user has written as ``RATE,CHANNELS,FORMAT``.
+    """Parse ``RATE,CHANNELS,FORMAT``.
+
+    Parameters
+    ----------
+    text : str
+        For example ``44100,1,s16``.
 
     Raises
     ------
     TmgcError
-        It is none.
+        It is not such a format.
     """
     rate, channels, sample = [*text.split(","), "", "", ""][:3]
     if text.count(",") != 2 or not (rate.isdecimal() and channels.isdecimal()) or sample not in RAW_FORMATS:
@@ -91,12 +107,16 @@ def raw_format(text: str) -> PcmFormat:
 
 
 def read_wav_header(read: ReadExactly) -> PcmFormat:
-    """The format of a WAV, read up to its first sample.
+    """Read a WAV up to its first sample.
+
+    Parameters
+    ----------
+    read : callable
 
     Raises
     ------
     TmgcError
-        It is none that can be read so.
+        It is not a WAV of plain PCM.
     """
     start = read(12)
     if not start:
@@ -106,22 +126,22 @@ def read_wav_header(read: ReadExactly) -> PcmFormat:
             "standard input must be a WAV: it does not begin as one. Try ffmpeg -i ... -f wav -, or name the format of "
             "raw samples, e.g. --raw 44100,1,s16"
         )
-    form = None
+    layout = None
     while len(head := read(8)) == 8:
         size = int.from_bytes(head[4:], "little")
         if head[:4] == b"data":
-            if form is None:
+            if layout is None:
                 break
-            return PcmFormat(*form, length=size if 0 < size < _STREAMED else None)
-        if size > _LONGEST_CHUNK:
+            return PcmFormat(*layout, length=size if 0 < size < _UNKNOWN_LENGTH else None)
+        if size > _MAX_CHUNK_BYTES:
             break
         content = read(size + size % 2)
         if head[:4] == b"fmt " and len(content) >= 16:
-            form = _wav_form(content)
+            layout = _wav_layout(content)
     raise TmgcError("standard input must be a WAV: its header is damaged. Try ffmpeg -i ... -f wav -")
 
 
-def _wav_form(content: bytes) -> tuple[int, int, str]:
+def _wav_layout(content: bytes) -> tuple[int, int, str]:
     tag, channels, rate, _, _, bits = struct.unpack("<HHIIHH", content[:16])
     if tag == _EXTENSIBLE and len(content) >= 26:
         tag = int.from_bytes(content[24:26], "little")
@@ -144,30 +164,24 @@ def _decode(content: bytes, sample: str) -> NDArray[np.floating]:
     return numbers / np.float32(2 ** (bits - 1)) if kind == "s" else numbers
 
 
-_STEP_SECONDS = 0.1
-"""Whoever waits for sound looks this often whether it should end."""
-
-_MOST_BYTES = 65_536
-"""As much as a pipe holds."""
-
-
 class StandardInput:
-    """A pipe, read no faster than it is answered, so that whoever fills it waits.
+    """A pipe that is read as fast as it is classified, so that its writer waits.
 
     Parameters
     ----------
     descriptor : int
-        Of the pipe; 0 is standard input.
+        File descriptor of the pipe; 0 is standard input.
     sample_rate : int > 0, Hz
-        Of the samples that :meth:`blocks` gives.
-    stop : Stop
-        Ends it, also while nothing comes.
+        Rate of the samples that :meth:`blocks` yields.
+    stop : Shutdown
+        Ends it, also while it waits for data.
     raw : PcmFormat, optional
-        What raw samples are; a WAV is expected if None.
+        Format of raw samples; a WAV is expected if None.
 
     Attributes
     ----------
     idle_seconds : float
+        Time that the reader has waited for data, seconds.
     warnings : list of str
     """
 
@@ -184,44 +198,44 @@ class StandardInput:
         self._raw = raw
 
     def blocks(self) -> Iterator[Samples]:
-        """Its sound, to the last whole sample.
+        """Mono samples, to the last whole frame.
 
         Raises
         ------
         TmgcError
-            It is no WAV.
+            It is not a WAV of plain PCM.
         """
-        if self._raw is None and not self._comes():
+        if self._raw is None and not self._wait():
             return
-        form = self._raw or read_wav_header(self._read)
-        stream = MonoResampler(form.rate, self._sample_rate)
-        left = form.length
+        pcm = self._raw or read_wav_header(self._read)
+        stream = MonoResampler(pcm.rate, self._sample_rate)
+        left = math.inf if pcm.length is None else pcm.length
         rest = b""
-        while left != 0 and (content := self._read_some(_MOST_BYTES if left is None else min(left, _MOST_BYTES))):
-            left = None if left is None else left - len(content)
+        while left and (content := self._read_some(int(min(left, _MAX_READ_BYTES)))):
+            left -= len(content)
             content = rest + content
-            whole = len(content) - len(content) % form.frame_bytes
+            whole = len(content) - len(content) % pcm.frame_bytes
             rest = content[whole:]
-            yield stream.take(form.decode(content[:whole]))
+            yield stream.process(pcm.decode(content[:whole]))
             if stream.damaged and not self.warnings:
                 self.warnings.append(f"{self.name} {DAMAGED}")
-        yield stream.end()
+        yield stream.flush()
 
     def _read(self, size: int) -> bytes:
-        """So many bytes, fewer only at the end."""
+        """Read this many bytes, fewer only at the end of the stream."""
         content = b""
         while len(content) < size and (more := self._read_some(size - len(content))):
             content += more
         return content
 
     def _read_some(self, most: int) -> bytes:
-        return os.read(self._descriptor, most) if self._comes() else b""
+        return os.read(self._descriptor, most) if self._wait() else b""
 
-    def _comes(self) -> bool:
-        """Wait for something to read, or the end of the pipe; False where the end was asked for meanwhile."""
+    def _wait(self) -> bool:
+        """Wait for data or the end of the pipe; False if the end was requested meanwhile."""
         begun = monotonic()
         while not self._stop.requested:
-            if select.select([self._descriptor], [], [], _STEP_SECONDS)[0]:
+            if select.select([self._descriptor], [], [], _POLL_SECONDS)[0]:
                 break
         self.idle_seconds += monotonic() - begun
         return not self._stop.requested

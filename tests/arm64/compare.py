@@ -1,6 +1,6 @@
-"""Hold the answers of emulated arm64 machines against those of x86-64, and write down what came of it.
+"""Compare the predictions of emulated arm64 machines with those of x86-64, and write a report.
 
-Called by ``prove.sh``: ``compare.py ANSWERS REPORT``, where ANSWERS holds a folder for each machine.
+Called by ``prove.sh``: ``compare.py PREDICTIONS REPORT``, where PREDICTIONS holds a folder for each machine.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 REFERENCE = "x86_64"
-"""The machine that the others are held to."""
+"""The machine that the others are compared with."""
 
 TOLERANCES = {"float32": 1e-4, "float16": 1e-4, "int8": 1e-2}
-"""How far a probability may be from the reference's, by recipe. Sums of floats depend on their order, and one rounding
-of theirs can move an 8-bit value by a step. The 16 bits of float16 are those of the file: it is computed in 32."""
+"""Maximum difference of a probability from the reference's, by recipe. Sums of floats depend on their order, and one
+rounding can move an 8-bit value by a step. A float16 file is computed in float32."""
 
 LIBRARIES = ("tmgc", "ai-edge-litert", "numpy", "soundfile", "soxr", "sounddevice")
 
@@ -28,34 +28,34 @@ class Comparison:
     """One model on one machine."""
 
     machine: str
-    """Debian's release and the processor that QEMU takes the part of."""
+    """Debian's release and the processor that QEMU emulates."""
     model: str
     recipe: str
     windows: int
     same_genre: int
-    """Windows that are given the genre that x86-64 gives them."""
+    """Windows with the same genre as on x86-64."""
     largest_difference: float
     """Of any probability of any window, in [0, 1]."""
     tolerance: float
 
     @property
-    def holds(self) -> bool:
-        """Whether the answers are the same."""
+    def passed(self) -> bool:
+        """Whether the predictions are the same within the tolerance."""
         return 0 < self.windows == self.same_genre and self.largest_difference <= self.tolerance
 
 
-def compare(machine: str, heard: list[dict[str, Any]], reference: list[dict[str, Any]]) -> Comparison:
-    """Hold what one machine heard against the reference, window by window.
+def compare(machine: str, predictions: list[dict[str, Any]], reference: list[dict[str, Any]]) -> Comparison:
+    """Compare the predictions of one machine with the reference, window by window.
 
     Parameters
     ----------
     machine : str
-    heard, reference : lists of JSON lines of ``tmgc-listen --json``
+    predictions, reference : lists of JSON lines of ``tmgc-listen --json``
     """
-    *windows, summary = heard
+    *windows, summary = predictions
     *expected, _ = reference
     if [window["start_s"] for window in windows] != [window["start_s"] for window in expected]:
-        sys.exit(f"error: {machine} heard {len(windows)} windows, x86-64 heard {len(expected)}: they must be the same")
+        sys.exit(f"error: {machine} has {len(windows)} windows, x86-64 has {len(expected)}: they must be the same")
     model = summary["model"]
     pairs = list(zip(windows, expected, strict=True))
     return Comparison(
@@ -70,7 +70,7 @@ def compare(machine: str, heard: list[dict[str, Any]], reference: list[dict[str,
 
 
 def _difference(here: dict[str, Any], there: dict[str, Any]) -> float:
-    """Largest difference of a genre's probability, to the four digits that the JSON lines have."""
+    """Largest difference of a genre's probability, to the four digits of the JSON lines."""
     differences = (
         abs(probability - there["probabilities"][genre]) for genre, probability in here["probabilities"].items()
     )
@@ -78,7 +78,7 @@ def _difference(here: dict[str, Any], there: dict[str, Any]) -> float:
 
 
 def machine_of(folder: Path) -> dict[str, Any]:
-    """What a machine is made of: architecture, Python, libraries."""
+    """Architecture, Python and library versions of a machine."""
     architecture, python = json.loads((folder / "machine.json").read_text())
     packages = {item["name"]: item["version"] for item in json.loads((folder / "packages.json").read_text())}
     return {"architecture": architecture, "python": python} | {name: packages[name] for name in LIBRARIES}
@@ -90,7 +90,7 @@ def lines_of(path: Path) -> list[dict[str, Any]]:
 
 
 def main(predictions: Path, report: Path) -> int:
-    """Compare all machines, print a line for each and write the report; 1 where one does not hold."""
+    """Compare all machines, print a line for each and write the report; 1 where one fails."""
     folders = sorted(folder for folder in predictions.iterdir() if folder.name != REFERENCE)
     comparisons = [
         compare(folder.name, lines_of(file), lines_of(predictions / REFERENCE / file.name))
@@ -99,7 +99,7 @@ def main(predictions: Path, report: Path) -> int:
     ]
     for found in comparisons:
         print(
-            f"{found.machine}: {found.model}: {'same' if found.holds else 'NOT THE SAME'} "
+            f"{found.machine}: {found.model}: {'passed' if found.passed else 'FAILED'} "
             f"({found.same_genre} of {found.windows} windows of the same genre, probabilities within "
             f"{found.largest_difference:.4f}, allowed {found.tolerance:g})"
         )
@@ -107,11 +107,11 @@ def main(predictions: Path, report: Path) -> int:
         "date": datetime.now(UTC).date().isoformat(),
         "qemu": _first_line("qemu-aarch64-static", "--version"),
         "machines": {folder.name: machine_of(folder) for folder in [predictions / REFERENCE, *folders]},
-        "comparisons": [asdict(found) | {"holds": found.holds} for found in comparisons],
+        "comparisons": [asdict(found) | {"passed": found.passed} for found in comparisons],
     }
     report.write_text(json.dumps(document, indent=2) + "\n", "utf-8")
     print(f"written: {report}")
-    return 0 if comparisons and all(found.holds for found in comparisons) else 1
+    return 0 if comparisons and all(found.passed for found in comparisons) else 1
 
 
 def _first_line(*command: str) -> str:

@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# Proves that the base works on 64-bit ARM without such a machine: Debian for arm64, run instruction by instruction by
-# QEMU, answers as x86-64 does from the same wheel. A proof of function; its speed says nothing.
+# Checks that the base works on 64-bit ARM without such a machine: Debian for arm64, emulated by QEMU, must give the same
+# predictions as x86-64 from the same wheel. It checks function; its speed means nothing.
 #
 #   tests/arm64/prove.sh MODEL...     default: the newest int8 .tflite under ./runs, and the small model of the package
 #
 # Needs root, Linux on x86-64, and: apt-get install debootstrap qemu-user-static binfmt-support
 #   SUITES      bookworm (Python 3.11), trixie (Python 3.13) or both. Default: bookworm
-#   BOARDS      processors that QEMU takes the part of. Default: cortex-a53 (Zero 2 W), cortex-a72 (Pi 4) and
+#   BOARDS      processors to emulate. Default: cortex-a53 (Zero 2 W), cortex-a72 (Pi 4) and
 #               cortex-a76 (Pi 5)
-#   RECORDING   what is listened to. Default: one of TMGC_MUSIC, else a synthesised song
-#   ARM64_CACHE what is kept for the next time, 1 GB. Default: .cache/arm64
-#   REPORT      where the result is written. Default: tests/arm64/report.json
+#   RECORDING   the sound to classify. Default: one of TMGC_MUSIC, else a synthesised song
+#   ARM64_CACHE cache, 1 GB. Default: .cache/arm64
+#   REPORT      file of the result. Default: tests/arm64/report.json
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 here=tests/arm64
@@ -21,7 +21,7 @@ python=${PYTHON:-python3}
 cache=${ARM64_CACHE:-.cache/arm64}
 declare -A version=([bookworm]=3.11 [trixie]=3.13)
 declare -A part=([cortex-a53]=0xd03 [cortex-a72]=0xd08 [cortex-a76]=0xd0b)
-# What bookworm's C library (2.36) can run; pip's own list for a foreign platform has only the names that it is given.
+# Tags that bookworm's C library (2.36) supports; for a foreign platform, pip knows only the tags it is given.
 platforms=(--platform=manylinux2014_aarch64 $(printf -- '--platform=manylinux_2_%d_aarch64 ' {17..36}))
 
 refuse() { echo "error: $1" >&2 && exit 2; }
@@ -49,14 +49,14 @@ a_recording() {
     echo "$found"
 }
 
-# The very wheel that a user installs, and the wheels of what it needs for one suite's Python on arm64.
+# The wheel that a user installs, and those of its dependencies for one suite's Python on arm64.
 collect_wheels() {
     local suite
     wheel=$(make --silent wheel PYTHON="$python" | tail -n 1)
     for suite in $suites; do
         "$python" -m pip download --quiet --dest "$cache/$suite-wheels" --only-binary=:all: \
             --python-version "${version[$suite]}" "${platforms[@]}" "$wheel"
-        cp "$wheel" "$cache/$suite-wheels/" # pip leaves an older one of the same version as it is
+        cp "$wheel" "$cache/$suite-wheels/" # pip keeps an older one of the same version
     done
 }
 
@@ -75,7 +75,7 @@ make_root() { # suite
     mv "$cache/$1.part" "$cache/$1"
 }
 
-# What the kernel of a board would say of its processors. QEMU shows the host's instead, which ends the interpreter.
+# /proc/cpuinfo of a board. QEMU shows the host's instead, which makes the interpreter fail.
 write_cpuinfo() { # board
     local number
     for ((number = 0; number < $(nproc --all); number++)); do
@@ -83,17 +83,17 @@ write_cpuinfo() { # board
     done >"$cache/cpuinfo"
 }
 
-# A command in the root of a suite; its mounts are gone with it.
+# Runs a command in the root of a suite; its mounts end with it.
 inside() { # suite command...
     local suite=$1 && shift
     # shellcheck disable=SC2016
     unshare --mount bash -euc 'root=$1 && shift
-        mkdir -p "$root/wheels" "$root/proof"
+        mkdir -p "$root/wheels" "$root/files"
         mount -t proc proc "$root/proc"
         mount -t sysfs sys "$root/sys"
         mount --bind "$cpuinfo" "$root/proc/cpuinfo"
         mount --bind "$root-wheels" "$root/wheels"
-        mount --bind "$root-proof" "$root/proof"
+        mount --bind "$root-files" "$root/files"
         exec chroot "$root" /usr/bin/env -i PATH=/usr/bin:/bin HOME=/root LANG=C.UTF-8 QEMU_CPU="$QEMU_CPU" "$@"' \
         inside "$cache/$suite" "$@"
 }
@@ -104,22 +104,22 @@ install_inside() { # suite
     inside "$1" /opt/tmgc/bin/pip install --quiet --no-index --no-deps --force-reinstall "/wheels/$(basename "$wheel")"
 }
 
-# What a machine is, and what it answers: a folder of JSON for compare.py.
-answer() { # machine python-folder proof-folder command...
-    local machine=$1 binaries=$2 proof=$3 into=$cache/answers/$1 model && shift 3
+# Versions and predictions of a machine: a folder of JSON for compare.py.
+predict() { # machine python-folder files-folder command...
+    local machine=$1 binaries=$2 files=$3 into=$cache/predictions/$1 model && shift 3
     mkdir -p "$into"
     "$@" "$binaries/python" -c 'import json, platform; print(json.dumps([platform.machine(), platform.python_version()]))' \
         >"$into/machine.json"
     "$@" "$binaries/pip" list --format json >"$into/packages.json"
     for model in "${models[@]}"; do
         echo "$machine listens with $(basename "$model") ..." >&2
-        "$@" "$binaries/tmgc-listen" "$proof/$(basename "$recording")" --model "$proof/$(basename "$model")" \
+        "$@" "$binaries/tmgc-listen" "$files/$(basename "$recording")" --model "$files/$(basename "$model")" \
             --json --hop 2 --threads 1 >"$into/$(basename "$model").jsonl"
     done
 }
 
 check_machine
-mkdir -p "$cache" && rm -rf "$cache/answers"
+mkdir -p "$cache" && rm -rf "$cache/predictions"
 models=("$@")
 if [ ${#models[@]} = 0 ]; then
     models=("$(newest_int8 || true)" edge_runtime/models/small.*.tflite)
@@ -129,10 +129,10 @@ collect_wheels
 install_here
 recording=${RECORDING:-$(a_recording)}
 for suite in x86_64 $suites; do
-    rm -rf "$cache/$suite-proof" && mkdir -p "$cache/$suite-proof"
-    cp "$recording" "${models[@]}" "$cache/$suite-proof"
+    rm -rf "$cache/$suite-files" && mkdir -p "$cache/$suite-files"
+    cp "$recording" "${models[@]}" "$cache/$suite-files"
 done
-answer x86_64 "$cache/x86_64/bin" "$cache/x86_64-proof" env
+predict x86_64 "$cache/x86_64/bin" "$cache/x86_64-files" env
 for suite in $suites; do
     make_root "$suite"
     export cpuinfo=$cache/cpuinfo QEMU_CPU=cortex-a72
@@ -140,7 +140,7 @@ for suite in $suites; do
     install_inside "$suite"
     for board in $boards; do
         write_cpuinfo "$board"
-        QEMU_CPU=$board answer "$suite-$board" /opt/tmgc/bin /proof inside "$suite"
+        QEMU_CPU=$board predict "$suite-$board" /opt/tmgc/bin /files inside "$suite"
     done
 done
-python3 "$here/compare.py" "$cache/answers" "$report"
+python3 "$here/compare.py" "$cache/predictions" "$report"

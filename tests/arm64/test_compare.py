@@ -1,4 +1,4 @@
-"""What the proof on arm64 takes for the same answers."""
+"""Which predictions of an arm64 machine count as the same."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.arm64.compare import TOLERANCES, compare
 REPORT = Path(__file__).with_name("report.json")
 
 
-def heard(*probabilities: float, recipe: str = "int8") -> list[dict[str, Any]]:
+def predictions(*probabilities: float, recipe: str = "int8") -> list[dict[str, Any]]:
     """JSON lines of two genres, a window for each probability of the first."""
     windows = [
         {
@@ -23,40 +23,40 @@ def heard(*probabilities: float, recipe: str = "int8") -> list[dict[str, Any]]:
         }
         for index, probability in enumerate(probabilities)
     ]
-    return [*windows, {"model": {"file": "/proof/tiny.tflite", "recipe": recipe}}]
+    return [*windows, {"model": {"file": "/files/tiny.tflite", "recipe": recipe}}]
 
 
 @pytest.mark.parametrize("recipe", TOLERANCES)
-def test_answers_within_the_tolerance_are_the_same(recipe: str) -> None:
+def test_predictions_within_the_tolerance_pass(recipe: str) -> None:
     near = round(0.9 - TOLERANCES[recipe], 4)
-    found = compare("board", heard(near, 0.2, recipe=recipe), heard(0.9, 0.2, recipe=recipe))
-    assert found.holds
+    found = compare("board", predictions(near, 0.2, recipe=recipe), predictions(0.9, 0.2, recipe=recipe))
+    assert found.passed
     assert (found.windows, found.same_genre, found.largest_difference) == (2, 2, TOLERANCES[recipe])
 
 
 @pytest.mark.parametrize("recipe", TOLERANCES)
-def test_answers_beyond_the_tolerance_are_not(recipe: str) -> None:
+def test_predictions_beyond_the_tolerance_fail(recipe: str) -> None:
     far = round(0.9 - 2 * TOLERANCES[recipe], 4)
-    assert not compare("board", heard(far, recipe=recipe), heard(0.9, recipe=recipe)).holds
+    assert not compare("board", predictions(far, recipe=recipe), predictions(0.9, recipe=recipe)).passed
 
 
-def test_another_genre_is_another_answer_however_near() -> None:
-    assert not compare("board", heard(0.499), heard(0.501)).holds
+def test_another_genre_fails_however_close() -> None:
+    assert not compare("board", predictions(0.499), predictions(0.501)).passed
 
 
-def test_hearing_nothing_proves_nothing() -> None:
-    assert not compare("board", heard(), heard()).holds
+def test_no_windows_fail() -> None:
+    assert not compare("board", predictions(), predictions()).passed
 
 
 def test_fewer_windows_are_refused() -> None:
-    with pytest.raises(SystemExit, match="heard 1 windows, x86-64 heard 2"):
-        compare("board", heard(0.9), heard(0.9, 0.9))
+    with pytest.raises(SystemExit, match="has 1 windows, x86-64 has 2"):
+        compare("board", predictions(0.9), predictions(0.9, 0.9))
 
 
-def test_the_kept_report_holds_for_both_networks_on_every_board() -> None:
+def test_the_committed_report_passed_for_both_networks_on_every_board() -> None:
     report = json.loads(REPORT.read_text("utf-8"))
-    assert all(found["holds"] for found in report["comparisons"])
+    assert all(found["passed"] for found in report["comparisons"])
     assert {machine["architecture"] for machine in report["machines"].values()} == {"x86_64", "aarch64"}
-    proven = {(found["machine"], found["recipe"]) for found in report["comparisons"]}
+    covered = {(found["machine"], found["recipe"]) for found in report["comparisons"]}
     boards = {name for name in report["machines"] if name != "x86_64"}
-    assert proven == {(board, recipe) for board in boards for recipe in ("int8", "float16")}
+    assert covered == {(board, recipe) for board in boards for recipe in ("int8", "float16")}

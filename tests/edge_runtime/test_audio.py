@@ -95,7 +95,7 @@ def test_samples_that_are_not_numbers_count_as_silence_and_that_is_said(tmp_path
     assert np.isfinite(samples).all()
     assert not samples[100:200].any()
     assert file.warnings == [
-        f"{path} holds samples that are not sound (not numbers, or far above full scale); they count as silence"
+        f"{path} holds invalid samples (not a number, or far above full scale), which are replaced by silence"
     ]
 
 

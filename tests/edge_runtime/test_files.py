@@ -34,6 +34,6 @@ def test_an_interrupted_writing_leaves_the_old_file_and_no_rest(tmp_path: Path) 
 
 
 def test_the_sha256_is_that_of_the_bytes(tmp_path: Path) -> None:
-    (tmp_path / "empty").touch()
-    expected = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-    assert sha256_of(tmp_path / "empty") == expected
+    (tmp_path / "abc").write_bytes(b"abc")  # the example of FIPS 180-4
+    expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert sha256_of(tmp_path / "abc") == expected

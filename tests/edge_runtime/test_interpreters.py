@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import soundfile
 
 from edge_runtime import ModelCard, SpectrogramSettings, TmgcError
-from edge_runtime.interpreters import default_threads, open_interpreter
+from edge_runtime.interpreters import default_threads, litert, open_interpreter
+from tests.conftest import tone
 from tests.edge_runtime.conftest import SHARPNESS
+from tests.edge_runtime.factories import listen_command
+
+NEWEST_VERSION = 999
+"""Of an operator or a format; no interpreter knows it."""
 
 FORMATS = pytest.mark.parametrize("form", ["tflite", "onnx"])
 
@@ -104,3 +112,82 @@ def test_by_default_one_usable_core_is_left_to_the_audio(monkeypatch: pytest.Mon
     for cores, threads in ((1, 1), (2, 1), (4, 3), (16, 4)):
         monkeypatch.setattr("os.sched_getaffinity", lambda process, cores=cores: set(range(cores)))
         assert default_threads() == threads
+
+
+@pytest.fixture
+def song(tmp_path: Path) -> Path:
+    path = tmp_path / "song.wav"
+    soundfile.write(path, tone(3, sample_rate=22_050), 22_050)
+    return path
+
+
+def error_of(*arguments: object) -> str:
+    """The one line of a command that is refused."""
+    done = listen_command(*arguments)
+    assert done.exit_code == 2, done.stderr
+    assert not done.stdout
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: ")
+    return line
+
+
+@pytest.fixture
+def no_interpreter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine where no library for models is installed."""
+    for module, _ in litert._RUNTIMES:
+        monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+
+
+@pytest.mark.usefixtures("no_interpreter")
+@pytest.mark.parametrize(
+    ("form", "fix"), [("tflite", "pip install ai-edge-litert"), ("onnx", "pip install onnxruntime")]
+)
+def test_a_missing_interpreter_is_one_line_with_the_fix(
+    form: str, fix: str, models: dict[str, Path], song: Path
+) -> None:
+    assert fix in error_of(song, "--model", models[form])
+
+
+@pytest.mark.usefixtures("no_interpreter")
+def test_a_32_bit_system_is_told_to_become_a_64_bit_one(
+    models: dict[str, Path], song: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(litert, "sys", SimpleNamespace(maxsize=2**31 - 1))
+    assert "install the 64-bit Raspberry Pi OS" in error_of(song, "--model", models["tflite"])
+
+
+def test_a_tflite_model_that_is_too_new_for_the_interpreter_is_one_line_with_the_fix(
+    graphs: dict[str, Path], card: ModelCard, song: Path, tmp_path: Path
+) -> None:
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    from export.metadata import write_with_card
+
+    model = schema.ModelT.InitFromPackedBuf(graphs["tflite"].read_bytes())
+    for operator in model.operatorCodes:
+        operator.version = NEWEST_VERSION
+    builder = flatbuffers.Builder()
+    builder.Finish(model.Pack(builder), b"TFL3")
+    newer = tmp_path / "newer.tflite"
+    newer.write_bytes(builder.Output())
+    write_with_card(newer, card, tmp_path / "carded.tflite")
+    line = error_of(song, "--model", tmp_path / "carded.tflite")
+    assert f"version '{NEWEST_VERSION}'" in line
+    assert "made for a newer interpreter" in line
+    assert "pip install --upgrade ai-edge-litert" in line
+
+
+def test_an_onnx_model_that_is_too_new_for_the_interpreter_is_one_line_with_the_fix(
+    models: dict[str, Path], song: Path, tmp_path: Path
+) -> None:
+    import onnx
+
+    model = onnx.load(models["onnx"])
+    model.ir_version = NEWEST_VERSION
+    newer = tmp_path / "newer.onnx"
+    newer.write_bytes(model.SerializeToString())
+    line = error_of(song, "--model", newer)
+    assert "made for a newer runtime" in line
+    assert "pip install --upgrade onnxruntime" in line

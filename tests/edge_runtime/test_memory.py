@@ -46,7 +46,7 @@ ZERO_2_W = 150_000_000
 
 def untrained(architecture: str, recipe_name: str, card: ModelCard, folder: Path) -> Path:
     """An export of an untrained network with pictures of 224 x 224."""
-    from export.exporter import ConversionCache, Steps
+    from export.exporter import ConversionCache
     from export.frontend import KerasModel
     from export.metadata import write_with_card
     from export.recipes import FORMATS, Target
@@ -60,7 +60,7 @@ def untrained(architecture: str, recipe_name: str, card: ModelCard, folder: Path
     pictures = np.random.default_rng(0).integers(0, 256, (4, 224, 224, 3), np.uint8)
     form = FORMATS["tflite"]
     recipe = next(recipe for recipe in form.recipes if recipe.name == recipe_name)
-    graph = ConversionCache(folder, folder / "saved", pictures, Steps()).graph(Target(form, recipe))
+    graph = ConversionCache(folder, folder / "saved", pictures).graph(Target(form, recipe))
     carded = replace(card, spectrogram=SpectrogramSettings(), export={"format": "tflite", "recipe": recipe_name})
     write_with_card(graph, carded, folder / "carded.tflite")
     return folder / "carded.tflite"

@@ -88,7 +88,7 @@ def test_without_the_program_in_its_place_nothing_is_changed(
 
 def test_what_the_system_refuses_is_said(settings: ServiceSettings, notes: Path, tmp_path: Path) -> None:
     (tmp_path / "programs" / "systemctl").write_text("#!/bin/sh\necho Access denied >&2\nexit 4\n")
-    with pytest.raises(TmgcError, match=r"systemctl daemon-reload: Access denied\. Look into: journalctl"):
+    with pytest.raises(TmgcError, match=r"systemctl daemon-reload failed: Access denied\. See: journalctl"):
         install(settings, units=tmp_path / "units")
 
 
@@ -110,7 +110,7 @@ def test_a_service_that_does_not_start_leaves_the_earlier_one_running(
     before = unit.read_text()
     settings.model.write_bytes(b"trained again")
     notes.write_text("")
-    with pytest.raises(TmgcError, match=r"does not start: the hop must be one frame\. The earlier one is put back$"):
+    with pytest.raises(TmgcError, match=r"does not start: the hop must be one frame\. The earlier one is restored$"):
         install(replace(settings, options=("--hop", "0")), units=tmp_path / "units")
     assert unit.read_text() == before
     assert [path.name for path in (tmp_path / "opt" / "models").iterdir()] == ["mine.int8.tflite"]
@@ -122,7 +122,7 @@ def test_a_service_that_does_not_start_leaves_the_earlier_one_running(
 def test_a_first_service_that_does_not_start_is_taken_away_again(
     settings: ServiceSettings, notes: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(TmgcError, match=r"does not start: the hop must be one frame\. It is taken away again$"):
+    with pytest.raises(TmgcError, match=r"does not start: the hop must be one frame\. It is removed again$"):
         install(replace(settings, options=("--hop", "0")), units=tmp_path / "units")
     assert not (tmp_path / "units" / "tmgc.service").exists()
     assert not list((tmp_path / "opt" / "models").iterdir())
@@ -133,7 +133,7 @@ def test_where_neither_starts_both_reasons_are_said(settings: ServiceSettings, n
     unit = install(settings, units=tmp_path / "units")
     before = unit.read_text()
     (tmp_path / "programs" / "systemctl").write_text("#!/bin/sh\necho no room >&2\nexit 1\n")
-    with pytest.raises(TmgcError, match=r"no room.*put back, and does not start either: .*no room"):
+    with pytest.raises(TmgcError, match=r"no room.*restored, and does not start either: .*no room"):
         install(replace(settings, options=("--hop", "1")), units=tmp_path / "units")
     assert unit.read_text() == before
 
@@ -150,7 +150,7 @@ def test_uninstalling_stops_it_and_leaves_program_and_model(
 
 
 def test_uninstalling_what_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(TmgcError, match="no service to take away"):
+    with pytest.raises(TmgcError, match="no service to remove"):
         uninstall(units=tmp_path)
 
 

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from edge_runtime.errors import TmgcError
-from export.parity_reference import calibration_clips
+from export.calibration import calibration_clips
 from train.dataset.dataset import read_dataset
 from train.run import Run
 

@@ -11,9 +11,10 @@ from click.testing import CliRunner, Result
 
 from edge_runtime.interpreters import open_interpreter
 from export.cli import main
-from export.recipes import TOLERANCES, Tolerance
+from export.parity import TOLERANCES, Tolerance
 from export.report import read_parity_json
 from tests.conftest import tone
+from tests.export.conftest import Reports
 from train.run import Run
 
 
@@ -34,7 +35,7 @@ def test_an_export_ends_with_the_files_on_stdout_and_the_next_step(run: Run) -> 
     assert result.stdout == f"{file}\n"
     assert result.stderr.splitlines()[-1] == f"Listen with it: tmgc-listen song.mp3 --model {file}"
     assert "Converting the network to TFLite" in result.stderr
-    assert [report["file"] for report in read_parity_json(run.parity_json)] == [str(file)]
+    assert [report["file"] for report in read_parity_json(run.parity_json)] == ["exports/copy.float32.tflite"]
 
 
 def test_json_is_one_document_on_stdout(run: Run) -> None:
@@ -44,7 +45,7 @@ def test_json_is_one_document_on_stdout(run: Run) -> None:
     assert [report["recipe"] for report in document["reports"]] == ["float32"]
 
 
-def test_a_miss_exits_with_1_and_names_the_worst_clips(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_exits_with_1_and_names_the_worst_clips(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(TOLERANCES, "float32", Tolerance(top1_agreement=1.1))
     result = _call(str(run.folder), "--quantize", "none", "--calibration", "8")
     assert result.exit_code == 1
@@ -53,7 +54,7 @@ def test_a_miss_exits_with_1_and_names_the_worst_clips(run: Run, monkeypatch: py
     assert "tmgc-listen" not in result.stderr
 
 
-def test_a_file_that_takes_the_sound_listens_as_it_stands(run: Run, tmp_path: Path) -> None:
+def test_a_file_with_waveform_input_listens(run: Run, tmp_path: Path) -> None:
     import soundfile
 
     from edge_runtime.cli.listen import main as listen
@@ -62,13 +63,13 @@ def test_a_file_that_takes_the_sound_listens_as_it_stands(run: Run, tmp_path: Pa
     assert result.exit_code == 0, result.output
     (report,) = json.loads(result.stdout)["reports"]
     assert report["file"] == str(run.exports / "copy.waveform.int8.tflite")
-    assert report["input"] == report["parity"]["input_kind"] == "waveform"
+    assert report["input_kind"] == report["parity"]["input_kind"] == "waveform"
     soundfile.write(tmp_path / "song.wav", tone(2, sample_rate=8_000), 8_000)
-    heard = CliRunner().invoke(
+    listened = CliRunner().invoke(
         listen, [str(tmp_path / "song.wav"), "--model", report["file"], "--json", "--hop", "0.5"]
     )
-    assert heard.exit_code == 0, heard.output
-    windows = [json.loads(line) for line in heard.stdout.splitlines()]
+    assert listened.exit_code == 0, listened.output
+    windows = [json.loads(line) for line in listened.stdout.splitlines()]
     assert [line["type"] for line in windows] == ["window"] * 4 + ["summary"]
     assert sum(windows[0]["probabilities"].values()) == pytest.approx(1, abs=0.02)
 
@@ -84,7 +85,7 @@ def test_a_file_that_takes_the_sound_listens_as_it_stands(run: Run, tmp_path: Pa
         (["--calibration", "8", "--quantize", "none", "--keep-float", "dense"], "for recipes that quantise"),
         (["--calibration", "8", "--opset", "17"], "--opset 17 is for onnx files"),
         (["--format", "onnx", "--opset", "99"], "must lie in 13 to 18, got 99"),
-        (["--format", "onnx", "--input", "waveform", "--batch", "dynamic"], "--batch dynamic is for pictures"),
+        (["--format", "onnx", "--input", "waveform", "--batch", "dynamic"], "--batch dynamic is for images"),
     ],
 )
 def test_bad_usage_is_one_line_and_exit_code_2(
@@ -99,16 +100,18 @@ def test_bad_usage_is_one_line_and_exit_code_2(
     assert len(result.stderr.splitlines()) == 1
 
 
-def test_layers_that_are_kept_float_stand_in_the_card(run: Run) -> None:
+def test_operators_of_keep_float_are_in_the_card(run: Run) -> None:
     result = _call(str(run.folder), "--quantize", "dynamic", "--calibration", "8", "--keep-float", "dense")
     assert result.exit_code == 0, result.output
     assert open_interpreter(run.exports / "copy.dynamic.tflite").card.export["keep_float"] == ["dense"]
 
 
-def test_a_pattern_that_fits_no_layer_is_refused_with_those_near_it(run: Run) -> None:
+def test_a_pattern_that_matches_no_operator_is_refused_with_similar_names(run: Run) -> None:
     result = _call(str(run.folder), "--quantize", "dynamic", "--calibration", "8", "--keep-float", "densse")
     assert result.exit_code == 2
-    assert "--keep-float densse fits no operator of the network. Near it: dense" in result.stderr.splitlines()[-1]
+    assert (
+        "--keep-float densse matches no operator of the network. Similar names: dense" in result.stderr.splitlines()[-1]
+    )
     assert not run.exports.exists()
 
 
@@ -131,7 +134,7 @@ def test_a_run_without_a_model_is_refused(run: Run) -> None:
     run.model.unlink()
     result = _call(str(run.folder))
     assert result.exit_code == 2
-    assert result.stderr.splitlines()[-1].startswith("error: a trained run holds model.keras")
+    assert result.stderr.splitlines()[-1].startswith("error: a trained run has a model.keras")
 
 
 def test_the_newest_trained_run_is_the_default(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -157,4 +160,45 @@ def test_a_failed_file_makes_the_listener_warn(run: Run, monkeypatch: pytest.Mon
     monkeypatch.setitem(TOLERANCES, "dynamic", Tolerance(top1_agreement=1.1))
     _call(str(run.folder), "--format", "onnx", "--quantize", "dynamic", "--calibration", "8")
     card = open_interpreter(run.exports / "copy.dynamic.FAILED.onnx").card
-    assert "do not trust its answers" in (card.warning or "")
+    assert "do not trust its predictions" in (card.warning or "")
+
+
+def _inspect(*arguments: str | Path) -> Result:
+    return _call("inspect", *map(str, arguments))
+
+
+def test_inspect_prints_json_as_one_document(exports: Reports) -> None:
+    document = json.loads(_inspect(exports["tiny.float16.tflite"]["file"], "--json").stdout)
+    assert document["schema"] == 1
+    assert document["graph"]["weights"]["float16"] > 10_000
+
+
+@pytest.mark.parametrize("name", ["tiny.int8.tflite", "tiny.int8.onnx"])
+def test_inspect_refuses_a_damaged_file_in_one_line(name: str, exports: Reports, tmp_path: Path) -> None:
+    content = Path(exports[name]["file"]).read_bytes()
+    file = tmp_path / name
+    file.write_bytes(content[: len(content) // 2])
+    result = _inspect(file)
+    assert result.exit_code == 2
+    assert len(result.stderr.splitlines()) == 1
+    assert result.stderr.startswith("error: ")
+
+
+def test_inspect_refuses_a_missing_file() -> None:
+    result = _inspect("nowhere.tflite")
+    assert result.exit_code == 2
+    assert "there is no file nowhere.tflite" in result.stderr
+
+
+def test_a_run_folder_with_the_name_of_a_subcommand_is_reachable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "inspect").mkdir()
+    monkeypatch.chdir(tmp_path)
+    result = _call("./inspect")
+    assert result.exit_code == 2
+    assert "a prepared run holds dataset.csv" in result.stderr
+
+
+def test_help_lists_the_subcommand() -> None:
+    assert "inspect  Print the card" in _call("--help").stdout

@@ -1,47 +1,52 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from edge_runtime.errors import TmgcError
 from export.recipes import (
+    DEFAULT_PREFERENCE,
     DYNAMIC,
     FLOAT16,
     FLOAT32,
     FORMATS,
     INT8,
-    USUAL,
+    ONNX_OPSET,
+    GraphOptions,
     Target,
-    formats_of,
-    preference_of,
+    find_preference,
+    graph_options,
+    match_operators,
+    parse_formats,
+    parse_quantize,
     preferred_targets,
-    targets_of,
-    words_of,
+    select_targets,
 )
 
 
-def test_words_may_be_repeated_and_separated_by_commas() -> None:
-    assert words_of(["int8,dynamic", "none", "int8"]) == ["int8", "dynamic", "none"]
+def test_recipes_may_be_repeated_and_separated_by_commas() -> None:
+    assert parse_quantize(["int8,dynamic", "none", "int8"]) == ["int8", "dynamic", "none"]
 
 
-def test_a_misspelt_word_gets_the_nearest_one() -> None:
+def test_a_misspelt_recipe_gets_the_nearest_one() -> None:
     with pytest.raises(TmgcError, match=r"got 'int88'\. Did you mean int8"):
-        words_of(["int88"])
+        parse_quantize(["int88"])
 
 
 def test_a_word_like_no_other_gets_the_list() -> None:
     with pytest.raises(TmgcError, match=r"none, float16, dynamic, int8, all: got 'zzz'\.$"):
-        words_of(["zzz"])
+        parse_quantize(["zzz"])
 
 
 def test_onnx_refuses_float16_and_says_what_it_can() -> None:
     with pytest.raises(TmgcError, match="onnx files can be quantised as none, dynamic, int8: got float16"):
-        targets_of(formats_of("all"), ["float16"])
+        select_targets(parse_formats("all"), ["float16"])
 
 
 def test_all_is_whatever_each_format_can() -> None:
-    targets = targets_of(formats_of("all"), ["all"])
+    targets = select_targets(parse_formats("all"), ["all"])
     assert [str(target) for target in targets if target.format.name == "onnx"] == [
         "onnx float32",
         "onnx dynamic",
@@ -51,13 +56,13 @@ def test_all_is_whatever_each_format_can() -> None:
 
 
 def test_preferences_begin_with_int8_and_end_with_float32() -> None:
-    recipes = [target.recipe for target in preferred_targets(FORMATS["onnx"], USUAL)]
+    recipes = [target.recipe for target in preferred_targets(FORMATS["onnx"], DEFAULT_PREFERENCE)]
     assert recipes == [INT8, DYNAMIC, FLOAT32]
 
 
 @pytest.mark.parametrize("architecture", ["mobilenet_v3_small", "mobilenet_v3_large"])
 def test_hard_swish_networks_stay_float_for_a_reason(architecture: str) -> None:
-    preference = preference_of(architecture)
+    preference = find_preference(architecture)
     assert "hard-swish" in (preference.reason or "")
     assert [target.recipe for target in preferred_targets(FORMATS["tflite"], preference)] == [FLOAT16, FLOAT32]
     assert [target.recipe for target in preferred_targets(FORMATS["onnx"], preference)] == [FLOAT32]
@@ -65,11 +70,11 @@ def test_hard_swish_networks_stay_float_for_a_reason(architecture: str) -> None:
 
 @pytest.mark.parametrize("architecture", ["inception_resnet_v2", "mobilenet_v2", ""])
 def test_other_networks_have_the_usual_order(architecture: str) -> None:
-    assert preference_of(architecture) == USUAL
+    assert find_preference(architecture) == DEFAULT_PREFERENCE
 
 
-def test_the_names_of_files_that_take_the_sound_say_so() -> None:
-    (target,) = targets_of([FORMATS["onnx"]], ["int8"], input_kind="waveform")
+def test_files_with_waveform_input_have_it_in_their_name() -> None:
+    (target,) = select_targets([FORMATS["onnx"]], ["int8"], input_kind="waveform")
     assert target.file(Path("out"), "demo") == Path("out/demo.waveform.int8.onnx")
     assert target.failed_file(Path("out"), "demo") == Path("out/demo.waveform.int8.FAILED.onnx")
 
@@ -78,3 +83,44 @@ def test_file_names_tell_run_recipe_and_format() -> None:
     target = Target(FORMATS["tflite"], FLOAT32)
     assert target.file(Path("out"), "demo") == Path("out/demo.float32.tflite")
     assert target.failed_file(Path("out"), "demo") == Path("out/demo.float32.FAILED.tflite")
+
+
+NAMES = ["net/backbone/conv2d/convolution", "net/dense_1/MatMul;net/dense_1/Add", "net/softmax"]
+
+
+def _options(choice: str = "all", **changes: Any) -> GraphOptions:
+    options = {"input_kind": "image", "keep_float": (), "batch": None, "opset": None} | changes
+    return graph_options(parse_formats(choice), **options)
+
+
+def test_what_is_not_given_is_filled_in() -> None:
+    assert _options() == GraphOptions()
+    assert _options("tflite").opset == ONNX_OPSET
+    assert _options(input_kind="waveform").batch == "1"
+
+
+@pytest.mark.parametrize(
+    ("choice", "changes", "message"),
+    [
+        ("tflite", {"opset": 17}, "--opset 17 is for onnx files"),
+        ("tflite", {"batch": "1"}, "--batch 1 is for onnx files: tflite files take one window"),
+        ("onnx", {"opset": 12}, "must lie in 13 to 18, got 12"),
+        ("onnx", {"opset": 0}, "must lie in 13 to 18, got 0"),
+        ("onnx", {"opset": 19}, "must lie in 13 to 18, got 19"),
+        ("onnx", {"batch": "dynamic", "input_kind": "waveform"}, "--batch dynamic is for images"),
+        ("all", {"keep_float": ("dense(",)}, r"takes a regular expression, got dense\("),
+    ],
+)
+def test_what_cannot_be_honoured_is_refused(choice: str, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(TmgcError, match=message):
+        _options(choice, **changes)
+
+
+def test_a_pattern_matches_anywhere_in_a_name() -> None:
+    assert match_operators(["dense", "^net/soft"], NAMES) == NAMES[1:]
+    assert match_operators([], NAMES) == []
+
+
+def test_a_pattern_that_matches_nothing_is_refused_with_similar_names() -> None:
+    with pytest.raises(TmgcError, match=r"--keep-float dense_3 matches no operator .* dense_1"):
+        match_operators(["dense", "dense_3"], NAMES)

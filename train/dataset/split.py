@@ -1,4 +1,4 @@
-"""Gives songs to train, validation and test: by genre in the shares asked for, and never parts those of a unit."""
+"""Divides songs among train, validation and test: stratified by genre; artists, groups and duplicates stay together."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import numpy as np
 
 from edge_runtime.errors import TmgcError, first_line
 from train.dataset.discover import GROUPS_NAME, Song, nfc
-from train.dataset.extract import CutSong
+from train.dataset.extract import ExtractedSong
 from train.dataset.fingerprint import same_recordings
 from train.run import SPLITS
 
@@ -240,58 +240,63 @@ def _turn(unit: Unit, seed: int) -> tuple[int, str]:
 
 @dataclass(frozen=True)
 class Duplicates:
-    """Songs that are the same, by their index in the list of songs."""
+    """Songs with the same audio, by their index in the list of songs."""
 
-    songs: Sequence[Song]
-    cut: Sequence[CutSong]
+    songs: Sequence[tuple[Song, ExtractedSong]]
     pairs: list[tuple[int, int]]
-    """Enough of the pairs to tell by."""
+    """Pairs that connect all songs with the same audio."""
     sets: list[list[int]]
-    """Of two songs and more."""
+    """Sets of two or more songs with the same audio."""
 
     @classmethod
-    def among(cls, songs: Sequence[Song], cut: Sequence[CutSong]) -> Duplicates:
-        """Find them.
+    def among(cls, songs: Sequence[tuple[Song, ExtractedSong]]) -> Duplicates:
+        """Find exact copies by their SHA-256, and other encodings of a recording by their audio fingerprints.
 
         Parameters
         ----------
-        songs : sequence of Song
-        cut : sequence of CutSong [length=len(songs)]
+        songs : sequence of (Song, ExtractedSong)
         """
         first: dict[str, int] = {}
-        pairs = [(first.setdefault(song.sha256, index), index) for index, song in enumerate(cut)]
+        pairs = [(first.setdefault(extracted.sha256, index), index) for index, (_, extracted) in enumerate(songs)]
         distinct = list(first.values())
-        recordings = same_recordings([[clip.fingerprint for clip in cut[index].clips] for index in distinct])
+        recordings = same_recordings([[clip.fingerprint for clip in songs[index][1].clips] for index in distinct])
         pairs = [pair for pair in pairs if pair[0] != pair[1]]
         pairs += [(distinct[one], distinct[other]) for one, other in recordings]
-        sets = connected_groups(len(cut), (), pairs)
-        return cls(songs, cut, pairs, [found for found in sets if len(found) > 1])
+        sets = connected_groups(len(songs), (), pairs)
+        return cls(songs, pairs, [found for found in sets if len(found) > 1])
 
     def rows(self, splits: Mapping[int, str]) -> list[tuple[object, ...]]:
-        """``duplicates.csv``: a row for each song that has a double, those of one sound under one number."""
+        """``duplicates.csv``, header first: a row for each song of a set, with the number of the set.
+
+        Parameters
+        ----------
+        splits : mapping of int to str
+            The split of each song.
+        """
         rows: list[tuple[object, ...]] = [("sound", "song", "genre", "split", "same")]
         for number, found in enumerate(self.sets, start=1):
-            copies = Counter(self.cut[index].sha256 for index in found)
+            copies = Counter(self.songs[index][1].sha256 for index in found)
             for index in found:
-                same = "exact copy" if copies[self.cut[index].sha256] > 1 else "same recording"
-                rows.append((number, self.songs[index].relative_path, self.songs[index].genre, splits[index], same))
+                song, extracted = self.songs[index]
+                same = "exact copy" if copies[extracted.sha256] > 1 else "same recording"
+                rows.append((number, song.relative_path, song.genre, splits[index], same))
         return rows
 
-    def notes(self) -> list[str]:
-        """What to tell a person of them."""
+    def warnings(self) -> list[str]:
+        """How many songs are duplicates, and which of them are under two genres."""
         if not self.sets:
             return []
-        doubles = sum(len(found) for found in self.sets)
-        notes = [f"{doubles} songs sound the same as another, and stay on its side of the split: duplicates.csv"]
-        for found in self.sets:
-            if len({self.songs[index].genre for index in found}) > 1:
-                names = ", ".join(self.songs[index].relative_path for index in found[:_NAMED])
-                more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
-                notes.append(f"the same sound stands under two genres: {names}{more}")
-        return (
-            notes if len(notes) <= 1 + _NAMED else [*notes[: 1 + _NAMED], f"and {len(notes) - 1 - _NAMED} more sounds"]
-        )
+        count = sum(len(found) for found in self.sets)
+        warnings = [f"{count} songs have the same audio as another and are in the same split as it: see duplicates.csv"]
+        two_genres = [found for found in self.sets if len({self.songs[index][0].genre for index in found}) > 1]
+        for found in two_genres[:_SHOWN]:
+            names = ", ".join(self.songs[index][0].relative_path for index in found[:_SHOWN])
+            more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+            warnings.append(f"the same audio is under two genres: {names}{more}")
+        if len(two_genres) > _SHOWN:
+            warnings.append(f"and {len(two_genres) - _SHOWN} more are under two genres")
+        return warnings
 
 
-_NAMED = 5
-"""Names that fit on a screen."""
+_SHOWN = 5
+"""Names in a message, and messages of a kind."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 import soundfile
 
 from edge_runtime.errors import TmgcError
+from edge_runtime.system_info import usable_cores
 from train.demo_corpus.composer import check_arguments, synthesize_song
 from train.demo_corpus.genres import GENRES
 from train.synthesis.dsp import SAMPLE_RATE
@@ -94,7 +94,7 @@ def write_demo_corpus(
         for genre in GENRES
         for song in range(songs_per_genre)
     ]
-    for path in _written(jobs, workers=min(workers or os.cpu_count() or 1, len(jobs))):
+    for path in _written(jobs, workers=min(workers or usable_cores(), len(jobs))):
         if on_song is not None:
             on_song(path)
     return len(jobs)

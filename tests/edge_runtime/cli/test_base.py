@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from edge_runtime import TmgcError
-from edge_runtime.cli.base import OneLineCommand, OneLineGroup
+from edge_runtime.cli.base import CommandWithSubcommands, OneLineCommand, OneLineGroup
 from edge_runtime.files import to_utf8
 
 
@@ -86,6 +86,31 @@ def test_wrong_usage_is_one_line_that_names_the_help(arguments: list[str], said:
 
 def test_a_command_that_returns_a_number_ends_with_it() -> None:
     assert CliRunner().invoke(group, ["fit", "--epochs", "1"]).exit_code == 1
+
+
+@click.command(cls=CommandWithSubcommands, subcommands={"fit": f"{__name__}:fit"})
+@click.argument("files", nargs=-1)
+@click.option("--hop", default=1.0)
+def listen(files: tuple[str, ...], hop: float) -> None:
+    click.echo(f"{files} {hop}")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "output"),
+    [
+        ([], "() 1.0\n"),
+        (["song.mp3", "--hop", "2", "-"], "('song.mp3', '-') 2.0\n"),
+        (["./fit"], "('./fit',) 1.0\n"),
+    ],
+)
+def test_a_command_with_subcommands_does_its_own_work_unless_one_is_named(arguments: list[str], output: str) -> None:
+    done = CliRunner().invoke(listen, arguments)
+    assert (done.exit_code, done.output) == (0, output)
+
+
+def test_a_named_subcommand_runs_instead_and_the_help_lists_it() -> None:
+    assert CliRunner().invoke(listen, ["fit", "--epochs", "3"]).exit_code == 3
+    assert "  fit" in CliRunner().invoke(listen, ["--help"]).output
 
 
 def test_a_group_without_a_command_shows_its_help() -> None:

@@ -1,42 +1,46 @@
-"""Answers as listening would give them, without a sound."""
+"""What the tests of the outputs share."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
-from datetime import UTC, datetime
-from typing import Any
+import logging
+from collections.abc import Iterator
+from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
-from edge_runtime import Prediction
+from edge_runtime import GenreClassifier
+from edge_runtime.logs import LOGGER, format_notice, replace_handler
 
-AnswerMaker = Callable[..., Prediction]
+
+class _Collector(logging.Handler):
+    def __init__(self, lines: list[str]) -> None:
+        super().__init__()
+        self._lines = lines
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._lines.append(format_notice(record))
+
+
+@pytest.fixture
+def notices() -> Iterator[list[str]]:
+    """The notices that are logged, as lines; the list grows."""
+    lines: list[str] = []
+    level = LOGGER.level
+    LOGGER.setLevel(logging.INFO)
+    with replace_handler(_Collector(lines)):
+        yield lines
+    LOGGER.setLevel(level)
 
 
 @pytest.fixture(scope="session")
-def make_answer() -> AnswerMaker:
-    """An answer of the three genres of the tests' card; silence has no probabilities."""
+def classifier(models: dict[str, Path]) -> GenreClassifier:
+    """A real classifier of three genres."""
+    return GenreClassifier.open(models["tflite"], threads=1)
 
-    def make(genre: str = "Halk", *, time: datetime | None = None, start: float = 0.0, **changes: Any) -> Prediction:
-        heard = genre != "silence"
-        split_ratios = {name: 0.8 if name == genre else 0.1 for name in ("Halk", "Caz", "Rock")} if heard else {}
-        prediction = Prediction(
-            time=time or datetime.now(UTC),
-            start_seconds=start,
-            end_seconds=start + 2.0,
-            genre=genre,
-            confidence=0.8 if heard else 0.0,
-            smoothed_genre=genre,
-            smoothed_confidence=0.8 if heard else 0.0,
-            probabilities=split_ratios,
-            level_dbfs=-20.0 if heard else -80.0,
-            spectrogram_ms=0.5,
-            model_ms=18.0,
-            delay_ms=19.0,
-            dropped_windows=0,
-            source="microphone",
-        )
-        return replace(prediction, **changes)
 
-    return make
+def write_noise(path: Path, *, seconds: float) -> Path:
+    """Write white noise as a WAV file; returns its path."""
+    soundfile.write(path, np.random.default_rng(0).uniform(-0.5, 0.5, round(seconds * 22_050)), 22_050)
+    return path

@@ -1,9 +1,10 @@
-"""The live view fits its terminal, and gives it back."""
+"""The live view fits its terminal, shows notices, and restores terminal and logging handlers."""
 
 from __future__ import annotations
 
 import fcntl
 import io
+import logging
 import os
 import pty
 import re
@@ -15,95 +16,132 @@ import termios
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
-import soundfile
 from rich.console import Console
 
 from edge_runtime import GenreClassifier, Prediction, Summarizer
-from edge_runtime.cli.base import say
+from edge_runtime.logs import LOGGER
 from edge_runtime.outputs.live import LiveView
+from tests.edge_runtime.factories import make_prediction
+from tests.edge_runtime.outputs.conftest import write_noise
 
 ENTER_SCREEN, LEAVE_SCREEN = "\x1b[?1049h", "\x1b[?1049l"
 HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
 
-
-@pytest.fixture(scope="module")
-def classifier(models: dict[str, Path]) -> GenreClassifier:
-    return GenreClassifier.open(models["tflite"], threads=1)
+log = logging.getLogger("tmgc.test")
 
 
-def drawn(view: LiveView, width: int, height: int) -> list[str]:
-    """What the view shows on a terminal of that size, line by line."""
-    view._console = Console(width=width, height=height, file=io.StringIO(), color_system=None)
-    with view._console.capture() as capture:
-        view._console.print(view.view())
-    return capture.get().splitlines()
+def make_view(
+    classifier: GenreClassifier, width: int = 80, height: int = 24, *, encoding: str = "utf-8", terminal: bool = False
+) -> LiveView:
+    """A view on a console of that size."""
+    file = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    console = Console(width=width, height=height, file=file, color_system=None, force_terminal=terminal)
+    return LiveView(classifier, Path("runs/x/exports/tiny.tflite"), console)
 
 
-def shown(classifier: GenreClassifier, predictions: list[Prediction]) -> LiveView:
-    """A view that has seen these answers and has not touched a terminal."""
-    view = LiveView(classifier, Path("runs/x/exports/tiny.tflite"), Console(file=io.StringIO()))
+def rendered(view: LiveView, predictions: list[Prediction]) -> list[str]:
+    """The lines that the view shows after these predictions."""
     for prediction in predictions:
-        view._take(prediction)
-    return view
+        view._add(prediction)
+    like = view._console
+    stream = io.TextIOWrapper(io.BytesIO(), encoding=like.encoding)
+    Console(width=like.width, height=like.height, file=stream, color_system=None).print(view.render())
+    stream.seek(0)
+    return stream.read().splitlines()
 
 
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (40, 24), (40, 12), (200, 60), (25, 9)])
-def test_it_fits_terminals_of_every_size(
-    width: int, height: int, classifier: GenreClassifier, make_answer: Callable[..., Prediction]
-) -> None:
-    predictions = [make_answer(("Halk", "Caz", "silence")[n // 40 % 3], source="a long name " * 9) for n in range(300)]
-    lines = drawn(shown(classifier, predictions), width, height)
+def test_it_fits_terminals_of_every_size(width: int, height: int, classifier: GenreClassifier) -> None:
+    genres = ("Halk", "Caz", "silence")
+    predictions = [make_prediction(genres[n // 40 % 3], source="a long name " * 9) for n in range(300)]
+    lines = rendered(make_view(classifier, width, height), predictions)
     assert len(lines) <= height
     assert max(map(len, lines)) <= width
-    assert any("Halk" in line and "80%" in line for line in drawn(shown(classifier, predictions[:10]), width, height))
+    lines = rendered(make_view(classifier, width, height), predictions[:10])
+    assert any("Halk" in line and "80%" in line for line in lines)
 
 
-def test_it_shows_all_that_is_to_be_known(classifier: GenreClassifier, make_answer: Callable[..., Prediction]) -> None:
-    predictions = [make_answer("Caz"), make_answer("Halk", level_dbfs=-20.0, delay_ms=123.0, dropped_windows=7)]
-    lines = drawn(shown(classifier, predictions), 80, 24)
+def test_it_shows_source_genre_probabilities_level_latency_and_model(classifier: GenreClassifier) -> None:
+    predictions = [make_prediction("Caz"), make_prediction("Halk", delay_ms=123.0, dropped_windows=7)]
+    lines = rendered(make_view(classifier), predictions)
     text = "\n".join(lines)
     for part in ("microphone", "Halk   80%", "-20 dBFS", "delay 123 ms", "dropped 7", "tiny.tflite, ai-edge-litert"):
         assert part in text
     bars = {line.split()[0]: line.count("█") for line in lines if line.startswith(("Halk", "Caz", "Rock"))}
     assert bars["Halk"] > 5 * bars["Caz"] > 0
     assert bars["Caz"] == bars["Rock"]
-    assert "CH" in lines  # the timeline: a letter a window
+    assert "CH" in lines  # the timeline: a letter for each window
 
 
 @pytest.mark.parametrize(("level", "share"), [(-90.0, 0.0), (-60.0, 0.0), (-30.0, 0.5), (0.0, 1.0), (5.0, 1.0)])
-def test_the_level_meter_goes_from_60_db_below_full_scale_up_to_it(
-    level: float, share: float, classifier: GenreClassifier, make_answer: Callable[..., Prediction]
-) -> None:
-    (line,) = (x for x in drawn(shown(classifier, [make_answer(level_dbfs=level)]), 80, 24) if x.startswith("level"))
-    room = len(line) - len("level  ") - len(f"{level:.0f} dBFS")
-    assert line.count("█") / room == pytest.approx(share, abs=0.03)
+def test_the_level_meter_covers_60_db_below_full_scale(level: float, share: float, classifier: GenreClassifier) -> None:
+    lines = rendered(make_view(classifier), [make_prediction(level_dbfs=level)])
+    (line,) = (line for line in lines if line.startswith("level"))
+    width = 80 - len("level  ") - len(f"{level:.0f} dBFS")
+    assert line.count("█") / width == pytest.approx(share, abs=0.03)
 
 
-def test_names_that_a_terminal_would_obey_are_only_shown(
-    classifier: GenreClassifier, make_answer: Callable[..., Prediction]
-) -> None:
-    lines = drawn(shown(classifier, [make_answer(source="\x1b[2J[bold]x[/bold]\n")]), 80, 24)
+def test_control_characters_of_a_name_are_only_shown(classifier: GenreClassifier) -> None:
+    lines = rendered(make_view(classifier), [make_prediction(source="\x1b[2J[bold]x[/bold]\n")])
     assert lines[0].startswith("?[2J[bold]x[/bold]?")
 
 
-def test_what_is_said_meanwhile_is_said_again_afterwards(
-    classifier: GenreClassifier, make_answer: Callable[..., Prediction], capsys: pytest.CaptureFixture[str]
+def test_without_block_characters_bars_are_of_ascii(classifier: GenreClassifier) -> None:
+    lines = rendered(make_view(classifier, encoding="iso-8859-9"), [make_prediction("Halk")])
+    bars = {line.split()[0]: line.count("#") for line in lines if line.startswith(("Halk", "Caz"))}
+    assert bars["Halk"] > 5 * bars["Caz"] > 0
+
+
+def test_the_newest_notice_is_in_the_last_line(classifier: GenreClassifier, notices: list[str]) -> None:
+    view = make_view(classifier, terminal=True)
+    view.window(make_prediction())
+    log.info("MQTT: the broker is back")
+    log.warning("microphone: device lost: %s", "it was unplugged")
+    lines = rendered(view, [make_prediction()])
+    view.close()
+    assert lines[-1].strip() == "warning: microphone: device lost: it was unplugged"
+    assert not [line for line in lines if "broker" in line]
+    assert len(notices) == 2
+
+
+def test_notices_reach_the_earlier_handler_when_the_view_closes(
+    classifier: GenreClassifier, notices: list[str]
 ) -> None:
-    terminal = io.StringIO()
-    view = LiveView(classifier, Path("tiny.tflite"), Console(file=terminal, force_terminal=True, width=80, height=24))
-    view.window(make_answer())
-    say("microphone: device lost: it was taken away")
-    sys.stderr.write("warning: something else\n")
-    assert capsys.readouterr().err == ""
+    view = make_view(classifier, terminal=True)
+    handlers = list(LOGGER.handlers)
+    for _ in range(2):
+        view.window(make_prediction())
+        log.info("the clock was set")
+        log.warning("the disk is full")
+        assert not notices
+        view.summary(Summarizer("microphone", threshold=0.0).summary())
+        assert list(LOGGER.handlers) == handlers
+        assert notices == ["the clock was set", "warning: the disk is full"]
+        notices.clear()
+    log.info("later")
+    assert notices == ["later"]
+
+
+def test_standard_error_stays_what_it_is(classifier: GenreClassifier) -> None:
+    before = sys.stderr
+    view = make_view(classifier, terminal=True)
+    view.window(make_prediction())
+    assert sys.stderr is before
+    view.close()
+
+
+def test_the_summary_is_printed_after_the_screen_is_left(classifier: GenreClassifier) -> None:
+    view = make_view(classifier, terminal=True)
     summarizer = Summarizer("microphone", threshold=0.0)
-    summarizer.add(make_answer())
+    for _ in range(3):
+        view.window(make_prediction())
+        summarizer.add(make_prediction())
     view.summary(summarizer.summary())
-    after = capsys.readouterr()
-    assert after.err.splitlines() == ["microphone: device lost: it was taken away", "warning: something else"]
-    assert after.out.startswith("microphone: Halk 80%, 1 windows")
-    assert terminal.getvalue().count(ENTER_SCREEN) == terminal.getvalue().count(LEAVE_SCREEN) == 1
+    view._console.file.seek(0)
+    written = view._console.file.read()
+    assert written.count(ENTER_SCREEN) == written.count(LEAVE_SCREEN) == 1
+    assert written.split(LEAVE_SCREEN)[1].startswith("microphone: Halk 80%, 3 windows of 2 s")
 
 
 def in_a_terminal(
@@ -111,6 +149,7 @@ def in_a_terminal(
     *,
     width: int = 80,
     kind: str = "xterm-256color",
+    encoding: str = "utf-8",
     once_shown: Callable[[subprocess.Popen[bytes], int], None] | None = None,
 ) -> tuple[int, str]:
     """``tmgc-listen`` on a pseudo-terminal: its exit code, and all that it wrote there.
@@ -121,7 +160,8 @@ def in_a_terminal(
     resize(terminal, width, 24)
     command = [sys.executable, "-c", "from edge_runtime.cli.listen import main; main()", *map(str, arguments)]
     environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
-    process = subprocess.Popen(command, stdin=side, stdout=side, stderr=side, env=environment | {"TERM": kind})
+    environment |= {"TERM": kind, "PYTHONIOENCODING": encoding}
+    process = subprocess.Popen(command, stdin=side, stdout=side, stderr=side, env=environment)
     os.close(side)
     written = b""
     while chunk := _read(terminal):
@@ -130,7 +170,7 @@ def in_a_terminal(
             once_shown(process, terminal)
             once_shown = None
     os.close(terminal)
-    return process.wait(), written.decode("utf-8", "replace")
+    return process.wait(), written.decode(encoding, "replace")
 
 
 def _read(terminal: int) -> bytes:
@@ -149,20 +189,11 @@ def song(tmp_path: Path) -> Path:
     return write_noise(tmp_path / "song.wav", seconds=12)
 
 
-@pytest.fixture
-def long_song(tmp_path: Path) -> Path:
-    """At a short hop it lasts until something has happened."""
-    return write_noise(tmp_path / "long song.wav", seconds=60)
-
-
-def write_noise(path: Path, *, seconds: int) -> Path:
-    soundfile.write(path, np.random.default_rng(0).uniform(-0.5, 0.5, seconds * 22_050), 22_050)
-    return path
-
-
-@pytest.mark.parametrize("width", [40, 80])
-def test_on_a_terminal_it_is_shown_and_leaves_the_summary(width: int, song: Path, models: dict[str, Path]) -> None:
-    code, written = in_a_terminal([song, "--model", models["tflite"]], width=width)
+@pytest.mark.parametrize(("width", "encoding"), [(40, "utf-8"), (80, "utf-8"), (80, "iso-8859-9"), (40, "ascii")])
+def test_on_a_terminal_it_is_shown_and_leaves_the_summary(
+    width: int, encoding: str, song: Path, models: dict[str, Path]
+) -> None:
+    code, written = in_a_terminal([song, "--model", models["tflite"]], width=width, encoding=encoding)
     assert code == 0, written
     assert written.count(ENTER_SCREEN) == written.count(LEAVE_SCREEN) == 1
     assert written.rindex(SHOW_CURSOR) > written.rindex(HIDE_CURSOR)
@@ -184,19 +215,20 @@ def test_lines_are_printed_where_they_are_asked_for(
     assert str(song) in written.splitlines()[-1]
 
 
-def test_an_interruption_gives_the_terminal_back(long_song: Path, models: dict[str, Path]) -> None:
-    _, written = in_a_terminal(
-        [long_song, "--model", models["tflite"], "--hop", "0.012"],
+def test_an_interruption_restores_the_terminal(song: Path, models: dict[str, Path]) -> None:
+    code, written = in_a_terminal(
+        [song, "--model", models["tflite"], "--speed", "4"],
         once_shown=lambda process, _: process.send_signal(signal.SIGINT),
     )
     assert written.count(ENTER_SCREEN) == written.count(LEAVE_SCREEN) == 1
     assert written.rindex(SHOW_CURSOR) > written.rindex(HIDE_CURSOR)
     assert "Traceback" not in written
+    assert code == 128 + signal.SIGINT
 
 
-def test_a_terminal_that_is_made_narrower_is_drawn_anew(long_song: Path, models: dict[str, Path]) -> None:
+def test_a_terminal_that_is_made_narrower_is_redrawn(song: Path, models: dict[str, Path]) -> None:
     code, written = in_a_terminal(
-        [long_song, "--model", models["tflite"], "--hop", "0.012"],
+        [song, "--model", models["tflite"], "--speed", "10"],
         once_shown=lambda _, terminal: resize(terminal, 40, 20),
     )
     assert code == 0
@@ -205,7 +237,7 @@ def test_a_terminal_that_is_made_narrower_is_drawn_anew(long_song: Path, models:
     assert (borders[0], borders[-1]) == (80, 40)
 
 
-def test_an_error_gives_the_terminal_back_and_is_read(song: Path, models: dict[str, Path], tmp_path: Path) -> None:
+def test_an_error_restores_the_terminal_and_is_printed(song: Path, models: dict[str, Path], tmp_path: Path) -> None:
     code, written = in_a_terminal([song, tmp_path / "none.mp3", "--model", models["tflite"]])
     assert code == 2
     assert f"there is no {tmp_path / 'none.mp3'}" in written.split(LEAVE_SCREEN)[-1].replace("\r\n", "")

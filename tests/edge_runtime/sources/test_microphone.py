@@ -69,7 +69,7 @@ def test_samples_that_are_not_numbers_count_as_silence_and_that_is_said(fake_por
     assert np.isfinite(samples).all()
     assert not samples[100:200].any()
     assert len(microphone.warnings) == 1
-    assert microphone.warnings[0].startswith("broken holds samples that are not sound")
+    assert microphone.warnings[0].startswith("broken holds invalid samples")
 
 
 def test_clipped_sound_is_heard_as_it_is(fake_portaudio: PlugIn) -> None:

@@ -20,7 +20,7 @@ from click.testing import CliRunner
 from edge_runtime import ModelCard, TmgcError
 from tests.factories import TINY_TRAINING
 from train.cli import main
-from train.dataset.dataset import Dataset, read_dataset, write_clips
+from train.dataset.dataset import Dataset, read_dataset, write_dataset
 from train.evaluation import compute_scores
 from train.progress import Reporter
 from train.run import Run
@@ -179,7 +179,7 @@ def test_a_finished_training_cannot_be_resumed(small_dataset: Dataset) -> None:
 def test_jax_trains_and_shares_batches_among_devices_whatever_the_number_of_clips(small_dataset: Dataset) -> None:
     odd = small_dataset.of("train")[1:] + small_dataset.of("validation")[1:]
     small_dataset = replace(small_dataset, clips=(*odd, *small_dataset.of("test")))
-    write_clips(small_dataset)
+    write_dataset(small_dataset)
     two_devices = {"KERAS_BACKEND": "jax", "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
     done = in_a_process(small_dataset.run, "--head-epochs", 1, "--epochs", 1, "--data-parallel", **two_devices)
     _, stderr = done.communicate()
