@@ -49,8 +49,7 @@ class Run:
                 fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)  # released by the system if this process is killed
             except BlockingIOError:
                 raise TmgcError(
-                    f"only one command at a time can change a run: another is at work in {self.folder}. Wait for it, "
-                    "or end it"
+                    f"one command at a time changes a run: another is at work in {self.folder}. Wait for it, or end it"
                 ) from None
             yield
         finally:

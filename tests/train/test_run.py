@@ -28,7 +28,7 @@ def test_one_command_at_a_time_changes_a_run_and_a_killed_one_releases_it(tmp_pa
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n"
         try:
-            with pytest.raises(TmgcError, match="only one command at a time"), run.lock():
+            with pytest.raises(TmgcError, match="another is at work"), run.lock():
                 pass
         finally:
             holder.send_signal(signal.SIGKILL)

@@ -71,12 +71,9 @@ def test_without_the_internet_imagenet_weights_name_the_other_ways(
     assert "--weights FILE" in line
 
 
-@pytest.mark.parametrize("name", ["tiny_trained_run", pytest.param("trained_run", marks=pytest.mark.full)])
-def test_evaluate_prints_the_accuracy_on_the_test_split(
-    name: str, request: pytest.FixtureRequest, tmp_path: Path
-) -> None:
-    trained: Run = request.getfixturevalue(name)
-    run = Run(Path(copytree(trained.folder, tmp_path / "copy")))
+@pytest.mark.full
+def test_evaluate_prints_the_accuracy_on_the_test_split(trained_run: Run, tmp_path: Path) -> None:
+    run = Run(Path(copytree(trained_run.folder, tmp_path / "copy")))
     document = json.loads(tmgc_train("evaluate", run.folder, "--json").stdout)
     assert document["song_accuracy"] >= 0.8
     assert document == json.loads(run.evaluation_json("test").read_text("utf-8"))

@@ -33,7 +33,7 @@ QUICK = replace(TINY_TRAINING, head_epochs=0)
 
 @pytest.fixture(params=["tiny_trained_run", pytest.param("trained_run", marks=pytest.mark.full)])
 def run(request: pytest.FixtureRequest) -> Run:
-    """A trained and evaluated run: of the tiny network, and of the whole InceptionResNetV2."""
+    """A trained run: of the tiny network, and of the whole InceptionResNetV2."""
     trained: Run = request.getfixturevalue(request.param)
     return trained
 
@@ -78,7 +78,6 @@ def test_the_card_describes_the_network_and_its_training(run: Run) -> None:
     config = TrainingConfig.from_json(card.training["settings"])
     assert (card.training["head_epochs"], card.training["epochs"]) == (config.head_epochs, config.epochs)
     assert card.versions["keras"] == keras.__version__
-    assert card.accuracy["split"] == "test"
 
 
 @pytest.mark.full
@@ -87,6 +86,7 @@ def test_the_whole_network_has_54_million_parameters_and_a_card_that_says_demons
     assert card.demonstration
     assert card.network["architecture"] == "inception_resnet_v2"
     assert card.network["parameters"] > 54_000_000
+    assert card.accuracy["split"] == "test"
 
 
 def test_the_saved_model_classifies_songs_that_it_was_not_trained_on(run: Run) -> None:
@@ -271,13 +271,13 @@ def test_the_reference_recipe_trains_within_its_time_limit(small_dataset: Datase
 
 def test_the_head_is_trained_on_negatives_as_well(small_dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     uniform: list[int] = []
-    train = keras.Sequential.fit
 
-    def fit_head(network: keras.Model, inputs: np.ndarray, targets: np.ndarray, **rest: Any) -> Any:
+    def fit_head(network: keras.Model, features: np.ndarray, targets: np.ndarray, **rest: object) -> None:
         uniform.append(int((targets.max(axis=1) < 0.5).sum()))
-        return train(network, inputs, targets, **rest)
+        raise KeyboardInterrupt
 
     monkeypatch.setattr(keras.Sequential, "fit", fit_head)
-    config = replace(QUICK, head_epochs=1, epochs=1)
-    fit(small_dataset, replace(config, augmentation=replace(config.augmentation, negative_share=0.25)), Reporter())
+    config = replace(QUICK, head_epochs=1)
+    with pytest.raises(KeyboardInterrupt):
+        fit(small_dataset, replace(config, augmentation=replace(config.augmentation, negative_share=0.25)), Reporter())
     assert uniform == [9], "a quarter of 36 clips"
