@@ -229,8 +229,8 @@ class ParityReport:
         percent = min(100.0, 300.0 / self.windows)  # the rule of three
         return (
             f"only {self.windows} windows ({self.clips} clips of {self.songs} songs) could be compared instead of "
-            f"{PARITY_WINDOWS}: even with no disagreement among them, up to {percent:.1f} % of all windows may disagree "
-            "(95 % confidence)"
+            f"{PARITY_WINDOWS}: even with no disagreement among them, up to {percent:.1f} % of all windows may "
+            "disagree (95 % confidence)"
         )
 
     def to_json(self) -> dict[str, Any]:
