@@ -13,7 +13,7 @@ from edge_runtime.model_card import ModelCard
 
 SPLITS = ("train", "validation", "test")
 
-PLOTS = ("confusion", "reliability", "training", "examples")
+PLOTS = ("confusion", "reliability", "training", "spectrograms", "examples")
 """What an evaluation draws."""
 
 
