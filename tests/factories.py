@@ -43,7 +43,13 @@ def tiny_backbone(*, input_shape: tuple[int, int, int], weights: str | None) -> 
 register_architecture(Architecture("tiny", tiny_backbone, scale=(1 / 127.5,) * 3, offset=(-1.0,) * 3))
 
 TINY_TRAINING = TrainingConfig(
-    architecture="tiny", weights="none", head_epochs=2, epochs=2, batch_size=12, learning_rate=1e-2
+    architecture="tiny",
+    weights="none",
+    head_epochs=2,
+    epochs=2,
+    batch_size=12,
+    learning_rate=1e-2,
+    augmentation=Augmentation(negatives_per_kind=4),
 )
 """A training of a second or two."""
 
@@ -78,7 +84,9 @@ def tiny_trained_run(folder: Path) -> Run:
     from train.training import fit
 
     dataset = tiny_dataset(write_songs(folder / "songs", songs=8), folder / "tiny")
-    config = replace(TINY_TRAINING, head_epochs=4, epochs=15, patience=15, augmentation=Augmentation.only(("masks",)))
+    config = replace(
+        TINY_TRAINING, head_epochs=4, epochs=15, patience=15, augmentation=Augmentation.only(("spec_augment",))
+    )
     fit(dataset, config, Reporter())
     evaluate(dataset, "test")
     return dataset.run
