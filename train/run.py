@@ -13,7 +13,7 @@ from edge_runtime.model_card import ModelCard
 
 SPLITS = ("train", "validation", "test")
 
-PLOTS = ("confusion", "reliability", "training", "examples")
+PLOTS = ("confusion", "reliability", "training", "spectrograms", "examples")
 """What an evaluation draws."""
 
 
@@ -77,12 +77,12 @@ class Run:
 
     @property
     def clips(self) -> Path:
-        """The sound of each clip with a margin on both sides, FLAC."""
+        """The audio of each clip with margins, FLAC, and a JSON file for each song."""
         return self.folder / "clips"
 
     @property
     def images(self) -> Path:
-        """The pictures, PNG: ``images/<split>/<genre>/``."""
+        """The index images, PNG."""
         return self.folder / "images"
 
     @property

@@ -19,7 +19,7 @@ from benchmarks.report import CaseFailure, Report
 from edge_runtime.interpreters.litert import CARD_ENTRY
 from edge_runtime.model_card import METADATA_KEY, ModelCard
 from edge_runtime.spectrogram import SpectrogramSettings
-from train.dataset.dataset import Clip, Dataset, write_clips, write_settings
+from train.dataset.dataset import Clip, Dataset, write_dataset
 from train.run import Run
 
 GENRES = ("Caz", "Halk", "Rock")
@@ -118,8 +118,7 @@ def _write_clips(run: Run) -> None:
         soundfile.write(clip.audio_path(run), noise(2.5, seed=number), SETTINGS.sample_rate)
         clips.append(clip)
     dataset = Dataset(run, GENRES, SETTINGS, COLORMAP, True, tuple(clips))
-    write_settings(dataset)
-    write_clips(dataset)
+    write_dataset(dataset)
 
 
 def _write_models(run: Run, card: ModelCard) -> None:

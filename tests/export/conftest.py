@@ -22,7 +22,7 @@ from export.parity import ParityInputs, ParityReport, Probabilities
 from export.parity_reference import ParityReference, collect_reference
 from export.recipes import FLOAT16, FORMATS, GraphOptions
 from export.sources import open_run
-from train.dataset.dataset import Clip, Dataset, read_dataset, write_clips, write_settings
+from train.dataset.dataset import Clip, Dataset, read_dataset, write_dataset
 from train.libraries import silence
 from train.run import SPLITS, Run
 
@@ -114,8 +114,7 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     colormap = (colormaps["magma"](np.arange(256))[:, :3] * 255).round().astype(np.uint8)
     clips = tuple(_write_clips(run, colormap))
     dataset = Dataset(run, GENRES, SETTINGS, colormap, demonstration=True, clips=clips)
-    write_settings(dataset)
-    write_clips(dataset)
+    write_dataset(dataset)
     _train(run, dataset)
     trained_on = {"dataset_sha256": dataset.fingerprint()}
     triples = tuple((int(red), int(green), int(blue)) for red, green, blue in colormap)

@@ -1,4 +1,4 @@
-"""``tmgc-train compare-rates``: the same songs, split and training at three sample rates."""
+"""``tmgc-train evaluate`` and ``tmgc-train compare-rates``."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path), required=False)
 @click.option("--split", default="test", show_default=True, type=click.Choice(["train", "validation", "test"]))
-@click.option("--degrade", is_flag=True, help="Judge it on sound of low quality as well.")
-@click.option("--baseline", is_flag=True, help="Hold it against MFCC statistics and an SVM on the same split.")
+@click.option("--robustness", is_flag=True, help="Also evaluate on noisy, coded and otherwise degraded audio.")
+@click.option("--baseline", is_flag=True, help="Also compare with an SVM on MFCC statistics.")
 @click.option("--json", "as_json", is_flag=True, help="Print evaluation.json.")
 @one_line_errors
-def evaluate(run: Path | None, split: str, degrade: bool, baseline: bool, as_json: bool) -> None:
-    """Judge the model of RUN on songs that it has not heard.
+def evaluate(run: Path | None, split: str, robustness: bool, baseline: bool, as_json: bool) -> None:
+    """Evaluate the model of RUN on its test songs.
 
-    Writes evaluation.json, plots and report.html into RUN, and temperature and threshold into its card.
+    Writes evaluation.json, plots and report.html into RUN, and temperature and threshold into its model card.
     """
     run = run or newest_run("model.keras")
-    result = run_evaluate(run, split, degrade=degrade, baseline=baseline)
+    result = run_evaluate(run, split, robustness=robustness, baseline=baseline)
     click.echo(result.to_json() if as_json else result.as_text())
     say(f"next: tmgc-export {run}")
 
 
-def run_evaluate(folder: Path, split: str, *, degrade: bool = False, baseline: bool = False) -> Evaluation:
-    """Judge, with progress on standard error."""
+def run_evaluate(folder: Path, split: str, *, robustness: bool = False, baseline: bool = False) -> Evaluation:
+    """Evaluate, with progress on standard error."""
     require_keras()
     from train.dataset.dataset import read_dataset
     from train.evaluation import evaluate
@@ -49,7 +49,7 @@ def run_evaluate(folder: Path, split: str, *, degrade: bool = False, baseline: b
 
     dataset = read_dataset(Run(folder))
     with ProgressBar() as bar:
-        result = evaluate(dataset, split, degrade=degrade, baseline=baseline, reporter=bar)
+        result = evaluate(dataset, split, robustness=robustness, baseline=baseline, reporter=bar)
     say(f"  report: {dataset.run.report_html(split)}")
     return result
 
@@ -65,10 +65,10 @@ _prepare_options = prepare_options.without("sample_rate")
 @click.option("--json", "as_json", is_flag=True, help="Print compare-rates.json.")
 @one_line_errors
 def compare_rates(songs: Path, run: Path, as_json: bool, **options: Any) -> None:
-    """Train on SONGS at 11 025, 22 050 and 44 100 Hz, and say which rate is really better.
+    """Train on SONGS at 11 025, 22 050 and 44 100 Hz, and compare the accuracies.
 
-    RUN/11025, RUN/22050 and RUN/44100 are ordinary runs, with the same songs on each split. Run the command again
-    after an interruption: it goes on where it was.
+    RUN/11025, RUN/22050 and RUN/44100 are ordinary runs with the same split of the songs. Run the command again to
+    resume it after an interruption.
     """
     require_keras()
     from keras.utils import clear_session
@@ -89,30 +89,30 @@ def compare_rates(songs: Path, run: Path, as_json: bool, **options: Any) -> None
         if not (begun and runs[rate].dataset_csv.is_file()):
             say(f"{rate} Hz: preparing")
             run_prepare(songs, runs[rate].folder, preparing[rate])
-    corpora = [read_dataset(runs[rate]) for rate in RATES]
-    check_same_split(corpora)
+    datasets = [read_dataset(runs[rate]) for rate in RATES]
+    check_same_split(datasets)
     with atomic_write(run / "settings.json") as path:
         path.write_text(settings, "utf-8")
-    for rate, dataset in zip(RATES, corpora, strict=True):
+    for rate, dataset in zip(RATES, datasets, strict=True):
         clear_session()  # or the networks of all three rates stay in memory
         if not _is_trained(dataset):
             say(f"{rate} Hz: training")
             run_fit(dataset.run.folder, None if Checkpoint(dataset.run).exists() else fitting)
         if not dataset.run.evaluation_json("test").is_file():
-            say(f"{rate} Hz: judging")
+            say(f"{rate} Hz: evaluating")
             run_evaluate(dataset.run.folder, "test")
-    result = compare(corpora)
+    result = compare(datasets)
     with atomic_write(run / "compare-rates.json") as path:
         path.write_text(result.to_json(), "utf-8")
     click.echo(result.to_json() if as_json else result.as_text())
 
 
 def _refuse_others(path: Path, settings: str) -> None:
-    """Rates that were trained in another way, or on other songs, must not be compared."""
+    """The rates of a comparison must be trained on the same songs with the same options."""
     if path.is_file() and path.read_bytes() != settings.encode():
         raise TmgcError(
-            f"the rates of a comparison are trained alike: {path.parent} was begun with other songs or options, which "
-            f"{path.name} there names. Use those, or name another RUN"
+            f"the rates of a comparison are trained with the same songs and options: {path.parent} was begun with "
+            f"others, which {path.name} there lists. Use those, or name another RUN"
         )
 
 

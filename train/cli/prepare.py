@@ -1,10 +1,9 @@
-"""``tmgc-train prepare``."""
+"""``tmgc-train prepare`` and ``tmgc-train demo-corpus``."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from time import monotonic
 from typing import TYPE_CHECKING, Any, cast
 
 import click
@@ -21,13 +20,13 @@ if TYPE_CHECKING:
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--songs", default=30, show_default=True, help="Songs of each genre.")
 @click.option("--seconds", default=8.0, show_default=True, help="Length of a song.")
-@click.option("--difficulty", default="easy", show_default=True, help="easy, medium or hard: how alike neighbours are.")
-@click.option("--seed", type=SEED, default=0, show_default=True, help="Same seed, same bytes.")
+@click.option("--difficulty", default="easy", show_default=True, help="easy, medium or hard: how alike genres are.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Random seed; the same seed, the same files.")
 @one_line_errors
 def demo_corpus(folder: Path, songs: int, seconds: float, difficulty: str, seed: int) -> None:
-    """Synthesise ten genres of demonstration music into FOLDER.
+    """Synthesise songs of ten genres into FOLDER, to try everything without data.
 
-    It shows that everything works on a machine without data. Nothing about real Turkish music follows from it.
+    Results on synthesised songs say nothing about real Turkish music.
     """
     from train.demo_corpus import GENRES, write_demo_corpus
     from train.progress import ProgressBar
@@ -46,12 +45,13 @@ def demo_corpus(folder: Path, songs: int, seconds: float, difficulty: str, seed:
 
 
 def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> tuple[float, ...]:
-    """Numbers that are separated by commas."""
+    """Numbers separated by commas."""
     try:
         return tuple(float(part) for part in value.split(","))
     except ValueError:
+        name = str(parameter.name).replace("_", " ")
         raise click.BadParameter(
-            f"{parameter.name} are numbers separated by commas, got {value!r}: try {parameter.default}"
+            f"{name} are numbers separated by commas, got {value!r}: try {parameter.default}"
         ) from None
 
 
@@ -61,24 +61,24 @@ prepare_options = Options(
         callback=_numbers,
         default="60,70,80,90",
         show_default=True,
-        help="Where clips begin, in seconds.",
+        help="Start of each clip in its song, seconds.",
     ),
-    click.option("--sample-rate", default=44_100, show_default=True, help="Hz that songs are resampled to."),
-    click.option("--image-size", default=224, show_default=True, help="Pixels of a picture's side."),
+    click.option("--sample-rate", default=44_100, show_default=True, help="Hz: songs are resampled to it."),
+    click.option("--image-size", default=224, show_default=True, help="Height and width of the images, pixels."),
     click.option(
         "--group-by",
         type=click.Choice(["song", "artist", "groups"]),
-        help="What stays on one side of the split: a file, the files of an artist (by tags), or those of a group in "
-        "SONGS/groups.csv (path,group). Default: those of an artist and those of a group.",
+        help="What must be in one split: a file, all files of an artist (from tags), or all files of a group in "
+        "SONGS/groups.csv (path,group). Default: artist and groups.",
     ),
     click.option(
         "--split-ratios",
         callback=_numbers,
         default="80,10,10",
         show_default=True,
-        help="Of a genre's songs, in percent: train, validation, test.",
+        help="Percent of each genre's songs for train, validation and test.",
     ),
-    click.option("--seed", type=SEED, default=0, show_default=True, help="Which songs come to which split."),
+    click.option("--seed", type=SEED, default=0, show_default=True, help="Random seed of the split."),
 )
 
 
@@ -88,7 +88,10 @@ prepare_options = Options(
 @prepare_options
 @one_line_errors
 def prepare(songs: Path, run: Path, **options: Any) -> None:
-    """Cut SONGS/<genre>/** into 2-second clips and pictures in RUN."""
+    """Build the dataset of RUN from SONGS/<genre>/**: 2-second clips and their spectrogram images.
+
+    Run the command again after an interruption: songs that are done are not extracted again.
+    """
     run_prepare(songs, run, prepare_settings(**options))
     say(f"next: tmgc-train fit {run}")
 
@@ -102,33 +105,36 @@ def prepare_settings(
     split_ratios: tuple[float, ...],
     seed: int,
 ) -> DatasetConfig:
-    """The settings that the options ask for."""
+    """The settings of the options."""
     from edge_runtime.spectrogram import SpectrogramSettings
     from train.dataset import DatasetConfig
 
     return DatasetConfig(
         offsets_seconds=offsets,
         spectrogram=SpectrogramSettings(sample_rate=sample_rate, image_height=image_size, image_width=image_size),
-        split_ratios=cast(tuple[float, float, float], tuple(share / 100 for share in split_ratios)),
+        split_ratios=cast(tuple[float, float, float], tuple(percent / 100 for percent in split_ratios)),
         seed=seed,
         group_by=group_by,
     )
 
 
 def run_prepare(songs: Path, folder: Path, settings: DatasetConfig) -> None:
-    """Prepare, with progress and what came of it on standard error."""
+    """Build the dataset of the run in ``folder``, with progress and a summary on standard error."""
+    from train.dataset import prepare
+    from train.progress import ProgressBar
+    from train.run import Run
+
     try:
-        dataset, skipped = _prepared(songs, folder, settings)
+        with ProgressBar() as bar:
+            dataset, skipped = prepare(songs, Run(folder), settings, reporter=bar)
     except KeyboardInterrupt:
-        end_interrupted(
-            f"interrupted, and nothing is lost: the same command goes on from here, with what stands in {folder}"
-        )
+        end_interrupted(f"interrupted, nothing is lost: the same command continues with the files in {folder}")
     for line in summary(dataset, skipped):
         say(f"  {line}")
 
 
 def summary(dataset: Dataset, skipped: Sequence[Skipped]) -> list[str]:
-    """What came of all files, a line each; the counts add up."""
+    """Counts of clips, songs and files, a line each; every file is counted once."""
     from train.dataset.discover import NOT_AUDIO
     from train.dataset.split import same_artist
     from train.run import SPLITS
@@ -145,26 +151,3 @@ def summary(dataset: Dataset, skipped: Sequence[Skipped]) -> list[str]:
     total = len(used) + len(left_out) + len(no_audio)
     counts = f"{total} files: {len(used)} used, {len(left_out)} left out, {len(no_audio)} not audio"
     return [*lines, f"{counts}. Reasons: {dataset.run.skipped_csv}" if skipped else counts]
-
-
-def _prepared(songs: Path, folder: Path, settings: DatasetConfig) -> tuple[Dataset, list[Skipped]]:
-    from train.dataset import prepare
-    from train.progress import ProgressBar
-    from train.run import Run
-
-    cut, begun = 0, monotonic()
-
-    def begin(total: int) -> None:
-        nonlocal begun
-        begun = monotonic()
-        bar.phase("cutting songs into clips", total)
-
-    def step() -> None:
-        nonlocal cut
-        cut += 1
-        bar.step({"songs/s": cut / (monotonic() - begun)})
-
-    with ProgressBar() as bar:
-        return prepare(
-            songs, Run(folder), settings, on_songs=begin, on_song=step, on_note=lambda line: say(f"  {line}")
-        )

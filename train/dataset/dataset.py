@@ -1,10 +1,17 @@
-"""The clips of a run: the list in ``dataset.csv``, their sound, and their pictures."""
+"""The dataset of a run: its clips with their labels and splits, their audio and their index images.
+
+``dataset.csv`` has a row for each clip; ``dataset.json`` holds the genres and the settings of the images. A run has a
+dataset if ``dataset.csv`` exists.
+"""
 
 from __future__ import annotations
 
 import csv
+import hashlib
+import io
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,29 +21,29 @@ from numpy.typing import NDArray
 
 from edge_runtime.audio import Samples, read_audio
 from edge_runtime.errors import TmgcError, first_line
-from edge_runtime.files import atomic_write, sha256_of
+from edge_runtime.files import atomic_write
 from edge_runtime.model_card import ModelCard
 from edge_runtime.spectrogram import Colormap, SpectrogramSettings
 from edge_runtime.windowing import cut_windows
 from train.run import SPLITS, Run
 
 GROUP_BY = ("song", "artist", "groups")
-"""What stays on one side of the split: a file, all files of an artist, or all files of a group in ``groups.csv``."""
+"""What must not be divided among splits: a file, the files of an artist, or the files of a group in ``groups.csv``."""
 
 
 @dataclass(frozen=True)
 class DatasetConfig:
-    """How songs become clips, and which of them come to which split."""
+    """How clips are extracted from songs, and how songs are divided among train, validation and test."""
 
     offsets_seconds: tuple[float, ...] = (60.0, 70.0, 80.0, 90.0)
-    """Where the clips of a song begin."""
+    """Start of each clip in its song, seconds, in [0, 1e6), all different."""
     spectrogram: SpectrogramSettings = SpectrogramSettings()
     split_ratios: tuple[float, float, float] = (0.8, 0.1, 0.1)
-    """Of each genre's songs, for train, validation and test. They add up to 1."""
+    """Fractions of each genre's songs for train, validation and test, each above 0, with sum 1."""
     seed: int = 0
-    """Which songs come to which split."""
+    """Seed of the split."""
     group_by: str | None = None
-    """One of :data:`GROUP_BY`; both all files of an artist and all of a group, if None."""
+    """One of :data:`GROUP_BY`; None groups by artist and by ``groups.csv``."""
 
     def __post_init__(self) -> None:
         different = {f"{offset:g}" for offset in self.offsets_seconds}
@@ -45,86 +52,86 @@ class DatasetConfig:
                 f"offsets are seconds from 0 on, all different, got {list(self.offsets_seconds)}: try --offsets 60,70"
             )
         if (
-            len(self.split_ratios) != 3
-            or not all(share > 0 for share in self.split_ratios)
+            len(self.split_ratios) != len(SPLITS)
+            or not all(ratio > 0 for ratio in self.split_ratios)
             or abs(sum(self.split_ratios) - 1) > 1e-6
         ):
             raise TmgcError(
-                "shares are for train, validation and test, each above 0, and add up to 100 %, got "
-                f"{[round(100 * share, 6) for share in self.split_ratios]}: try --split-ratios 80,10,10"
+                "split ratios must be three, for train, validation and test, each above 0, and add up to 100 %, got "
+                f"{[round(100 * ratio, 6) for ratio in self.split_ratios]}: try --split-ratios 80,10,10"
             )
         if self.group_by not in (None, *GROUP_BY):
-            raise TmgcError(f"songs are grouped by one of {', '.join(GROUP_BY)}, got {self.group_by!r}: choose one")
-
-
-_ANY_NAME: dict[str, Any] = {"encoding": "utf-8", "errors": "surrogateescape"}
-"""File names need not be UTF-8, and come back as they were."""
-
-_COLUMNS = ("clip", "song", "genre", "split", "offset_s", "lead_s", "level_dbfs", "group", "artist", "content_sha256")
+            raise TmgcError(f"group-by must be one of {', '.join(GROUP_BY)}, got {self.group_by!r}: choose one")
 
 
 @dataclass(frozen=True)
 class Clip:
-    """Two seconds of a song."""
+    """A clip of one window, 2 seconds by default, of a song."""
 
     name: str
-    """Unique in the run, and the stem of its files."""
+    """Unique in the run: the stem of the clip's files."""
     song: str
-    """The song's path below its dataset."""
+    """The song's path relative to the folder of songs."""
     genre: str
     split: str
     """``train``, ``validation`` or ``test``."""
     offset_seconds: float
-    """Where the clip begins in its song."""
+    """Start of the clip in its song, seconds."""
     lead_seconds: float
-    """Sound before the clip in its FLAC file."""
+    """Audio before the clip in its FLAC file, seconds >= 0."""
     level_dbfs: float
     """Root mean square, dBFS."""
     group: str
-    """The first song of those that the split keeps whole, since they share an artist, a group or their sound: often
-    the song alone. Songs of one group are alike, so that intervals are drawn over groups."""
+    """The first song of the clip's group: songs with the same artist, group or audio, all in one split. Often the song
+    alone. Songs of a group are not independent, so confidence intervals resample groups."""
     artist: str = ""
-    """As the song's tags name it, or nothing."""
+    """From the song's tags; empty if there is none."""
     content_sha256: str = ""
-    """Of the song's file."""
+    """SHA-256 of the song's file."""
+
+    @property
+    def source(self) -> str:
+        """Song and offset: equal for clips of the same moment of the same song, whatever the settings of their run."""
+        return f"{self.song}@{self.offset_seconds:.3f}s"
 
     def audio_path(self, run: Run) -> Path:
-        """The FLAC file with the clip and a margin on both sides."""
+        """The FLAC file: the clip with a margin on both sides."""
         return run.clips / f"{self.name}.flac"
 
     def image_path(self, run: Run) -> Path:
-        """The PNG file."""
-        return run.images / self.split / self.genre / f"{self.name}.png"
+        """The PNG file: the index image with its colormap as the palette."""
+        return run.images / f"{self.name}.png"
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """What a run was prepared from, and its clips."""
+    """The clips of a run with their labels, and the settings of their images."""
 
     run: Run
     genres: tuple[str, ...]
-    """In the order of the network's outputs."""
+    """In the order of the model's outputs."""
     spectrogram: SpectrogramSettings
     colormap: Colormap
     demonstration: bool
-    """Synthesised music: nothing that is learned from it says anything about real music."""
+    """Whether the songs are synthesised: results say nothing about real music."""
     clips: tuple[Clip, ...]
 
     def fingerprint(self) -> str:
-        """SHA-256 of the clips, the split that each is on, and the settings of their pictures."""
-        return "-".join(sha256_of(path) for path in (self.run.dataset_csv, self.run.dataset_json))
+        """SHA-256 of what training depends on: the content, genre and split of each clip, and the image settings."""
+        clips = sorted((clip.content_sha256, clip.source, clip.genre, clip.split) for clip in self.clips)
+        return hashlib.sha256(json.dumps([_settings(self), clips], sort_keys=True).encode("ascii")).hexdigest()
 
     def trained(self, card: ModelCard) -> bool:
-        """Whether the model of a card was trained on these clips, split in this way."""
+        """Whether the model of a card was trained on this dataset with this split."""
         return bool(card.training.get("dataset_sha256") == self.fingerprint())
 
     def check_trained(self, card: ModelCard) -> None:
-        """Hold a model against the clips: one that was trained on another split may know the songs that judge it.
+        """Check that a model was trained with this split: otherwise test songs may have been training songs.
 
         Raises
         ------
         TmgcError
-            The run was prepared anew after it was trained.
+            The dataset was prepared anew after the training.
         """
         if not self.trained(card):
             raise TmgcError(
@@ -137,65 +144,74 @@ class Dataset:
         return [clip for clip in self.clips if clip.split == split]
 
     def labels(self, clips: Sequence[Clip]) -> NDArray[np.int64]:
-        """Index of each clip's genre, ``[shape=(n_clips,)], int64``."""
+        """Index of each clip's genre, ``np.ndarray [shape=(n_clips,)], int64 in [0, n_genres)``."""
         index = {genre: number for number, genre in enumerate(self.genres)}
         return np.array([index[clip.genre] for clip in clips], np.int64)
 
     def index_images(self, clips: Sequence[Clip]) -> NDArray[np.uint8]:
-        """The clips' pictures before they are coloured.
+        """Read the index images of clips.
+
+        Parameters
+        ----------
+        clips : sequence of Clip
 
         Returns
         -------
-        grey : np.ndarray [shape=(n_clips, image_height, image_width)], uint8
-            Indices into the colormap: a third of the memory of the pictures.
-        """
-        from PIL import Image
-
-        height, width = self.spectrogram.image_height, self.spectrogram.image_width
-        grey = np.empty((len(clips), height, width), np.uint8)
-        for number, clip in enumerate(clips):
-            try:
-                with Image.open(clip.image_path(self.run)) as image:
-                    grey[number] = np.asarray(image)
-            except (OSError, ValueError) as error:
-                raise TmgcError(
-                    f"a clip's picture must be there: {clip.image_path(self.run)} cannot be read "
-                    f"({first_line(error)}). Run: tmgc-train prepare"
-                ) from error
-        return grey
-
-    def images(self, clips: Sequence[Clip]) -> NDArray[np.uint8]:
-        """The clips' pictures, ``[shape=(n_clips, image_height, image_width, 3)], uint8``."""
-        pictures: NDArray[np.uint8] = self.colormap[self.index_images(clips)]
-        return pictures
-
-    def sound(self, clip: Clip) -> Samples:
-        """A clip's sound with its margins.
-
-        Returns
-        -------
-        samples : np.ndarray [shape=(n,)], float32 in [-1, 1]
-            At the spectrogram's rate; from the beginning of the clip on, a window or more.
+        images : np.ndarray [shape=(n_clips, image_height, image_width)], uint8
+            Indices into the colormap: a third of the memory of the RGB images.
 
         Raises
         ------
         TmgcError
-            The file is missing or damaged, or ends before the clip does.
+            A file is missing or damaged.
+        """
+        from PIL import Image
+
+        height, width = self.spectrogram.image_height, self.spectrogram.image_width
+        images = np.empty((len(clips), height, width), np.uint8)
+        for number, clip in enumerate(clips):
+            try:
+                with Image.open(clip.image_path(self.run)) as image:
+                    images[number] = np.asarray(image)
+            except (OSError, ValueError) as error:
+                raise TmgcError(
+                    f"a clip's image must exist and be readable: {clip.image_path(self.run)} is not "
+                    f"({first_line(error)}). Run: tmgc-train prepare"
+                ) from error
+        return images
+
+    def images(self, clips: Sequence[Clip]) -> NDArray[np.uint8]:
+        """Read the images of clips, ``np.ndarray [shape=(n_clips, image_height, image_width, 3)], uint8, RGB``."""
+        images: NDArray[np.uint8] = self.colormap[self.index_images(clips)]
+        return images
+
+    def sound(self, clip: Clip) -> Samples:
+        """Read the audio of a clip with its margins.
+
+        Returns
+        -------
+        samples : np.ndarray [shape=(n,)], float32 in [-1, 1]
+            At the spectrogram's sample rate. The clip begins after ``lead_seconds`` and is complete.
+
+        Raises
+        ------
+        TmgcError
+            The file is missing, damaged or too short.
         """
         sound = read_audio(clip.audio_path(self.run), sample_rate=self.spectrogram.sample_rate)
         if len(sound) < round(clip.lead_seconds * self.spectrogram.sample_rate) + self.spectrogram.window_samples:
             raise TmgcError(
-                f"a clip's sound must be whole: {clip.audio_path(self.run)} is too short. Run: tmgc-train prepare"
+                f"a clip's audio must be complete: {clip.audio_path(self.run)} is too short. Run: tmgc-train prepare"
             )
         return sound
 
     def samples(self, clip: Clip) -> Samples:
-        """A clip's sound without margins, ``[shape=(window_samples,)], float32 in [-1, 1]``."""
+        """Read the audio of a clip without margins, ``np.ndarray [shape=(window_samples,)], float32 in [-1, 1]``."""
         first = round(clip.lead_seconds * self.spectrogram.sample_rate)
         return self.sound(clip)[first : first + self.spectrogram.window_samples]
 
     def windows(self, clips: Iterable[Clip], *, hop_seconds: float) -> Iterator[tuple[Clip, Samples]]:
-        """Every window that the clips' sound holds, margins included, as a listener would cut them.
+        """All windows in the audio of clips, margins included, cut as the listener cuts a stream.
 
         Parameters
         ----------
@@ -212,36 +228,42 @@ class Dataset:
                 yield clip, window.samples
 
 
-def write_settings(dataset: Dataset) -> None:
-    """Write ``dataset.json``, which marks the folder as a run, before its first clip."""
-    document: dict[str, Any] = {
-        "genres": list(dataset.genres),
-        "spectrogram": dataset.spectrogram.to_json(),
-        "colormap": dataset.colormap.tolist(),
-        "demonstration": dataset.demonstration,
-    }
-    with atomic_write(dataset.run.dataset_json) as path:
-        path.write_text(json.dumps(document, ensure_ascii=False), "utf-8")
+def write_dataset(dataset: Dataset, reports: Mapping[Path, bytes] | None = None) -> bool:
+    """Write ``dataset.json`` and ``dataset.csv``, so that they are never read together with those of another dataset.
 
+    All contents are on the disk, under other names, before the first file is replaced: a full disk loses nothing.
+    ``dataset.csv`` is removed first and comes back last, after ``dataset.json``, which marks a folder as a run.
 
-def write_clips(dataset: Dataset) -> None:
-    """Write ``dataset.csv``, whose presence says that the dataset is whole."""
-    with atomic_write(dataset.run.dataset_csv) as path, path.open("w", newline="", **_ANY_NAME) as file:
-        writer = csv.writer(file)
-        writer.writerow(_COLUMNS)
-        for clip in dataset.clips:
-            numbers = (f"{clip.offset_seconds:.3f}", f"{clip.lead_seconds:.6f}", f"{clip.level_dbfs:.1f}")
-            origin = (clip.group, clip.artist, clip.content_sha256)
-            writer.writerow((clip.name, clip.song, clip.genre, clip.split, *numbers, *origin))
+    Parameters
+    ----------
+    dataset : Dataset
+    reports : mapping of Path to bytes, optional
+        Further files to write together with these.
+
+    Returns
+    -------
+    changed : bool
+        False if all files have these contents already; then nothing is written.
+    """
+    run = dataset.run
+    settings = json.dumps(_settings(dataset), ensure_ascii=False).encode("utf-8")
+    contents = {run.dataset_csv: _table(dataset.clips), **(reports or {}), run.dataset_json: settings}
+    if all(path.is_file() and path.read_bytes() == content for path, content in contents.items()):
+        return False
+    with ExitStack() as replacements:  # made in reverse order: dataset.json first, dataset.csv last
+        for path, content in contents.items():
+            replacements.enter_context(atomic_write(path)).write_bytes(content)
+        run.dataset_csv.unlink(missing_ok=True)
+    return True
 
 
 def read_dataset(run: Run) -> Dataset:
-    """The dataset of a run.
+    """Read the dataset of a run.
 
     Raises
     ------
     TmgcError
-        The run has not been prepared.
+        The run has no dataset, or a file of it is damaged.
     """
     if not run.existing().dataset_csv.is_file():
         raise TmgcError(f"a prepared run holds {run.dataset_csv.name}: {run.folder} does not. Run: tmgc-train prepare")
@@ -254,16 +276,42 @@ def read_dataset(run: Run) -> Dataset:
         ) from error
 
 
+_ANY_NAME: dict[str, Any] = {"encoding": "utf-8", "errors": "surrogateescape"}
+"""File names need not be UTF-8: their bytes are kept."""
+
+_COLUMNS = ("clip", "song", "genre", "split", "offset_s", "lead_s", "level_dbfs", "group", "artist", "content_sha256")
+
+
+def _settings(dataset: Dataset) -> dict[str, Any]:
+    return {
+        "genres": list(dataset.genres),
+        "spectrogram": dataset.spectrogram.to_json(),
+        "colormap": dataset.colormap.tolist(),
+        "demonstration": dataset.demonstration,
+    }
+
+
+def _table(clips: Iterable[Clip]) -> bytes:
+    file = io.StringIO(newline="")
+    writer = csv.writer(file)
+    writer.writerow(_COLUMNS)
+    for clip in clips:
+        numbers = (f"{clip.offset_seconds:.3f}", f"{clip.lead_seconds:.6f}", f"{clip.level_dbfs:.1f}")
+        origin = (clip.group, clip.artist, clip.content_sha256)
+        writer.writerow((clip.name, clip.song, clip.genre, clip.split, *numbers, *origin))
+    return file.getvalue().encode(**_ANY_NAME)
+
+
 def _parsed(run: Run) -> Dataset:
     document = json.loads(run.dataset_json.read_text("utf-8"))
     with run.dataset_csv.open(newline="", **_ANY_NAME) as file:
         rows = list(csv.DictReader(file, strict=True))
     if not rows or any(row["split"] not in SPLITS or row["genre"] not in document["genres"] for row in rows):
-        raise ValueError("every clip needs a known split and genre, and there must be one")
+        raise ValueError("there must be clips, each with a known split and genre")
     if not isinstance(document["genres"], list) or len(set(document["genres"])) != len(document["genres"]):
-        raise ValueError("genres are a list of different names")
+        raise ValueError("genres must be a list of different names")
     if not all(0.0 <= float(row["lead_s"]) < 60.0 for row in rows):
-        raise ValueError("lead_s is seconds from 0 on")
+        raise ValueError("lead_s must be in [0, 60) seconds")
     return Dataset(
         run=run,
         genres=tuple(document["genres"]),

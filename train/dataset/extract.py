@@ -1,10 +1,16 @@
-"""Cuts one song into clips: their sound with a margin, their pictures, and what tells them from others."""
+"""Extracts the clips of one song: their audio with a margin, their index images, and what else is known of the song.
+
+All files of a song have a hash in their names: of the song's path, size and mtime, and of the settings that its clips
+depend on. A file that exists can therefore be used: it is never of another version of the song or of other settings.
+Every file is written atomically, and the song's JSON file last: if it exists, the song is done.
+"""
 
 from __future__ import annotations
 
 import errno
 import hashlib
 import io
+import json
 import os
 import shutil
 import subprocess
@@ -13,7 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -24,48 +30,144 @@ from edge_runtime.spectrogram import Colormap, Spectrogram, SpectrogramSettings
 from train.dataset.dataset import DatasetConfig
 from train.dataset.discover import FFMPEG_SUFFIXES, Skipped, Song, nfc
 from train.dataset.fingerprint import Fingerprint, fingerprint
+from train.run import Run
+
+MARGIN_SECONDS = 0.5
+"""Audio kept before and after a clip, so that augmentation can shift it in time."""
+
+SILENT_DBFS = -60.0
+"""A clip below this level is skipped: there is nothing to learn from it."""
+
+FORMAT = 1
+"""Part of every file name: increase it when clips are extracted in another way, and all songs are extracted anew."""
+
+PARTIAL = ".part-"
+"""Prefix of what is not complete: of the files of :func:`edge_runtime.files.atomic_write`, and of decoded songs."""
 
 
-@contextmanager
-def decodable(path: Path, scratch: Path) -> Iterator[Path]:
-    """The song itself, or a WAV file of it that is there for as long as the context.
+class ExtractedClip(NamedTuple):
+    """A clip whose files are written."""
+
+    name: str
+    """Unique in the run: the stem of its files."""
+    offset_seconds: float
+    lead_seconds: float
+    level_dbfs: float
+    fingerprint: Fingerprint
+    audio_bytes: int
+    """Size of the FLAC file."""
+    image_bytes: int
+    """Size of the PNG file."""
+
+
+class ExtractedSong(NamedTuple):
+    """The result of extracting a song: what its JSON file holds."""
+
+    song: str
+    """Path relative to the folder of songs."""
+    sha256: str
+    """Of the file."""
+    artist: str
+    """From its tags; empty if there is none."""
+    clips: tuple[ExtractedClip, ...]
+    skipped: tuple[Skipped, ...]
+    """The song, or clips of it, with the reason."""
+
+
+class Job(NamedTuple):
+    """A song to extract, in a form that can be sent to another process."""
+
+    song: Song
+    stem: str
+    """Of the song's files: see :func:`stem_of`."""
+    run: Run
+    """Its folders ``clips`` and ``images`` exist."""
+    settings: DatasetConfig
+    colormap: Colormap
+
+
+def stem_of(song: Song, settings: DatasetConfig) -> str:
+    """Stem of the files of a song: readable, and unique for the song, its version and the settings.
 
     Parameters
     ----------
-    path : Path
-    scratch : Path
-        A folder for the WAV file.
+    song : Song
+        Identified by its relative path, size and mtime.
+    settings : DatasetConfig
+        Only what clips depend on: not the split.
 
     Raises
     ------
-    TmgcError
-        It needs ffmpeg, which is missing or cannot decode it.
     OSError
-        There is no room for the WAV file.
+        The file does not exist any more.
     """
-    if path.suffix.lower() not in FFMPEG_SUFFIXES:
-        yield path
-        return
-    if shutil.which("ffmpeg") is None:
-        raise TmgcError(
-            f"{path.suffix} needs ffmpeg, which this system lacks: install it, or convert the song where there is one: "
-            f"ffmpeg -i {path.name} {path.stem}.flac"
-        )
-    with tempfile.TemporaryDirectory(dir=scratch) as folder:
-        wav = Path(folder) / "song.wav"
-        # "file:" since a name with a colon would be taken for a protocol.
-        options = ("-nostdin", "-v", "error", "-i", f"file:{path}", "-map", "0:a:0", "-c:a", "pcm_s16le")
-        done = subprocess.run(["ffmpeg", *options, str(wav)], capture_output=True, check=False)
-        if done.returncode != 0:
-            complaint = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["no reason given"]
-            if any(os.strerror(errno.ENOSPC) in line for line in complaint):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(scratch))
-            raise TmgcError(f"ffmpeg cannot decode it: {complaint[-1]}")
-        yield wav
+    status = song.path.stat()
+    version = (song.relative_path, status.st_size, status.st_mtime_ns)
+    extraction = (FORMAT, settings.offsets_seconds, settings.spectrogram.to_json(), MARGIN_SECONDS, SILENT_DBFS)
+    key = hashlib.sha256(json.dumps([version, extraction], sort_keys=True).encode("ascii")).hexdigest()[:12]
+    readable = "".join(letter if letter.isalnum() else "_" for letter in nfc(song.path.stem))[:40]
+    return f"{readable}_{key}"
+
+
+def extract_song(job: Job) -> ExtractedSong:
+    """Extract the clips of a song and write their files.
+
+    A defect of the song is a reason in ``skipped``. A song without clips leaves no file and is tried again next time:
+    the reason may be a missing ffmpeg.
+
+    Raises
+    ------
+    OSError
+        A file cannot be written.
+    """
+    song = job.song.relative_path
+    sha256, artist, skipped, excerpts = "", "", list[Skipped](), list[tuple[float, Samples | str]]()
+    try:
+        rate = job.settings.spectrogram.sample_rate
+        with _decodable(job.song.path, job.run.clips) as path, AudioFile(path, sample_rate=rate) as file:
+            artist = artist_of(path)
+            excerpts = [(offset, _excerpt(file, offset, job.settings)) for offset in job.settings.offsets_seconds]
+        sha256 = sha256_of(job.song.path)
+    except TmgcError as error:
+        skipped.append(Skipped(song, str(error)))
+    except (OSError, ValueError, RuntimeError, AssertionError) as error:  # a decoder's errors about a damaged file
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise  # no space for ffmpeg's output: not a defect of the song
+        excerpts = []
+        skipped.append(Skipped(song, f"{type(error).__name__}: {first_line(error)}"))
+    clips = []
+    for offset, excerpt in excerpts:
+        clip = excerpt if isinstance(excerpt, str) else _extract_clip(job, offset, excerpt)
+        if isinstance(clip, str):
+            skipped.append(Skipped(song, f"at {offset:g} s: {clip}"))
+        else:
+            clips.append(clip)
+    extracted = ExtractedSong(song, sha256, artist, tuple(clips), tuple(skipped))
+    if clips:
+        with atomic_write(_json_path(job)) as partial:
+            partial.write_text(json.dumps(_to_json(extracted)), "utf-8")
+    return extracted
+
+
+def read_extracted(job: Job) -> ExtractedSong | None:
+    """The result of an earlier extraction of the song; None if it is not done, or if a file of it is missing."""
+    try:
+        extracted = _from_json(json.loads(_json_path(job).read_text("utf-8")))
+        sizes = [
+            (folder / f"{clip.name}{suffix}", size)
+            for clip in extracted.clips
+            for folder, suffix, size in (
+                (job.run.clips, ".flac", clip.audio_bytes),
+                (job.run.images, ".png", clip.image_bytes),
+            )
+        ]
+        return extracted if all(path.stat().st_size == size for path, size in sizes) else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
 
 
 def artist_of(path: Path) -> str:
-    """The artist that a file's tags name; nothing where they name none.
+    """The artist in a file's tags; empty if there is none.
 
     Parameters
     ----------
@@ -79,97 +181,40 @@ def artist_of(path: Path) -> str:
     return " ".join(artist.split())
 
 
-MARGIN_SECONDS = 0.5
-"""Sound kept on both sides of a clip, so that it can be cut at another moment."""
-
-SILENT_DBFS = -60.0
-"""A clip below this level holds nothing to learn from."""
-
-
-class CutClip(NamedTuple):
-    """Two seconds of a song, whose files are written."""
-
-    name: str
-    """Unique, and the stem of its files."""
-    offset_seconds: float
-    lead_seconds: float
-    level_dbfs: float
-    fingerprint: Fingerprint
-
-
-class CutSong(NamedTuple):
-    """What came of a song."""
-
-    song: str
-    """Its path below the folder of songs."""
-    stamp: tuple[int, int]
-    """Its size in bytes and the time of its last change in ns: while they stay, so does the rest."""
-    sha256: str
-    """Of the file."""
-    artist: str
-    """As its tags name it, or nothing."""
-    clips: tuple[CutClip, ...]
-    left_out: tuple[Skipped, ...]
-
-
-class Job(NamedTuple):
-    """A song to cut, in a form that travels to another process."""
-
-    song: Song
-    settings: DatasetConfig
-    colormap: Colormap
-    sounds: Path
-    """Folder of the FLAC files, which is there."""
-    pictures: Path
-    """Folder of the PNG files, which is there."""
-    scratch: Path
-    """Folder for what is thrown away again."""
-
-
-def cut_song(job: Job) -> CutSong:
-    """Cut a song at its offsets and write the files of its clips.
-
-    What is wrong with the song is told in its ``left_out``; what hinders writing is raised.
+@contextmanager
+def _decodable(path: Path, scratch: Path) -> Iterator[Path]:
+    """The song itself, or a temporary WAV file in ``scratch`` that ffmpeg decodes it to.
 
     Raises
     ------
+    TmgcError
+        ffmpeg is needed and missing, or cannot decode the song.
     OSError
-        The clips cannot be written, or what ffmpeg decodes.
+        There is no space for the WAV file.
     """
-    song, clips, left_out = job.song, list[CutClip](), list[Skipped]()
-    stamp, sha256, artist = (0, 0), "", ""
-    sounds: list[tuple[float, Samples | str]] = []
-    try:
-        stamp = stamp_of(song.path)
-        rate = job.settings.spectrogram.sample_rate
-        with decodable(song.path, job.scratch) as path, AudioFile(path, sample_rate=rate) as file:
-            artist = artist_of(path)
-            sounds = [(offset, _stretch(file, offset, job.settings)) for offset in job.settings.offsets_seconds]
-        sha256 = sha256_of(song.path)
-    except TmgcError as error:
-        left_out.append(Skipped(song.relative_path, str(error)))
-    except (OSError, ValueError, RuntimeError, AssertionError) as error:  # whatever a decoder makes of a damaged file
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise  # ffmpeg's sound has no room, which is no fault of the song
-        sounds = []
-        left_out.append(Skipped(song.relative_path, f"{type(error).__name__}: {first_line(error)}"))
-    for offset, sound in sounds:
-        clip = sound if isinstance(sound, str) else _clip(job, offset, sound)
-        if isinstance(clip, str):
-            left_out.append(Skipped(song.relative_path, f"at {offset:g} s: {clip}"))
-        else:
-            clips.append(clip)
-    return CutSong(song.relative_path, stamp, sha256, artist, tuple(clips), tuple(left_out))
+    if path.suffix.lower() not in FFMPEG_SUFFIXES:
+        yield path
+        return
+    if shutil.which("ffmpeg") is None:
+        raise TmgcError(
+            f"{path.suffix} files need ffmpeg, which is not installed: install it, or convert the song elsewhere: "
+            f"ffmpeg -i {path.name} {path.stem}.flac"
+        )
+    with tempfile.TemporaryDirectory(dir=scratch, prefix=PARTIAL) as folder:
+        wav = Path(folder) / "song.wav"
+        # "file:" since ffmpeg would take a name with a colon for a protocol.
+        options = ("-nostdin", "-v", "error", "-i", f"file:{path}", "-map", "0:a:0", "-c:a", "pcm_s16le")
+        done = subprocess.run(["ffmpeg", *options, str(wav)], capture_output=True, check=False)
+        if done.returncode != 0:
+            complaint = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["no reason given"]
+            if any(os.strerror(errno.ENOSPC) in line for line in complaint):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(scratch))
+            raise TmgcError(f"ffmpeg cannot decode it: {complaint[-1]}")
+        yield wav
 
 
-def stamp_of(path: Path) -> tuple[int, int]:
-    """A file's size in bytes and the time of its last change, ns."""
-    status = path.stat()
-    return status.st_size, status.st_mtime_ns
-
-
-def _stretch(file: AudioFile, offset: float, settings: DatasetConfig) -> Samples | str:
-    """A clip's sound with its margins, or the reason if there is none."""
+def _excerpt(file: AudioFile, offset: float, settings: DatasetConfig) -> Samples | str:
+    """A clip's audio with its margins, or the reason why there is none."""
     window = settings.spectrogram.window_seconds
     if file.seconds < offset + window:
         return f"the song ends at {file.seconds:.2f} s"
@@ -180,8 +225,8 @@ def _stretch(file: AudioFile, offset: float, settings: DatasetConfig) -> Samples
     return file.warnings[0].removeprefix(f"{file.path} ") if file.warnings else np.concatenate(blocks)
 
 
-def _clip(job: Job, offset: float, sound: Samples) -> CutClip | str:
-    """Write a clip's files; the reason if there is nothing to learn from it."""
+def _extract_clip(job: Job, offset: float, sound: Samples) -> ExtractedClip | str:
+    """Write a clip's files; the reason if it is too short or silent."""
     settings = job.settings.spectrogram
     first = round(min(offset, MARGIN_SECONDS) * settings.sample_rate)
     samples = sound[first : first + settings.window_samples]
@@ -190,46 +235,67 @@ def _clip(job: Job, offset: float, sound: Samples) -> CutClip | str:
     level = level_dbfs(samples)
     if level < SILENT_DBFS:
         return f"silent ({level:.0f} dBFS)"
-    clip = CutClip(
-        name=f"{_stem(job.song)}_{offset:g}s",
+    name = f"{job.stem}_{offset:g}s"
+    return ExtractedClip(
+        name=name,
         offset_seconds=offset,
         lead_seconds=first / settings.sample_rate,
         level_dbfs=level,
         fingerprint=fingerprint(sound, sample_rate=settings.sample_rate),
+        audio_bytes=_write_audio(sound, job.run.clips / f"{name}.flac", settings.sample_rate),
+        image_bytes=_write_image(
+            samples, job.run.images / f"{name}.png", _spectrogram(settings, job.colormap.tobytes())
+        ),
     )
-    _write_picture(samples, job.pictures / f"{clip.name}.png", _spectrogram(settings, job.colormap.tobytes()))
-    _write_sound(sound, job.sounds / f"{clip.name}.flac", settings.sample_rate)
-    return clip
 
 
-def _stem(song: Song) -> str:
-    """A file name that a person recognises, made unique by a hash of the song's whole path."""
-    readable = "".join(letter if letter.isalnum() else "_" for letter in nfc(song.path.stem))[:40]
-    return f"{readable}_{hashlib.sha256(os.fsencode(song.relative_path)).hexdigest()[:8]}"
-
-
-def _write_picture(samples: Samples, path: Path, spectrogram: Spectrogram) -> None:
+def _write_image(samples: Samples, path: Path, spectrogram: Spectrogram) -> int:
+    """Write the index image of a clip; the size of the file, bytes."""
     from PIL import Image
 
-    grey = spectrogram.index_image(samples)
-    image = Image.frombytes("P", grey.shape[::-1], grey.tobytes())
+    index_image = spectrogram.index_image(samples)
+    image = Image.frombytes("P", index_image.shape[::-1], index_image.tobytes())
     image.putpalette(spectrogram.colormap.tobytes())
-    with atomic_write(path) as partial:
-        image.save(partial, compress_level=0)  # compressed it is 15 % smaller, and takes five times as long
+    encoded = io.BytesIO()
+    image.save(encoded, "PNG", compress_level=0)  # compression saves 15 % and takes five times as long
+    return _write_bytes(encoded, path)
 
 
-def _write_sound(sound: Samples, path: Path, sample_rate: int) -> None:
+def _write_audio(sound: Samples, path: Path, sample_rate: int) -> int:
+    """Write audio as 16-bit FLAC; the size of the file, bytes."""
     import soundfile
 
-    encoded = io.BytesIO()  # so that a full disk is the system's error and not one of the encoder
+    encoded = io.BytesIO()  # so that a full disk is an OSError, not an error of the encoder
     integers = np.rint(np.clip(sound, -1.0, 1.0) * np.float32(32_767)).astype(np.int16)
-    # The quickest level, 5 % larger than the default.
+    # The fastest level, 5 % larger than the default.
     soundfile.write(encoded, integers, sample_rate, format="FLAC", compression_level=0.0)
+    return _write_bytes(encoded, path)
+
+
+def _write_bytes(encoded: io.BytesIO, path: Path) -> int:
     with atomic_write(path) as partial:
-        partial.write_bytes(encoded.getbuffer())
+        return partial.write_bytes(encoded.getbuffer())
 
 
 @lru_cache(maxsize=1)
 def _spectrogram(settings: SpectrogramSettings, colormap: bytes) -> Spectrogram:
-    """One instance for all clips of a process, since its tables are worth keeping."""
+    """One instance for all clips of a process, since its tables take long to compute."""
     return Spectrogram(settings, np.frombuffer(colormap, np.uint8).reshape(256, 3))
+
+
+def _json_path(job: Job) -> Path:
+    return job.run.clips / f"{job.stem}.json"
+
+
+def _to_json(song: ExtractedSong) -> dict[str, Any]:
+    clips = [clip._asdict() | {"fingerprint": clip.fingerprint.tobytes().hex()} for clip in song.clips]
+    return song._asdict() | {"clips": clips}
+
+
+def _from_json(document: dict[str, Any]) -> ExtractedSong:
+    clips = tuple(
+        ExtractedClip(**clip | {"fingerprint": np.frombuffer(bytes.fromhex(clip["fingerprint"]), np.uint32)})
+        for clip in document["clips"]
+    )
+    skipped = tuple(Skipped(*fields) for fields in document["skipped"])
+    return ExtractedSong(**document | {"clips": clips, "skipped": skipped})

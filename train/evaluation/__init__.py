@@ -1,4 +1,4 @@
-"""How good a model is: on the songs of a split, by clip and by song, against what they really are."""
+"""Evaluation of a trained model on one split: accuracy, calibration, rejection, robustness and a baseline."""
 
 from __future__ import annotations
 

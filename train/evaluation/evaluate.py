@@ -1,4 +1,4 @@
-"""Judges a run's model: scores, calibration, the threshold for ``unknown``, and the files that show them."""
+"""Evaluation of a run: predicts a split, calibrates, and writes ``evaluation.json``, plots, the report and the card."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from edge_runtime.model_card import ModelCard
 from edge_runtime.spectrogram import Spectrogram
 from train.dataset.dataset import Clip, Dataset
 from train.evaluation.baselines import fit_baseline
-from train.evaluation.calibration import Calibration, fit_temperature, reliability
-from train.evaluation.metrics import compute_scores
+from train.evaluation.calibration import Calibration, TemperatureFit, fit_temperature, reliability
+from train.evaluation.metrics import compute_scores, rows_of_groups
 from train.evaluation.plots import write_plots
-from train.evaluation.rejection import Unknown, evaluate_threshold, pick_threshold
+from train.evaluation.rejection import Rejection, choose_threshold, evaluate_threshold
 from train.evaluation.report import html_report
-from train.evaluation.results import Evaluation, worst_misclassified
-from train.evaluation.robustness import degrade as judge_degraded
+from train.evaluation.results import Evaluation, most_confident_errors
+from train.evaluation.robustness import evaluate_robustness
 from train.libraries import load_keras_model
 from train.progress import Reporter
 
-_CLIPS_AT_ONCE = 256
-"""Their pictures are in memory together: 37 MB at 224 x 224."""
+_CHUNK = 256
+"""Clips whose images are in memory at a time: 37 MB at 224 x 224."""
 
 
 class Predictor:
-    """The network of a run: uint8 pictures to probabilities, before any temperature.
+    """The network of a run: uint8 images to probabilities, without temperature scaling.
 
     Parameters
     ----------
@@ -41,19 +41,19 @@ class Predictor:
     Raises
     ------
     TmgcError
-        The model cannot be read, or was made for other pictures or genres.
+        The model cannot be read, or its input or output shape does not fit the dataset.
     """
 
     def __init__(self, dataset: Dataset, *, batch_size: int = 32) -> None:
-        self._corpus, self._batch_size = dataset, batch_size
+        self._dataset, self._batch_size = dataset, batch_size
         self._network = _load(dataset)
 
-    def __call__(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Probabilities of pictures.
+    def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Predict images.
 
         Parameters
         ----------
-        pictures : np.ndarray [shape=(n, image_height, image_width, 3)], uint8
+        images : np.ndarray [shape=(n, image_height, image_width, 3)], uint8
 
         Returns
         -------
@@ -62,50 +62,36 @@ class Predictor:
         Raises
         ------
         TmgcError
-            The network answers with what is no number.
+            The network returns NaN or infinity.
         """
-        said = self._network.predict(pictures, batch_size=self._batch_size, verbose=0)
-        probabilities = np.asarray(said, np.float32)
+        output = self._network.predict(images, batch_size=self._batch_size, verbose=0)
+        probabilities = np.asarray(output, np.float32)
         if not np.isfinite(probabilities).all():
             raise TmgcError(
-                f"a network's answers must be numbers: {self._corpus.run.model} gives others (NaN or infinity), so its "
-                "training went astray. Run tmgc-train fit again, with a lower --learning-rate"
+                f"predictions must be finite: {self._dataset.run.model} returns NaN or infinity, so its training "
+                "diverged. Run tmgc-train fit again, with a lower --learning-rate"
             )
         return probabilities
 
-    def of_clips(self, clips: Sequence[Clip], reporter: Reporter) -> NDArray[np.float32]:
-        """Probabilities of clips, ``[shape=(n_clips, n_genres)], float32 in [0, 1]``, by some hundreds at a time."""
+    def predict_clips(self, clips: Sequence[Clip], reporter: Reporter) -> NDArray[np.float32]:
+        """Predict clips: ``[shape=(n_clips, n_genres)], float32 in [0, 1]``. Each clip is a step of the reporter."""
         predictions = []
-        for first in range(0, len(clips), _CLIPS_AT_ONCE):
-            chunk = clips[first : first + _CLIPS_AT_ONCE]
-            predictions.append(self(self._corpus.images(chunk)))
+        for first in range(0, len(clips), _CHUNK):
+            chunk = clips[first : first + _CHUNK]
+            predictions.append(self(self._dataset.images(chunk)))
             for _ in chunk:
                 reporter.step({})
         return np.concatenate(predictions)
 
 
-def _load(dataset: Dataset) -> Any:
-    path = dataset.run.model
-    network = load_keras_model(path)
-    settings = dataset.spectrogram
-    wanted = (None, settings.image_height, settings.image_width, 3), (None, len(dataset.genres))
-    found = tuple(network.input_shape), tuple(network.output_shape)
-    if found != wanted:
-        raise TmgcError(
-            f"a run's model takes pictures of {wanted[0][1:]} and answers for {len(dataset.genres)} genres: {path} has "
-            f"shapes {found[0]} and {found[1]}. Run: tmgc-train fit"
-        )
-    return network
-
-
-class _Heard(NamedTuple):
-    """Clips of a split and what the network says of them."""
+class _Predicted(NamedTuple):
+    """Clips of a split with their predictions."""
 
     clips: list[Clip]
     labels: NDArray[np.int64]
     """``[shape=(n_clips,)]``"""
     probabilities: NDArray[np.float32]
-    """``[shape=(n_clips, n_genres)]``, before any temperature."""
+    """``[shape=(n_clips, n_genres)]``, without temperature scaling."""
 
 
 def evaluate(
@@ -113,14 +99,14 @@ def evaluate(
     split: str,
     *,
     batch_size: int = 32,
-    degrade: bool = False,
+    robustness: bool = False,
     baseline: bool = False,
     reporter: Reporter | None = None,
 ) -> Evaluation:
-    """Judge a run's model on the clips of one split; writes ``evaluation.json``, plots and ``report.html``.
+    """Evaluate a run's model on one split; writes ``evaluation.json``, plots and ``report.html`` into the run.
 
-    Temperature and threshold are chosen on the validation split, whichever split is judged, and go into the card. The
-    accuracy on the test split, and on no other, goes there too.
+    Temperature and threshold are chosen on the validation split, whichever split is evaluated, and go into the card.
+    The accuracy goes there from the test split only. The run is locked meanwhile.
 
     Parameters
     ----------
@@ -129,79 +115,104 @@ def evaluate(
     split : str
         ``train``, ``validation`` or ``test``.
     batch_size : int > 0
-    degrade : bool
-        Judge it on sound of low quality as well.
+    robustness : bool
+        Also evaluate on degraded audio.
     baseline : bool
-        Hold it against MFCC statistics and an SVM.
+        Also compare with MFCC statistics and an SVM.
     reporter : Reporter, optional
 
     Raises
     ------
     TmgcError
-        The run has not been trained, or not on these clips; a split is empty; the network answers with no numbers.
+        Another command is changing the run; it has not been trained, or not on these clips; a split is empty; the
+        network returns NaN or infinity.
     """
     reporter = reporter or Reporter()
-    card = dataset.run.card()
-    dataset.check_trained(card)
-    predictor = Predictor(dataset, batch_size=batch_size)
-    judged = _hear(dataset, split, predictor, reporter)
-    validation = judged if split == "validation" else _hear(dataset, "validation", predictor, reporter)
-    temperature = fit_temperature(validation.probabilities, validation.labels)
-    probabilities = with_temperature(judged.probabilities, temperature)
-    reporter.phase("judging on sound that is no music", 0)
-    result = Evaluation(
-        **vars(
-            compute_scores(
-                probabilities, judged.clips, dataset.genres, split=split, demonstration=dataset.demonstration
-            )
-        ),
-        calibration=Calibration(
-            temperature=temperature,
-            validation_clips=len(validation.clips),
-            before=reliability(judged.probabilities, judged.labels),
-            after=reliability(probabilities, judged.labels),
-        ),
-        unknown=_unknown(dataset, judged, validation, temperature, predictor),
-        misclassified=worst_misclassified(dataset, judged.clips, probabilities),
-        degraded=judge_degraded(dataset, judged.clips, predictor, reporter) if degrade else (),
-        baseline=fit_baseline(dataset, split, probabilities, reporter) if baseline else None,
-    )
-    reporter.phase("drawing the report", 0)
-    _write(dataset, card, result)
+    with dataset.run.lock():
+        card = dataset.run.card()
+        dataset.check_trained(card)
+        predictor = Predictor(dataset, batch_size=batch_size)
+        evaluated = _predict(dataset, split, predictor, reporter)
+        validation = evaluated if split == "validation" else _predict(dataset, "validation", predictor, reporter)
+        fit = fit_temperature(validation.probabilities, validation.labels, rows_of_groups(validation.clips))
+        probabilities = with_temperature(evaluated.probabilities, fit.temperature)
+        scores = compute_scores(
+            probabilities, evaluated.clips, dataset.genres, split=split, demonstration=dataset.demonstration
+        )
+        result = Evaluation(
+            **vars(scores),
+            calibration=_calibration(fit, evaluated),
+            rejection=_rejection(dataset, evaluated, validation, fit.temperature, predictor, reporter),
+            misclassified=most_confident_errors(dataset, evaluated.clips, probabilities),
+            robustness=evaluate_robustness(dataset, evaluated.clips, predictor, reporter) if robustness else (),
+            baseline=fit_baseline(dataset, split, probabilities, reporter) if baseline else None,
+        )
+        reporter.phase("writing the report", 0)
+        _write(dataset, card, result)
     return result
 
 
-def _hear(dataset: Dataset, split: str, predictor: Predictor, reporter: Reporter) -> _Heard:
+def _load(dataset: Dataset) -> Any:
+    path, settings = dataset.run.model, dataset.spectrogram
+    network = load_keras_model(path)
+    expected = (None, settings.image_height, settings.image_width, 3), (None, len(dataset.genres))
+    found = tuple(network.input_shape), tuple(network.output_shape)
+    if found != expected:
+        raise TmgcError(
+            f"a run's model takes images of shape {expected[0][1:]} and has {len(dataset.genres)} outputs: {path} has "
+            f"shapes {found[0]} and {found[1]}. Run: tmgc-train fit"
+        )
+    return network
+
+
+def _predict(dataset: Dataset, split: str, predictor: Predictor, reporter: Reporter) -> _Predicted:
     clips = dataset.of(split)
     if not clips:
         raise TmgcError(
-            f"judging needs {split} clips, the validation split for temperature and threshold: {dataset.run.folder} "
-            "has none of them. Prepare more songs: tmgc-train prepare"
+            f"an evaluation needs {split} clips, and validation clips to choose temperature and threshold: "
+            f"{dataset.run.folder} has no {split} clips. Prepare more songs: tmgc-train prepare"
         )
-    reporter.phase(f"judging on the {split} songs", len(clips))
-    return _Heard(clips, dataset.labels(clips), predictor.of_clips(clips, reporter))
+    reporter.phase(f"predicting the {split} split", len(clips))
+    return _Predicted(clips, dataset.labels(clips), predictor.predict_clips(clips, reporter))
 
 
-def _unknown(dataset: Dataset, judged: _Heard, validation: _Heard, temperature: float, predictor: Predictor) -> Unknown:
-    def predict(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return with_temperature(predictor(pictures), temperature)
-
-    spectrogram = Spectrogram(dataset.spectrogram, dataset.colormap)
-    chosen = with_temperature(validation.probabilities, temperature)
-    threshold = pick_threshold(chosen, validation.labels, spectrogram, predict)
-    return evaluate_threshold(
-        threshold, with_temperature(judged.probabilities, temperature), judged.labels, spectrogram, predict
+def _calibration(fit: TemperatureFit, evaluated: _Predicted) -> Calibration:
+    scaled = with_temperature(evaluated.probabilities, fit.temperature)
+    return Calibration(
+        fit=fit,
+        before=reliability(evaluated.probabilities, evaluated.labels),
+        after=reliability(scaled, evaluated.labels),
     )
 
 
+def _rejection(
+    dataset: Dataset,
+    evaluated: _Predicted,
+    validation: _Predicted,
+    temperature: float,
+    predictor: Predictor,
+    reporter: Reporter,
+) -> Rejection:
+    def predict(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return with_temperature(predictor(images), temperature)
+
+    reporter.phase("evaluating rejection of out-of-distribution audio", 0)
+    spectrogram = Spectrogram(dataset.spectrogram, dataset.colormap)
+    scaled = with_temperature(validation.probabilities, temperature)
+    threshold = choose_threshold(scaled, validation.labels, spectrogram, predict)
+    scaled = with_temperature(evaluated.probabilities, temperature)
+    return evaluate_threshold(threshold, scaled, evaluated.labels, spectrogram, predict)
+
+
 def _write(dataset: Dataset, card: ModelCard, result: Evaluation) -> None:
-    """Figures first, so that they are kept whatever becomes of the drawings."""
+    """Figures first: they are kept if drawing the plots fails."""
     run, split = dataset.run, result.split
     with atomic_write(run.evaluation_json(split)) as path:
         path.write_text(result.to_json(), "utf-8")
-    accuracy = result.for_card() if split == "test" else card.accuracy
     card = card.replace(
-        temperature=result.calibration.temperature, threshold=result.unknown.threshold, accuracy=accuracy
+        temperature=result.calibration.fit.temperature,
+        threshold=result.rejection.threshold,
+        accuracy=result.for_card() if split == "test" else card.accuracy,
     )
     with atomic_write(run.card_json) as path:
         path.write_text(card.to_json(), "utf-8")

@@ -1,4 +1,8 @@
-"""When to answer ``unknown``: the threshold of confidence, what music it refuses and what else it lets pass."""
+"""The rejection threshold: below it a prediction is ``unknown``. What it rejects, and what it accepts by mistake.
+
+Rejection by the maximum softmax probability is the baseline of Hendrycks and Gimpel (2017), "A baseline for detecting
+misclassified and out-of-distribution examples in neural networks".
+"""
 
 from __future__ import annotations
 
@@ -11,120 +15,101 @@ from numpy.typing import NDArray
 from edge_runtime.audio import level_dbfs
 from edge_runtime.listener import ListenSettings
 from edge_runtime.spectrogram import Spectrogram
-from train.evaluation.metrics import wilson_interval
+from train.evaluation.metrics import Interval, wilson_interval
 from train.synthesis.negatives import KINDS, TRAINED_ON, negatives
 
-MOST_REFUSED = 0.1
-"""Share of rightly named validation clips that a threshold may refuse: a listener is there to name music."""
+MAX_FALSE_REJECTION = 0.1
+"""Largest share of correctly classified validation clips that a threshold may reject: a listener is there to name
+music."""
 
-NEGATIVES_PER_KIND = 50
-"""Of which none being given a genre means a rate below 7 %, by the 95 % interval."""
+WINDOWS_PER_KIND = 50
+"""With none of them accepted, the 95 % CI of the false acceptance rate ends at 7 %."""
 
-_SEEDS = {"picking": 1, "reporting": 2}
-"""The threshold is not judged on the sounds that it was picked on."""
+_SEEDS = {"choose": 1, "evaluate": 2}
+"""The threshold is evaluated on other sounds than it was chosen on."""
 
 Predict = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
-"""Pictures ``[shape=(n, image_height, image_width, 3)], uint8`` to probabilities ``[shape=(n, n_genres)]``."""
+"""Images ``[shape=(n, image_height, image_width, 3)], uint8`` to probabilities ``[shape=(n, n_genres)]``."""
 
 
 @dataclass(frozen=True)
-class Negatives:
-    """What happens to one kind of sound that is no music."""
+class OutOfDistribution:
+    """Rejection of one kind of sound that is not music."""
 
     kind: str
     """``speech``, ``noise``, ``hum``, ``silence`` or ``clatter``."""
-    trained_on: bool
-    """Whether training may have shown the network other sounds of this kind."""
-    sounds: int
-    given_a_genre: float
-    """Share that is wrongly given a genre, in [0, 1]."""
-    interval: tuple[float, float]
-    """95 % interval after Wilson."""
+    in_training: bool
+    """Whether training may have shown the network other sounds of this kind (outlier exposure)."""
+    windows: int
+    false_acceptance_rate: float
+    """Share of the windows that are classified as a genre, in [0, 1]."""
+    false_acceptance_ci: Interval
+    """95 % CI (Wilson)."""
 
 
 @dataclass(frozen=True)
-class Unknown:
-    """The threshold, and what it does on the split that was judged. Shares lie in [0, 1]."""
+class Rejection:
+    """The threshold and its effect on the evaluated split. Shares lie in [0, 1]."""
 
     threshold: float
-    """Confidence, after temperature, below which the answer is ``unknown``; picked on the validation split."""
-    accepted: float
-    """Share of clips that are given a genre."""
-    accepted_accuracy: float | None
-    """Share of those that are named right; None where there are none."""
-    right_refused: float
-    """Share of the clips that would be named right, but are answered ``unknown``."""
-    negatives: tuple[Negatives, ...]
-    """Other sounds than those that the threshold was picked on."""
+    """Confidence, after temperature scaling, below which the prediction is ``unknown``; chosen on the validation
+    split."""
+    coverage: float
+    """Share of clips that are accepted."""
+    selective_accuracy: float | None
+    """Accuracy on the accepted clips; None where there are none."""
+    false_rejection_rate: float
+    """Share of the correctly classified clips that are rejected."""
+    out_of_distribution: tuple[OutOfDistribution, ...]
+    """On other sounds than those that the threshold was chosen on."""
 
 
-def best_threshold(right: NDArray[np.float32], wrong: NDArray[np.float32]) -> float:
-    """The threshold that best parts music from what is none.
+def best_threshold(correct: NDArray[np.float32], negative: NDArray[np.float32]) -> float:
+    """The threshold that best separates music from negatives.
 
-    It is the lowest of those with the highest Youden's J (1950), that is the share of rightly named music accepted
-    minus the share of negatives accepted, among those that refuse at most a tenth of the music. Thresholds lie halfway
-    between neighbouring confidences, and 0 is one of them: where nothing can be gained nothing is refused.
+    It is the lowest of those with the highest Youden's J (1950), the share of correctly classified music accepted
+    minus the share of negatives accepted, among those that reject at most a tenth of that music. Candidates lie
+    halfway between neighbouring confidences, and 0 is one of them: where nothing is gained, nothing is rejected.
 
     Parameters
     ----------
-    right : np.ndarray [shape=(n,)], float32 in [0, 1]
-        Confidences of the validation clips that were named right.
-    wrong : np.ndarray [shape=(m,)], float32 in [0, 1]
+    correct : np.ndarray [shape=(n,)], float32 in [0, 1]
+        Confidences of the correctly classified validation clips.
+    negative : np.ndarray [shape=(m,)], float32 in [0, 1]
         Confidences of negatives.
-    """
-    if not len(right) or not len(wrong):
-        return 0.0
-    confidences = np.unique(np.concatenate([right, wrong]).astype(np.float64))
-    candidates = np.concatenate([[0.0], (confidences[:-1] + confidences[1:]) / 2])
-    kept, passed = (
-        1.0 - np.searchsorted(np.sort(each.astype(np.float64)), candidates) / len(each) for each in (right, wrong)
-    )
-    gain = np.where(kept >= 1.0 - MOST_REFUSED, kept - passed, -1.0)
-    return float(candidates[gain.argmax()])
-
-
-def negative_confidences(kind: str, spectrogram: Spectrogram, predict: Predict, *, purpose: str) -> NDArray[np.float32]:
-    """Confidences of negatives as a listener would have them: 0 for what is silence to it.
-
-    Parameters
-    ----------
-    kind : str
-    spectrogram : Spectrogram
-    predict : Predict
-    purpose : str
-        ``picking`` or ``reporting``: the sounds differ.
 
     Returns
     -------
-    confidences : np.ndarray [shape=(n,)], float32 in [0, 1]
+    threshold : float in [0, 1]
     """
-    confidences, pictures = np.zeros(NEGATIVES_PER_KIND, np.float32), {}
-    sounds = negatives(kind, spectrogram.settings, count=NEGATIVES_PER_KIND, seed=_SEEDS[purpose])
-    for number, samples in enumerate(sounds):
-        if level_dbfs(samples) >= ListenSettings().silence_dbfs:
-            pictures[number] = spectrogram.image(samples)
-    if pictures:
-        confidences[list(pictures)] = predict(np.stack(list(pictures.values()))).max(axis=1)
-    return confidences
+    if not len(correct) or not len(negative):
+        return 0.0
+    confidences = np.unique(np.concatenate([correct, negative]).astype(np.float64))
+    candidates = np.concatenate([[0.0], (confidences[:-1] + confidences[1:]) / 2])
+    accepted, false_accepted = (
+        1.0 - np.searchsorted(np.sort(each.astype(np.float64)), candidates) / len(each) for each in (correct, negative)
+    )
+    j = np.where(accepted >= 1.0 - MAX_FALSE_REJECTION, accepted - false_accepted, -1.0)
+    return float(candidates[j.argmax()])
 
 
-def pick_threshold(
+def choose_threshold(
     probabilities: NDArray[np.float32], labels: NDArray[np.int64], spectrogram: Spectrogram, predict: Predict
 ) -> float:
-    """The threshold for ``unknown``, by :func:`best_threshold`.
+    """The rejection threshold of a model, by :func:`best_threshold`.
 
     Parameters
     ----------
     probabilities : np.ndarray [shape=(n_clips, n_genres)], float32 in [0, 1]
-        Of the validation split, after temperature.
+        Of the validation split, after temperature scaling.
     labels : np.ndarray [shape=(n_clips,)], int
     spectrogram : Spectrogram
     predict : Predict
-        After temperature.
+        With temperature scaling.
     """
-    right = probabilities.max(axis=1)[probabilities.argmax(axis=1) == labels]
-    wrong = [negative_confidences(kind, spectrogram, predict, purpose="picking") for kind in TRAINED_ON]
-    return best_threshold(right, np.concatenate(wrong))
+    correct = probabilities.max(axis=1)[probabilities.argmax(axis=1) == labels]
+    negative = [negative_confidences(kind, spectrogram, predict, purpose="choose") for kind in TRAINED_ON]
+    return best_threshold(correct, np.concatenate(negative))
 
 
 def evaluate_threshold(
@@ -133,28 +118,60 @@ def evaluate_threshold(
     labels: NDArray[np.int64],
     spectrogram: Spectrogram,
     predict: Predict,
-) -> Unknown:
-    """What a threshold does to the clips of a split and to negatives.
+) -> Rejection:
+    """The effect of a threshold on the clips of a split and on negatives.
 
     Parameters
     ----------
     threshold : float in [0, 1]
     probabilities, labels, spectrogram, predict
-        As for :func:`pick_threshold`, of the split that is judged.
+        As for :func:`choose_threshold`, of the evaluated split.
     """
     accepted = probabilities.max(axis=1) >= threshold
-    right = probabilities.argmax(axis=1) == labels
-    found = []
-    for kind in KINDS:
-        confidences = negative_confidences(kind, spectrogram, predict, purpose="reporting")
-        # What a listener answers with silence has no confidence that a threshold of 0 could accept.
-        named = int(((confidences >= threshold) & (confidences > 0)).sum())
-        interval = wilson_interval(named, len(confidences))
-        found.append(Negatives(kind, kind in TRAINED_ON, len(confidences), named / len(confidences), interval))
-    return Unknown(
+    correct = probabilities.argmax(axis=1) == labels
+    return Rejection(
         threshold=threshold,
-        accepted=float(accepted.mean()),
-        accepted_accuracy=float(right[accepted].mean()) if accepted.any() else None,
-        right_refused=float((right & ~accepted).sum() / max(1, right.sum())),
-        negatives=tuple(found),
+        coverage=float(accepted.mean()),
+        selective_accuracy=float(correct[accepted].mean()) if accepted.any() else None,
+        false_rejection_rate=float((correct & ~accepted).sum() / max(1, correct.sum())),
+        out_of_distribution=tuple(_evaluate_kind(kind, threshold, spectrogram, predict) for kind in KINDS),
+    )
+
+
+def negative_confidences(kind: str, spectrogram: Spectrogram, predict: Predict, *, purpose: str) -> NDArray[np.float32]:
+    """Confidences of negatives as a listener computes them: 0 for what is below its silence threshold.
+
+    Parameters
+    ----------
+    kind : str
+        One of :data:`train.synthesis.negatives.KINDS`.
+    spectrogram : Spectrogram
+    predict : Predict
+    purpose : str
+        ``choose`` or ``evaluate``: the sounds differ.
+
+    Returns
+    -------
+    confidences : np.ndarray [shape=(WINDOWS_PER_KIND,)], float32 in [0, 1]
+    """
+    confidences, images = np.zeros(WINDOWS_PER_KIND, np.float32), {}
+    sounds = negatives(kind, spectrogram.settings, count=WINDOWS_PER_KIND, seed=_SEEDS[purpose])
+    for number, samples in enumerate(sounds):
+        if level_dbfs(samples) >= ListenSettings().silence_dbfs:
+            images[number] = spectrogram.image(samples)
+    if images:
+        confidences[list(images)] = predict(np.stack(list(images.values()))).max(axis=1)
+    return confidences
+
+
+def _evaluate_kind(kind: str, threshold: float, spectrogram: Spectrogram, predict: Predict) -> OutOfDistribution:
+    confidences = negative_confidences(kind, spectrogram, predict, purpose="evaluate")
+    # Silence has no confidence that a threshold of 0 could accept.
+    accepted = int(((confidences >= threshold) & (confidences > 0)).sum())
+    return OutOfDistribution(
+        kind=kind,
+        in_training=kind in TRAINED_ON,
+        windows=len(confidences),
+        false_acceptance_rate=accepted / len(confidences),
+        false_acceptance_ci=wilson_interval(accepted, len(confidences)),
     )

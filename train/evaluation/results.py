@@ -1,66 +1,169 @@
-"""Everything that is found out about a model on one split, as ``evaluation.json`` keeps it and a terminal shows it."""
+"""The result of an evaluation: what ``evaluation.json`` holds and what the terminal shows."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from train.dataset.dataset import Clip, Dataset
+from train.evaluation.baselines import Baseline
 from train.evaluation.calibration import Calibration
-from train.evaluation.metrics import Scores
-from train.evaluation.rejection import Unknown
+from train.evaluation.metrics import Scores, percent, with_ci
+from train.evaluation.rejection import Rejection
+from train.evaluation.robustness import DegradedScores
 
-if TYPE_CHECKING:
-    from train.evaluation.baselines import Baseline
-    from train.evaluation.robustness import Degraded
-
+SCHEMA = 2
+"""Version of ``evaluation.json``."""
 
 MAX_MISCLASSIFIED = 20
+
+DEMONSTRATION = "synthesised music, for demonstration only: these results say nothing about real music"
+
+CAVEATS = {
+    "train": "the network was trained on these songs: expect lower accuracy on others",
+    "validation": "the training, the temperature and the threshold were selected on these songs: expect lower accuracy "
+    "on others",
+}
+"""What the scores on a split do not show."""
 
 
 @dataclass(frozen=True)
 class Misclassified:
-    """A clip that was named wrong."""
+    """A misclassified clip."""
 
     clip: str
     song: str
-    """Path below the dataset, or group."""
+    """Path relative to the folder of songs."""
     offset_seconds: float
-    """Where the clip begins in its song."""
+    """Start of the clip in its song."""
     genre: str
-    """What it is."""
+    """The true one."""
     prediction: str
-    """What the model says."""
     confidence: float
-    """Of that answer, after temperature, in [0, 1]."""
+    """Probability of the prediction after temperature scaling, in [0, 1]."""
     genre_probability: float
-    """Of the true genre, in [0, 1]."""
-    sound: str
-    """FLAC file, path below the run's folder."""
-    picture: str
-    """PNG file, path below the run's folder."""
+    """Probability of the true genre, in [0, 1]."""
+    audio: str
+    """FLAC file, path relative to the run's folder."""
+    image: str
+    """PNG file, path relative to the run's folder."""
 
 
-def worst_misclassified(
+@dataclass(frozen=True)
+class Evaluation(Scores):
+    """Scores of a model on one split, the quality of its confidence, and its errors."""
+
+    calibration: Calibration
+    rejection: Rejection
+    misclassified: tuple[Misclassified, ...]
+    """By falling confidence, :data:`MAX_MISCLASSIFIED` at most."""
+    robustness: tuple[DegradedScores, ...] = ()
+    """Accuracy on degraded audio; empty if it was not requested."""
+    baseline: Baseline | None = None
+    """None if it was not requested."""
+
+    def to_json(self) -> str:
+        """The evaluation as it stands in ``evaluation.json``: ``schema`` and the fields under their names."""
+        text = json.dumps({"schema": SCHEMA, **asdict(self)}, ensure_ascii=False, indent=1, allow_nan=False)
+        # A file name that is not UTF-8 holds lone surrogates, which stand in JSON only as \udcXX.
+        return text.encode("utf-8", "backslashreplace").decode()
+
+    def for_card(self) -> dict[str, Any]:
+        """The field ``accuracy`` of the model card."""
+        return {
+            "split": self.split,
+            "songs": self.songs,
+            "clips": self.clips,
+            "clip_accuracy": self.clip_accuracy,
+            "clip_accuracy_ci": list(self.clip_accuracy_ci),
+            "song_accuracy": self.song_accuracy,
+            "song_accuracy_ci": list(self.song_accuracy_ci),
+        }
+
+    def caveats(self) -> list[str]:
+        """What the scores do not show."""
+        found = [CAVEATS[self.split]] if self.split in CAVEATS else []
+        return [DEMONSTRATION, *found] if self.demonstration else found
+
+    def as_text(self) -> str:
+        """The evaluation on one screen of a terminal."""
+        lines = [
+            f"song accuracy {with_ci(self.song_accuracy, self.song_accuracy_ci)} on {self.songs} songs, "
+            f"top-2 {percent(self.song_top2_accuracy)}, macro F1 {self.song_macro_f1:.2f}",
+            f"clip accuracy {with_ci(self.clip_accuracy, self.clip_accuracy_ci)} on {self.clips} clips, "
+            f"top-2 {percent(self.clip_top2_accuracy)}, macro F1 {self.clip_macro_f1:.2f}",
+            *self._genre_lines(),
+            *self._confidence_lines(),
+            *self._robustness_lines(),
+            *self._baseline_lines(),
+            *(f"note: {caveat}" for caveat in self.caveats()),
+        ]
+        return "\n".join(lines)
+
+    def _genre_lines(self) -> list[str]:
+        width = max(map(len, self.genres))
+        return [
+            f"  {genre:<{width}}  F1 {scores['f1']:.2f}  precision {scores['precision']:.2f}  "
+            f"recall {scores['recall']:.2f}  F1 by song {self.per_genre_songs[genre]['f1']:.2f}"
+            for genre, scores in self.per_genre.items()
+        ]
+
+    def _confidence_lines(self) -> list[str]:
+        fit, rejection = self.calibration.fit, self.rejection
+        before, after = (
+            percent(each.expected_calibration_error) for each in (self.calibration.before, self.calibration.after)
+        )
+        scaled = f", {after} after" if fit.temperature != 1 else ""
+        accepted = ", ".join(
+            f"{each.kind} {100 * each.false_acceptance_rate:.0f} %" for each in rejection.out_of_distribution
+        )
+        return [
+            f"expected calibration error {before} before temperature scaling{scaled} (temperature "
+            f"{fit.temperature:.2f}: {fit.reason})",
+            f"rejection: unknown below a confidence of {rejection.threshold:.2f}; false rejection rate "
+            f"{percent(rejection.false_rejection_rate)}",
+            f"out-of-distribution audio accepted as music: {accepted}",
+        ]
+
+    def _robustness_lines(self) -> list[str]:
+        if not self.robustness:
+            return []
+        return [
+            "robustness, clip accuracy by degradation:",
+            *(f"  {each.name:<24} {with_ci(each.clip_accuracy, each.clip_accuracy_ci)}" for each in self.robustness),
+        ]
+
+    def _baseline_lines(self) -> list[str]:
+        found = self.baseline
+        if found is None:
+            return []
+        return [
+            f"baseline, {found.name}: clip accuracy {percent(found.clip_accuracy)}, song accuracy "
+            f"{percent(found.song_accuracy)}; {found.verdict}"
+        ]
+
+
+def most_confident_errors(
     dataset: Dataset, clips: Sequence[Clip], probabilities: NDArray[np.float32]
 ) -> tuple[Misclassified, ...]:
-    """The wrong answers of the highest confidence, worst first, 20 at most.
+    """The misclassified clips by falling confidence, :data:`MAX_MISCLASSIFIED` at most.
 
     Parameters
     ----------
     dataset : Dataset
     clips : sequence of Clip
     probabilities : np.ndarray [shape=(n_clips, n_genres)], float32 in [0, 1]
-        After temperature.
+        After temperature scaling.
     """
     labels, predictions = dataset.labels(clips), probabilities.argmax(axis=1)
     wrong = np.flatnonzero(predictions != labels)
     worst = wrong[np.argsort(-probabilities.max(axis=1)[wrong], kind="stable")][:MAX_MISCLASSIFIED]
+    folder = dataset.run.folder
     return tuple(
         Misclassified(
             clip=clips[row].name,
@@ -70,112 +173,8 @@ def worst_misclassified(
             prediction=dataset.genres[predictions[row]],
             confidence=float(probabilities[row, predictions[row]]),
             genre_probability=float(probabilities[row, labels[row]]),
-            sound=clips[row].audio_path(dataset.run).relative_to(dataset.run.folder).as_posix(),
-            picture=clips[row].image_path(dataset.run).relative_to(dataset.run.folder).as_posix(),
+            audio=clips[row].audio_path(dataset.run).relative_to(folder).as_posix(),
+            image=clips[row].image_path(dataset.run).relative_to(folder).as_posix(),
         )
         for row in worst.tolist()
     )
-
-
-DEMONSTRATION = "of synthesised music, for demonstration only: nothing about real music follows from it"
-
-CAVEATS = {
-    "train": "the network was trained on these songs: on others it does worse",
-    "validation": "training, temperature and threshold were chosen by these songs: on others it does worse",
-}
-"""What must be known of the scores on a split before believing them."""
-
-
-@dataclass(frozen=True)
-class Evaluation(Scores):
-    """What is known of a model on one split: its scores, and what its confidence is worth."""
-
-    calibration: Calibration
-    unknown: Unknown
-    misclassified: tuple[Misclassified, ...]
-    """The clips that it got most wrong, worst first."""
-    degraded: tuple[Degraded, ...] = ()
-    """Accuracy on sound of low quality; empty unless asked for."""
-    baseline: Baseline | None = None
-    """What a simpler way reaches; None unless asked for."""
-
-    def to_json(self) -> str:
-        """The evaluation as it stands in ``evaluation.json``: these fields under their names, and a schema."""
-        text = json.dumps({"schema": 1, **asdict(self)}, ensure_ascii=False, indent=1, allow_nan=False)
-        # A file name that is not UTF-8 holds lone surrogates, which stand in JSON only as \udcXX.
-        return text.encode("utf-8", "backslashreplace").decode()
-
-    def caveats(self) -> list[str]:
-        """What must be known before believing the scores."""
-        found = [CAVEATS[self.split]] if self.split in CAVEATS else []
-        return [DEMONSTRATION, *found] if self.demonstration else found
-
-    def as_text(self) -> str:
-        """The evaluation for a person to read, on one screen."""
-        rows = [
-            f"{name} named right: {share:.1%} (95 % interval {low:.1%} to {high:.1%}) of {count} {name}, "
-            f"macro F1 {f1:.2f}, among the two likeliest {top2:.1%}"
-            for name, share, (low, high), count, f1, top2 in (
-                (
-                    "songs",
-                    self.song_accuracy,
-                    self.song_interval,
-                    self.songs,
-                    self.song_macro_f1,
-                    self.song_top2_accuracy,
-                ),
-                (
-                    "clips",
-                    self.clip_accuracy,
-                    self.clip_interval,
-                    self.clips,
-                    self.clip_macro_f1,
-                    self.clip_top2_accuracy,
-                ),
-            )
-        ]
-        rows += [
-            f"  {genre:<12} F1 {scores['f1']:.2f}  precision {scores['precision']:.2f}  recall {scores['recall']:.2f}"
-            f"  by song F1 {self.per_genre_songs[genre]['f1']:.2f}"
-            for genre, scores in self.per_genre.items()
-        ]
-        rows += [*self._confidence_rows(), *self._comparison_rows()]
-        return "\n".join(rows + [f"  {caveat}" for caveat in self.caveats()])
-
-    def for_card(self) -> dict[str, Any]:
-        """What the model card keeps of it."""
-        return {
-            "split": self.split,
-            "songs": self.songs,
-            "clips": self.clips,
-            "clip_accuracy": self.clip_accuracy,
-            "clip_interval": list(self.clip_interval),
-            "song_accuracy": self.song_accuracy,
-            "song_interval": list(self.song_interval),
-        }
-
-    def _confidence_rows(self) -> list[str]:
-        before, after = (each.expected_calibration_error for each in (self.calibration.before, self.calibration.after))
-        passed = ", ".join(f"{each.kind} {each.given_a_genre:.0%}" for each in self.unknown.negatives)
-        return [
-            f"expected calibration error: {before:.1%}, and {after:.1%} at temperature "
-            f"{self.calibration.temperature:.2f}",
-            f"unknown: below a confidence of {self.unknown.threshold:.2f}, which refuses "
-            f"{self.unknown.right_refused:.1%} of the clips that would be named right",
-            f"wrongly given a genre: {passed}",
-        ]
-
-    def _comparison_rows(self) -> list[str]:
-        rows = []
-        if self.degraded:
-            rows.append("clips named right with worse sound:")
-        rows += [
-            f"  {each.name:<24} {each.clip_accuracy:.1%} ({each.clip_interval[0]:.1%} to {each.clip_interval[1]:.1%})"
-            for each in self.degraded
-        ]
-        if self.baseline is not None:
-            rows.append(
-                f"baseline ({self.baseline.name}): clips {self.baseline.clip_accuracy:.1%}, songs "
-                f"{self.baseline.song_accuracy:.1%}; {self.baseline.verdict}"
-            )
-        return rows

@@ -1,4 +1,4 @@
-"""How a model stands low-quality sound: its accuracy on the same clips under each kind of degradation."""
+"""Robustness: accuracy on the same clips under noise, codecs, reverberation, clipping and wrong speed."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from numpy.typing import NDArray
 from edge_runtime.audio import Samples
 from edge_runtime.spectrogram import Spectrogram
 from train.dataset.dataset import Clip, Dataset
-from train.evaluation.metrics import compute_scores
+from train.evaluation.metrics import Interval, compute_scores
 from train.evaluation.rejection import Predict
 from train.progress import Reporter
 from train.synthesis.dsp import PINK, add_noise
 
 MP3_SAMPLE_RATE = 22_050
-"""Hz. Codecs at 32 kbit/s do not spend it on what lies above half of this."""
+"""Hz. A codec at 32 kbit/s has no bits for frequencies above half of this."""
 
 MP3_COMPRESSION = (160 - 32) / (160 - 8)
-"""32 kbit/s for libsndfile, to which 0 is the most that MP3 knows at that rate, 160 kbit/s, and 1 the least, 8."""
+"""32 kbit/s as libsndfile's compression level: 0 is 160 kbit/s, the most at that sample rate, and 1 is 8 kbit/s."""
 
 TELEPHONE_SAMPLE_RATE = 8000
 """Hz."""
@@ -32,19 +32,32 @@ TELEPHONE_BAND = (300.0, 3400.0)
 """Hz."""
 
 REVERBERATION_SECONDS = 0.5
-"""Until a room's echo is 60 dB down (RT60): a furnished living room."""
+"""RT60, the time until reverberation has decayed by 60 dB: a furnished living room."""
 
 
 class Degradation(NamedTuple):
-    """A way for sound to be bad."""
+    """One kind of degraded audio."""
 
     name: str
     apply: Callable[[Samples, int, np.random.Generator], Samples]
-    """Samples, their rate in Hz and a source of randomness, to samples at the same rate."""
+    """Of samples, sample rate in Hz and random generator; returns samples at the same rate."""
 
 
-def code_as_mp3(samples: Samples, sample_rate: int) -> Samples:
-    """To mono MP3 of 32 kbit/s at 22 050 Hz by LAME and back, with the codec's delay taken off.
+@dataclass(frozen=True)
+class DegradedScores:
+    """Accuracy under one degradation."""
+
+    name: str
+    """Of the degradation."""
+    clips: int
+    clip_accuracy: float
+    """In [0, 1]."""
+    clip_accuracy_ci: Interval
+    """95 % CI, bootstrapped over groups of songs."""
+
+
+def mp3_roundtrip(samples: Samples, sample_rate: int) -> Samples:
+    """Encode as mono MP3 of 32 kbit/s at 22 050 Hz (LAME) and decode, with the codec's delay removed.
 
     Parameters
     ----------
@@ -54,14 +67,14 @@ def code_as_mp3(samples: Samples, sample_rate: int) -> Samples:
     import soundfile
     import soxr
 
-    sent = soxr.resample(samples, sample_rate, MP3_SAMPLE_RATE)
-    with io.BytesIO(mp3_of(sent)) as file:
-        received, _ = soundfile.read(file, dtype="float32")
-    return _of_length(soxr.resample(_aligned(received, sent), MP3_SAMPLE_RATE, sample_rate), len(samples))
+    resampled = soxr.resample(samples, sample_rate, MP3_SAMPLE_RATE)
+    with io.BytesIO(encode_mp3(resampled)) as file:
+        decoded, _ = soundfile.read(file, dtype="float32")
+    return _fit_length(soxr.resample(_aligned(decoded, resampled), MP3_SAMPLE_RATE, sample_rate), len(samples))
 
 
-def mp3_of(samples: Samples) -> bytes:
-    """A whole MP3 file of 32 kbit/s.
+def encode_mp3(samples: Samples) -> bytes:
+    """Encode as an MP3 file of 32 kbit/s.
 
     Parameters
     ----------
@@ -71,13 +84,13 @@ def mp3_of(samples: Samples) -> bytes:
     import soundfile
 
     with io.BytesIO() as file:
-        how = {"format": "MP3", "bitrate_mode": "CONSTANT", "compression_level": MP3_COMPRESSION}
-        soundfile.write(file, samples, MP3_SAMPLE_RATE, **how)
+        options = {"format": "MP3", "bitrate_mode": "CONSTANT", "compression_level": MP3_COMPRESSION}
+        soundfile.write(file, samples, MP3_SAMPLE_RATE, **options)
         return file.getvalue()
 
 
-def send_by_telephone(samples: Samples, sample_rate: int) -> Samples:
-    """What is left of sound at 8 kHz between 300 Hz and 3400 Hz; the rest is 40 dB down.
+def telephone_band(samples: Samples, sample_rate: int) -> Samples:
+    """Resample to 8 kHz and band-pass to 300 Hz to 3400 Hz (elliptic filter, stop band at -40 dB).
 
     Parameters
     ----------
@@ -88,29 +101,28 @@ def send_by_telephone(samples: Samples, sample_rate: int) -> Samples:
     from scipy.signal import ellip, sosfilt
 
     band = ellip(6, 0.5, 40.0, TELEPHONE_BAND, "bandpass", output="sos", fs=TELEPHONE_SAMPLE_RATE)
-    sent = soxr.resample(samples, sample_rate, TELEPHONE_SAMPLE_RATE)
-    received = sosfilt(band, sent).astype(np.float32)
-    return _of_length(soxr.resample(received, TELEPHONE_SAMPLE_RATE, sample_rate), len(samples))
+    filtered = sosfilt(band, soxr.resample(samples, sample_rate, TELEPHONE_SAMPLE_RATE)).astype(np.float32)
+    return _fit_length(soxr.resample(filtered, TELEPHONE_SAMPLE_RATE, sample_rate), len(samples))
 
 
-def play_in_room(samples: Samples, sample_rate: int, rng: np.random.Generator) -> Samples:
-    """The sound and its echo from all walls, as loud as itself: as it is heard two or three steps from its source.
+def reverberate(samples: Samples, sample_rate: int, rng: np.random.Generator) -> Samples:
+    """Convolve with :func:`room_response`: a microphone two or three steps from the source.
 
     Parameters
     ----------
     samples : np.ndarray [shape=(n,)], float32
     sample_rate : int > 0, Hz
     rng : np.random.Generator
-        Makes the room.
+        Of the room.
     """
     from scipy.signal import fftconvolve
 
-    heard: Samples = fftconvolve(samples, room_response(sample_rate, rng))[: len(samples)].astype(np.float32)
-    return heard
+    reverberated: Samples = fftconvolve(samples, room_response(sample_rate, rng))[: len(samples)].astype(np.float32)
+    return reverberated
 
 
 def room_response(sample_rate: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Impulse response of a room: the direct sound, then noise of the same energy that dies away exponentially.
+    """Impulse response of a room: the direct sound, then exponentially decaying noise of the same energy.
 
     The model is Moorer's (1979), "About this reverberation business".
 
@@ -132,21 +144,21 @@ def room_response(sample_rate: int, rng: np.random.Generator) -> NDArray[np.floa
     return response
 
 
-def overdrive(samples: Samples, *, excess_db: float) -> Samples:
-    """What a recorder keeps of sound whose peak is too loud for it: everything beyond full scale is cut off.
+def clipping_distortion(samples: Samples, *, excess_db: float) -> Samples:
+    """Hard clipping, as by a recorder whose gain is too high.
 
     Parameters
     ----------
     samples : np.ndarray [shape=(n,)], float32
     excess_db : float > 0, dB
-        How far the loudest sample lies above full scale.
+        Level of the peak above the clipping level.
     """
-    full_scale = np.abs(samples).max() * np.float32(10 ** (-excess_db / 20))
-    return np.clip(samples, -full_scale, full_scale)
+    limit = np.abs(samples).max() * np.float32(10 ** (-excess_db / 20))
+    return np.clip(samples, -limit, limit)
 
 
-def play_at(samples: Samples, sample_rate: int, *, speed: float) -> Samples:
-    """Played too fast or too slow, as tape is: time and pitch go wrong together.
+def change_speed(samples: Samples, sample_rate: int, *, speed: float) -> Samples:
+    """Change tempo and pitch together, as a tape at the wrong speed does.
 
     Parameters
     ----------
@@ -161,8 +173,8 @@ def play_at(samples: Samples, sample_rate: int, *, speed: float) -> Samples:
     """
     import soxr
 
-    played: Samples = soxr.resample(samples, speed * sample_rate, sample_rate)
-    return played
+    resampled: Samples = soxr.resample(samples, speed * sample_rate, sample_rate)
+    return resampled
 
 
 def _pink_noise(snr_db: float) -> Callable[[Samples, int, np.random.Generator], Samples]:
@@ -170,94 +182,70 @@ def _pink_noise(snr_db: float) -> Callable[[Samples, int, np.random.Generator], 
 
 
 DEGRADATIONS = (
-    Degradation("as it is", lambda samples, rate, rng: samples),
-    Degradation("noise at 20 dB SNR", _pink_noise(20.0)),
-    Degradation("noise at 10 dB SNR", _pink_noise(10.0)),
-    Degradation("noise at 5 dB SNR", _pink_noise(5.0)),
-    Degradation("mp3 at 32 kbit/s", lambda samples, rate, rng: code_as_mp3(samples, rate)),
-    Degradation("telephone band", lambda samples, rate, rng: send_by_telephone(samples, rate)),
-    Degradation("a room's echo", play_in_room),
-    Degradation("clipping by 12 dB", lambda samples, rate, rng: overdrive(samples, excess_db=12.0)),
-    Degradation("3 % too fast", lambda samples, rate, rng: play_at(samples, rate, speed=1.03)),
-    Degradation("3 % too slow", lambda samples, rate, rng: play_at(samples, rate, speed=0.97)),
+    Degradation("none", lambda samples, rate, rng: samples),
+    Degradation("pink noise, SNR 20 dB", _pink_noise(20.0)),
+    Degradation("pink noise, SNR 10 dB", _pink_noise(10.0)),
+    Degradation("pink noise, SNR 5 dB", _pink_noise(5.0)),
+    Degradation("MP3, 32 kbit/s", lambda samples, rate, rng: mp3_roundtrip(samples, rate)),
+    Degradation("telephone band", lambda samples, rate, rng: telephone_band(samples, rate)),
+    Degradation("reverberation", reverberate),
+    Degradation("clipping, 12 dB", lambda samples, rate, rng: clipping_distortion(samples, excess_db=12.0)),
+    Degradation("speed +3 %", lambda samples, rate, rng: change_speed(samples, rate, speed=1.03)),
+    Degradation("speed -3 %", lambda samples, rate, rng: change_speed(samples, rate, speed=0.97)),
 )
-"""All of them, after sound that nothing was done to."""
-
-
-def _aligned(received: Samples, sent: Samples) -> Samples:
-    """What was received, from the sample on at which it is most like what was sent, and as long."""
-    from scipy.signal import correlate
-
-    delay = int(correlate(received, sent, method="fft").argmax()) - (len(sent) - 1)
-    return _of_length(received[max(0, delay) :], len(sent))
-
-
-def _of_length(samples: Samples, count: int) -> Samples:
-    """Resampling back and forth may lose or gain a sample."""
-    return np.pad(samples[:count], (0, max(0, count - len(samples))))
+"""The first leaves the audio as it is."""
 
 
 _BATCH = 64
-"""Clips whose sound and pictures are in memory at a time."""
+"""Clips whose audio and images are in memory at a time."""
 
 
-@dataclass(frozen=True)
-class Degraded:
-    """Accuracy on sound of one kind."""
+def evaluate_robustness(
+    dataset: Dataset, clips: list[Clip], predict: Predict, reporter: Reporter
+) -> tuple[DegradedScores, ...]:
+    """Accuracy of a model on the audio of clips under each of :data:`DEGRADATIONS`.
 
-    name: str
-    """Of the degradation."""
-    clips: int
-    clip_accuracy: float
-    """Share of clips that were named right, in [0, 1]."""
-    clip_interval: tuple[float, float]
-    """95 % interval, bootstrapped over groups of songs."""
-
-
-def degrade(dataset: Dataset, clips: list[Clip], predict: Predict, reporter: Reporter) -> tuple[Degraded, ...]:
-    """Judge a model on the sound of clips as it is, and under each of ``DEGRADATIONS``.
-
-    What is done to a clip is done to its margins too, before the clip is cut from them: filters, codecs and echoes
-    are then in full swing when it begins, and a clip that is played too fast does not end too early.
+    A clip is degraded together with its margins and cut afterwards: filters, codecs and reverberation have then
+    settled when it begins, and a clip that is played faster does not end too early.
 
     Parameters
     ----------
     dataset : Dataset
     clips : list of Clip
         Of one split.
-    predict : callable
-        Pictures to probabilities; called with at most 64 at a time.
+    predict : Predict
+        Called with at most 64 images at a time.
     reporter : Reporter
 
     Returns
     -------
-    rows : tuple of Degraded
-        The first is of the sound as it is, from the same files as the others.
+    scores : tuple of DegradedScores
+        The first is without degradation, computed from the same files.
 
     Raises
     ------
     TmgcError
-        The sound of a clip is missing or damaged.
+        The audio of a clip is missing or damaged.
     """
     spectrogram = Spectrogram(dataset.spectrogram, dataset.colormap)
     probabilities: dict[str, list[NDArray[np.float32]]] = {kind.name: [] for kind in DEGRADATIONS}
     batches = [clips[first : first + _BATCH] for first in range(0, len(clips), _BATCH)]
-    reporter.phase("judging degraded sound", len(batches) * len(DEGRADATIONS))
+    reporter.phase("evaluating robustness to degraded audio", len(batches) * len(DEGRADATIONS))
     for batch in batches:
         sounds = [dataset.sound(clip) for clip in batch]
         for kind in DEGRADATIONS:
-            degraded = (degraded_clip(dataset, clip, sound, kind) for clip, sound in zip(batch, sounds, strict=True))
+            degraded = (degrade_clip(dataset, clip, sound, kind) for clip, sound in zip(batch, sounds, strict=True))
             probabilities[kind.name].append(predict(np.stack([spectrogram.image(samples) for samples in degraded])))
             reporter.step({})
     rows = []
     for name, parts in probabilities.items():
-        judged = compute_scores(np.concatenate(parts), clips, dataset.genres, split=clips[0].split)
-        rows.append(Degraded(name, judged.clips, judged.clip_accuracy, judged.clip_interval))
+        scores = compute_scores(np.concatenate(parts), clips, dataset.genres, split=clips[0].split)
+        rows.append(DegradedScores(name, scores.clips, scores.clip_accuracy, scores.clip_accuracy_ci))
     return tuple(rows)
 
 
-def degraded_clip(dataset: Dataset, clip: Clip, sound: Samples, kind: Degradation) -> Samples:
-    """One degraded clip, the same whenever it is asked for.
+def degrade_clip(dataset: Dataset, clip: Clip, sound: Samples, kind: Degradation) -> Samples:
+    """Degrade one clip, reproducibly: the random generator is seeded with its source.
 
     Parameters
     ----------
@@ -270,11 +258,24 @@ def degraded_clip(dataset: Dataset, clip: Clip, sound: Samples, kind: Degradatio
     Returns
     -------
     samples : np.ndarray [shape=(window_samples,)], float32
-        From the same moment of the music on. Where a song ends with its clip, the last hundredths of a second that a
-        clip played too fast then lacks are its end, mirrored.
+        Begins at the same moment of the music. Where a song ends with its clip and is played faster, the missing
+        hundredths of a second are its end, mirrored.
     """
     rate, length = dataset.spectrogram.sample_rate, dataset.spectrogram.window_samples
-    degraded = kind.apply(sound, rate, np.random.default_rng([*os.fsencode(clip.name)]))
+    degraded = kind.apply(sound, rate, np.random.default_rng([*os.fsencode(clip.source)]))
     first = round(clip.lead_seconds * rate * len(degraded) / len(sound))
     samples = degraded[first : first + length]
     return np.pad(samples, (0, length - len(samples)), mode="reflect")
+
+
+def _aligned(decoded: Samples, original: Samples) -> Samples:
+    """The decoded samples from the lag of the highest cross-correlation on, as many as the original ones."""
+    from scipy.signal import correlate
+
+    delay = int(correlate(decoded, original, method="fft").argmax()) - (len(original) - 1)
+    return _fit_length(decoded[max(0, delay) :], len(original))
+
+
+def _fit_length(samples: Samples, count: int) -> Samples:
+    """Truncate or zero-pad: resampling back and forth may lose or gain a sample."""
+    return np.pad(samples[:count], (0, max(0, count - len(samples))))

@@ -1,17 +1,22 @@
-"""Folders of songs that are made on the spot."""
+"""Folders of small songs, and the notices of the dataset's build."""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import soundfile
 
 from edge_runtime import SpectrogramSettings
 from edge_runtime.audio import Samples
+from edge_runtime.files import sha256_of
 from tests.conftest import tone
 from train.dataset import DatasetConfig
+from train.run import Run
 
 SETTINGS = DatasetConfig(
     offsets_seconds=(0.0, 1.0), spectrogram=SpectrogramSettings(sample_rate=11_025, image_height=32, image_width=32)
@@ -49,3 +54,22 @@ def write_songs(
         for song in range(songs):
             write_sound(folder / genre / f"song {song}.wav", melody(1000 * number + song, seconds=seconds))
     return folder
+
+
+def contents(run: Run) -> dict[str, str]:
+    """SHA-256 of every file of a run."""
+    files = (path for path in sorted(run.folder.rglob("*")) if path.is_file())
+    return {str(path.relative_to(run.folder)): sha256_of(path) for path in files}
+
+
+@pytest.fixture
+def notices(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
+    """The messages of the build since the last call."""
+    caplog.set_level(logging.INFO, logger="tmgc.dataset")
+
+    def taken() -> list[str]:
+        messages = [record.getMessage() for record in caplog.records if record.name == "tmgc.dataset"]
+        caplog.clear()
+        return messages
+
+    return taken

@@ -1,33 +1,33 @@
-"""Judging a run: every file is written, the card learns temperature and threshold, and bad runs get one line."""
+"""An evaluation predicts with the run's network, writes every file and updates the card under the run's lock."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 from edge_runtime.classifier import with_temperature
 from edge_runtime.errors import TmgcError
-from train.cli import main
-from train.dataset.dataset import Dataset, write_clips
+from train.dataset.dataset import Dataset, write_dataset
 from train.evaluation.calibration import fit_temperature, reliability
 from train.evaluation.evaluate import Predictor, evaluate
-from train.evaluation.metrics import compute_scores
+from train.evaluation.metrics import compute_scores, rows_of_groups
 from train.evaluation.results import Evaluation
+from train.evaluation.robustness import DEGRADATIONS
 from train.libraries import silence
 from train.progress import Reporter
+from train.run import PLOTS
 
-Judged = tuple[Dataset, Evaluation, Sequence[str]]
+Evaluated = tuple[Dataset, Evaluation, Sequence[str]]
 Copy = Callable[[Dataset], Dataset]
-PLOTS = ("confusion", "reliability", "training", "examples")
 
 
-def test_every_file_is_written(judged: Judged) -> None:
-    dataset, result, _ = judged
+def test_every_file_is_written(evaluated: Evaluated) -> None:
+    dataset, result, _ = evaluated
     run = dataset.run
     assert json.loads(run.evaluation_json("test").read_text("utf-8")) == json.loads(result.to_json())
     assert run.report_html("test").name == "report.html"
@@ -35,35 +35,35 @@ def test_every_file_is_written(judged: Judged) -> None:
     assert not list(run.folder.rglob(".part-*"))
 
 
-def test_the_card_learns_accuracy_temperature_and_threshold(judged: Judged, small_dataset: Dataset) -> None:
-    dataset, result, _ = judged
+def test_the_card_gets_accuracy_temperature_and_threshold(evaluated: Evaluated, small_dataset: Dataset) -> None:
+    dataset, result, _ = evaluated
     card = dataset.run.card()
-    assert card.temperature == result.calibration.temperature != 1.0
-    assert card.threshold == result.unknown.threshold
+    assert card.temperature == result.calibration.fit.temperature != 1.0
+    assert card.threshold == result.rejection.threshold
     assert card.accuracy["clip_accuracy"] == result.clip_accuracy
     assert card.replace(temperature=1.0, threshold=0.0, accuracy={}) == small_dataset.run.card()
 
 
-def test_the_temperature_is_that_of_the_validation_split_and_applied_once(judged: Judged) -> None:
-    dataset, result, _ = judged
+def test_the_temperature_is_that_of_the_validation_split_and_applied_once(evaluated: Evaluated) -> None:
+    dataset, result, _ = evaluated
     predictor = Predictor(dataset)
     validation, test = dataset.of("validation"), dataset.of("test")
-    raw = predictor.of_clips(test, Reporter())
-    temperature = fit_temperature(predictor.of_clips(validation, Reporter()), dataset.labels(validation))
-    assert result.calibration.temperature == pytest.approx(temperature, rel=1e-3)
+    raw = predictor.predict_clips(test, Reporter())
+    groups = rows_of_groups(validation)
+    labels = dataset.labels(validation)
+    temperature = fit_temperature(predictor.predict_clips(validation, Reporter()), labels, groups).temperature
+    assert result.calibration.fit.temperature == pytest.approx(temperature, rel=1e-3)
     after = reliability(with_temperature(raw, temperature), dataset.labels(test))
     assert result.calibration.before.negative_log_likelihood == pytest.approx(
         reliability(raw, dataset.labels(test)).negative_log_likelihood, rel=1e-4
     )
     assert result.calibration.after.negative_log_likelihood == pytest.approx(after.negative_log_likelihood, rel=1e-3)
-    tempered = compute_scores(
-        with_temperature(raw, temperature), test, dataset.genres, split="test", demonstration=True
-    )
-    assert tempered.song_accuracy == result.song_accuracy
+    scaled = compute_scores(with_temperature(raw, temperature), test, dataset.genres, split="test", demonstration=True)
+    assert scaled.song_accuracy == result.song_accuracy
 
 
-def test_another_split_has_files_of_its_own_and_leaves_the_accuracy_of_the_card(judged: Judged, copy_of: Copy) -> None:
-    dataset, result, _ = judged
+def test_another_split_has_its_own_files_and_leaves_the_card_alone(evaluated: Evaluated, copy_of: Copy) -> None:
+    dataset, result, _ = evaluated
     copy = copy_of(dataset)
     card = copy.run.card()
     report = copy.run.report_html("test").read_bytes()
@@ -72,31 +72,32 @@ def test_another_split_has_files_of_its_own_and_leaves_the_accuracy_of_the_card(
     assert copy.run.report_html("test").read_bytes() == report
     for name in ("evaluation.validation.json", "report.validation.html", "plots/confusion.validation.png"):
         assert (copy.run.folder / name).is_file(), name
-    assert other.calibration.temperature == result.calibration.temperature
+    assert other.calibration.fit.temperature == result.calibration.fit.temperature
     assert other.calibration.after.negative_log_likelihood <= other.calibration.before.negative_log_likelihood
 
 
-def test_the_reporter_hears_of_every_phase(judged: Judged) -> None:
-    _, _, phases = judged
-    assert [phase.split(" on the ")[0] for phase in phases][:2] == ["judging", "judging"]
-    assert any("no music" in phase for phase in phases)
+def test_every_phase_is_reported_and_the_run_is_locked_until_the_last_file_is_written(evaluated: Evaluated) -> None:
+    _, _, phases = evaluated
+    assert phases[:2] == ["predicting the test split", "predicting the validation split"]
+    assert any("out-of-distribution" in phase for phase in phases)
+    assert phases[-1] == "writing the report"
 
 
 def test_a_split_without_clips_is_named(small_dataset: Dataset, copy_of: Copy) -> None:
     copy = copy_of(small_dataset)
     emptied = replace(copy, clips=tuple(clip for clip in copy.clips if clip.split != "validation"))
-    write_clips(emptied)
+    write_dataset(emptied)
     trained = copy.run.card().replace(training={"dataset_sha256": emptied.fingerprint()})
     copy.run.card_json.write_text(trained.to_json(), "utf-8")
-    with pytest.raises(TmgcError, match="judging needs validation clips"):
+    with pytest.raises(TmgcError, match="an evaluation needs validation clips"):
         evaluate(emptied, "test")
 
 
-def test_a_split_of_one_clip_can_be_judged(small_dataset: Dataset, copy_of: Copy) -> None:
+def test_a_split_of_one_clip_can_be_evaluated(small_dataset: Dataset, copy_of: Copy) -> None:
     copy = copy_of(small_dataset)
     one = copy.of("test")[:1]
     few = replace(copy, clips=(*copy.of("train"), *copy.of("validation")[:1], *one))
-    write_clips(few)
+    write_dataset(few)
     trained = copy.run.card().replace(training={"dataset_sha256": few.fingerprint()})
     copy.run.card_json.write_text(trained.to_json(), "utf-8")
     result = evaluate(few, "test")
@@ -104,25 +105,7 @@ def test_a_split_of_one_clip_can_be_judged(small_dataset: Dataset, copy_of: Copy
     assert copy.run.report_html("test").is_file()
 
 
-def test_the_command_prints_the_evaluation_on_one_screen(judged: Judged, copy_of: Copy) -> None:
-    dataset, result, _ = judged
-    copy = copy_of(dataset)
-    done = CliRunner().invoke(main, ["evaluate", str(copy.run.folder)])
-    assert done.exit_code == 0
-    assert result.as_text() in done.stdout
-    assert len(done.stdout.splitlines()) <= 24
-    assert f"report: {copy.run.report_html('test')}" in done.stderr
-
-
-def test_judging_again_prints_the_same_as_json(judged: Judged, copy_of: Copy) -> None:
-    dataset, result, _ = judged
-    done = CliRunner().invoke(main, ["evaluate", str(copy_of(dataset).run.folder), "--json"])
-    assert json.loads(done.stdout) == json.loads(result.to_json())
-
-
-def test_a_network_that_answers_with_no_numbers_is_refused_and_nothing_is_written(
-    small_dataset: Dataset, copy_of: Copy
-) -> None:
+def test_a_network_that_returns_nan_is_refused_and_nothing_is_written(small_dataset: Dataset, copy_of: Copy) -> None:
     import keras
 
     copy = copy_of(small_dataset)
@@ -132,8 +115,68 @@ def test_a_network_that_answers_with_no_numbers_is_refused_and_nothing_is_writte
     with silence():
         network.save(copy.run.model)
     card = copy.run.card_json.read_bytes()
-    done = CliRunner().invoke(main, ["evaluate", str(copy.run.folder)])
-    assert done.exit_code == 2
-    assert "a network's answers must be numbers" in done.stderr
+    with pytest.raises(TmgcError, match="predictions must be finite"):
+        evaluate(copy, "test")
     assert copy.run.card_json.read_bytes() == card
     assert not copy.run.evaluation_json("test").exists()
+
+
+def test_the_card_is_read_and_written_under_the_lock_of_the_run(small_dataset: Dataset, copy_of: Copy) -> None:
+    copy = copy_of(small_dataset)
+    card = copy.run.card_json.read_bytes()
+    with copy.run.lock(), pytest.raises(TmgcError, match="one command at a time changes a run"):
+        evaluate(copy, "test")
+    assert copy.run.card_json.read_bytes() == card
+    assert not copy.run.evaluation_json("test").exists()
+
+
+def test_robustness_and_the_baseline_are_part_of_the_evaluation_where_they_are_requested(
+    small_dataset: Dataset, copy_of: Callable[[Dataset], Dataset]
+) -> None:
+    found = evaluate(copy_of(small_dataset), "test", robustness=True, baseline=True)
+    assert [row.name for row in found.robustness] == [kind.name for kind in DEGRADATIONS]
+    assert found.robustness[0].clip_accuracy == pytest.approx(found.clip_accuracy)
+    assert found.baseline is not None
+    document = json.loads(found.to_json())
+    assert len(document["robustness"]) == len(DEGRADATIONS)
+    assert document["baseline"]["verdict"] == found.baseline.verdict
+    assert found.baseline.verdict in found.as_text()
+
+
+def test_clips_are_predicted_in_their_order_and_each_is_a_step(small_dataset: Dataset) -> None:
+    steps = []
+
+    class Counting(Reporter):
+        def step(self, values: object) -> None:
+            steps.append(values)
+
+    predictor, clips = Predictor(small_dataset, batch_size=7), small_dataset.of("train")
+    found = predictor.predict_clips(clips, Counting())
+    assert found.shape == (len(clips), 10)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found.sum(axis=1), 1.0, atol=1e-5)
+    np.testing.assert_allclose(found[3:5], predictor(small_dataset.images(clips[3:5])), atol=1e-5)
+    assert len(steps) == len(clips)
+    assert (found.argmax(axis=1) == small_dataset.labels(clips)).mean() > 0.5, "it has learned something"
+
+
+def test_a_file_that_is_no_model_is_refused(small_dataset: Dataset, copy_of: Copy) -> None:
+    copy = copy_of(small_dataset)
+    with ZipFile(copy.run.model, "w") as file:
+        file.writestr("config.json", "{}")
+    with pytest.raises(TmgcError, match="cannot be read"):
+        Predictor(copy)
+
+
+@pytest.mark.parametrize(("shape", "genres"), [((16, 24, 3), 10), ((32, 24, 3), 4)])
+def test_a_network_for_other_images_or_genres_is_refused(
+    shape: tuple[int, int, int], genres: int, small_dataset: Dataset, copy_of: Copy
+) -> None:
+    import keras
+
+    copy = copy_of(small_dataset)
+    layers = [keras.Input(shape, dtype="uint8"), keras.layers.Flatten(), keras.layers.Dense(genres)]
+    with silence():
+        keras.Sequential(layers).save(copy.run.model)
+    with pytest.raises(TmgcError, match="tmgc-train fit"):
+        Predictor(copy)

@@ -18,7 +18,7 @@ import pytest
 
 from edge_runtime import ModelCard, TmgcError
 from tests.factories import TINY_TRAINING
-from train.dataset.dataset import Dataset, read_dataset, write_clips
+from train.dataset.dataset import Dataset, read_dataset, write_dataset
 from train.evaluation import compute_scores
 from train.progress import Reporter
 from train.run import Run
@@ -174,7 +174,7 @@ def test_it_trains_under_jax_and_shares_batches_among_devices_whatever_the_numbe
 ) -> None:
     odd = small_dataset.of("train")[1:] + small_dataset.of("validation")[1:]
     small_dataset = replace(small_dataset, clips=(*odd, *small_dataset.of("test")))
-    write_clips(small_dataset)
+    write_dataset(small_dataset)
     two_devices = {"KERAS_BACKEND": "jax", "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
     done = in_a_process(small_dataset.run, "--epochs", 2, "--data-parallel", **two_devices)
     said = done.communicate()[1]

@@ -1,0 +1,427 @@
+"""A folder of songs becomes a dataset: divided by song, up to date, with a reason for every skipped file."""
+
+from __future__ import annotations
+
+import csv
+import errno
+import os
+import re
+import shutil
+import sys
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from PIL import Image
+
+from edge_runtime import ModelCard, Spectrogram, TmgcError, read_audio
+from tests.conftest import tone
+from tests.train.dataset.conftest import SETTINGS, contents, melody, write_songs, write_sound
+from train.dataset import DatasetConfig, Skipped
+from train.dataset.build import magma, prepare
+from train.dataset.dataset import Dataset, read_dataset
+from train.dataset.extract import Job
+from train.dataset.split import same_artist
+from train.run import SPLITS, Run
+
+
+def test_every_clip_has_its_image_and_its_audio_with_a_margin(tmp_path: Path) -> None:
+    run = Run(tmp_path / "run")
+    dataset, skipped = prepare(write_songs(tmp_path / "songs"), run, SETTINGS, workers=1)
+    assert not skipped
+    assert len(dataset.clips) == 2 * 5 * 2
+    for clip in dataset.clips:
+        sound = read_audio(clip.audio_path(run), sample_rate=11_025)
+        assert clip.lead_seconds == pytest.approx(min(0.5, clip.offset_seconds), abs=1e-4)
+        assert len(sound) / 11_025 == pytest.approx(clip.lead_seconds + 2.5, abs=0.01)
+        with Image.open(clip.image_path(run)) as image:
+            assert image.size == (32, 32)
+            colours = np.asarray(image.convert("RGB"))
+        first = round(clip.lead_seconds * 11_025)
+        expected = Spectrogram(SETTINGS.spectrogram, magma()).image(sound[first : first + 22_050])
+        assert np.abs(colours.astype(int) - expected.astype(int)).max() <= 4, (
+            "16-bit FLAC changes the index of a pixel by one at most"
+        )
+
+
+def test_a_dataset_is_read_back_as_it_was(tmp_path: Path) -> None:
+    run = Run(tmp_path / "run")
+    dataset, _ = prepare(write_songs(tmp_path / "songs"), run, SETTINGS, workers=1)
+    again = read_dataset(run)
+    assert again.genres == dataset.genres == ("Caz", "Halk")
+    assert again.spectrogram == dataset.spectrogram
+    assert [clip.name for clip in again.clips] == [clip.name for clip in dataset.clips]
+    np.testing.assert_array_equal(again.colormap, dataset.colormap)
+    assert not again.demonstration
+
+
+def test_no_song_is_in_two_splits(tmp_path: Path) -> None:
+    dataset, _ = prepare(write_songs(tmp_path / "songs", songs=12), Run(tmp_path / "run"), SETTINGS, workers=2)
+    songs = {split: {clip.song for clip in dataset.of(split)} for split in SPLITS}
+    assert all(songs.values())
+    assert not songs["train"] & songs["validation"]
+    assert not songs["train"] & songs["test"]
+    assert not songs["validation"] & songs["test"]
+    assert len(songs["train"] | songs["validation"] | songs["test"]) == 24
+
+
+def test_parts_of_one_song_stay_together(tmp_path: Path) -> None:
+    songs = write_songs(tmp_path / "songs", songs=12)
+    rows = [f"Halk/song {number}.wav,ballad {number // 4}" for number in range(12)]
+    (songs / "groups.csv").write_text("\n".join(["path,group", *rows]), "utf-8")
+    dataset, _ = prepare(songs, Run(tmp_path / "run"), SETTINGS, workers=1)
+    splits = [{clip.split for clip in dataset.clips if clip.group == f"Halk/song {first}.wav"} for first in (0, 4, 10)]
+    assert all(len(found) == 1 for found in splits)
+    assert len({clip.song for clip in dataset.clips}) == 24, "each is still a song of its own"
+    groups = {clip.song: clip.group for clip in read_dataset(dataset.run).clips}
+    assert groups["Halk/song 7.wav"] == "Halk/song 4.wav"
+    assert groups["Caz/song 7.wav"] == "Caz/song 7.wav", "a song alone is its own group"
+
+
+def test_bad_songs_are_listed_with_their_reason_and_the_rest_goes_on(tmp_path: Path) -> None:
+    songs = write_songs(tmp_path / "songs", songs=12)
+    (songs / "Caz" / "text.mp3").write_text("no music")
+    (songs / "Caz" / "empty.wav").touch()
+    soundfile.write(songs / "Caz" / "short.wav", tone(1.5, sample_rate=22_050), 22_050)
+    soundfile.write(songs / "Halk" / "silent.wav", np.zeros(100_000), 22_050)
+    run = Run(tmp_path / "run")
+    dataset, skipped = prepare(songs, run, SETTINGS, workers=1)
+    found = {Path(item.song).name for item in skipped}
+    # Few songs come to validation and test, so that a bad one there may be replaced by no other.
+    assert found == {"text.mp3", "empty.wav", "short.wav", "silent.wav"}
+    assert len({clip.song for clip in dataset.clips}) == 24
+    with run.skipped_csv.open(encoding="utf-8") as file:
+        assert {Path(row["song"]).name for row in csv.DictReader(file)} == found
+
+
+def test_turkish_names_and_nested_folders_are_kept(tmp_path: Path) -> None:
+    songs = write_songs(tmp_path / "songs", songs=4, genres=("Özgün Müzik", "Şarkı"))
+    nested = songs / "Şarkı" / "ışık" / "çöl"
+    nested.mkdir(parents=True)
+    soundfile.write(nested / "İğde ağacı.flac", tone(3.5, sample_rate=22_050), 22_050)
+    dataset, skipped = prepare(songs, Run(tmp_path / "run"), SETTINGS, workers=1)
+    assert not skipped
+    assert dataset.genres == ("Özgün Müzik", "Şarkı")
+    assert "Şarkı/ışık/çöl/İğde ağacı.flac" in {clip.song for clip in dataset.clips}
+
+
+def test_a_run_can_be_prepared_again_and_holds_only_the_new_clips(tmp_path: Path) -> None:
+    songs, run = write_songs(tmp_path / "songs"), Run(tmp_path / "run")
+    prepare(songs, run, SETTINGS, workers=1)
+    once = DatasetConfig(offsets_seconds=(0.0,), spectrogram=SETTINGS.spectrogram)
+    dataset, _ = prepare(songs, run, once, workers=1)
+    assert len(list(run.images.iterdir())) == len(list(run.clips.glob("*.flac"))) == len(dataset.clips) == 10
+    assert len(list(run.clips.iterdir())) == 20, "a JSON file for each song"
+
+
+def test_a_folder_of_something_else_is_not_taken_for_a_run(tmp_path: Path) -> None:
+    songs = write_songs(tmp_path / "songs")
+    with pytest.raises(TmgcError, match="must not be in the folder of songs"):
+        prepare(songs, Run(songs / "run"), SETTINGS, workers=1)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "letter.txt").touch()
+    with pytest.raises(TmgcError, match="holds other files"):
+        prepare(songs, Run(tmp_path / "other"), SETTINGS, workers=1)
+    assert len(list(songs.rglob("*.wav"))) == 10
+
+
+def test_songs_that_are_too_short_for_every_offset_are_refused_with_advice(tmp_path: Path) -> None:
+    far = DatasetConfig(offsets_seconds=(60.0,), spectrogram=SETTINGS.spectrogram)
+    with pytest.raises(TmgcError, match="--offsets"):
+        prepare(write_songs(tmp_path / "songs"), Run(tmp_path / "run"), far, workers=1)
+
+
+def test_a_preparation_that_failed_leaves_an_earlier_run_as_it_was_and_says_where_the_reasons_stand(
+    tmp_path: Path,
+) -> None:
+    songs, run = write_songs(tmp_path / "songs"), Run(tmp_path / "run")
+    (songs / "Caz" / "cover.jpg").touch()
+    prepare(songs, run, SETTINGS, workers=1)
+    before = run.skipped_csv.read_bytes()
+    with pytest.raises(TmgcError) as raised:
+        prepare(songs, run, replace(SETTINGS, offsets_seconds=(60.0,)), workers=1)
+    assert run.skipped_csv.read_bytes() == before
+    assert len(read_dataset(run).clips) == 20
+    (named,) = re.findall(r"Look into (\S+);", str(raised.value))
+    assert Path(named).read_text("utf-8").count("the song ends at 3.50 s") == 10
+
+
+def test_a_preparation_that_failed_can_be_done_again(tmp_path: Path) -> None:
+    songs, run = write_songs(tmp_path / "songs"), Run(tmp_path / "run")
+    far = replace(SETTINGS, offsets_seconds=(60.0,))
+    with pytest.raises(TmgcError):
+        prepare(songs, run, far, workers=1)
+    dataset, _ = prepare(songs, run, SETTINGS, workers=1)
+    assert len(dataset.clips) == 20
+
+
+def test_a_group_of_a_song_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    songs = write_songs(tmp_path / "songs")
+    (songs / "groups.csv").write_text("path,group\nHalk/song 0.WAV,ballad\n", "utf-8-sig")
+    with pytest.raises(TmgcError, match=r"there is no song Halk/song 0\.WAV"):
+        prepare(songs, Run(tmp_path / "run"), SETTINGS, workers=1)
+
+
+def test_the_songs_of_an_artist_in_their_tags_are_in_one_split(tmp_path: Path) -> None:
+    songs = tmp_path / "songs"
+    for number in range(24):
+        path = songs / ("Halk", "Caz")[number % 2] / f"{number}.flac"
+        artist = f"{'ŞARKICI' if number % 3 else 'Şarkıcı'} {number // 4}" if number < 20 else ""
+        write_sound(path, melody(number), artist=artist)
+    run = Run(tmp_path / "run")
+    dataset, _ = prepare(songs, run, SETTINGS, workers=1)
+    assert read_dataset(run).clips[0].artist == dataset.clips[0].artist != ""
+    splits: dict[str, set[str]] = {}
+    for clip in dataset.clips:
+        splits.setdefault(same_artist(clip.artist), set()).add(clip.split)
+    nobody = splits.pop("")
+    assert len(splits) == 5
+    assert all(len(found) == 1 for found in splits.values()), "an artist of two genres as well"
+    assert nobody <= set(SPLITS)
+    for split in SPLITS:
+        assert {clip.genre for clip in dataset.of(split)} == {"Halk", "Caz"}
+    by_song, _ = prepare(songs, run, replace(SETTINGS, group_by="song", split_ratios=(0.5, 0.25, 0.25)), workers=1)
+    assert len({clip.song for clip in by_song.of("train")}) == 12
+    assert any(len({c.split for c in by_song.clips if c.artist == clip.artist}) > 1 for clip in by_song.clips)
+
+
+@pytest.mark.parametrize("group_by", [None, "artist", "groups", "song"])
+def test_groups_add_to_the_artists(tmp_path: Path, group_by: str | None) -> None:
+    songs = tmp_path / "songs"
+    for number in range(24):
+        artist = f"singer {number // 4}" if number < 16 else ""
+        write_sound(songs / ("Halk", "Caz")[number % 2] / f"{number}.flac", melody(number), artist=artist)
+    (songs / "groups.csv").write_text("path,group\nHalk/0.flac,singer 3\nCaz/23.flac,singer 3\n", "utf-8")
+    dataset, _ = prepare(songs, Run(tmp_path / "run"), replace(SETTINGS, group_by=group_by, seed=6), workers=1)
+    split = {int(Path(clip.song).stem): clip.split for clip in dataset.clips}
+    artists = [{split[4 * singer + song] for song in range(4)} for singer in range(4)]
+    assert all(len(splits) == 1 for splits in artists) == (group_by in (None, "artist"))
+    assert (split[0] == split[23]) == (group_by in (None, "groups"))
+
+
+def test_the_same_audio_is_in_one_split_and_a_warning_names_it_under_two_genres(
+    tmp_path: Path, notices: Callable[[], list[str]]
+) -> None:
+    songs, run = write_songs(tmp_path / "songs", songs=8), Run(tmp_path / "run")
+    (songs / "Halk" / "copy.wav").write_bytes((songs / "Halk" / "song 1.wav").read_bytes())
+    sound, _ = soundfile.read(songs / "Halk" / "song 2.wav", dtype="float32")
+    write_sound(songs / "Caz" / "again.mp3", 0.4 * sound)
+    dataset, _ = prepare(songs, run, SETTINGS, workers=1)
+    split_of = {clip.song: clip.split for clip in dataset.clips}
+    assert split_of["Halk/copy.wav"] == split_of["Halk/song 1.wav"]
+    assert split_of["Caz/again.mp3"] == split_of["Halk/song 2.wav"]
+    count, two_genres = notices()[-2:]
+    assert "4 songs have the same audio as another" in count
+    assert two_genres == "the same audio is under two genres: Caz/again.mp3, Halk/song 2.wav"
+    with run.duplicates_csv.open(encoding="utf-8") as file:
+        rows = [(row["song"], row["split"] == split_of[row["song"]], row["same"]) for row in csv.DictReader(file)]
+    assert rows == [
+        ("Caz/again.mp3", True, "same recording"),
+        ("Halk/song 2.wav", True, "same recording"),
+        ("Halk/copy.wav", True, "exact copy"),
+        ("Halk/song 1.wav", True, "exact copy"),
+    ]
+
+
+def test_a_demonstration_corpus_holds_no_sound_twice(tmp_path: Path) -> None:
+    from train.demo_corpus import write_demo_corpus
+
+    write_demo_corpus(tmp_path / "songs", songs_per_genre=4, seconds=3.0, workers=1)
+    run = Run(tmp_path / "run")
+    prepare(tmp_path / "songs", run, replace(SETTINGS, offsets_seconds=(0.0,)), workers=1)
+    assert run.duplicates_csv.read_text("utf-8").splitlines() == ["sound,song,genre,split,same"]
+
+
+def test_two_spellings_of_a_genre_and_its_groups_become_one(tmp_path: Path) -> None:
+    composed, decomposed = (unicodedata.normalize(form, "Şarkı") for form in ("NFC", "NFD"))
+    songs = write_songs(tmp_path / "songs", songs=4, genres=("Caz", composed))
+    for number in range(3):
+        write_sound(songs / decomposed / f"Türkü\n{number}.wav", melody(50 + number))
+    rows = "".join(f'"{composed}/Türkü\n{number}.wav",ballad\n' for number in range(3))
+    (songs / "groups.csv").write_text(f"path,group\n{rows}", "utf-8")
+    dataset, skipped = prepare(songs, Run(tmp_path / "run"), SETTINGS, workers=1)
+    assert not skipped
+    assert dataset.genres == ("Caz", composed)
+    assert len([clip for clip in dataset.clips if clip.genre == composed]) == 2 * 7
+    (ballad,) = [group for group, count in Counter(clip.group for clip in dataset.clips).items() if count > 2]
+    assert len({clip.split for clip in dataset.clips if clip.group == ballad}) == 1
+    assert [clip.song for clip in read_dataset(dataset.run).clips] == [clip.song for clip in dataset.clips]
+    for clip in dataset.clips:
+        assert clip.image_path(dataset.run).is_file()
+        assert (songs / clip.song).is_file()
+
+
+def test_a_model_is_not_evaluated_on_another_split_than_its_own(tmp_path: Path) -> None:
+    songs, run = write_songs(tmp_path / "songs", songs=12), Run(tmp_path / "run")
+    dataset, _ = prepare(songs, run, SETTINGS, workers=1)
+    triples = tuple((int(red), int(green), int(blue)) for red, green, blue in dataset.colormap)
+    trained_on = {"dataset_sha256": dataset.fingerprint()}
+    card = ModelCard("run", dataset.genres, dataset.spectrogram, triples, training=trained_on)
+    dataset.check_trained(card)
+    again, _ = prepare(songs, run, replace(SETTINGS, seed=1), workers=1)
+    with pytest.raises(TmgcError, match="prepared anew since"):
+        again.check_trained(card)
+
+
+def test_a_genre_with_too_few_songs_is_refused_by_name(tmp_path: Path) -> None:
+    songs = write_songs(tmp_path / "songs")
+    for number in (2, 3, 4):
+        (songs / "Caz" / f"song {number}.wav").unlink()
+    with pytest.raises(TmgcError, match="Caz has 2"):
+        prepare(songs, Run(tmp_path / "run"), SETTINGS, workers=1)
+
+
+def test_a_demonstration_corpus_is_marked_as_such(tmp_path: Path) -> None:
+    from train.demo_corpus import MARKER
+
+    songs = write_songs(tmp_path / "songs")
+    (songs / MARKER).write_text("{}")
+    dataset, _ = prepare(songs, Run(tmp_path / "run"), SETTINGS, workers=1)
+    assert dataset.demonstration
+    assert read_dataset(dataset.run).demonstration
+
+
+@pytest.mark.parametrize("kind", ["file", "link to itself"])
+def test_a_run_that_is_no_folder_is_refused(kind: str, tmp_path: Path) -> None:
+    songs, run = write_songs(tmp_path / "songs"), tmp_path / "run"
+    if kind == "file":
+        run.touch()
+    else:
+        run.symlink_to(run)
+    with pytest.raises(TmgcError, match="a run is a folder"):
+        prepare(songs, Run(run), SETTINGS, workers=1)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The folder of ``songs`` and of their ``run``."""
+    songs = write_songs(tmp_path / "songs", songs=3)
+    (songs / "Caz" / os.fsdecode(b"\xfe.txt")).touch()
+    write_sound(songs / "Caz" / "short.wav", melody(9, seconds=1.0))
+    prepared(tmp_path)
+    return tmp_path
+
+
+def prepared(folder: Path, settings: DatasetConfig = SETTINGS) -> tuple[Dataset, list[Skipped]]:
+    return prepare(folder / "songs", Run(folder / "run"), settings, workers=1)
+
+
+def test_the_same_command_again_leaves_the_run_as_it_was(folder: Path, notices: Callable[[], list[str]]) -> None:
+    before = {path: path.stat().st_mtime_ns for path in (folder / "run").rglob("*")}
+    dataset, skipped = prepared(folder)
+    assert notices()[-1] == "nothing changed: the dataset of 12 clips is up to date"
+    assert {path: path.stat().st_mtime_ns for path in (folder / "run").rglob("*")} == before
+    assert len(dataset.clips) == 12
+    assert {Path(item.song).name for item in skipped} == {os.fsdecode(b"\xfe.txt"), "short.wav"}
+
+
+CHANGES: dict[str, Callable[[Path, Dataset], object]] = {
+    "a song": lambda folder, _: write_sound(folder / "songs" / "Caz" / "song 1.wav", melody(50)),
+    "a new song": lambda folder, _: write_sound(folder / "songs" / "Caz" / "new.wav", melody(51)),
+    "a removed song": lambda folder, _: (folder / "songs" / "Caz" / "short.wav").unlink(),
+    "a skipped file": lambda folder, _: (folder / "songs" / "Caz" / "cover.jpg").touch(),
+    "where the songs come from": lambda folder, _: (folder / "songs" / "demo_corpus.json").touch(),
+    "a damaged list": lambda _, dataset: dataset.run.dataset_csv.write_text("clip"),
+    "a lost list": lambda _, dataset: dataset.run.dataset_csv.unlink(),
+    "damaged settings": lambda _, dataset: dataset.run.dataset_json.write_text("[]"),
+    "a lost report": lambda _, dataset: dataset.run.skipped_csv.unlink(),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_has_changed_is_brought_up_to_date(folder: Path, change: str, notices: Callable[[], list[str]]) -> None:
+    dataset, _ = prepared(folder)
+    notices()
+    CHANGES[change](folder, dataset)
+    dataset, skipped = prepared(folder)
+    assert not any("nothing changed" in notice for notice in notices())
+    assert len(dataset.index_images(dataset.clips)) == len(dataset.clips) >= 12
+    for clip in dataset.clips:
+        dataset.sound(clip)
+    again = read_dataset(dataset.run)
+    assert (again.fingerprint(), again.genres) == (dataset.fingerprint(), ("Caz", "Halk"))
+    with dataset.run.skipped_csv.open(encoding="utf-8") as file:
+        assert len(list(csv.DictReader(file))) == len(skipped)
+
+
+DAMAGES: dict[str, Callable[[Dataset], object]] = {
+    "a damaged clip": lambda dataset: dataset.clips[3].audio_path(dataset.run).write_bytes(b"no sound"),
+    "a lost image": lambda dataset: dataset.clips[3].image_path(dataset.run).unlink(),
+    "a damaged JSON file": lambda dataset: next(dataset.run.clips.glob("*.json")).write_text("[]"),
+    "a folder that is gone": lambda dataset: shutil.rmtree(dataset.run.images),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_run_is_repaired(folder: Path, damage: str) -> None:
+    dataset, _ = prepared(folder)
+    before = contents(dataset.run)
+    DAMAGES[damage](dataset)
+    prepared(folder)
+    assert contents(dataset.run) == before
+
+
+def test_another_split_changes_no_file_of_a_clip(folder: Path) -> None:
+    run = Run(folder / "run")
+    before, fingerprint = contents(run), read_dataset(run).fingerprint()
+    dataset, _ = prepared(folder, replace(SETTINGS, seed=1))
+    after = contents(run)
+    assert {name for name in before if before[name] != after[name]} == {"dataset.csv"}
+    assert before.keys() == after.keys()
+    assert dataset.fingerprint() != fingerprint
+
+
+def test_a_song_that_was_only_touched_is_extracted_anew_but_the_model_stays_valid(folder: Path) -> None:
+    before, _ = prepared(folder)
+    os.utime(folder / "songs" / "Caz" / "song 1.wav", ns=(0, 1))
+    after, _ = prepared(folder)
+    assert [clip.source for clip in after.clips] == [clip.source for clip in before.clips]
+    assert {clip.name for clip in after.clips} != {clip.name for clip in before.clips}
+    assert after.fingerprint() == before.fingerprint()
+
+
+def test_files_that_the_build_did_not_write_are_never_removed(folder: Path) -> None:
+    run = Run(folder / "run")
+    mine = [run.clips / "mine.flac", run.images / "holiday_60s.png", run.folder / "model.keras"]
+    for path in mine:
+        path.touch()
+    prepared(folder, replace(SETTINGS, offsets_seconds=(0.5,)))
+    assert all(path.is_file() for path in mine)
+
+
+def test_a_full_disk_leaves_the_earlier_dataset_complete(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = Run(folder / "run")
+    before = contents(run)
+    write_bytes = Path.write_bytes
+
+    def full(path: Path, data: bytes) -> int:
+        if path.name.endswith("dataset.json"):
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        return write_bytes(path, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", full)
+        with pytest.raises(OSError, match="No space left"):
+            prepared(folder, replace(SETTINGS, seed=1))
+    assert contents(run) == before
+
+
+def test_there_are_no_more_processes_than_cores_that_may_be_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = list[int]()
+
+    def recorded(function: Callable[..., object], jobs: list[Job], *, workers: int) -> Iterator[object]:
+        asked.append(workers)
+        yield from ((job, function(job)) for job in jobs)
+
+    monkeypatch.setattr(sys.modules["train.dataset.build"], "work_through", recorded)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0})
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    prepare(write_songs(tmp_path / "songs"), Run(tmp_path / "run"), SETTINGS)
+    assert asked == [1]

@@ -1,0 +1,247 @@
+"""A clip is the audio of its song at its offset, and what cannot be extracted has its reason."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from edge_runtime import read_audio
+from tests.train.dataset.conftest import SETTINGS, melody, write_sound
+from train.dataset.build import magma
+from train.dataset.discover import Song
+from train.dataset.extract import ExtractedSong, Job, extract_song, read_extracted, stem_of
+from train.libraries import silence
+from train.run import Run
+
+RATE = SETTINGS.spectrogram.sample_rate
+
+
+def job_of(path: Path, *offsets: float, sample_rate: int = RATE) -> Job:
+    """The job of a song beside the folder of its run, ``run``."""
+    spectrogram = replace(SETTINGS.spectrogram, sample_rate=sample_rate)
+    settings = replace(SETTINGS, offsets_seconds=offsets or SETTINGS.offsets_seconds, spectrogram=spectrogram)
+    run = Run(path.parent / "run")
+    for folder in (run.clips, run.images):
+        folder.mkdir(parents=True, exist_ok=True)
+    song = Song(path, f"Caz/{path.name}", "Caz")
+    return Job(song, stem_of(song, settings) if path.exists() else "gone", run, settings, magma())
+
+
+def extract(path: Path, *offsets: float, sample_rate: int = RATE) -> ExtractedSong:
+    with silence():
+        return extract_song(job_of(path, *offsets, sample_rate=sample_rate))
+
+
+def files_of(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def test_an_extracted_song_has_its_artist_its_hash_and_its_clips(tmp_path: Path) -> None:
+    done = extract(write_sound(tmp_path / "a.flac", melody(1), artist="Şükrü  İğde"))
+    assert done.artist == "Şükrü İğde"
+    assert len(done.sha256) == 64
+    assert not done.skipped
+    assert [clip.offset_seconds for clip in done.clips] == [0.0, 1.0]
+    names = {clip.name for clip in done.clips}
+    assert files_of(tmp_path / "run" / "images") == {f"{name}.png" for name in names}
+    stem = {name.rpartition("_")[0] for name in names}
+    assert files_of(tmp_path / "run" / "clips") == {f"{name}.flac" for name in names} | {f"{stem.pop()}.json"}
+
+
+@pytest.mark.parametrize("artist", ["", "Neşet Ertaş"])
+@pytest.mark.parametrize("suffix", [".mp3", ".ogg", ".flac", ".wav", ".aiff"])
+def test_tags_of_every_format_are_read(tmp_path: Path, suffix: str, artist: str) -> None:
+    assert extract(write_sound(tmp_path / f"a{suffix}", melody(1), artist=artist)).artist == artist
+
+
+@pytest.mark.parametrize("mode", ["CONSTANT", "VARIABLE"])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_a_clip_of_an_mp3_is_what_decoding_the_whole_song_gives(tmp_path: Path, mode: str, channels: int) -> None:
+    sound = np.stack([melody(number, seconds=20) for number in range(channels)], axis=1)
+    path = write_sound(tmp_path / "a.mp3", sound, bitrate_mode=mode)
+    whole, _ = soundfile.read(path, dtype="float32", always_2d=True)
+    done = extract(path, 15.0, 3.0, 9.5, sample_rate=22_050)
+    assert len(done.clips) == 3
+    for clip in done.clips:
+        sound, _ = soundfile.read(tmp_path / "run" / "clips" / f"{clip.name}.flac", dtype="float32")
+        first = round((clip.offset_seconds - 0.5) * 22_050)
+        np.testing.assert_allclose(sound, whole.mean(axis=1)[first : first + len(sound)], atol=1e-4)
+
+
+def test_a_short_song_gives_the_offsets_that_fit(tmp_path: Path) -> None:
+    done = extract(write_sound(tmp_path / "a.wav", melody(1)), 0.0, 1.5, 2.0)
+    assert [clip.offset_seconds for clip in done.clips] == [0.0, 1.5]
+    assert [item.reason for item in done.skipped] == ["at 2 s: the song ends at 3.50 s"]
+
+
+def damaged_samples(path: Path) -> None:
+    sound = melody(1)
+    sound[30_000:30_010] = np.nan
+    soundfile.write(path, sound, 22_050, subtype="FLOAT")
+
+
+def truncated(path: Path) -> None:
+    path.write_bytes(write_sound(path, melody(1)).read_bytes()[:100_000])
+
+
+def forbidden(path: Path) -> None:
+    write_sound(path, melody(1)).chmod(0)
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda path: path.write_text("no music"), "can be decoded"),
+        (lambda path: path.write_bytes(np.random.default_rng(0).bytes(200_000)), "can be decoded"),
+        (lambda path: path.touch(), "0 bytes"),
+        (lambda path: soundfile.write(path, np.zeros(90_000), 22_050), "silent"),
+        (lambda path: soundfile.write(path, np.full(90_000, np.nan), 22_050, subtype="FLOAT"), "not sound"),
+        (damaged_samples, "not sound"),
+        (truncated, "truncated"),
+        (lambda path: path.symlink_to("nowhere"), "there is no"),
+        pytest.param(
+            forbidden,
+            "readable",
+            marks=pytest.mark.skipif(os.geteuid() == 0, reason="nothing is forbidden to root"),
+        ),
+    ],
+)
+def test_a_bad_file_has_its_reason(tmp_path: Path, make, reason: str) -> None:  # type: ignore[no-untyped-def]
+    make(tmp_path / "a.wav")
+    done = extract(tmp_path / "a.wav", 0.0)
+    assert not done.clips
+    assert any(reason in item.reason for item in done.skipped), done.skipped
+    assert all("\n" not in item.reason for item in done.skipped)
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.9])
+@pytest.mark.parametrize("suffix", [".mp3", ".flac", ".ogg"])
+def test_a_truncated_song_gives_whole_clips_or_a_reason(tmp_path: Path, suffix: str, share: float) -> None:
+    path = write_sound(tmp_path / f"a{suffix}", melody(1, seconds=12))
+    path.write_bytes(path.read_bytes()[: round(share * path.stat().st_size)])
+    done = extract(path, 0.0, 4.0, 9.5)
+    assert len(done.clips) + len(done.skipped) == 3 or (not done.clips and len(done.skipped) == 1)
+    assert done.skipped, "its end is missing"
+    for clip in done.clips:
+        assert len(read_audio(tmp_path / "run" / "clips" / f"{clip.name}.flac", sample_rate=RATE)) >= 2 * RATE
+
+
+@pytest.mark.parametrize("suffix", [".mp3", ".flac", ".ogg", ".wav"])
+def test_what_a_truncated_song_still_holds_is_extracted(tmp_path: Path, suffix: str) -> None:
+    path = write_sound(tmp_path / f"a{suffix}", melody(1, seconds=12))
+    path.write_bytes(path.read_bytes()[: round(0.7 * path.stat().st_size)])
+    done = extract(path, 0.0, 2.5, 9.5)
+    assert [clip.offset_seconds for clip in done.clips] == [0.0, 2.5]
+    assert [item.reason.partition(":")[0] for item in done.skipped] == ["at 9.5 s"]
+
+
+def test_a_wrong_extension_does_not_matter(tmp_path: Path) -> None:
+    write_sound(tmp_path / "a.mp3", melody(1)).rename(tmp_path / "a.wav")
+    assert len(extract(tmp_path / "a.wav").clips) == 2
+
+
+def test_what_only_ffmpeg_decodes_is_listed_without_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (tmp_path / "a.m4a").write_bytes(b"something")
+    done = extract(tmp_path / "a.m4a")
+    assert not done.clips
+    assert "need ffmpeg" in done.skipped[0].reason
+
+
+@pytest.mark.parametrize("full", ["for ffmpeg", "for its folder"])
+def test_a_full_disk_is_no_fault_of_the_song(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full: str) -> None:
+    ffmpeg = tmp_path / "ffmpeg"
+    ffmpeg.write_text(
+        "#!/bin/sh\necho 'song.wav: No space left on device' >&2\necho 'Conversion failed!' >&2\nexit 1\n"
+    )
+    ffmpeg.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    if full == "for its folder":
+
+        def refused(**_: object) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr("tempfile.TemporaryDirectory", refused)
+    (tmp_path / "a.m4a").write_bytes(b"something")
+    with pytest.raises(OSError, match="No space left"):
+        extract(tmp_path / "a.m4a")
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="no ffmpeg on the PATH")
+def test_ffmpeg_decodes_what_libsndfile_cannot(tmp_path: Path) -> None:
+    wav = write_sound(tmp_path / "a.wav", melody(1))
+    tags = ["-metadata", "artist=Âşık Veysel"]
+    subprocess.run(["ffmpeg", "-v", "error", "-i", wav, *tags, tmp_path / "a:1.m4a"], check=True)
+    done = extract(tmp_path / "a:1.m4a")
+    assert len(done.clips) == 2
+    assert done.artist == "Âşık Veysel"
+    (tmp_path / "bad.m4a").write_bytes(b"something")
+    assert "ffmpeg cannot decode it" in extract(tmp_path / "bad.m4a").skipped[0].reason
+    assert {Path(name).suffix for name in files_of(tmp_path / "run" / "clips")} == {".json", ".flac"}, "no WAV is left"
+
+
+def test_what_was_extracted_is_read_back(tmp_path: Path) -> None:
+    job = job_of(write_sound(tmp_path / "a.flac", melody(1), artist="Şükrü"), 0.0, 9.0)
+    assert read_extracted(job) is None
+    extracted, again = extract_song(job), read_extracted(job)
+    assert again is not None
+    assert [clip.name for clip in again.clips] == [clip.name for clip in extracted.clips]
+    for one, other in zip(again.clips, extracted.clips, strict=True):
+        np.testing.assert_array_equal(one.fingerprint, other.fingerprint)
+        assert one._replace(fingerprint=other.fingerprint) == other
+    assert again._replace(clips=()) == extracted._replace(clips=())
+
+
+def test_the_files_of_a_song_are_named_by_its_version_and_by_the_settings_of_clips_alone(tmp_path: Path) -> None:
+    song = Song(write_sound(tmp_path / "ş 1.wav", melody(1)), "Caz/ş 1.wav", "Caz")
+    stem = stem_of(song, SETTINGS)
+    assert re.fullmatch("ş_1_[0-9a-f]{12}", stem)
+    assert stem_of(song, replace(SETTINGS, seed=3, group_by="song", split_ratios=(0.5, 0.25, 0.25))) == stem
+    others = [
+        stem_of(song, replace(SETTINGS, offsets_seconds=(0.0,))),
+        stem_of(song, replace(SETTINGS, spectrogram=replace(SETTINGS.spectrogram, image_width=33))),
+        stem_of(song._replace(relative_path="Pop/ş 1.wav"), SETTINGS),
+    ]
+    os.utime(song.path, ns=(0, 1))
+    others.append(stem_of(song, SETTINGS))
+    assert len({stem, *others}) == 5
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\xff\x00 no JSON", b"[]", b"{}", b'{"clips": [{"name": "a"}], "skipped": []}']
+)
+def test_a_damaged_json_file_means_that_the_song_is_not_done(tmp_path: Path, content: bytes) -> None:
+    job = job_of(write_sound(tmp_path / "a.flac", melody(1)))
+    extract_song(job)
+    (path,) = job.run.clips.glob("*.json")
+    path.write_bytes(content)
+    assert read_extracted(job) is None
+
+
+@pytest.mark.parametrize("damage", ["missing", "too short"])
+@pytest.mark.parametrize("suffix", [".flac", ".png"])
+def test_a_song_whose_files_are_not_all_complete_is_not_done(tmp_path: Path, suffix: str, damage: str) -> None:
+    job = job_of(write_sound(tmp_path / "a.flac", melody(1)))
+    extract_song(job)
+    path = next(job.run.folder.rglob(f"*{suffix}"))
+    if damage == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:-1])
+    assert read_extracted(job) is None
+
+
+def test_a_song_without_clips_leaves_no_file_so_that_it_is_tried_again(tmp_path: Path) -> None:
+    job = job_of(write_sound(tmp_path / "a.wav", melody(1)), 60.0)
+    assert extract_song(job).skipped
+    assert read_extracted(job) is None
+    assert not list(job.run.clips.iterdir())

@@ -1,0 +1,172 @@
+"""Songs that belong together stay together, and genres are divided in the ratios as far as that allows."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from edge_runtime import TmgcError
+from train.dataset.discover import Song
+from train.dataset.split import Unit, connected_groups, read_groups, same_artist, shortfalls, split_units
+from train.run import SPLITS
+
+RATIOS = (0.8, 0.1, 0.1)
+
+
+def units_of(genre: str, sizes: Sequence[int]) -> list[Unit]:
+    return [Unit(f"{genre}/{number}", Counter({genre: size})) for number, size in enumerate(sizes)]
+
+
+def songs_in(units: Sequence[Unit], splits: Sequence[str], genre: str) -> list[int]:
+    pairs = list(zip(units, splits, strict=True))
+    return [sum(unit.genres[genre] for unit, side in pairs if side == split) for split in SPLITS]
+
+
+@pytest.mark.parametrize(
+    ("songs", "split_ratios", "wanted"),
+    [
+        (40, RATIOS, [32, 4, 4]),
+        (40, (0.5, 0.25, 0.25), [20, 10, 10]),
+        (12, RATIOS, [10, 1, 1]),
+        (3, RATIOS, [1, 1, 1]),
+        (150, RATIOS, [120, 15, 15]),
+    ],
+)
+def test_songs_are_shared_exactly_in_every_genre(
+    songs: int, split_ratios: tuple[float, float, float], wanted: list[int]
+) -> None:
+    units = units_of("A", [1] * songs) + units_of("B", [1] * songs)
+    splits = split_units(units, split_ratios=split_ratios, seed=0, kind="songs")
+    assert songs_in(units, splits, "A") == songs_in(units, splits, "B") == wanted
+    assert not shortfalls(units, splits, split_ratios=split_ratios, kind="songs")
+
+
+def test_the_seed_and_nothing_else_decides() -> None:
+    units = units_of("A", [1] * 40)
+    first = split_units(units, split_ratios=RATIOS, seed=1, kind="songs")
+    assert first == split_units(units, split_ratios=RATIOS, seed=1, kind="songs")
+    assert first != split_units(units, split_ratios=RATIOS, seed=2, kind="songs")
+    backwards = split_units(units[::-1], split_ratios=RATIOS, seed=1, kind="songs")[::-1]
+    assert first == backwards
+
+
+@pytest.mark.parametrize("sizes", [[10, 10, 1], [30, 5, 3, 3], [7] * 7, [1, 1, 50], [9, 8, 7, 6, 5, 4, 3, 2, 1]])
+def test_every_split_has_every_genre_however_large_the_artists(sizes: list[int]) -> None:
+    units = units_of("A", sizes)
+    splits = split_units(units, split_ratios=RATIOS, seed=3, kind="artists")
+    counts = songs_in(units, splits, "A")
+    assert min(counts) > 0
+    assert counts[0] == max(counts), "most songs are to train on"
+
+
+def test_artists_of_a_usual_collection_come_close_to_the_shares() -> None:
+    units = units_of("A", [1 + number % 8 for number in range(60)])
+    splits = split_units(units, split_ratios=RATIOS, seed=0, kind="artists")
+    total = sum(unit.genres["A"] for unit in units)
+    assert songs_in(units, splits, "A") == pytest.approx([0.8 * total, 0.1 * total, 0.1 * total], abs=2)
+    assert not shortfalls(units, splits, split_ratios=RATIOS, kind="artists")
+
+
+def test_what_artists_make_impossible_is_said() -> None:
+    units = units_of("Halk", [20, 20, 20])
+    splits = split_units(units, split_ratios=RATIOS, seed=0, kind="artists")
+    (line,) = shortfalls(units, splits, split_ratios=RATIOS, kind="artists")
+    assert line == "Halk is split into 20/20/20 songs, not 48/6/6, since its artists stay together"
+
+
+def test_units_of_two_genres_stay_whole_and_both_genres_are_filled() -> None:
+    both = [Unit(f"both/{number}", Counter({"A": 2, "B": 3})) for number in range(3)]
+    units = both + units_of("A", [1] * 20) + units_of("B", [1] * 20)
+    splits = split_units(units, split_ratios=RATIOS, seed=0, kind="artists")
+    for genre in "AB":
+        assert min(songs_in(units, splits, genre)) > 0
+    assert len(splits) == len(units)
+
+
+def test_a_genre_with_two_artists_is_refused_by_name_with_the_way_out() -> None:
+    units = units_of("Halk", [5, 5]) + units_of("Caz", [1] * 5)
+    with pytest.raises(TmgcError, match=r"Halk has 2 .*--group-by song"):
+        split_units(units, split_ratios=RATIOS, seed=0, kind="artists")
+
+
+Form = Literal["NFC", "NFD"]
+FORMS: tuple[Form, ...] = ("NFC", "NFD")
+
+
+def songs_of(folder: Path, *names: str) -> list[Song]:
+    return [Song(folder / name, name, name.partition("/")[0]) for name in names]
+
+
+@pytest.mark.parametrize("written", FORMS)
+@pytest.mark.parametrize("found", FORMS)
+def test_groups_are_matched_in_any_unicode_form(tmp_path: Path, written: Form, found: Form) -> None:
+    row, name = (unicodedata.normalize(form, "Şarkı/ağıt.mp3") for form in (written, found))
+    (tmp_path / "groups.csv").write_text(f"path,group\n{row},ağıt\n", "utf-8")
+    assert read_groups(tmp_path, songs_of(tmp_path, name, "Caz/1.mp3")) == {name: "ağıt"}
+
+
+def test_without_the_file_there_are_no_groups(tmp_path: Path) -> None:
+    assert read_groups(tmp_path, songs_of(tmp_path, "Caz/1.mp3")) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("path,group\nCaz/2.mp3,a\n", r"there is no song Caz/2\.mp3 \(1 such rows\)"),
+        ("path,group\nCaz/1.mp3,\n", r"Caz/1\.mp3 has none"),
+        ("path,group\nCaz/1.mp3,a\nCaz/1.mp3,b\n", r"Caz/1\.mp3 has 'a' and 'b'"),
+        ("file,group\nCaz/1.mp3,a\n", "must have the columns"),
+        ("path,group\nCaz/1.mp3\n", r"Caz/1\.mp3 has none"),
+        ("", "must have the columns"),
+    ],
+)
+def test_a_damaged_file_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "groups.csv").write_text(text, "utf-8")
+    with pytest.raises(TmgcError, match=message):
+        read_groups(tmp_path, songs_of(tmp_path, "Caz/1.mp3"))
+
+
+@pytest.mark.parametrize("other", ["SEZEN AKSU", " sezen  aksu ", "Sezen Aksu feat. Onno Tunç", "Sezen Aksu (ft. X)"])
+def test_spellings_of_an_artist_are_one(other: str) -> None:
+    assert same_artist(other) == same_artist("Sezen Aksu")
+
+
+@pytest.mark.parametrize("other", ["YILDIZ İBRAHİM", "yıldız ibrahim", "Yildiz Ibrahim"])
+def test_dots_of_i_do_not_part_an_artist(other: str) -> None:
+    assert same_artist(other) == same_artist("Yıldız İbrahim")
+
+
+def test_different_artists_are_not_one() -> None:
+    names = ["Sezen Aksu", "Sezen", "AC/DC", "Featherstone", "Şükrü", "Sukru"]
+    assert len({same_artist(name) for name in names}) == len(names)
+
+
+@pytest.mark.parametrize("nobody", ["", "Unknown Artist", "VARIOUS ARTISTS", "Bilinmeyen Sanatçı"])
+def test_a_name_that_programs_fill_in_is_no_artist(nobody: str) -> None:
+    assert same_artist(nobody) == ""
+
+
+def test_songs_hang_together_through_others() -> None:
+    assert connected_groups(6, [["a", "", "a", "b", "", "b"]], [(2, 3)]) == [[0, 2, 3, 5], [1], [4]]
+    assert connected_groups(3, [["", "", ""]], []) == [[0], [1], [2]]
+
+
+def test_keys_of_different_kinds_tie_but_are_not_mistaken_for_each_other() -> None:
+    artists, groups = ["a", "b", "b", "", "c"], ["", "", "b", "b", "a"]
+    assert connected_groups(5, [artists, groups], []) == [[0], [1, 2, 3], [4]]
+
+
+@pytest.mark.parametrize("kind", ["folder", "dangling link"])
+def test_what_is_no_file_is_refused_and_not_taken_for_none(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "groups.csv"
+    if kind == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to("nowhere")
+    with pytest.raises(TmgcError, match="must be a file"):
+        read_groups(tmp_path, [])
