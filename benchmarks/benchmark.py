@@ -1,22 +1,44 @@
-"""A whole benchmark: choose the rows and the sound, measure, report, write."""
+"""A whole benchmark: choose the cases and the audio, measure, compute the report, write it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.cases import RowSpec, rows_of, select_rows
-from benchmarks.inputs import Excerpt, excerpts_of_file, excerpts_of_run
+from benchmarks.cases import KERAS_PREDICT, PACKAGED, REFERENCE, TFLITE_RUNTIME, Case, find_cases, select_cases
+from benchmarks.inputs import WINDOW_SECONDS, Excerpt, excerpts_of_file, excerpts_of_run
 from benchmarks.render import html_report, markdown
-from benchmarks.report import HOP_SECONDS, Measured, build_report, made_folder, to_json, write_text
-from benchmarks.roofline import measure_peak
-from benchmarks.runner import Plan, Progress, run_rows, sustain
-from benchmarks.scenarios import SINGLE, Load
-from benchmarks.system_info import usable_cores
-from benchmarks.worker import RowFailedError
+from benchmarks.report import (
+    SCHEMA,
+    SOURCES,
+    CaseFailure,
+    CaseReport,
+    KerasAgreement,
+    Latency,
+    Method,
+    Paced,
+    Peak,
+    Proportion,
+    Quality,
+    Ratio,
+    Report,
+    Speedup,
+    ThermalState,
+    Verdict,
+)
+from benchmarks.roofline import measure_peak, roofline
+from benchmarks.runner import CaseResult, Plan, Progress, run_cases, sustain
+from benchmarks.scenarios import PACED, SINGLE, Load
+from benchmarks.system_info import describe_machine, installed_mb, thermal_state
 from edge_runtime.errors import TmgcError
+from edge_runtime.files import atomic_write, sha256_of
+from edge_runtime.listener import ListenSettings
+from edge_runtime.system_info import usable_cores
+from export.metadata import graph_facts
 from export.report import read_parity_json
 from train.run import Run
 
@@ -28,29 +50,32 @@ ROUNDS = 10
 QUICK_ROUNDS = 5
 MIN_SECONDS = 5.0
 
+HOP_SECONDS = ListenSettings().hop_seconds
+"""From one window to the next, the default of ``tmgc-listen``."""
+
 
 @dataclass(frozen=True)
-class BenchSettings:
-    """What a user may choose; None where it depends on ``quick``."""
+class BenchConfig:
+    """The options of a benchmark; None where the default depends on ``quick``."""
 
     audio: Path | None = None
-    """An audio file; test clips of the run where there is none."""
+    """An audio file; by default test clips of the run."""
     threads: tuple[int, ...] | None = None
-    """Every row is measured with each; :data:`THREADS` or :data:`QUICK_THREADS`, as far as there are cores."""
+    """Each case is measured with each; :data:`THREADS` or :data:`QUICK_THREADS`, as far as there are cores."""
     runs: int | None = None
-    """Windows of each row and source at least; :data:`RUNS` or :data:`QUICK_RUNS`."""
+    """Windows of each case and source at least; :data:`RUNS` or :data:`QUICK_RUNS`."""
     min_seconds: float | None = None
-    """How long each row and source is measured at least; :data:`MIN_SECONDS`, or 0."""
+    """How long each case and source is measured at least; :data:`MIN_SECONDS`, or 0."""
     quick: bool = False
-    """Few rows and windows, and the machine's peak is not looked for."""
+    """Few cases and windows, and the machine's peak is not measured."""
     only: tuple[str, ...] = ()
-    """Names of rows; all where there is none."""
+    """Names of cases; all by default."""
     scenario: str = SINGLE
     """One of :data:`benchmarks.scenarios.SCENARIOS`."""
     sustain_minutes: int = 0
-    """How long the quickest export is run at full speed in the end."""
+    """How long the fastest export is run at full speed in the end."""
     output: Path | None = None
-    """Folder of the report; ``bench`` in the run where there is none."""
+    """Folder of the report; by default ``bench`` in the run."""
 
     def plans(self) -> list[Plan]:
         """One for each number of threads.
@@ -65,66 +90,289 @@ class BenchSettings:
         for threads in self.threads or ():
             if not 1 <= threads <= cores:
                 raise TmgcError(f"threads are pinned to a core each: 1 to {cores} are possible here, got {threads}")
-        runs = self.runs or (QUICK_RUNS if self.quick else RUNS)
-        min_seconds = (0.0 if self.quick else MIN_SECONDS) if self.min_seconds is None else self.min_seconds
-        return [
-            Plan.of(
-                threads=threads,
-                runs=runs,
-                rounds=QUICK_ROUNDS if self.quick else ROUNDS,
-                min_seconds=min_seconds,
-                load=Load(self.scenario, HOP_SECONDS),
-                loading_at_once=2 if self.quick else 1,
-            )
-            for threads in dict.fromkeys(self.threads or usual)
-        ]
+        plan = Plan.of(
+            threads=1,
+            runs=self.runs or (QUICK_RUNS if self.quick else RUNS),
+            rounds=QUICK_ROUNDS if self.quick else ROUNDS,
+            min_seconds=(0.0 if self.quick else MIN_SECONDS) if self.min_seconds is None else self.min_seconds,
+            load=Load(self.scenario, HOP_SECONDS),
+            loading_at_once=2 if self.quick else 1,
+        )
+        return [replace(plan, threads=threads) for threads in dict.fromkeys(self.threads or usual)]
 
 
-def benchmark(run: Run, settings: BenchSettings, *, progress: Progress) -> dict[str, Any]:
-    """Measure a run's rows, write ``bench.json``, ``bench.md`` and ``report.html``, and give the report.
+def benchmark(run: Run, config: BenchConfig, *, progress: Progress) -> Report:
+    """Measure a run's cases and write ``bench.json``, ``bench.md`` and ``report.html``.
 
     Parameters
     ----------
     run : Run
-    settings : BenchSettings
+    config : BenchConfig
     progress : callable
 
     Returns
     -------
-    report : dict
-        See :mod:`benchmarks.report`.
+    report : Report
 
     Raises
     ------
     TmgcError
-        There is no such run, row, export or sound.
+        There is no such run, case, export or audio.
     """
-    available, left_out = rows_of(run.existing())
-    rows = select_rows(available, run, only=settings.only, quick=settings.quick)
-    plans = settings.plans()
-    excerpts = excerpts_of_file(settings.audio) if settings.audio else excerpts_of_run(run)
-    folder = made_folder(settings.output or run.bench)
+    available, left_out = find_cases(run.existing())
+    cases = select_cases(available, run, only=config.only, quick=config.quick)
+    plans = config.plans()
+    excerpts = excerpts_of_file(config.audio) if config.audio else excerpts_of_run(run)
+    folder = writable_folder(config.output or run.bench)
     measured = Measured(run.name, excerpts, left_out, read_parity_json(run.parity_json), plans)
     for plan in plans:
-        if not settings.quick:
+        if not config.quick:
             progress("the machine", f"peak with {plan.threads} thread(s)", 0, 1)
-            measured.peaks[plan.threads] = measure_peak(plan.threads)
-        measured.results += run_rows(rows, excerpts, plan, progress=progress)
+            measured.peaks.append(measure_peak(plan.threads))
+        measured.results += run_cases(cases, excerpts, plan, progress=progress)
     report = build_report(measured)
-    if settings.sustain_minutes and report["verdict"]:
-        report["sustained"] = _sustained(report["verdict"], rows, excerpts, settings.sustain_minutes, progress)
-    write_text(to_json(report), folder / "bench.json")
-    write_text(markdown(report), folder / "bench.md")
-    write_text(html_report(report), folder / "report.html")
+    if config.sustain_minutes and (best := report.fastest_export):
+        case = next(case for case in cases if case.name == best.name)
+        minutes = config.sustain_minutes
+        sustained = sustain(case, excerpts, threads=best.threads, minutes=minutes, progress=progress)
+        report = replace(report, sustained=sustained)
+    write_report(report, folder)
     return report
 
 
-def _sustained(
-    best: dict[str, Any], rows: Sequence[RowSpec], excerpts: Sequence[Excerpt], minutes: int, progress: Progress
-) -> dict[str, Any]:
-    """The quickest export for minutes, or why it could not go on."""
-    row = next(row for row in rows if row.name == best["row"])
+def writable_folder(folder: Path) -> Path:
+    """Make the folder of the report, before anything is measured that could be lost.
+
+    Raises
+    ------
+    TmgcError
+        It cannot be made, or not be written to.
+    """
     try:
-        return sustain(row, excerpts, threads=best["threads"], minutes=minutes, progress=progress)
-    except RowFailedError as error:
-        return {"row": row.name, "threads": best["threads"], "error": str(error)}
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK):
+            return folder
+        reason = "permission denied"
+    except OSError as error:
+        reason = str(error.strerror)
+    raise TmgcError(
+        f"the report needs a folder that can be written to: {folder} cannot ({reason}). Name another: --output DIR"
+    )
+
+
+def write_report(report: Report, folder: Path) -> None:
+    """Write ``bench.json``, ``bench.md`` and ``report.html``, each atomically."""
+    files = {"bench.json": report.to_json(), "bench.md": markdown(report), "report.html": html_report(report)}
+    for name, text in files.items():
+        with atomic_write(folder / name) as partial:
+            partial.write_text(text.rstrip("\n") + "\n", "utf-8")
+
+
+@dataclass
+class Measured:
+    """All that was measured of a run."""
+
+    run: str
+    excerpts: Sequence[Excerpt]
+    left_out: Sequence[str]
+    parity: Sequence[Mapping[str, Any]]
+    """The reports of the run's ``parity.json``."""
+    plans: Sequence[Plan]
+    """One for each number of threads; they differ in nothing else."""
+    before: ThermalState = field(default_factory=thermal_state)
+    results: list[CaseResult] = field(default_factory=list)
+    peaks: list[Peak] = field(default_factory=list)
+
+
+def build_report(measured: Measured) -> Report:
+    """Compute the report; its state of the machine after everything is the present one."""
+    context = Context.of(measured)
+    plan = measured.plans[0]
+    cases = tuple(case_report(result, context) for result in measured.results if result.failure is None)
+    return Report(
+        schema=SCHEMA,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        run=measured.run,
+        method=Method(
+            threads=tuple(plan.threads for plan in measured.plans),
+            rounds=plan.rounds,
+            windows_per_round=plan.windows_per_round,
+            min_s=plan.min_seconds,
+            load=plan.load.scenario,  # type: ignore[arg-type]  # one of SCENARIOS
+            warmup_windows=plan.warmup_windows,
+            settling_windows=plan.settling_windows,
+            loading_at_once=plan.loading_at_once,
+            window_s=WINDOW_SECONDS,
+            excerpts=tuple(measured.excerpts),
+        ),
+        machine=describe_machine(),
+        before=measured.before,
+        after=thermal_state(),
+        peaks=tuple(measured.peaks),
+        cases=cases,
+        failures=tuple(
+            CaseFailure(result.case.name, result.plan.threads, result.case.file, result.failure)
+            for result in measured.results
+            if result.failure is not None
+        ),
+        speedups=speedups(cases, rounds=plan.rounds),
+        sustained=None,
+        left_out=tuple(measured.left_out),
+    )
+
+
+@dataclass(frozen=True)
+class Context:
+    """What the cases of one benchmark are compared with."""
+
+    keras: Mapping[int, Mapping[int, int]]
+    """By threads, the class index of Keras ``predict`` for each excerpt."""
+    parity: Sequence[Mapping[str, Any]]
+    """The reports of the run's ``parity.json``."""
+    peaks: Mapping[int, Peak]
+    """By threads."""
+    macs: Mapping[str, int | None]
+    """Of the run's network by input kind, from a TFLite file of it."""
+
+    @classmethod
+    def of(cls, measured: Measured) -> Context:
+        """Gather what the cases have in common."""
+        done = [result for result in measured.results if result.failure is None]
+        keras = {result.plan.threads: _classes(result) for result in done if result.case.pipeline == KERAS_PREDICT}
+        files = [result.case for result in done if result.case.pipeline != PACKAGED]
+        macs = {case.input_kind: _macs_of(case.model) for case in files if case.format == "tflite"}
+        return cls(keras, measured.parity, {peak.threads: peak for peak in measured.peaks}, macs)
+
+
+def case_report(result: CaseResult, context: Context) -> CaseReport:
+    """The report of a case that was measured."""
+    case, loaded = result.case, result.loaded
+    assert loaded is not None
+    sha256 = sha256_of(case.model)
+    windows = result.windows["file"]
+    latency = Latency.of(window.total_ms for window in windows)
+    stages = {stage: Latency.of(window.stages_ms[stage] for window in windows) for stage in windows[0].stages_ms}
+    macs, peak = _macs(case, context), context.peaks.get(result.plan.threads)
+    return CaseReport(
+        name=case.name,
+        pipeline=case.pipeline,  # type: ignore[arg-type]  # one of the constants of benchmarks.cases
+        format=case.format,  # type: ignore[arg-type]
+        recipe=case.recipe,
+        input_kind=case.input_kind,  # type: ignore[arg-type]
+        threads=result.plan.threads,
+        cores=loaded.cores,
+        runtime=loaded.runtime,
+        file=case.file,
+        file_mb=case.model.stat().st_size / 1e6,
+        sha256=sha256,
+        installed_mb=installed_mb(case),
+        start_ms=loaded.start_ms,
+        load_ms=loaded.load_ms,
+        first_prediction_ms=result.first_prediction_ms,
+        memory_mb=loaded.memory_mb,
+        peak_memory_mb=result.peak_memory_mb,
+        quality=quality_of(case, sha256, context.parity),
+        same_as_keras=_same_as_keras(result, context),
+        windows_per_round=result.windows_per_round,
+        from_file=latency,
+        from_memory=Latency.of(window.total_ms for window in result.windows["memory"]),
+        stages=stages,
+        realtime_factor=latency.mean_ms / (WINDOW_SECONDS * 1e3),
+        windows_per_s=1e3 / latency.mean_ms,
+        verdict=Verdict.of(latency, hop_s=HOP_SECONDS),
+        paced=_paced(result) if result.plan.load.scenario == PACED else None,
+        roofline=roofline(macs, stages["model"].p50_ms, peak, recipe=case.recipe) if macs else None,
+    )
+
+
+def quality_of(case: Case, sha256: str, reports: Sequence[Mapping[str, Any]]) -> Quality | None:
+    """Accuracy, and agreement with Keras, on the held-out split.
+
+    Windows of a song are alike, so each 95 % interval counts a song as one trial.
+
+    Parameters
+    ----------
+    case : Case
+    sha256 : str
+        Of its model: a report about another file of the same name does not count.
+    reports : sequence of dict
+        Of the run's ``parity.json``.
+
+    Returns
+    -------
+    quality : Quality or None
+        None for the reference, whose images differ from those that the network was trained on, for tflite-runtime,
+        which did not run the file in its parity check, and for files without one.
+    """
+    own = "sha256" if case.is_export else "keras_sha256"
+    found = next((report["parity"] for report in reports if report[own] == sha256), None)
+    if found is None or case.pipeline in (REFERENCE, TFLITE_RUNTIME):
+        return None
+    songs, accuracy = found["songs"], found["accuracy"]
+    return Quality(
+        split=found["split"],
+        windows=found["windows"],
+        songs=songs,
+        accuracy=_proportion(accuracy["accuracy_file" if case.is_export else "accuracy_keras"], songs),
+        agreement=_proportion(found["top1_agreement"], songs) if case.is_export else None,
+    )
+
+
+def _proportion(value: float, songs: int) -> Proportion:
+    from train.evaluation.metrics import wilson_interval
+
+    return Proportion(value, *wilson_interval(value * songs, songs))
+
+
+def _paced(result: CaseResult) -> Paced:
+    windows, hop_s = result.windows["file"], result.plan.load.hop_s
+    return Paced(
+        hop_s=hop_s,
+        late_predictions=sum(window.total_ms > hop_s * 1e3 for window in windows),
+        windows=len(windows),
+        lateness=Latency.of(window.late_ms for window in windows),
+    )
+
+
+def speedups(cases: Sequence[CaseReport], *, rounds: int) -> tuple[Speedup, ...]:
+    """How many times as long the reference and Keras ``predict`` take as every other case."""
+    return tuple(
+        Speedup(slow.name, fast.name, slow.threads, source, _ratio(slow.latency(source), fast.latency(source), rounds))
+        for baseline in (REFERENCE, KERAS_PREDICT)
+        for slow in cases
+        for fast in cases
+        for source in SOURCES
+        if slow.name == baseline and fast.name not in (baseline, REFERENCE) and fast.threads == slow.threads
+    )
+
+
+def _ratio(slow: Latency, fast: Latency, rounds: int) -> Ratio:
+    return Ratio.of(slow.samples_ms, fast.samples_ms, rounds=rounds)
+
+
+def _same_as_keras(result: CaseResult, context: Context) -> KerasAgreement | None:
+    """Excerpts with the class of Keras. The reference sees other images and the packaged model is another network."""
+    keras = context.keras.get(result.plan.threads)
+    if keras is None or result.case.pipeline in (REFERENCE, KERAS_PREDICT, PACKAGED):
+        return None
+    own = _classes(result)
+    return KerasAgreement(sum(keras.get(excerpt) == index for excerpt, index in own.items()), len(own))
+
+
+def _classes(result: CaseResult) -> dict[int, int]:
+    return {window.excerpt: window.class_index for window in result.windows["file"]}
+
+
+def _macs(case: Case, context: Context) -> int | None:
+    """Of its own file; where that does not tell, of a TFLite file of the same network."""
+    if case.format == "tflite":
+        return _macs_of(case.model)
+    return None if case.pipeline == PACKAGED else context.macs.get(case.input_kind)
+
+
+def _macs_of(model: Path) -> int | None:
+    """None where the library that reads such files is not installed."""
+    try:
+        return graph_facts(model).macs
+    except TmgcError:
+        return None

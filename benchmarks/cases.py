@@ -1,4 +1,4 @@
-"""Which rows a benchmark of a run has: the original, Keras in two ways, every export, and the packaged model."""
+"""The cases of a benchmark: the reference pipeline, Keras in two ways, every export, and the packaged model."""
 
 from __future__ import annotations
 
@@ -8,157 +8,176 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
-from edge_runtime.errors import TmgcError
+from edge_runtime.errors import TmgcError, first_line
 from edge_runtime.interpreters import SUFFIXES
+from edge_runtime.model_card import INPUT_KINDS, METADATA_KEY, ModelCard
 from edge_runtime.models import SMALL_MODEL
+from train.libraries import library
 from train.run import Run
 
-ORIGINAL = "original"
+REFERENCE = "reference"
+"""What the project replaces: librosa, a matplotlib figure, Keras ``predict``."""
 KERAS_PREDICT = "keras-predict"
 KERAS_COMPILED = "keras-compiled"
 EXPORT = "export"
 TFLITE_RUNTIME = "tflite-runtime"
-"""An export again, by the interpreter that came before LiteRT."""
-PACKAGED = "small"
-"""The model that ``edge_runtime`` brings along."""
+"""An export again, run by the interpreter that came before LiteRT."""
+PACKAGED = "packaged"
+"""The model that ``edge_runtime`` brings along: its cases are named ``small-...``."""
 
-OF_THE_NETWORK = (ORIGINAL, KERAS_PREDICT, KERAS_COMPILED)
-"""Rows that run ``model.keras`` itself."""
+KERAS_PIPELINES = (REFERENCE, KERAS_PREDICT, KERAS_COMPILED)
+"""Pipelines that run ``model.keras`` itself."""
 
-QUICK = (ORIGINAL, KERAS_PREDICT, "tflite-dynamic", "tflite-int8", "onnx-int8")
-"""The rows of ``--quick``."""
+QUICK = (REFERENCE, KERAS_PREDICT, "tflite-dynamic", "tflite-int8", "onnx-int8")
+"""The cases of ``--quick``."""
 
 _RECIPES = ("float32", "float16", "dynamic", "int8")
 
 
 @dataclass(frozen=True)
-class RowSpec:
-    """One way from two seconds of sound to an answer."""
+class Case:
+    """One way from two seconds of sound to a prediction."""
 
     name: str
-    """``original``, ``keras-predict``, or format and recipe of an export: ``tflite-int8``, ``tflite-waveform-int8``."""
+    """``reference``, ``keras-predict``, or format, input kind and recipe: ``tflite-int8``, ``tflite-waveform-int8``."""
     pipeline: str
-    """:data:`ORIGINAL`, :data:`KERAS_PREDICT`, :data:`KERAS_COMPILED`, :data:`EXPORT`, :data:`TFLITE_RUNTIME` or
+    """:data:`REFERENCE`, :data:`KERAS_PREDICT`, :data:`KERAS_COMPILED`, :data:`EXPORT`, :data:`TFLITE_RUNTIME` or
     :data:`PACKAGED`."""
     model: Path
     card: Path
-    """The card that stands beside ``model.keras``; an export carries its own."""
+    """The card beside ``model.keras``; an export carries its own."""
+    format: str = "keras"
+    """``keras``, ``tflite`` or ``onnx``."""
+    recipe: str = "float32"
+    """How the file keeps its weights."""
+    input_kind: str = "image"
+    """``image``, or ``waveform`` for a file that computes the spectrogram itself."""
 
     @property
     def is_export(self) -> bool:
         """Whether it runs a file for the edge."""
-        return self.pipeline not in OF_THE_NETWORK
-
-    @property
-    def recipe(self) -> str:
-        """How the weights are kept: ``float32`` for the trained network."""
-        return _recipe(self.model) if self.is_export else "float32"
+        return self.pipeline not in KERAS_PIPELINES
 
     @property
     def file(self) -> str:
-        """The file as a report names it: what the package brings along without where that is installed."""
+        """The file as a report names it: the packaged model without the folder that it is installed in."""
         return "/".join(self.model.parts[-3:]) if self.pipeline == PACKAGED else str(self.model)
 
-    @property
-    def takes_waveform(self) -> bool:
-        """Whether its file draws the spectrogram itself."""
-        return _takes_waveform(self.model)
 
-    def to_json(self) -> dict[str, Any]:
-        """The row as its process is told of it."""
-        return {"name": self.name, "pipeline": self.pipeline, "model": str(self.model), "card": str(self.card)}
+def find_cases(run: Run) -> tuple[list[Case], list[str]]:
+    """Every case that a run allows, and a line about each that is left out.
 
-    @classmethod
-    def from_json(cls, document: dict[str, Any]) -> RowSpec:
-        """The row of such a document."""
-        return cls(document["name"], document["pipeline"], Path(document["model"]), Path(document["card"]))
-
-
-def rows_of(run: Run) -> tuple[list[RowSpec], list[str]]:
-    """Every row that a run allows, and a line about each that is left out.
-
-    Exports that failed their parity check (``.FAILED.`` in the name) are left out: a wrong answer is not a fast one.
-    """
-    files = _models_in(run.exports)
-    left_out = [f"{path} failed its parity check and is left out" for path in files if ".FAILED." in path.name]
-    sound = [path for path in files if ".FAILED." not in path.name]
-    names = Counter(map(_name, sound))
-    rows = [RowSpec(name, name, run.model, run.card_json) for name in OF_THE_NETWORK]
-    for path in sound:
-        unique = names[_name(path)] == 1 or path.name.startswith(f"{run.name}.")
-        rows.append(RowSpec(_name(path) if unique else path.name, EXPORT, path, run.card_json))
-    if find_spec("tflite_runtime") is None:
-        left_out.append("tflite-runtime is not installed: its rows are left out")
-    else:
-        rows += [_by_tflite_runtime(row) for row in rows if row.model.suffix == ".tflite"]
-    rows.append(RowSpec(f"{PACKAGED}-{_name(SMALL_MODEL)}", PACKAGED, SMALL_MODEL, run.card_json))
-    return rows, left_out
-
-
-def _models_in(folder: Path) -> list[Path]:
-    return sorted((path for path in folder.glob("*") if path.suffix in SUFFIXES), key=_order)
-
-
-def _by_tflite_runtime(row: RowSpec) -> RowSpec:
-    return replace(row, name=f"{TFLITE_RUNTIME}-{row.name.removeprefix('tflite-')}", pipeline=TFLITE_RUNTIME)
-
-
-def select_rows(rows: Sequence[RowSpec], run: Run, *, only: Sequence[str] = (), quick: bool = False) -> list[RowSpec]:
-    """The rows that were asked for, in the order of ``rows``.
+    Format, recipe and input kind of an export come from its model card. Exports that failed their parity check
+    (``.FAILED.`` in the name) and files without a readable card are left out.
 
     Parameters
     ----------
-    rows : sequence of RowSpec
+    run : Run
+    """
+    exports, left_out = _exports(run)
+    cases = [Case(pipeline, pipeline, run.model, run.card_json) for pipeline in KERAS_PIPELINES]
+    names = Counter(case.name for case in exports)
+    for case in exports:
+        unique = names[case.name] == 1 or case.model.name.startswith(f"{run.name}.")
+        cases.append(case if unique else replace(case, name=case.model.name))
+    if find_spec("tflite_runtime") is None:
+        left_out.append("tflite-runtime is not installed: its cases are left out")
+    else:
+        cases += [_with_tflite_runtime(case) for case in exports if case.format == "tflite"]
+    packaged = _export_case(SMALL_MODEL, run, pipeline=PACKAGED)
+    return [*cases, replace(packaged, name=f"small-{packaged.name}")], left_out
+
+
+def select_cases(cases: Sequence[Case], run: Run, *, only: Sequence[str] = (), quick: bool = False) -> list[Case]:
+    """The cases that were asked for, in the order of ``cases``.
+
+    Parameters
+    ----------
+    cases : sequence of Case
     run : Run
     only : sequence of str
-        Names of rows, or what stands before the first hyphen of some: ``tflite`` for all of its recipes.
+        Names of cases, or the part before the first hyphen of some: ``tflite`` for all of its recipes.
     quick : bool
-        Where ``only`` names none: those of :data:`QUICK`.
+        Without ``only``: those of :data:`QUICK`.
 
     Raises
     ------
     TmgcError
-        A name is no row of this run, or the run has no exports and none but them make a comparison.
+        A name is no case of this run, or the run has no exports and ``only`` is empty.
     """
-    unknown = [name for name in only if not any(_is(row, name) for row in rows)]
+    unknown = [name for name in only if not any(_matches(case, name) for case in cases)]
     if unknown:
-        known = [row.name for row in rows]
+        known = [case.name for case in cases]
         near = get_close_matches(unknown[0], known, n=1, cutoff=0.0)
         raise TmgcError(
-            f"a row must be one of {', '.join(known)}: got {unknown[0]!r}. Did you mean {near[0]}? An export that is "
-            f"missing is made by: tmgc-export {run.folder}"
+            f"a case must be one of {', '.join(known)}: got {unknown[0]!r}. Did you mean {near[0]}? Make an export "
+            f"that is missing with: tmgc-export {run.folder}"
         )
     if only:
-        return [row for row in rows if any(_is(row, name) for name in only)]
-    if not any(row.pipeline == EXPORT for row in rows):
+        return [case for case in cases if any(_matches(case, name) for name in only)]
+    if not any(case.pipeline == EXPORT for case in cases):
         raise TmgcError(
             f"a benchmark needs an export to compare: none in {run.exports}. Run: tmgc-export {run.folder}, or name "
-            f"the rows that need none: --only {ORIGINAL},{KERAS_PREDICT}"
+            f"cases that need none: --only {REFERENCE},{KERAS_PREDICT}"
         )
-    return [row for row in rows if row.name in QUICK] if quick else list(rows)
+    return [case for case in cases if case.name in QUICK] if quick else list(cases)
 
 
-def _is(row: RowSpec, name: str) -> bool:
-    return name in (row.name, row.name.split("-")[0])
+def read_card(model: Path) -> ModelCard:
+    """The card inside an export, without loading the model.
+
+    Raises
+    ------
+    TmgcError
+        The file carries no readable card, or the library that reads it is not installed.
+    """
+    if model.suffix == ".tflite":
+        from edge_runtime.interpreters.litert import read_card as read_tflite_card
+
+        return read_tflite_card(model)
+    onnx = library("onnx", extra="export")
+    try:
+        document = onnx.ModelProto.FromString(model.read_bytes())
+    except Exception as error:  # protobuf's own, whose class its implementations do not share
+        raise TmgcError(f"{model} must be an ONNX file ({first_line(error)}): export it again") from error
+    text = next((entry.value for entry in document.metadata_props if entry.key == METADATA_KEY), None)
+    if text is None:
+        raise TmgcError(f"a model file must carry its model card: {model} has none. Export it with tmgc-export")
+    return ModelCard.from_json(text, where=str(model))
 
 
-def _name(path: Path) -> str:
-    """``tflite-int8``; a file that takes the waveform says so: ``tflite-waveform-int8``."""
-    waveform = "waveform-" if _takes_waveform(path) else ""
-    return f"{path.suffix[1:]}-{waveform}{_recipe(path)}"
+def _exports(run: Run) -> tuple[list[Case], list[str]]:
+    """The exports by format, input kind and recipe, and a line about each file that is none."""
+    cases, left_out = [], []
+    for path in sorted(path for path in run.exports.glob("*") if path.suffix in SUFFIXES):
+        if ".FAILED." in path.name:
+            left_out.append(f"{path} failed its parity check and is left out")
+            continue
+        try:
+            cases.append(_export_case(path, run))
+        except TmgcError as error:
+            left_out.append(f"{path.name} is left out: {error}")
+    return sorted(cases, key=_order), left_out
 
 
-def _order(path: Path) -> tuple[int, bool, int, str]:
-    recipe = _recipe(path)
-    place = _RECIPES.index(recipe) if recipe in _RECIPES else len(_RECIPES)
-    return SUFFIXES.index(path.suffix), _takes_waveform(path), place, path.name
+def _export_case(model: Path, run: Run, *, pipeline: str = EXPORT) -> Case:
+    card = read_card(model)
+    form, recipe = model.suffix[1:], card.export.get("recipe")
+    if not isinstance(recipe, str):
+        raise TmgcError(f"the card of an export names its recipe: that of {model} does not. Export it with tmgc-export")
+    kind = "" if card.input_kind == "image" else f"{card.input_kind}-"
+    return Case(f"{form}-{kind}{recipe}", pipeline, model, run.card_json, form, recipe, card.input_kind)
 
 
-def _takes_waveform(path: Path) -> bool:
-    return path.stem.endswith(f".waveform.{_recipe(path)}")
+def _order(case: Case) -> tuple[int, int, int, str]:
+    recipe = _RECIPES.index(case.recipe) if case.recipe in _RECIPES else len(_RECIPES)
+    return SUFFIXES.index(case.model.suffix), INPUT_KINDS.index(case.input_kind), recipe, case.model.name
 
 
-def _recipe(path: Path) -> str:
-    return path.stem.rpartition(".")[2]
+def _with_tflite_runtime(case: Case) -> Case:
+    return replace(case, name=f"{TFLITE_RUNTIME}-{case.name.removeprefix('tflite-')}", pipeline=TFLITE_RUNTIME)
+
+
+def _matches(case: Case, name: str) -> bool:
+    return name in (case.name, case.name.split("-")[0])

@@ -1,62 +1,62 @@
-"""``tmgc-bench``: the benchmark itself, and the subcommand that compares two of its reports.
+"""``tmgc-bench``: the benchmark of a run, and the subcommands ``compare`` and ``check``.
 
-``compare`` as the first argument is the subcommand, also where a run is called so; ``./compare`` is the run.
+The name of a subcommand as the first argument is the subcommand; a run of that name is reachable as ``./compare``.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from benchmarks.scenarios import SCENARIOS, SINGLE
-from edge_runtime.cli.base import CommandWithSubcommands, OneLineCommand, one_line_errors, say
+from edge_runtime.cli.base import CommandWithSubcommands, OneLineCommand, say
 from edge_runtime.errors import TmgcError
 from edge_runtime.models import newest_run
 
 if TYPE_CHECKING:
-    from benchmarks.compare import Change
+    from benchmarks.compare import Comparison
+    from benchmarks.report import Report
     from benchmarks.runner import Progress
 
 
 @click.command(
     "tmgc-bench",
     cls=CommandWithSubcommands,
-    subcommands={"compare": "benchmarks.cli:compare", "check": "benchmarks.checks:check"},
+    subcommands={"compare": "benchmarks.cli:compare", "check": "benchmarks.checks.cli:check"},
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.argument("run", required=False, type=click.Path(path_type=Path))
-@click.option("--audio", type=click.Path(path_type=Path), help="Sound to time. Default: test clips of the run.")
-@click.option("--threads", metavar="N,...", help="Each row is timed with each. Default: 1,2, or 2 with --quick.")
+@click.option("--audio", type=click.Path(path_type=Path), help="Audio file to time. Default: test clips of the run.")
+@click.option("--threads", metavar="N,...", help="Each case is timed with each. Default: 1,2, or 2 with --quick.")
 @click.option(
-    "--runs", type=click.IntRange(min=1), help="Windows of each row at least. Default: 50, or 10 with --quick."
+    "--runs", type=click.IntRange(min=1), help="Windows of each case at least. Default: 50, or 10 with --quick."
 )
 @click.option(
     "--min-seconds",
     type=click.FloatRange(min=0),
-    help="How long each row is timed at least. Default: 5; --quick: 0.",
+    help="How long each case is timed at least. Default: 5; --quick: 0.",
 )
-@click.option("--quick", is_flag=True, help="The original, Keras, and the int8 and dynamic exports: under a minute.")
-@click.option("--only", default="", metavar="ROW,...", help="Rows to time: original,keras,tflite-int8,onnx,...")
+@click.option("--quick", is_flag=True, help="The reference, Keras, and the int8 and dynamic exports: under a minute.")
+@click.option("--only", default="", metavar="CASE,...", help="Cases to time: reference,keras,tflite-int8,onnx,...")
 @click.option(
     "--load",
     default=SINGLE,
     show_default=True,
     type=click.Choice(SCENARIOS),
-    help="How windows come: each after the answer before, a window each second, or in batches.",
+    help="How windows arrive: each after the prediction before, one a second, or in batches.",
 )
 @click.option(
-    "--sustain", default=0, metavar="MINUTES", type=click.IntRange(min=0), help="Then run the quickest export so long."
+    "--sustain", default=0, metavar="MINUTES", type=click.IntRange(min=0), help="Then run the fastest export so long."
 )
 @click.option("--output", type=click.Path(path_type=Path), help="Folder of the report. Default: RUN/bench.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON, not as a table.")
 @click.version_option(package_name="tmgc")
-@one_line_errors
 def main(
     run: Path | None,
     audio: Path | None,
@@ -70,18 +70,16 @@ def main(
     output: Path | None,
     as_json: bool,
 ) -> None:
-    """Time the original pipeline, Keras and every export of RUN, from two seconds of sound to an answer.
+    """Time the reference pipeline, Keras and every export of RUN, from two seconds of audio to a prediction.
 
-    RUN is a folder of tmgc-train; without one, the newest under ./runs. Two reports are compared by: tmgc-bench compare
-    --help
+    RUN is a folder of tmgc-train; by default the newest under ./runs.
 
-    Exit code 0: measured; 1: every row failed; 2: a file or an option was refused.
+    Exit code 0: measured; 1: every case failed; 2: a file or an option was refused.
     """
-    from benchmarks.benchmark import BenchSettings, benchmark
-    from benchmarks.report import to_json
+    from benchmarks.benchmark import BenchConfig, benchmark
     from train.run import Run
 
-    settings = BenchSettings(
+    config = BenchConfig(
         audio=audio,
         threads=_numbers(threads) if threads else None,
         runs=runs,
@@ -94,13 +92,46 @@ def main(
     )
     chosen = Run(run or newest_run("model.keras"))
     with _shown_progress() as progress:
-        report = benchmark(chosen, settings, progress=progress)
+        report = benchmark(chosen, config, progress=progress)
     if as_json:
-        click.echo(to_json(report))
+        click.echo(report.to_json())
     else:
-        _print_table(report)
+        _print_report(report)
     say(f"report: {output or chosen.bench}/bench.json, bench.md, report.html")
-    sys.exit(0 if any(row["ok"] for row in report["rows"]) else 1)
+    sys.exit(0 if report.cases else 1)
+
+
+@click.command("compare", cls=OneLineCommand, context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("before", type=click.Path(path_type=Path))
+@click.argument("after", type=click.Path(path_type=Path))
+@click.option(
+    "--fail-above",
+    default=1.10,
+    show_default=True,
+    type=click.FloatRange(min=0, min_open=True),
+    help="How many times as long a case may take.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the comparison as JSON, not as a table.")
+def compare(before: Path, after: Path, fail_above: float, as_json: bool) -> None:
+    """Compare two bench.json files: the ratio of each case's medians, with its 95 % interval.
+
+    A case has become slower where its whole interval lies above --fail-above. Cases of one report only are ignored.
+
+    Exit code 0: none has become slower; 1: one has, or fails now; 2: a file was refused.
+    """
+    from benchmarks.compare import compare_reports
+    from benchmarks.report import Report
+
+    comparison = compare_reports(Report.read(before), Report.read(after))
+    for line in (*comparison.differences, *comparison.failures):
+        say(f"warning: {line}")
+    if as_json:
+        click.echo(json.dumps(comparison.to_document(fail_above), indent=1))
+    else:
+        _print_comparison(comparison, fail_above)
+    slower = comparison.regressions(fail_above)
+    say(f"{len(slower)} of {len(comparison.changes)} have become slower by more than {fail_above - 1:.0%}")
+    sys.exit(1 if slower or comparison.failures else 0)
 
 
 def _numbers(text: str) -> tuple[int, ...]:
@@ -120,27 +151,29 @@ def _shown_progress() -> Iterator[Progress]:
 
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield _said_once()
+        yield _step_lines()
         return
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("starting", total=None)
-        yield lambda row, what, done, steps: bar.update(task, description=f"{row}: {what}", completed=done, total=steps)
+        yield lambda case, step, done, steps: bar.update(
+            task, description=f"{case}: {step}", completed=done, total=steps
+        )
 
 
-def _said_once() -> Progress:
+def _step_lines() -> Progress:
     last = ""
 
-    def tell(row: str, what: str, done: int, steps: int) -> None:
+    def show(case: str, step: str, done: int, steps: int) -> None:
         nonlocal last
-        if what != last:
-            say(f"{what} ({done}/{steps})")
-        last = what
+        if step != last:
+            say(f"{step} ({done}/{steps})")
+        last = step
 
-    return tell
+    return show
 
 
-def _print_table(report: dict[str, Any]) -> None:
+def _print_report(report: Report) -> None:
     from rich.console import Console
 
     from benchmarks.render import WIDTH, terminal_table
@@ -150,55 +183,19 @@ def _print_table(report: dict[str, Any]) -> None:
     console.print(terminal_table(report))
 
 
-@click.command("compare", cls=OneLineCommand, context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("before", type=click.Path(path_type=Path))
-@click.argument("after", type=click.Path(path_type=Path))
-@click.option(
-    "--fail-above",
-    default=1.10,
-    show_default=True,
-    type=click.FloatRange(min=0, min_open=True),
-    help="How many times as long a row may take.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print the comparison as JSON, not as a table.")
-@one_line_errors
-def compare(before: Path, after: Path, fail_above: float, as_json: bool) -> None:
-    """Compare two bench.json files: the ratio of each row's medians, with its 95 % interval.
-
-    A row has become slower where its whole interval lies above --fail-above. Rows of one report only are passed over.
-
-    Exit code 0: none has become slower; 1: one has, or fails now; 2: a file was refused.
-    """
-    from benchmarks.compare import changes, differences, newly_failed, read_report
-
-    reports = read_report(before), read_report(after)
-    found, failed = changes(*reports), newly_failed(*reports)
-    for line in (*differences(*reports), *failed):
-        say(f"warning: {line}")
-    if as_json:
-        documents = [change.to_json() | {"regression": change.is_regression(fail_above)} for change in found]
-        click.echo(
-            json.dumps({"schema": 1, "fail_above": fail_above, "changes": documents, "failed": failed}, indent=1)
-        )
-    else:
-        _print_comparison(found, fail_above)
-    slower = [change for change in found if change.is_regression(fail_above)]
-    say(f"{len(slower)} of {len(found)} have become slower by more than {fail_above - 1:.0%}")
-    sys.exit(1 if slower or failed else 0)
-
-
-def _print_comparison(found: Sequence[Change], limit: float) -> None:
+def _print_comparison(comparison: Comparison, limit: float) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table
 
     from benchmarks.render import number
 
-    headings = ("row", "threads", "from", "before ms", "after ms", "ratio", "95 %", "")
+    headings = ("case", "threads", "from", "before ms", "after ms", "ratio", "95 % CI", "")
     table = Table(*headings, box=box.SIMPLE_HEAD, padding=(0, 1))
-    for each in found:
-        said = "SLOWER" if each.is_regression(limit) else ""
-        medians = number(each.before_ms), number(each.after_ms)
-        interval = f"{each.low:.2f}-{each.high:.2f}"
-        table.add_row(each.name, str(each.threads), each.source, *medians, f"{each.ratio:.2f}", interval, said)
+    for change in comparison.changes:
+        remark = "SLOWER" if change.is_regression(limit) else ""
+        medians = number(change.before_ms), number(change.after_ms)
+        interval = f"{change.low:.2f}-{change.high:.2f}"
+        cells = (change.name, str(change.threads), change.source, *medians, f"{change.ratio:.2f}", interval, remark)
+        table.add_row(*cells)
     Console(width=100, highlight=False).print(table)

@@ -1,32 +1,32 @@
-"""Two reports of one machine: which rows have become slower, and how sure that is."""
+"""Compares two reports of one machine: which cases have become slower, with a confidence interval."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.documents import to_document
 from benchmarks.render import n_threads
-from benchmarks.report import SAMPLES, SCHEMA
+from benchmarks.report import SOURCES, CaseReport, Report, Source
 from edge_runtime.errors import TmgcError
 
+_MACHINE = ("board", "cpu", "usable_cores", "governor")
+"""What two machines must have in common."""
+
 _RESAMPLES = 2000
-"""Draws: the interval's ends then move by far less than what the machine's own drift does to them."""
+"""Bootstrap draws: the interval's ends then move by far less than the machine's own drift moves them."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """How a row's latency has changed from one report to another."""
+    """How a case's latency has changed from one report to another."""
 
     name: str
     threads: int
-    source: str
-    """``file`` or ``memory``."""
+    source: Source
     before_ms: float
     after_ms: float
     ratio: float
@@ -39,78 +39,52 @@ class Change:
         """Whether the whole interval lies above a ratio."""
         return self.low > limit
 
-    def to_json(self) -> dict[str, Any]:
-        """The change for programs; ``from`` is the source, as in a report."""
-        document = asdict(self)
-        return {"from": document.pop("source"), **document}
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two reports side by side."""
+
+    changes: tuple[Change, ...]
+    differences: tuple[str, ...]
+    """What makes the reports hard to compare, a line each."""
+    failures: tuple[str, ...]
+    """Cases that were measured before and fail now, a line each with the reason."""
+
+    def regressions(self, limit: float) -> list[Change]:
+        """The changes that are slower than a ratio with 95 % confidence."""
+        return [change for change in self.changes if change.is_regression(limit)]
+
+    def to_document(self, limit: float) -> dict[str, object]:
+        """The comparison as what :mod:`json` can write."""
+        changes = [{**to_document(change), "regression": change.is_regression(limit)} for change in self.changes]
+        return {"schema": 1, "fail_above": limit, "changes": changes, "failures": list(self.failures)}
 
 
-def read_report(path: Path) -> dict[str, Any]:
-    """A ``bench.json``.
-
-    Raises
-    ------
-    TmgcError
-        There is none, or it is of another schema.
-    """
-    if not path.is_file():
-        raise TmgcError(f"a report must exist: there is no file {path}. Make one with tmgc-bench")
-    try:
-        report: dict[str, Any] = json.loads(path.read_text("utf-8"))
-        schema, rows, rounds = report["schema"], report["rows"], report["method"]["rounds"]
-        whole = all(len(row[key]) % rounds == 0 for row in rows if row["ok"] for key in SAMPLES.values())
-    except (ValueError, KeyError, TypeError, ZeroDivisionError) as error:
-        raise TmgcError(f"a report is a bench.json of tmgc-bench: {path} cannot be read as one ({error!r})") from error
-    if schema != SCHEMA or not whole:
-        raise TmgcError(f"a report of schema {SCHEMA} with whole rounds is needed: {path} is another. Make it anew")
-    return report
-
-
-def changes(before: dict[str, Any], after: dict[str, Any]) -> list[Change]:
-    """How every row that both reports measured has changed.
+def compare_reports(before: Report, after: Report) -> Comparison:
+    """Compare the cases that both reports have with the same number of threads.
 
     Raises
     ------
     TmgcError
-        They have no row in common.
+        They have no case in common.
     """
-    old, new = (
-        {(row["name"], row["threads"]): row for row in report["rows"] if row["ok"]} for report in (before, after)
+    found = {(case.name, case.threads): case for case in after.cases}
+    rounds = before.method.rounds, after.method.rounds
+    changes = [
+        _change(old, new, source, rounds)
+        for old in before.cases
+        if (new := found.get((old.name, old.threads)))
+        for source in SOURCES
+    ]
+    if not changes:
+        raise TmgcError("reports are compared by their common cases: these have none with the same number of threads")
+    measured = {(case.name, case.threads) for case in before.cases}
+    failures = (
+        f"{failure.name}, {n_threads(failure.threads)}, fails now: {failure.error}"
+        for failure in after.failures
+        if (failure.name, failure.threads) in measured
     )
-    found = [
-        _change(key, source, _rounds(old[key], samples, before), _rounds(new[key], samples, after))
-        for key in old
-        if key in new
-        for source, samples in SAMPLES.items()
-    ]
-    if not found:
-        raise TmgcError("two reports are compared by their common rows: these measured none with the same threads")
-    return found
-
-
-def differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
-    """What makes two reports hard to compare, a line each."""
-    return [
-        f"{what} differs: {before[where][what]}, then {after[where][what]}"
-        for where, what in (
-            ("machine", "board"),
-            ("machine", "cpu"),
-            ("machine", "usable_cores"),
-            ("machine", "governor"),
-            ("method", "load"),
-        )
-        if before[where][what] != after[where][what]
-    ]
-
-
-def newly_failed(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
-    """Rows that were measured before and fail now, a line each with the reason."""
-    measured = {(row["name"], row["threads"]) for row in before["rows"] if row["ok"]}
-    return [
-        f"{row['name']}, {n_threads(row['threads'])}, fails now: {row['error']}"
-        for row in after["rows"]
-        if not row["ok"] and (row["name"], row["threads"]) in measured
-    ]
+    return Comparison(tuple(changes), tuple(_differences(before, after)), tuple(failures))
 
 
 def ratio_interval(
@@ -131,22 +105,28 @@ def ratio_interval(
     low, high : float > 0
     """
     generator = np.random.default_rng(seed)
-    first, second = (_drawn_medians(np.asarray(each, np.float64), generator) for each in (before, after))
+    first, second = (_bootstrap_medians(np.asarray(each, np.float64), generator) for each in (before, after))
     low, high = np.percentile(second / first, (2.5, 97.5))
     return float(low), float(high)
 
 
-def _drawn_medians(rounds: NDArray[np.float64], generator: np.random.Generator) -> NDArray[np.float64]:
+def _differences(before: Report, after: Report) -> list[str]:
+    pairs = {name: (getattr(before.machine, name), getattr(after.machine, name)) for name in _MACHINE}
+    pairs["load"] = before.method.load, after.method.load
+    return [f"{name} differs: {first}, then {second}" for name, (first, second) in pairs.items() if first != second]
+
+
+def _bootstrap_medians(rounds: NDArray[np.float64], generator: np.random.Generator) -> NDArray[np.float64]:
     units = rounds if len(rounds) > 1 else rounds.T
     drawn = generator.integers(0, len(units), (_RESAMPLES, len(units)))
-    return np.array([np.median(units[chosen]) for chosen in drawn])
+    medians: NDArray[np.float64] = np.median(units[drawn].reshape(_RESAMPLES, -1), axis=1)
+    return medians
 
 
-def _change(key: tuple[str, int], source: str, before: list[list[float]], after: list[list[float]]) -> Change:
-    first, second = float(np.median(before)), float(np.median(after))
-    return Change(*key, source, first, second, second / first, *ratio_interval(before, after))
-
-
-def _rounds(row: dict[str, Any], samples: str, report: dict[str, Any]) -> list[list[float]]:
-    rounds: list[list[float]] = np.reshape(row[samples], (report["method"]["rounds"], -1)).tolist()
-    return rounds
+def _change(before: CaseReport, after: CaseReport, source: Source, rounds: tuple[int, int]) -> Change:
+    first, second = before.latency(source), after.latency(source)
+    interval = ratio_interval(
+        np.reshape(first.samples_ms, (rounds[0], -1)).tolist(), np.reshape(second.samples_ms, (rounds[1], -1)).tolist()
+    )
+    ratio = second.p50_ms / first.p50_ms
+    return Change(before.name, before.threads, source, first.p50_ms, second.p50_ms, ratio, *interval)

@@ -1,4 +1,4 @@
-"""From two seconds of an audio file to an answer, in the two steps that a benchmark times: read, then answer."""
+"""From two seconds of an audio file to a prediction, in the two steps that a benchmark times: read, then predict."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.cases import KERAS_COMPILED, KERAS_PREDICT, ORIGINAL, TFLITE_RUNTIME, RowSpec
+from benchmarks.cases import KERAS_COMPILED, KERAS_PREDICT, REFERENCE, TFLITE_RUNTIME, Case
 from benchmarks.inputs import Excerpt
 from edge_runtime.audio import Samples, read_audio
 from edge_runtime.errors import TmgcError
@@ -23,32 +23,31 @@ if TYPE_CHECKING:
     import keras
 
 
-class Answered(NamedTuple):
-    """An answer, and where its time went."""
+class TimedPrediction(NamedTuple):
+    """The most likely genre, and where the time went."""
 
-    genre: int
-    """Index of the likeliest genre."""
+    class_index: int
     stages_ms: dict[str, float]
 
 
 class Pipeline(Protocol):
-    """One way from sound to an answer, loaded and ready."""
+    """One way from audio to a prediction, with its model loaded."""
 
     runtime: str
     """Name and version of the library that runs the network."""
 
     def read(self, excerpt: Excerpt) -> Samples:
-        """Decode two seconds of a file, at the rate that the pipeline works at."""
+        """Decode two seconds of a file, at the pipeline's sample rate."""
 
-    def prediction(self, samples: Samples) -> Answered:
-        """Name the genre of such samples."""
+    def predict(self, samples: Samples) -> TimedPrediction:
+        """Classify one window."""
 
-    def answer_all(self, batch: Sequence[Samples]) -> list[Answered]:
-        """Name the genres of several windows, at once where the library can; each has its share of the time."""
+    def predict_batch(self, batch: Sequence[Samples]) -> list[TimedPrediction]:
+        """Classify several windows, at once where the library can; each has its share of the time."""
 
 
-class Laps:
-    """A stopwatch that names the time since the lap before.
+class Stopwatch:
+    """Times the stages of a pipeline.
 
     Parameters
     ----------
@@ -62,37 +61,37 @@ class Laps:
         self._last = perf_counter()
 
     def lap(self, name: str) -> None:
-        """End a stage."""
+        """End a stage that began with the one before."""
         now = perf_counter()
         self.stages_ms[name] = (now - self._last) * 1e3 / self._windows
         self._last = now
 
 
-def open_pipeline(row: RowSpec, *, threads: int) -> Pipeline:
-    """Import what a row needs, and load its model.
+def open_pipeline(case: Case, *, threads: int) -> Pipeline:
+    """Import what a case needs, and load its model.
 
     Parameters
     ----------
-    row : RowSpec
+    case : Case
     threads : int > 0
         Threads of the network.
     """
-    if row.pipeline == ORIGINAL:
-        from benchmarks.reference import OriginalPipeline
+    if case.pipeline == REFERENCE:
+        from benchmarks.reference import ReferencePipeline
 
-        return OriginalPipeline(row.model, threads=threads)
-    if row.pipeline == KERAS_PREDICT:
-        return KerasPipeline(row.model, ModelCard.read(row.card), threads=threads)
-    if row.pipeline == KERAS_COMPILED:
-        return CompiledPipeline(row.model, ModelCard.read(row.card), threads=threads)
-    if row.pipeline == TFLITE_RUNTIME:
-        # What cannot be imported is passed over: the next interpreter is then tflite-runtime.
+        return ReferencePipeline(case.model, threads=threads)
+    if case.pipeline == KERAS_PREDICT:
+        return KerasPipeline(case.model, ModelCard.read(case.card), threads=threads)
+    if case.pipeline == KERAS_COMPILED:
+        return CompiledPipeline(case.model, ModelCard.read(case.card), threads=threads)
+    if case.pipeline == TFLITE_RUNTIME:
+        # A module that cannot be imported is skipped: the next interpreter is then tflite-runtime.
         sys.modules["ai_edge_litert.interpreter"] = None  # type: ignore[assignment]
-    return ExportPipeline(row.model, threads=threads)
+    return ExportPipeline(case.model, threads=threads)
 
 
 class ExportPipeline:
-    """An exported model, as ``tmgc-listen`` runs it: one window after another, whatever waits."""
+    """An exported model, as ``tmgc-listen`` runs it: one window after another, however many wait."""
 
     def __init__(self, model: Path, *, threads: int) -> None:
         from edge_runtime.classifier import GenreClassifier
@@ -103,16 +102,16 @@ class ExportPipeline:
     def read(self, excerpt: Excerpt) -> Samples:
         return read_window(excerpt, self._classifier.card.spectrogram)
 
-    def prediction(self, samples: Samples) -> Answered:
-        heard = self._classifier.classify(samples)
-        laps = Laps()
-        genre = int(np.argmax(heard.probabilities))
-        laps.lap("decision")
-        stages = {"spectrogram": heard.spectrogram_ms, "model": heard.model_ms}
-        return Answered(genre, stages | laps.stages_ms)
+    def predict(self, samples: Samples) -> TimedPrediction:
+        classification = self._classifier.classify(samples)
+        stopwatch = Stopwatch()
+        class_index = int(np.argmax(classification.probabilities))
+        stopwatch.lap("decision")
+        stages = {"spectrogram": classification.spectrogram_ms, "model": classification.model_ms}
+        return TimedPrediction(class_index, stages | stopwatch.stages_ms)
 
-    def answer_all(self, batch: Sequence[Samples]) -> list[Answered]:
-        return [self.prediction(samples) for samples in batch]
+    def predict_batch(self, batch: Sequence[Samples]) -> list[TimedPrediction]:
+        return [self.predict(samples) for samples in batch]
 
 
 class KerasPipeline:
@@ -125,26 +124,26 @@ class KerasPipeline:
     def read(self, excerpt: Excerpt) -> Samples:
         return read_window(excerpt, self._spectrogram.settings)
 
-    def prediction(self, samples: Samples) -> Answered:
-        return self.answer_all([samples])[0]
+    def predict(self, samples: Samples) -> TimedPrediction:
+        return self.predict_batch([samples])[0]
 
-    def answer_all(self, batch: Sequence[Samples]) -> list[Answered]:
-        laps = Laps(windows=len(batch))
-        pictures = np.stack([self._spectrogram.image(samples) for samples in batch])
-        laps.lap("spectrogram")
-        probabilities = self._probabilities(pictures)
-        laps.lap("model")
-        genres = np.argmax(probabilities, axis=-1)
-        laps.lap("decision")
-        return [Answered(int(genre), laps.stages_ms) for genre in genres]
+    def predict_batch(self, batch: Sequence[Samples]) -> list[TimedPrediction]:
+        stopwatch = Stopwatch(windows=len(batch))
+        images = np.stack([self._spectrogram.image(samples) for samples in batch])
+        stopwatch.lap("spectrogram")
+        probabilities = self._probabilities(images)
+        stopwatch.lap("model")
+        classes = np.argmax(probabilities, axis=-1)
+        stopwatch.lap("decision")
+        return [TimedPrediction(int(index), stopwatch.stages_ms) for index in classes]
 
-    def _probabilities(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-        probabilities: NDArray[np.float32] = self._network.predict(pictures, verbose=0)
+    def _probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        probabilities: NDArray[np.float32] = self._network.predict(images, verbose=0)
         return probabilities
 
 
 class CompiledPipeline(KerasPipeline):
-    """The same network traced once into a graph (``tensorflow.function``), without what ``predict`` does around it."""
+    """The same network traced once into a graph (``tensorflow.function``), without the overhead of ``predict``."""
 
     def __init__(self, model: Path, card: ModelCard, *, threads: int) -> None:
         super().__init__(model, card, threads=threads)
@@ -152,34 +151,34 @@ class CompiledPipeline(KerasPipeline):
 
         shape = (None, *self._network.input_shape[1:])
         self._compiled = tensorflow.function(
-            lambda pictures: self._network(pictures, training=False),
+            lambda images: self._network(images, training=False),
             input_signature=[tensorflow.TensorSpec(shape, tensorflow.uint8)],
             autograph=False,
         )
 
-    def _probabilities(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-        probabilities: NDArray[np.float32] = self._compiled(pictures).numpy()
+    def _probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        probabilities: NDArray[np.float32] = self._compiled(images).numpy()
         return probabilities
 
 
 def read_window(excerpt: Excerpt, settings: SpectrogramSettings) -> Samples:
-    """Decode and resample a window of a file; what the file lacks at its end is silence.
+    """Decode and resample a window of a file, padded with silence at the file's end.
 
     Returns
     -------
     samples : np.ndarray [shape=(window_samples,)], float32 in [-1, 1]
     """
     samples = read_audio(
-        excerpt.path,
+        excerpt.file,
         sample_rate=settings.sample_rate,
-        start_seconds=excerpt.start_seconds,
+        start_seconds=excerpt.start_s,
         seconds=settings.window_seconds,
     )[: settings.window_samples]
     return np.pad(samples, (0, settings.window_samples - len(samples)))
 
 
 def load_network(model: Path, *, threads: int) -> tuple[keras.Model, str]:
-    """A trained network and the name of what runs it.
+    """A trained network, and name and version of the libraries that run it.
 
     Parameters
     ----------
@@ -194,7 +193,7 @@ def load_network(model: Path, *, threads: int) -> tuple[keras.Model, str]:
         The file is missing.
     """
     if not model.is_file():
-        raise TmgcError(f"this row needs the trained network: there is no {model}. Make it with tmgc-train fit")
+        raise TmgcError(f"this case needs the trained network: there is no {model}. Make it with tmgc-train fit")
     import keras
     import tensorflow
 

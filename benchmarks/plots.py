@@ -1,14 +1,16 @@
-"""The plots of a report: distributions of latency, stages, latency against accuracy, threads, and minutes."""
+"""The plots of a report: latency distributions, stages, accuracy against latency, threads, and minutes."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from benchmarks.cases import OF_THE_NETWORK
+from benchmarks.cases import KERAS_PIPELINES
 from benchmarks.render import n_threads
+from benchmarks.report import CaseReport, Report, Sustained
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -18,100 +20,106 @@ _WIDTH = 8.0
 _STAGES = ("read", "spectrogram", "figure", "resize", "model", "decision")
 
 
-def plots_of(report: dict[str, Any]) -> list[tuple[str, bytes]]:
-    """What there is to draw, each with its caption, PNG; nothing where no row was measured."""
-    rows = [row for row in report["rows"] if row["ok"]]
-    most = [row for row in rows if row["threads"] == max(report["method"]["threads"])]
-    if not most:
+class Plot(NamedTuple):
+    """An image with its caption."""
+
+    caption: str
+    png: bytes
+
+
+def plots_of(report: Report) -> list[Plot]:
+    """Every plot that the report has figures for; none where no case was measured with the most threads."""
+    threads = max(report.method.threads)
+    cases, with_threads = report.with_threads(threads), n_threads(threads)
+    if not cases:
         return []
-    words = n_threads(most[0]["threads"])
     found = [
-        (f"Latency from a file, {words}: every sample, and the median", latency_figure(most)),
-        (f"Where the time goes, {words}: median of each stage, from a file", stages_figure(most)),
+        (f"Latency from a file, {with_threads}: every sample, and the median", latency_figure(cases)),
+        (f"Median of each stage, {with_threads}, from a file", stages_figure(cases)),
     ]
-    exports = [row for row in most if row["name"] not in OF_THE_NETWORK]
-    if exports and exports != most:
-        found.append((f"The same of the exports alone, {words}", stages_figure(exports)))
-    if any(row["quality"] for row in most):
-        found.append((f"Accuracy against latency, {words}, with 95 % intervals", accuracy_figure(most)))
-    if len(report["method"]["threads"]) > 1:
-        found.append(("Median latency from a file by threads", threads_figure(rows)))
-    if report["sustained"] and "minutes" in report["sustained"]:
-        name = report["sustained"]["row"]
-        found.append((f"{name} without a pause: median and 99th percentile by minute", sustained_figure(report)))
-    return [(caption, _png(figure)) for caption, figure in found]
+    exports = [case for case in cases if case.pipeline not in KERAS_PIPELINES]
+    if exports and exports != cases:
+        found.append((f"Median of each stage, {with_threads}, exports alone", stages_figure(exports)))
+    if any(case.quality for case in cases):
+        found.append((f"Accuracy against latency, {with_threads}, with 95 % intervals", accuracy_figure(cases)))
+    if len(report.method.threads) > 1:
+        found.append(("Median latency from a file by threads", threads_figure(report.cases)))
+    if report.sustained and report.sustained.minutes:
+        caption = f"{report.sustained.case} without a pause: median and 99th percentile by minute"
+        found.append((caption, sustained_figure(report.sustained)))
+    return [Plot(caption, _png(figure)) for caption, figure in found]
 
 
-def latency_figure(rows: list[dict[str, Any]]) -> Figure:
-    """Every sample of every row, on a logarithmic axis."""
-    figure, axes = _figure(0.9 + 0.42 * len(rows))
+def latency_figure(cases: Sequence[CaseReport]) -> Figure:
+    """Every sample of every case, on a logarithmic axis."""
+    figure, axes = _figure(0.9 + 0.42 * len(cases))
     jitter = np.random.default_rng(0)
-    for place, row in enumerate(reversed(rows)):
-        samples = row["samples_ms"]
+    for place, case in enumerate(reversed(cases)):
+        samples = case.from_file.samples_ms
         axes.plot(samples, place + jitter.uniform(-0.28, 0.28, len(samples)), ".", markersize=3, alpha=0.5)
-        axes.vlines(row["latency_ms"]["p50"], place - 0.36, place + 0.36, color="black", linewidth=1.5)
-    axes.set_yticks(range(len(rows)), [row["name"] for row in reversed(rows)])
+        axes.vlines(case.from_file.p50_ms, place - 0.36, place + 0.36, color="black", linewidth=1.5)
+    axes.set_yticks(range(len(cases)), [case.name for case in reversed(cases)])
     axes.set(xscale="log", xlabel="ms")
     axes.grid(axis="x", which="both", alpha=0.25)
     return figure
 
 
-def stages_figure(rows: list[dict[str, Any]]) -> Figure:
-    """The stages of every row, stacked."""
-    figure, axes = _figure(1.2 + 0.42 * len(rows))
-    names, left = [row["name"] for row in rows], np.zeros(len(rows))
-    for stage in _STAGES:
-        widths = np.array([row["stages_ms"].get(stage, 0.0) for row in rows])
+def stages_figure(cases: Sequence[CaseReport]) -> Figure:
+    """The medians of the stages of every case, stacked."""
+    figure, axes = _figure(1.2 + 0.42 * len(cases))
+    names, left = [case.name for case in cases], np.zeros(len(cases))
+    for place, stage in enumerate(_STAGES):
+        widths = np.array([case.stages[stage].p50_ms if stage in case.stages else 0.0 for case in cases])
         if widths.any():
-            axes.barh(names, widths, left=left, label=stage)
+            axes.barh(names, widths, left=left, label=stage, color=f"C{place}")
         left += widths
     axes.invert_yaxis()
     axes.set_xlabel("ms")
-    axes.legend(ncols=len(_STAGES), fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.14 - 0.6 / len(rows)))
+    axes.legend(ncols=len(_STAGES), fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.14 - 0.6 / len(cases)))
     return figure
 
 
-def accuracy_figure(rows: list[dict[str, Any]]) -> Figure:
+def accuracy_figure(cases: Sequence[CaseReport]) -> Figure:
     """Accuracy on the held-out split against the median latency."""
     figure, axes = _figure(4.2)
-    judged = sorted((row for row in rows if row["quality"]), key=lambda row: row["latency_ms"]["p50"])
-    for row in judged:
-        accuracy, latency = row["quality"]["accuracy"], row["latency_ms"]["p50"]
-        off = [[100 * (accuracy["share"] - accuracy["low"])], [100 * (accuracy["high"] - accuracy["share"])]]
-        axes.errorbar(latency, 100 * accuracy["share"], yerr=off, fmt="o", capsize=3, label=row["name"])
-    axes.set(xscale="log", xlabel="median latency from a file, ms", ylabel="named right, %")
+    for case in sorted(cases, key=lambda case: case.from_file.p50_ms):
+        if case.quality:
+            accuracy = case.quality.accuracy
+            error = [[100 * (accuracy.value - accuracy.low)], [100 * (accuracy.high - accuracy.value)]]
+            axes.errorbar(case.from_file.p50_ms, 100 * accuracy.value, yerr=error, fmt="o", capsize=3, label=case.name)
+    axes.set(xscale="log", xlabel="median latency from a file, ms", ylabel="accuracy, %")
     axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
     axes.grid(which="both", alpha=0.25)
     return figure
 
 
-def threads_figure(rows: list[dict[str, Any]]) -> Figure:
-    """The median of every row against the number of threads."""
+def threads_figure(cases: Sequence[CaseReport]) -> Figure:
+    """The median of every case against the number of threads."""
     figure, axes = _figure(4.2)
-    for name in dict.fromkeys(row["name"] for row in rows):
-        own = sorted((row["threads"], row["latency_ms"]["p50"]) for row in rows if row["name"] == name)
+    for name in dict.fromkeys(case.name for case in cases):
+        own = sorted((case.threads, case.from_file.p50_ms) for case in cases if case.name == name)
         axes.plot(*zip(*own, strict=True), "o-", label=name)
     axes.set(yscale="log", xlabel="threads", ylabel="median latency, ms")
-    axes.set_xticks(sorted({row["threads"] for row in rows}))
+    axes.set_xticks(sorted({case.threads for case in cases}))
     axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
     axes.grid(which="both", alpha=0.25)
     return figure
 
 
-def sustained_figure(report: dict[str, Any]) -> Figure:
+def sustained_figure(sustained: Sustained) -> Figure:
     """Latency by minute, with the temperature where the machine tells it."""
     figure, axes = _figure(3.4)
-    minutes = report["sustained"]["minutes"]
-    numbers = range(1, len(minutes) + 1)
-    for key in ("p50", "p99"):
-        axes.plot(numbers, [minute["latency_ms"][key] for minute in minutes], "o-", label=key)
+    numbers = range(1, len(sustained.minutes) + 1)
+    for name in ("p50", "p99"):
+        axes.plot(numbers, [getattr(minute.latency, f"{name}_ms") for minute in sustained.minutes], "o-", label=name)
     axes.set(xlabel="minute", ylabel="ms", ylim=(0, None))
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.legend(fontsize=8)
-    if minutes[0]["temperature_c"] is not None:
-        warmth = axes.twinx()
-        warmth.plot(numbers, [minute["temperature_c"] for minute in minutes], ":", color="grey")
-        warmth.set_ylabel("°C (dotted)")
+    temperatures = [minute.state.temperature_c for minute in sustained.minutes]
+    if None not in temperatures:
+        right = axes.twinx()
+        right.plot(numbers, temperatures, ":", color="grey")
+        right.set_ylabel("°C (dotted)")
     return figure
 
 

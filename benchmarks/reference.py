@@ -1,11 +1,11 @@
-"""The way that the project replaces: librosa, a matplotlib figure, a resized picture, Keras ``predict``.
+"""The pipeline that the project replaces: librosa, a matplotlib figure, a resized image, Keras ``predict``.
 
-It is timed, never believed: its pictures differ from those that the network was trained on, by two mistakes that are
-kept because they belong to it. The mel filters are made for 44 100 Hz and the sound is at 22 050 Hz; and the power
-is squared once more before it becomes decibels.
+It is timed, and its predictions are not used: its images differ from those that the network was trained on, by two
+mistakes that belong to it. The mel filters are made for 44 100 Hz and the samples are at 22 050 Hz; and the power is
+squared once more before it becomes decibels.
 
-Where the original leaves a choice, the quicker one is taken, so that no ratio flatters the exports: the figure is
-rendered to pixels in memory and never written to a file, has no axis labels, and is scaled by the nearest pixel.
+Where it leaves a choice, the faster one is taken, so that no ratio flatters the exports: the figure is rendered in
+memory and never written to a file, has no axis labels, and is resized by nearest neighbour.
 """
 
 from __future__ import annotations
@@ -15,28 +15,26 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.inputs import WINDOW_SECONDS, Excerpt
-from benchmarks.pipelines import Answered, Laps, load_network
+from benchmarks.pipelines import Stopwatch, TimedPrediction, load_network
 from edge_runtime.audio import Samples
-from edge_runtime.cli.base import OneLineCommand, one_line_errors
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
 MEL_RATE = 44_100
-"""Hz. What the mel filters are made for, whatever the sound's rate is."""
+"""Hz. What the mel filters are made for, whatever the sample rate is."""
 N_FFT = 512
 HOP_LENGTH = 256
 N_MELS = 64
 
 
-class OriginalPipeline:
-    """The original's steps, on the run's own network.
+class ReferencePipeline:
+    """The reference's steps, on the run's own network.
 
     Parameters
     ----------
@@ -60,37 +58,37 @@ class OriginalPipeline:
     def read(self, excerpt: Excerpt) -> Samples:
         """Two seconds of a file, mono float32 at librosa's default of 22 050 Hz."""
         samples: Samples
-        samples, _ = self._librosa.load(excerpt.path, offset=excerpt.start_seconds, duration=WINDOW_SECONDS)
+        samples, _ = self._librosa.load(excerpt.file, offset=excerpt.start_s, duration=WINDOW_SECONDS)
         return samples
 
-    def prediction(self, samples: Samples) -> Answered:
-        """From samples at 22 050 Hz to the index of a genre."""
-        return self.answer_all([samples])[0]
+    def predict(self, samples: Samples) -> TimedPrediction:
+        """Classify samples at 22 050 Hz."""
+        return self.predict_batch([samples])[0]
 
-    def answer_all(self, batch: Sequence[Samples]) -> list[Answered]:
+    def predict_batch(self, batch: Sequence[Samples]) -> list[TimedPrediction]:
         """The same for several windows, which ``predict`` takes together."""
-        laps = Laps(windows=len(batch))
-        decibels = [original_decibels(samples) for samples in batch]
-        laps.lap("spectrogram")
+        stopwatch = Stopwatch(windows=len(batch))
+        decibels = [reference_decibels(samples) for samples in batch]
+        stopwatch.lap("spectrogram")
         figures = [_pixels(each) for each in decibels]
-        laps.lap("figure")
-        pictures = np.stack([self._resized(figure) for figure in figures])
-        laps.lap("resize")
-        probabilities = self._network.predict(pictures, verbose=0)
-        laps.lap("model")
-        genres = np.argmax(probabilities, axis=-1)
-        laps.lap("decision")
-        return [Answered(int(genre), laps.stages_ms) for genre in genres]
+        stopwatch.lap("figure")
+        images = np.stack([self._resized(figure) for figure in figures])
+        stopwatch.lap("resize")
+        probabilities = self._network.predict(images, verbose=0)
+        stopwatch.lap("model")
+        classes = np.argmax(probabilities, axis=-1)
+        stopwatch.lap("decision")
+        return [TimedPrediction(int(index), stopwatch.stages_ms) for index in classes]
 
     def _resized(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The network's picture, ``[shape=(image_height, image_width, 3)], uint8 RGB``."""
+        """The network's input, ``[shape=(image_height, image_width, 3)], uint8 RGB``."""
         from PIL import Image
 
         image = Image.fromarray(pixels).convert("RGB").resize((self._width, self._height), Image.Resampling.NEAREST)
         return np.asarray(image)
 
 
-def original_decibels(samples: Samples) -> NDArray[np.float32]:
+def reference_decibels(samples: Samples) -> NDArray[np.float32]:
     """``[shape=(n_mels, n_frames)], float32 in [-80, 0] dB``, of samples at 22 050 Hz."""
     import librosa
 
@@ -100,8 +98,8 @@ def original_decibels(samples: Samples) -> NDArray[np.float32]:
     return decibels
 
 
-def original_figure(decibels: NDArray[np.float32]) -> Figure:
-    """The figure with its margins, at matplotlib's default size. Who calls this closes it."""
+def reference_figure(decibels: NDArray[np.float32]) -> Figure:
+    """The figure with its margins, at matplotlib's default size. The caller closes it."""
     import librosa.display
     import matplotlib.pyplot as plt
 
@@ -111,29 +109,20 @@ def original_figure(decibels: NDArray[np.float32]) -> Figure:
     return figure
 
 
+def predict_file(model: str, audio: str, *, threads: int) -> int:
+    """Index of the most likely genre of the first two seconds of a file."""
+    pipeline = ReferencePipeline(Path(model), threads=threads)
+    return pipeline.predict(pipeline.read(Excerpt(Path(audio), 0.0))).class_index
+
+
 def _pixels(decibels: NDArray[np.float32]) -> NDArray[np.uint8]:
     """The figure rendered in memory, ``[shape=(480, 640, 4)], uint8 RGBA``."""
     import matplotlib.pyplot as plt
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    figure = original_figure(decibels)
+    figure = reference_figure(decibels)
     canvas: Any = FigureCanvasAgg(figure)
     canvas.draw()
     pixels = np.array(canvas.buffer_rgba())
     plt.close(figure)
     return pixels
-
-
-@click.command(cls=OneLineCommand, context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("model", type=click.Path(path_type=Path))
-@click.argument("audio", type=click.Path(path_type=Path))
-@click.option("--threads", default=2, show_default=True, type=click.IntRange(min=1), help="Of TensorFlow.")
-@one_line_errors
-def main(model: Path, audio: Path, threads: int) -> None:
-    """Print the number of the genre of the first two seconds of AUDIO, by MODEL, in the original's way."""
-    pipeline = OriginalPipeline(model, threads=threads)
-    click.echo(pipeline.prediction(pipeline.read(Excerpt(audio, 0.0))).genre)
-
-
-if __name__ == "__main__":
-    main()

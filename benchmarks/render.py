@@ -1,26 +1,53 @@
-"""``report.html``: a benchmark on one page that needs no other file."""
+"""A report for people: tables on the terminal, as Markdown, and as one HTML page that needs no other file."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from importlib.util import find_spec
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from benchmarks.cases import ORIGINAL
+from benchmarks.cases import REFERENCE
+from benchmarks.report import DTYPES, SOURCES, CaseReport, Proportion, Report, Source, Speedup, Sustained, Verdict
 from benchmarks.scenarios import OFFLINE
-from benchmarks.system_info import one_line
-from train.html import figure, heading, page, paragraph, table, warning
+
+if TYPE_CHECKING:
+    from benchmarks.plots import Plot
+
+WIDTH = 100
+"""Columns that the terminal's tables need at most."""
 
 NOTHING = "-"
 
+_LATENCY = (
+    "case",
+    "file\np50 ms",
+    "file\np90 ms",
+    "file\np99 ms",
+    "memory\np50 ms",
+    "of the\nwindow %",
+    "times as fast as\nthe reference",
+    "as\nKeras",
+)
+_RESOURCES = ("case", "start\ns", "load\ns", "first\nms", "loaded\nMB", "peak\nMB", "file\nMB", "installed\nMB")
+_STAGES = ("case", "read", "spectrogram", "figure", "resize", "model", "decision")
+_QUALITY = ("case", "accuracy\n% (95 % CI)", "as Keras\n% (95 % CI)", "GMAC/s", "of the machine's\npeak")
+_SUMMARY = ("p50", "p90", "p99", "min", "mean", "max", "std")
+
+
+class Section(NamedTuple):
+    """A table of the report."""
+
+    title: str
+    headings: tuple[str, ...]
+    rows: list[tuple[str, ...]]
+
 
 def number(value: float | None) -> str:
-    """Three figures or so: 0.123, 1.23, 12.3, 123."""
+    """Three significant digits or so: 0.12, 1.23, 12.3, 123."""
     if value is None:
         return NOTHING
     return f"{value:.{2 if value < 10 else 1 if value < 100 else 0}f}"
@@ -31,297 +58,255 @@ def n_threads(count: int) -> str:
     return f"{count} thread{'s' if count > 1 else ''}"
 
 
-def closing_lines(report: dict[str, Any]) -> list[str]:
-    """All of it, a line each."""
-    method = report["method"]
-    lines = [
-        f"{row['name']} failed, {n_threads(row['threads'])}: {row['error']}" for row in report["rows"] if not row["ok"]
-    ]
-    lines += report["left_out"]
-    least = method["rounds"] * method["windows_per_round"]
-    lines.append(
-        f"{least} windows and {method['min_s']:g} s a row at least, in {method['rounds']} interleaved rounds; load: "
-        f"{method['load']}; ratios: median of the rounds (lowest-highest)"
+def terminal_table(report: Report) -> RenderableType:
+    """The report's tables and footnotes, at most :data:`WIDTH` columns wide."""
+    tables = [_rich(section) for section in sections(report)]
+    return Group(*tables, *(Text(line) for line in footnotes(report)))
+
+
+def markdown(report: Report) -> str:
+    """The whole report as Markdown."""
+    return "\n\n".join([*map(section_markdown, sections(report)), *footnotes(report)])
+
+
+def section_markdown(section: Section) -> str:
+    """A table of it, below its title."""
+    names = [heading.replace("\n", " ") for heading in section.headings]
+    rule = ["---", *["---:"] * (len(names) - 1)]
+    table = "\n".join(f"| {' | '.join(cells)} |" for cells in (names, rule, *section.rows))
+    return f"{section.title}:\n\n{table}"
+
+
+def html_report(report: Report) -> str:
+    """The page: without plots where matplotlib is not installed.
+
+    Parameters
+    ----------
+    report : Report
+
+    Returns
+    -------
+    document : str
+        HTML without a reference to anything outside it.
+    """
+    from train.html import render
+
+    return render(
+        "benchmarks",
+        "report.html",
+        title=f"{report.run}: latency of its models",
+        report=report,
+        number=number,
+        n_threads=n_threads,
+        verdict=verdict_lines,
+        sections=sections(report),
+        plots=_plots(report),
+        details=_details(report),
+        files=_files(report),
+        footnotes=footnotes(report),
     )
-    lines += _quality_lines(report) + _peak_lines(report) + _load_lines(report)
-    machine = report["machine"]
-    lines.append(one_line(machine))
-    lines += condition_lines(machine)
-    lines.append(", ".join(f"{name} {version}" for name, version in machine["versions"].items()))
-    if report["verdict"]:
-        name = f"{report['verdict']['row']}, {n_threads(report['verdict']['threads'])}"
-        lines += [f"{name}: {line}" for line in report["verdict"]["lines"]]
+
+
+def sections(report: Report) -> list[Section]:
+    """The tables: latency for each number of threads, then the others with the most of them."""
+    every = report.method.threads
+    found = [
+        Section(
+            f"From two seconds of audio to a prediction, {n_threads(threads)}", _LATENCY, latency_rows(report, threads)
+        )
+        for threads in every
+    ]
+    cases, with_threads = report.with_threads(max(every)), n_threads(max(every))
+    if cases:
+        found += [
+            Section(f"Start-up, memory and size, {with_threads}", _RESOURCES, [_resources(case) for case in cases]),
+            Section(
+                f"Median of each stage, ms, from a file, {with_threads}", _STAGES, [_stages(case) for case in cases]
+            ),
+            Section(f"Accuracy, and share of the peak, {with_threads}", _QUALITY, [_quality(case) for case in cases]),
+        ]
+    return found
+
+
+def latency_rows(report: Report, threads: int) -> list[tuple[str, ...]]:
+    """The cells of the latency table; a failed case has no figures and comes last."""
+    speedups = {
+        each.case: each
+        for each in report.speedups
+        if (each.baseline, each.source, each.threads) == (REFERENCE, "file", threads)
+    }
+    rows = [_latency(case, speedups.get(case.name)) for case in report.with_threads(threads)]
+    failed = [failure.name for failure in report.failures if failure.threads == threads]
+    return rows + [(name, "failed", *[NOTHING] * (len(_LATENCY) - 2)) for name in failed]
+
+
+def verdict_lines(verdict: Verdict, p99_ms: float) -> list[str]:
+    """Whether a case keeps up, a sentence each."""
+    hop, times = f"{verdict.hop_s:.1f} s", _short(verdict.times_over)
+    keeps_up = f"yes, {times} times over" if verdict.keeps_up else f"no, {times} of the speed that is needed"
+    sub_second = "yes" if verdict.sub_second else "no"
+    return [f"keeps up at hop {hop}: {keeps_up}", f"sub-second: {sub_second} (p99 {_short(p99_ms)} ms)"]
+
+
+def footnotes(report: Report) -> list[str]:
+    """What stands below the tables: failures, method, machine, versions and verdict, a line each."""
+    method = report.method
+    failed = (f"{each.name} failed, {n_threads(each.threads)}: {each.error}" for each in report.failures)
+    lines = [*failed, *report.left_out]
+    lines.append(
+        f"at least {method.rounds * method.windows_per_round} windows and {method.min_s:g} s a case, in "
+        f"{method.rounds} interleaved rounds; load: {method.load}; ratios: median of the rounds (lowest-highest)"
+    )
+    lines += [*_quality_lines(report), *_peak_lines(report), *_load_lines(report)]
+    if report.sustained:
+        lines.append(_sustained_line(report.sustained))
+    lines += [str(report.machine), *_state_lines(report), report.machine.versions_line]
+    if best := report.fastest_export:
+        name = f"{best.name}, {n_threads(best.threads)}"
+        lines += [f"{name}: {line}" for line in verdict_lines(best.verdict, best.from_file.p99_ms)]
     return lines
 
 
-def condition_lines(machine: dict[str, Any]) -> list[str]:
+def _state_lines(report: Report) -> list[str]:
     """The machine's state before and after, as far as it tells."""
-    before, after = machine["before"], machine["after"]
-    words = {
+    before, after = report.before, report.after
+    units = {
         "temperature_c": "°C",
         "frequency_mhz": "MHz",
         "throttle_count": "times throttled",
         "load_average": "load average",
     }
-    told = [f"{before[key]} to {after[key]} {word}" for key, word in words.items() if after[key] is not None]
-    if after["throttled"] is not None:
-        told.append(f"firmware: {', '.join(after['throttled']) or 'never throttled'}")
-    return [f"before and after: {', '.join(told)}"] if told else []
+    known = [
+        f"{getattr(before, name)} to {getattr(after, name)} {unit}"
+        for name, unit in units.items()
+        if getattr(after, name) is not None
+    ]
+    if after.throttled is not None:
+        known.append(f"firmware: {', '.join(after.throttled) or 'never throttled'}")
+    return [f"before and after: {', '.join(known)}"] if known else []
 
 
-def _quality_lines(report: dict[str, Any]) -> list[str]:
-    found = next((row["quality"] for row in report["rows"] if row["quality"]), None)
+def _quality_lines(report: Report) -> list[str]:
+    found = next((case.quality for case in report.cases if case.quality), None)
     if found is None:
         return []
     return [
-        f"accuracy and agreement: by tmgc-export, on {found['windows']} windows of {found['songs']} songs of the "
-        f"{found['split']} split, each song one trial (Wilson)"
+        f"accuracy and agreement: by tmgc-export, on {found.windows} windows of {found.songs} songs of the "
+        f"{found.split} split, each song one trial (Wilson)"
     ]
 
 
-def _peak_lines(report: dict[str, Any]) -> list[str]:
+def _peak_lines(report: Report) -> list[str]:
     return [
-        f"peak, {n_threads(peak['threads'])}: {peak[kind]['gmacs_per_s']:.0f} GMAC/s {kind} ({peak[kind]['kernel']})"
-        for peak in report["peaks"]
-        for kind in ("float32", "int8")
-        if peak[kind]
+        f"peak, {n_threads(peak.threads)}: {best.gmacs_per_s:.0f} GMAC/s {dtype} ({best.kernel})"
+        for peak in report.peaks
+        for dtype in DTYPES
+        if (best := peak.of(dtype))
     ]
 
 
-def _load_lines(report: dict[str, Any]) -> list[str]:
+def _load_lines(report: Report) -> list[str]:
     lines = []
-    for row in report["rows"]:
-        name = f"{row['name']}, {n_threads(row['threads'])}"
-        if row["ok"] and report["method"]["load"] == OFFLINE:
-            lines.append(f"{name}: {number(row['windows_per_s'])} windows a second from files")
-        if row["ok"] and (paced := row["paced"]):
+    for case in report.cases:
+        name = f"{case.name}, {n_threads(case.threads)}"
+        if report.method.load == OFFLINE:
+            lines.append(f"{name}: {number(case.windows_per_s)} windows a second from files")
+        if paced := case.paced:
             lines.append(
-                f"{name}, a window each {paced['hop_s']:.1f} s: {paced['late_answers']} of {paced['windows']} answers "
-                f"after the next window was due; turns late by {number(paced['lateness_ms']['p99'])} ms (p99)"
+                f"{name}, a window each {paced.hop_s:.1f} s: {paced.late_predictions} of {paced.windows} predictions "
+                f"after the next window was due; processing began {number(paced.lateness.p99_ms)} ms late (p99)"
             )
-    sustained = report["sustained"]
-    if sustained and "minutes" in sustained:
-        minutes, ratio = len(sustained["minutes"]), sustained["slowdown"]
-        lines.append(
-            f"{sustained['row']} without a pause, minutes: {minutes}; the last takes {ratio:.2f} times as long as the "
-            "first"
-        )
-    elif sustained:
-        lines.append(f"{sustained['row']} could not be run for minutes: {sustained['error']}")
     return lines
 
 
-WIDTH = 100
-"""Columns that the table needs at most."""
-
-_LATENCY = (
-    "row",
-    "file\np50 ms",
-    "file\np90 ms",
-    "file\np99 ms",
-    "memory\np50 ms",
-    "of the\nwindow %",
-    "times as fast\nas the original",
-    "as\nKeras",
-)
-_NEEDS = ("row", "start\ns", "load\ns", "first\nms", "loaded\nMB", "peak\nMB", "file\nMB", "installed\nMB")
-_STAGES = ("row", "read", "spectrogram", "figure", "resize", "model", "decision")
-_GIVES = ("row", "accuracy\n% (95 %)", "as Keras\n% (95 %)", "GMAC/s", "of the machine's\npeak")
-
-
-class Section(NamedTuple):
-    """A table of the report."""
-
-    title: str
-    headings: tuple[str, ...]
-    lines: list[tuple[str, ...]]
-
-
-def terminal_table(report: dict[str, Any]) -> RenderableType:
-    """The report's tables and verdict, at most :data:`WIDTH` columns wide."""
-    tables = [_rich(section) for section in sections(report)]
-    return Group(*tables, *(Text(line) for line in closing_lines(report)))
-
-
-def markdown(report: dict[str, Any]) -> str:
-    """The whole report to paste."""
-    return "\n\n".join([*map(section_markdown, sections(report)), *closing_lines(report)])
-
-
-def section_markdown(section: Section) -> str:
-    """A table of it to paste, below its title."""
-    names = [heading.replace("\n", " ") for heading in section.headings]
-    rule = ["---", *["---:"] * (len(names) - 1)]
-    table = "\n".join(f"| {' | '.join(cells)} |" for cells in (names, rule, *section.lines))
-    return f"{section.title}:\n\n{table}"
-
-
-def sections(report: dict[str, Any]) -> list[Section]:
-    """The tables: latency for each number of threads, then the others with the most of them."""
-    every = report["method"]["threads"]
-    found = [
-        Section(
-            f"From two seconds of sound to an answer, {n_threads(threads)}", _LATENCY, latency_rows(report, threads)
-        )
-        for threads in every
-    ]
-    measured = [row for row in _rows(report, max(every)) if row["ok"]]
-    if measured:
-        words = n_threads(max(every))
-        found += [
-            Section(f"What each needs, {words}", _NEEDS, [_needs(row) for row in measured]),
-            Section(f"Median of each stage, ms, from a file, {words}", _STAGES, [_stages(row) for row in measured]),
-            Section(f"How right, and how near the peak, {words}", _GIVES, [_gives(row) for row in measured]),
-        ]
-    return found
-
-
-def latency_rows(report: dict[str, Any], threads: int) -> list[tuple[str, ...]]:
-    """The cells below the headings, a row of the report a line; a failed row has none."""
-    ratios = {
-        ratio["to"]: ratio
-        for ratio in report["ratios"]
-        if (ratio["of"], ratio["from"], ratio["threads"]) == (ORIGINAL, "file", threads)
-    }
-    lines = []
-    for row in _rows(report, threads):
-        if not row["ok"]:
-            lines.append((row["name"], "failed", *[NOTHING] * (len(_LATENCY) - 2)))
-            continue
-        latency, same = row["latency_ms"], row["same_answer_as_keras"]
-        lines.append(
-            (
-                row["name"],
-                *(number(latency[rank]) for rank in ("p50", "p90", "p99")),
-                number(row["in_memory_latency_ms"]["p50"]),
-                number(100 * row["realtime_factor"]),
-                _ratio(ratios.get(row["name"])),
-                f"{same['same']}/{same['of']}" if same else NOTHING,
-            )
-        )
-    return lines
-
-
-def _needs(row: dict[str, Any]) -> tuple[str, ...]:
+def _sustained_line(sustained: Sustained) -> str:
+    if sustained.error is not None:
+        return f"{sustained.case} could not be run for minutes: {sustained.error}"
     return (
-        row["name"],
-        number(row["start_ms"] / 1e3),
-        number(row["load_ms"] / 1e3),
-        number(row["first_answer_ms"]),
-        *(number(row[key]) for key in ("memory_mb", "peak_memory_mb", "file_mb", "installed_mb")),
+        f"{sustained.case} without a pause for {len(sustained.minutes)} minutes: the last takes "
+        f"{sustained.slowdown:.2f} times as long as the first"
     )
 
 
-def _stages(row: dict[str, Any]) -> tuple[str, ...]:
-    return (row["name"], *(number(row["stages_ms"].get(stage)) for stage in _STAGES[1:]))
-
-
-def _gives(row: dict[str, Any]) -> tuple[str, ...]:
-    quality, roofline = row["quality"] or {}, row["roofline"] or {}
-    share = roofline.get("share_of_peak")
+def _latency(case: CaseReport, speedup: Speedup | None) -> tuple[str, ...]:
+    latency, same = case.from_file, case.same_as_keras
+    ratio = speedup.ratio if speedup else None
     return (
-        row["name"],
-        _share(quality.get("accuracy")),
-        _share(quality.get("agreement")),
-        number(roofline.get("gmacs_per_s")),
-        NOTHING if share is None else f"{number(100 * share)} % ({roofline['number']})",
+        case.name,
+        *map(number, (latency.p50_ms, latency.p90_ms, latency.p99_ms)),
+        number(case.from_memory.p50_ms),
+        number(100 * case.realtime_factor),
+        f"{number(ratio.median)} ({_short(ratio.low)}-{_short(ratio.high)})" if ratio else NOTHING,
+        f"{same.same}/{same.of}" if same else NOTHING,
     )
 
 
-def _rows(report: dict[str, Any], threads: int) -> list[dict[str, Any]]:
-    return [row for row in report["rows"] if row["threads"] == threads]
+def _resources(case: CaseReport) -> tuple[str, ...]:
+    sizes = case.memory_mb, case.peak_memory_mb, case.file_mb, case.installed_mb
+    times = case.start_ms / 1e3, case.load_ms / 1e3, case.first_prediction_ms
+    return (case.name, *map(number, times), *map(number, sizes))
 
 
-def _share(share: dict[str, float] | None) -> str:
-    if share is None:
+def _stages(case: CaseReport) -> tuple[str, ...]:
+    found = (case.stages.get(stage) for stage in _STAGES[1:])
+    return (case.name, *(number(stage.p50_ms if stage else None) for stage in found))
+
+
+def _quality(case: CaseReport) -> tuple[str, ...]:
+    quality, roofline = case.quality, case.roofline
+    share = roofline.share_of_peak if roofline else None
+    return (
+        case.name,
+        _percent(quality.accuracy if quality else None),
+        _percent(quality.agreement if quality else None),
+        number(roofline.gmacs_per_s if roofline else None),
+        f"{number(100 * share)} % ({roofline.dtype})" if roofline and share is not None else NOTHING,
+    )
+
+
+def _percent(proportion: Proportion | None) -> str:
+    if proportion is None:
         return NOTHING
-    value, low, high = (100 * share[name] for name in ("share", "low", "high"))
-    return f"{value:.1f} ({low:.0f}-{high:.0f})"
-
-
-def _rich(section: Section) -> Table:
-    table = Table(title=section.title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
-    for place, title in enumerate(section.headings):
-        table.add_column(Text(title), justify="left" if place == 0 else "right", overflow="fold")
-    for line in section.lines:
-        table.add_row(*line)
-    return table
-
-
-def _ratio(ratio: dict[str, Any] | None) -> str:
-    if ratio is None:
-        return NOTHING
-    return f"{number(ratio['median'])} ({_short(ratio['low'])}-{_short(ratio['high'])})"
+    return f"{100 * proportion.value:.1f} ({100 * proportion.low:.0f}-{100 * proportion.high:.0f})"
 
 
 def _short(value: float) -> str:
     return f"{value:.{1 if value < 10 else 0}f}"
 
 
-_SUMMARY = ("p50", "p90", "p99", "min", "mean", "max", "std")
+def _rich(section: Section) -> Table:
+    table = Table(title=section.title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
+    for place, title in enumerate(section.headings):
+        table.add_column(Text(title), justify="left" if place == 0 else "right", overflow="fold")
+    for row in section.rows:
+        table.add_row(*row)
+    return table
 
 
-def html_report(report: dict[str, Any]) -> str:
-    """The page.
+def _plots(report: Report) -> list[Plot]:
+    if find_spec("matplotlib") is None:
+        return []
+    from benchmarks.plots import plots_of
 
-    Parameters
-    ----------
-    report : dict
-        See :mod:`benchmarks.report`.
-
-    Returns
-    -------
-    document : str
-        HTML without a reference to anything outside it; without plots where matplotlib is not installed.
-    """
-    return page(f"{report['run']}: how fast it names a genre", [*_verdict(report), *_tables(report), *_details(report)])
+    return plots_of(report)
 
 
-def _verdict(report: dict[str, Any]) -> Iterator[str]:
-    yield paragraph(f"Measured {report['created']} on {one_line(report['machine'])}.")
-    for row in report["rows"]:
-        if not row["ok"]:
-            yield warning(f"{row['name']} failed: {row['error']}")
-    if report["verdict"]:
-        best = report["verdict"]
-        yield paragraph(f"{best['row']}, the quickest export: {'; '.join(best['lines'])}.")
+def _details(report: Report) -> list[Section]:
+    """All figures of the latencies, from each source."""
+    headings = ("case", "threads", "windows", *_SUMMARY)
+    titles = {"file": "From a file", "memory": "From samples in memory"}
+    return [
+        Section(f"{titles[source]}, ms: all figures", headings, [_summary(case, source) for case in report.cases])
+        for source in SOURCES
+    ]
 
 
-def _tables(report: dict[str, Any]) -> Iterator[str]:
-    for section in sections(report):
-        yield heading(section.title)
-        yield table(section.headings, section.lines)
-    if find_spec("matplotlib"):
-        from benchmarks.plots import plots_of
-
-        yield heading("What it looks like")
-        for caption, png in plots_of(report):
-            yield figure(png, caption)
+def _summary(case: CaseReport, source: Source) -> tuple[str, ...]:
+    latency = case.latency(source)
+    figures = (number(getattr(latency, f"{name}_ms")) for name in _SUMMARY)
+    return (case.name, str(case.threads), str(len(latency.samples_ms)), *figures)
 
 
-def _details(report: dict[str, Any]) -> Iterator[str]:
-    rows = [row for row in report["rows"] if row["ok"]]
-    for title, latency in (("From a file", "latency_ms"), ("From samples in memory", "in_memory_latency_ms")):
-        yield heading(f"{title}, ms: all figures")
-        yield table(
-            ("row", "threads", "windows", *_SUMMARY),
-            [
-                (row["name"], row["threads"], len(row["samples_ms"]), *(number(row[latency][key]) for key in _SUMMARY))
-                for row in rows
-            ],
-        )
-    yield heading("Does it keep up?")
-    yield table(
-        ("row", "threads", "share of the window", "verdict"),
-        [
-            (row["name"], row["threads"], f"{row['realtime_factor']:.1%}", "; ".join(row["verdict"]["lines"]))
-            for row in rows
-        ],
-    )
-    yield heading("What was run")
-    yield table(
-        ("row", "runtime", "file", "SHA-256"),
-        [(row["name"], row["runtime"] or NOTHING, row["file"], row["sha256"] or NOTHING) for row in report["rows"]],
-    )
-    yield heading("How, and on what")
-    yield from map(paragraph, closing_lines(report))
+def _files(report: Report) -> list[tuple[str, ...]]:
+    """Runtime, file and hash of each case, whatever its threads."""
+    return list(dict.fromkeys((case.name, case.runtime, case.file, case.sha256) for case in report.cases))

@@ -1,407 +1,448 @@
-"""The report of a benchmark: one JSON document with every raw sample, from which every figure can be had again.
+"""The report of a benchmark: every figure with the raw samples that it was computed from, as one JSON document.
 
-:data:`REPORT_SCHEMA` says what each key holds; MB are 1e6 bytes, and a figure that a machine does not tell is null.
+The dataclasses here are the only place that knows the fields; ``bench.schema.json`` is generated from them by
+``python -m benchmarks.report``. Times are milliseconds or seconds as a name says, MB are 1e6 bytes, and None stands
+where the machine does not tell a figure or a figure does not apply.
 """
 
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Literal
 
 import numpy as np
 
-from benchmarks.cases import KERAS_PREDICT, OF_THE_NETWORK, ORIGINAL, PACKAGED, TFLITE_RUNTIME, RowSpec
-from benchmarks.inputs import WINDOW_SECONDS, Excerpt
-from benchmarks.roofline import achieved
-from benchmarks.runner import Plan, RowResult
-from benchmarks.scenarios import PACED
-from benchmarks.system_info import describe_machine, installed_mb
+from benchmarks.cases import EXPORT, TFLITE_RUNTIME
+from benchmarks.documents import Constraint, dumps, from_document, schema_of, to_document
+from benchmarks.inputs import Excerpt
 from edge_runtime.errors import TmgcError
-from edge_runtime.files import atomic_write, sha256_of
-from edge_runtime.listener import ListenSettings
-from edge_runtime.system_info import thermal_state
-from export.metadata import graph_facts
-from train.evaluation.metrics import wilson_interval
 
-PERCENTILES = (50, 90, 99)
+SCHEMA = 2
+"""Version of the document. A reader refuses any other."""
 
+REPORT_SCHEMA = Path(__file__).with_name("bench.schema.json")
+"""The JSON Schema of the document, generated from :class:`Report`."""
 
-def summarize(samples_ms: Sequence[float]) -> dict[str, float]:
-    """Percentiles, extremes, mean and spread of latencies. No sample is left out.
+Source = Literal["file", "memory"]
+SOURCES: tuple[Source, ...] = ("file", "memory")
+"""Where a window comes from: an audio file on disk, or samples that are decoded already."""
 
-    Parameters
-    ----------
-    samples_ms : sequence of float, ms
-        At least one.
+Dtype = Literal["float32", "int8"]
+DTYPES: tuple[Dtype, ...] = ("float32", "int8")
 
-    Returns
-    -------
-    summary : dict
-        ``p50``, ``p90``, ``p99`` (between samples by linear interpolation), ``min``, ``mean``, ``max``, and ``std``
-        with n - 1 in its denominator; all in ms.
-    """
-    samples = np.asarray(samples_ms, np.float64)
-    values = dict(zip((f"p{rank}" for rank in PERCENTILES), np.percentile(samples, PERCENTILES), strict=True))
-    values |= {"min": samples.min(), "mean": samples.mean(), "max": samples.max()}
-    values["std"] = samples.std(ddof=1) if len(samples) > 1 else 0.0
-    return {name: float(value) for name, value in values.items()}
-
-
-def pairwise_ratio(slow_ms: Sequence[float], fast_ms: Sequence[float], *, rounds: int) -> dict[str, Any]:
-    """How many times as long one row takes as another, round against round.
-
-    The rounds of two rows stand side by side in time, so that whatever slows the machine meanwhile slows both.
-
-    Parameters
-    ----------
-    slow_ms, fast_ms : sequence of float, ms
-        In the order in which they were measured; equally many in each round, but one may have more than the other.
-    rounds : int > 0
-
-    Returns
-    -------
-    ratio : dict
-        ``rounds``: the ratio of the two medians of each round; ``median``, ``low`` and ``high`` of those.
-    """
-    slow, fast = (
-        np.median(np.reshape(np.asarray(samples, np.float64), (rounds, -1)), axis=1) for samples in (slow_ms, fast_ms)
-    )
-    ratios = slow / fast
-    return {
-        "median": float(np.median(ratios)),
-        "low": float(ratios.min()),
-        "high": float(ratios.max()),
-        "rounds": ratios.tolist(),
-    }
-
-
-def quality_of(row: RowSpec, sha256: str | None, reports: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
-    """Accuracy, and agreement with Keras, on the held-out split.
-
-    Parameters
-    ----------
-    row : RowSpec
-    sha256 : str or None
-        Of its model: a report about another file of the same name does not count.
-    reports : sequence of dict
-        Of the run's ``parity.json``.
-
-    Returns
-    -------
-    quality : dict or None
-        ``split``, ``windows``, ``songs``, ``accuracy``, and ``agreement`` (top-1, None for Keras itself), each with
-        ``share``, ``low`` and ``high``. Windows of a song are alike, so each 95 % interval (Wilson 1927) counts a song
-        as one trial. None where nobody has found out: for the original, whose pictures differ from those that the
-        network was trained on, and for tflite-runtime, which did not run the file in its proof.
-    """
-    if row.pipeline in (ORIGINAL, TFLITE_RUNTIME) or sha256 is None:
-        return None
-    own = "sha256" if row.is_export else "keras_sha256"
-    found = next((report["parity"] for report in reports if report[own] == sha256), None)
-    if found is None:
-        return None
-    songs, accuracy = found["songs"], found["accuracy"]
-    return {
-        "split": found["split"],
-        "windows": found["windows"],
-        "songs": songs,
-        "accuracy": _interval(accuracy["accuracy_file" if row.is_export else "accuracy_keras"], songs),
-        "agreement": _interval(found["top1_agreement"], songs) if row.is_export else None,
-    }
-
-
-def _interval(share: float, songs: int) -> dict[str, float]:
-    low, high = wilson_interval(share * songs, songs)
-    return {"share": share, "low": low, "high": high}
-
-
-HOP_SECONDS = ListenSettings().hop_seconds
-"""From one window to the next, as ``tmgc-listen`` takes them by default."""
-
-
-def verdict_of(latency_ms: dict[str, float], *, hop_seconds: float = HOP_SECONDS) -> dict[str, Any]:
-    """Whether answers keep up.
-
-    Parameters
-    ----------
-    latency_ms : dict
-        A row's summary, from a file.
-    hop_seconds : float > 0
-
-    Returns
-    -------
-    verdict : dict
-        ``hop_s``, ``keeps_up``, ``times_over`` (the hop over the mean latency), ``sub_second`` (the 99th percentile
-        is) and ``lines`` for people.
-    """
-    times_over = hop_seconds * 1e3 / latency_ms["mean"]
-    keeps_up, sub_second = times_over >= 1, latency_ms["p99"] < 1e3
-    how = f"yes, {_short(times_over)} times over" if keeps_up else f"no (mean {latency_ms['mean']:.0f} ms)"
-    return {
-        "hop_s": hop_seconds,
-        "keeps_up": keeps_up,
-        "times_over": times_over,
-        "sub_second": sub_second,
-        "lines": [
-            f"keeps up at hop {hop_seconds:.1f} s: {how}",
-            f"sub-second: {'yes' if sub_second else 'no'} (p99 {_short(latency_ms['p99'])} ms)",
-        ],
-    }
-
-
-def quickest(rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
-    """The export of the run with the lowest median from a file, else of all rows; None where nothing was measured."""
-    measured = [row for row in rows if row["ok"]]
-    others = (*OF_THE_NETWORK, f"{PACKAGED}-")
-    exports = [row for row in measured if not row["name"].startswith(others)]
-    return min(exports or measured, key=lambda row: row["latency_ms"]["p50"], default=None)
-
-
-def _short(value: float) -> str:
-    return f"{value:.0f}" if value >= 10 else f"{value:.1f}"
-
-
-SAMPLES = {"file": "samples_ms", "memory": "in_memory_samples_ms"}
-"""Key of the raw samples from each source."""
-
-_LATENCIES = {"file": "latency_ms", "memory": "in_memory_latency_ms"}
-_DIGITS = 4
+_SAMPLE_DIGITS = 4
 """Of a millisecond. Every figure is computed from the rounded samples, so that a reader gets the same."""
+
+Count = Annotated[int, Constraint("minimum", 0)]
+PositiveInt = Annotated[int, Constraint("minimum", 1)]
+PositiveFloat = Annotated[float, Constraint("exclusiveMinimum", 0)]
+Milliseconds = Annotated[float, Constraint("minimum", 0)]
+Megabytes = Annotated[float, Constraint("minimum", 0)]
+Fraction = Annotated[float, Constraint("minimum", 0), Constraint("maximum", 1)]
+Samples = Annotated[tuple[Milliseconds, ...], Constraint("minItems", 1)]
+Sha256 = Annotated[str, Constraint("pattern", "^[0-9a-f]{64}$")]
 
 
 @dataclass(frozen=True)
-class Surroundings:
-    """What a row is held against."""
+class Latency:
+    """Latency samples in the order of measuring, none left out, and their summary."""
 
-    predictions: Mapping[tuple[str, int], Mapping[int, int]]
-    """Of each row that was measured, by name and threads, the genre that it named for each excerpt."""
-    parity: Sequence[Mapping[str, Any]]
-    """The reports of the run's ``parity.json``."""
-    peaks: Mapping[int, Mapping[str, Any]]
-    """The machine's peak, by threads: see :func:`benchmarks.roofline.measure_peak`."""
-    macs: Mapping[bool, int | None]
-    """Of the run's files that take pictures (False) and of those that take waveforms (True), where a TFLite file of
-    them tells."""
+    p50_ms: Milliseconds
+    """The median. Percentiles lie between samples by linear interpolation."""
+    p90_ms: Milliseconds
+    p99_ms: Milliseconds
+    min_ms: Milliseconds
+    mean_ms: Milliseconds
+    max_ms: Milliseconds
+    std_ms: Milliseconds
+    """With n - 1 in its denominator; 0 for a single sample."""
+    samples_ms: Samples
 
     @classmethod
-    def of(
-        cls,
-        results: Sequence[RowResult],
-        *,
-        parity: Sequence[Mapping[str, Any]],
-        peaks: Mapping[int, Mapping[str, Any]],
-    ) -> Surroundings:
-        """Gather what the rows of one benchmark have in common."""
-        predictions = {
-            (result.row.name, result.plan.threads): {
-                window["excerpt"]: window["genre"] for window in result.windows["file"]
-            }
-            for result in results
-            if result.failure is None
-        }
-        files = (result.row for result in results if result.failure is None and result.row.pipeline != PACKAGED)
-        macs = {row.takes_waveform: _macs_of(row.model) for row in files if row.model.suffix == ".tflite"}
-        return cls(predictions, parity, peaks, macs)
+    def of(cls, samples_ms: Iterable[float]) -> Latency:
+        """Summarise at least one sample, ms; samples are rounded to a tenth of a microsecond first."""
+        samples = tuple(round(sample, _SAMPLE_DIGITS) for sample in samples_ms)
+        values = np.asarray(samples, np.float64)
+        p50, p90, p99 = map(float, np.percentile(values, (50, 90, 99)))
+        std = float(values.std(ddof=1)) if len(values) > 1 else 0.0
+        return cls(p50, p90, p99, float(values.min()), float(values.mean()), float(values.max()), std, samples)
 
 
-def row_object(result: RowResult, around: Surroundings) -> dict[str, Any]:
-    """A row as it stands in a report; see :mod:`benchmarks.report`."""
-    model, loaded = result.row.model, result.loaded
-    sha256 = sha256_of(model) if model.is_file() else None
-    row: dict[str, Any] = {
-        "name": result.row.name,
-        "ok": result.failure is None,
-        "error": result.failure,
-        "threads": result.plan.threads,
-        "cores": loaded.get("cores"),
-        "runtime": loaded.get("runtime"),
-        "file": result.row.file,
-        "file_mb": model.stat().st_size / 1e6 if model.is_file() else None,
-        "sha256": sha256,
-        "installed_mb": installed_mb(result.row),
-        "start_ms": loaded.get("start_ms"),
-        "load_ms": loaded.get("load_ms"),
-        "first_answer_ms": result.first_answer_ms,
-        "memory_mb": loaded.get("memory_mb"),
-        "peak_memory_mb": result.peak_memory_mb,
-        "quality": quality_of(result.row, sha256, around.parity),
-        "same_answer_as_keras": _same_answers(result, around.predictions),
-    }
-    if result.failure is None:
-        row |= _figures(result)
-        peak = around.peaks.get(result.plan.threads)
-        row["roofline"] = achieved(row, _macs(result.row, around), peak, result.row.recipe)
-    return row
+@dataclass(frozen=True)
+class Ratio:
+    """A ratio of two medians, taken round by round, so that whatever slows the machine meanwhile slows both."""
+
+    median: PositiveFloat
+    low: PositiveFloat
+    """The lowest of the rounds."""
+    high: PositiveFloat
+    """The highest of the rounds."""
+    rounds: tuple[PositiveFloat, ...]
+
+    @classmethod
+    def of(cls, slow_ms: Sequence[float], fast_ms: Sequence[float], *, rounds: int) -> Ratio:
+        """How many times as long ``slow_ms`` takes as ``fast_ms``.
+
+        Parameters
+        ----------
+        slow_ms, fast_ms : sequence of float, ms
+            In the order of measuring; equally many in each round, but one may have more than the other.
+        rounds : int > 0
+        """
+        slow, fast = (
+            np.median(np.reshape(np.asarray(samples, np.float64), (rounds, -1)), axis=1)
+            for samples in (slow_ms, fast_ms)
+        )
+        ratios = slow / fast
+        return cls(float(np.median(ratios)), float(ratios.min()), float(ratios.max()), tuple(ratios.tolist()))
 
 
-def _figures(result: RowResult) -> dict[str, Any]:
-    figures: dict[str, Any] = {"windows_per_round": result.windows_per_round}
-    for source, windows in result.windows.items():
-        samples = _rounded(window["total_ms"] for window in windows)
-        figures[SAMPLES[source]] = samples
-        figures[_LATENCIES[source]] = summarize(samples)
-    windows = result.windows["file"]
-    stages = {stage: _rounded(window["stages_ms"][stage] for window in windows) for stage in windows[0]["stages_ms"]}
-    latency = figures["latency_ms"]
-    figures |= {
-        "stage_samples_ms": stages,
-        "stages_ms": {stage: summarize(samples)["p50"] for stage, samples in stages.items()},
-        "realtime_factor": latency["mean"] / (WINDOW_SECONDS * 1e3),
-        "windows_per_s": 1e3 / latency["mean"],
-        "verdict": verdict_of(latency),
-        "paced": _pace(result) if result.plan.load.scenario == PACED else None,
-    }
-    return figures
+@dataclass(frozen=True)
+class Proportion:
+    """A proportion of windows with its 95 % interval (Wilson 1927), in which a song counts as one trial."""
+
+    value: Fraction
+    low: Fraction
+    high: Fraction
 
 
-def _pace(result: RowResult) -> dict[str, Any]:
-    """How late windows had their turn, and how many answers came after the next window was due."""
-    windows = result.windows["file"]
-    late = _rounded(window["late_ms"] for window in windows)
-    hop_ms = result.plan.load.hop_seconds * 1e3
-    return {
-        "hop_s": result.plan.load.hop_seconds,
-        "late_answers": sum(window["total_ms"] > hop_ms for window in windows),
-        "windows": len(windows),
-        "lateness_ms": summarize(late),
-        "lateness_samples_ms": late,
-    }
+@dataclass(frozen=True)
+class Quality:
+    """Accuracy on held-out songs, from the parity check that tmgc-export made of the very same file."""
+
+    split: str
+    windows: PositiveInt
+    songs: PositiveInt
+    accuracy: Proportion
+    agreement: Proportion | None
+    """Top-1 agreement with Keras; null for Keras itself."""
 
 
-def _same_answers(result: RowResult, predictions: Mapping[tuple[str, int], Mapping[int, int]]) -> dict[str, int] | None:
-    """Excerpts that a row names as Keras does. The original sees other pictures, so it has no say."""
-    threads = result.plan.threads
-    own, keras = predictions.get((result.row.name, threads)), predictions.get((KERAS_PREDICT, threads))
-    if result.row.pipeline in (ORIGINAL, KERAS_PREDICT, PACKAGED) or own is None or keras is None:
-        return None
-    return {"same": sum(keras.get(excerpt) == genre for excerpt, genre in own.items()), "of": len(own)}
+@dataclass(frozen=True)
+class KerasAgreement:
+    """Timed excerpts whose most likely genre is that of Keras ``predict``."""
+
+    same: Count
+    of: PositiveInt
 
 
-def _macs(row: RowSpec, around: Surroundings) -> int | None:
-    """Of its own file; where that does not tell, of a TFLite file of the same network."""
-    if row.model.suffix == ".tflite":
-        return _macs_of(row.model)
-    return None if row.pipeline == PACKAGED else around.macs.get(row.takes_waveform)
+@dataclass(frozen=True)
+class Verdict:
+    """Whether predictions keep up with the sound."""
+
+    hop_s: PositiveFloat
+    keeps_up: bool
+    times_over: PositiveFloat
+    """The hop over the mean latency from a file."""
+    sub_second: bool
+    """Whether the 99th percentile of the latency from a file is below a second."""
+
+    @classmethod
+    def of(cls, latency: Latency, *, hop_s: float) -> Verdict:
+        """The verdict on a latency from a file."""
+        times_over = hop_s * 1e3 / latency.mean_ms
+        return cls(hop_s, times_over >= 1, times_over, latency.p99_ms < 1e3)
 
 
-def _macs_of(model: Path) -> int | None:
-    """None where the library that reads such files is not installed."""
-    try:
-        return graph_facts(model).macs
-    except TmgcError:
-        return None
+@dataclass(frozen=True)
+class Paced:
+    """With a window each hop, whose latency counts from when it is due."""
+
+    hop_s: PositiveFloat
+    late_predictions: Count
+    """Predictions that came after the next window was due."""
+    windows: PositiveInt
+    lateness: Latency
+    """From when a window was due to the start of its processing."""
 
 
-def _rounded(values: Any) -> list[float]:
-    return [round(value, _DIGITS) for value in values]
+@dataclass(frozen=True)
+class Roofline:
+    """How near the network comes to the peak of the machine."""
+
+    macs: PositiveInt
+    """Multiply-accumulates of convolutions and dense layers for one window."""
+    gmacs_per_s: PositiveFloat
+    """By the median of the stage ``model``."""
+    dtype: Dtype
+    """The peak that the network is compared with."""
+    share_of_peak: PositiveFloat | None
 
 
-SCHEMA = 1
+@dataclass(frozen=True)
+class CaseReport:
+    """What was measured of one case: one way from two seconds of sound to a prediction."""
 
-REPORT_SCHEMA = Path(__file__).with_name("bench.schema.json")
-"""The JSON Schema that every report keeps."""
+    name: str
+    """``reference``, ``keras-predict``, ``tflite-int8``, ``onnx-waveform-int8`` ..."""
+    pipeline: Literal["reference", "keras-predict", "keras-compiled", "export", "tflite-runtime", "packaged"]
+    format: Literal["keras", "tflite", "onnx"]
+    recipe: str
+    """``float32``, ``float16``, ``dynamic`` or ``int8``, from the model card."""
+    input_kind: Literal["image", "waveform"]
+    threads: PositiveInt
+    cores: tuple[Count, ...] | None
+    """The cores that the process was pinned to; null where the system does not pin."""
+    runtime: str
+    """Name and version of the library that runs the network."""
+    file: str
+    file_mb: Megabytes
+    sha256: Sha256
+    installed_mb: Megabytes | None
+    """Its libraries and all that they need, in site-packages."""
+    start_ms: Milliseconds
+    """From the start of the process until the model is loaded."""
+    load_ms: Milliseconds
+    """The part of it that imports libraries and loads the model."""
+    first_prediction_ms: Milliseconds
+    memory_mb: Megabytes
+    """Resident after loading."""
+    peak_memory_mb: Megabytes
+    """Resident at most."""
+    quality: Quality | None
+    same_as_keras: KerasAgreement | None
+    windows_per_round: PositiveInt
+    """From each source."""
+    from_file: Latency
+    """From a file on disk to the prediction."""
+    from_memory: Latency
+    """From decoded samples to the prediction."""
+    stages: dict[str, Latency]
+    """The parts of ``from_file``; ``read`` is decoding and resampling."""
+    realtime_factor: PositiveFloat
+    """Mean latency from a file over the length of the window."""
+    windows_per_s: PositiveFloat
+    """From files, on average."""
+    verdict: Verdict
+    paced: Paced | None
+    """Null under another load."""
+    roofline: Roofline | None
+    """Null where the multiply-accumulates are not known."""
+
+    def latency(self, source: Source) -> Latency:
+        """The latency from a source."""
+        return self.from_file if source == "file" else self.from_memory
 
 
-@dataclass
-class Measured:
-    """All that was measured of a run."""
+@dataclass(frozen=True)
+class CaseFailure:
+    """A case that could not be measured."""
 
+    name: str
+    threads: PositiveInt
+    file: str
+    error: str
+
+
+@dataclass(frozen=True)
+class Speedup:
+    """With as many threads, ``baseline`` takes ``ratio.median`` times as long as ``case``."""
+
+    baseline: str
+    case: str
+    threads: PositiveInt
+    source: Source
+    ratio: Ratio
+
+
+@dataclass(frozen=True)
+class Method:
+    """How the benchmark was done."""
+
+    threads: Annotated[tuple[PositiveInt, ...], Constraint("minItems", 1)]
+    """Each case was measured with each of these, pinned to as many cores."""
+    rounds: PositiveInt
+    windows_per_round: PositiveInt
+    """Of each case and source, at least."""
+    min_s: Annotated[float, Constraint("minimum", 0)]
+    """How long each case and source was measured at least."""
+    load: Literal["single", "paced", "offline"]
+    warmup_windows: Count
+    settling_windows: Count
+    """Not kept, at the beginning of each turn of a case."""
+    loading_at_once: PositiveInt
+    """Processes that loaded side by side."""
+    window_s: PositiveFloat
+    excerpts: Annotated[tuple[Excerpt, ...], Constraint("minItems", 1)]
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The machine, its system and the versions of the libraries."""
+
+    board: str | None
+    """Model of a single-board computer."""
+    cpu: str | None
+    architecture: str
+    cores: PositiveInt | None
+    usable_cores: PositiveInt
+    governor: str | None
+    """Linux' frequency governor of the first core."""
+    memory_mb: Megabytes | None
+    system: str
+    kernel: str
+    python: str
+    versions: dict[str, str]
+
+    def __str__(self) -> str:
+        name = ", ".join(part for part in (self.board, self.cpu) if part) or self.architecture
+        memory = f"{self.memory_mb / 1e3:.1f} GB, " if self.memory_mb else ""
+        governor = f"governor {self.governor}, " if self.governor else ""
+        return (
+            f"{name}, {self.usable_cores} of {self.cores} cores, {governor}{memory}"
+            f"{self.system} {self.kernel}, Python {self.python}"
+        )
+
+    @property
+    def versions_line(self) -> str:
+        """The versions for people."""
+        return ", ".join(f"{name} {version}" for name, version in self.versions.items())
+
+
+@dataclass(frozen=True)
+class ThermalState:
+    """The machine's state at a moment; see :func:`edge_runtime.system_info.thermal_state`."""
+
+    temperature_c: float | None
+    frequency_mhz: float | None
+    throttled: tuple[str, ...] | None
+    """Reasons that a Raspberry Pi's firmware gives."""
+    throttle_count: Count | None
+    load_average: float | None
+
+
+@dataclass(frozen=True)
+class KernelRate:
+    """The rate of one operation in its quickest run."""
+
+    kernel: str
+    """Library, version, operation and size."""
+    dtype: Dtype
+    gmacs_per_s: PositiveFloat
+    """1e9 multiply-accumulates a second."""
+
+
+@dataclass(frozen=True)
+class Peak:
+    """The most multiply-accumulates a second that this machine was seen to do."""
+
+    threads: PositiveInt
+    float32: KernelRate | None
+    int8: KernelRate | None
+    kernels: tuple[KernelRate, ...]
+    failed: tuple[str, ...]
+    """A line for each library that could not be measured."""
+
+    def of(self, dtype: Dtype) -> KernelRate | None:
+        """The best kernel of a dtype."""
+        return self.float32 if dtype == "float32" else self.int8
+
+
+@dataclass(frozen=True)
+class Minute:
+    """A minute at full speed, and the machine's state at its end."""
+
+    latency: Latency
+    state: ThermalState
+
+
+@dataclass(frozen=True)
+class Sustained:
+    """The fastest export for minutes without a pause."""
+
+    case: str
+    threads: PositiveInt
+    error: str | None
+    """Why it could not go on; there are no minutes then."""
+    minutes: tuple[Minute, ...]
+
+    @property
+    def slowdown(self) -> float:
+        """The last minute's median over the first's."""
+        return self.minutes[-1].latency.p50_ms / self.minutes[0].latency.p50_ms
+
+
+@dataclass(frozen=True)
+class Report:
+    """A benchmark with every raw sample. MB are 1e6 bytes; null is what the machine does not tell or does not apply."""
+
+    schema: Annotated[int, Constraint("const", SCHEMA)]
+    created: str
+    """ISO 8601, UTC."""
     run: str
-    excerpts: Sequence[Excerpt]
-    left_out: Sequence[str]
-    parity: Sequence[Mapping[str, Any]]
-    """The reports of the run's ``parity.json``."""
-    plans: Sequence[Plan]
-    """One for each number of threads; they differ in nothing else."""
-    before: dict[str, Any] = field(default_factory=thermal_state)
-    """The machine's state when it began."""
-    results: list[RowResult] = field(default_factory=list)
-    peaks: dict[int, Mapping[str, Any]] = field(default_factory=dict)
-    """By threads."""
+    """Name of the run folder."""
+    method: Method
+    machine: Machine
+    before: ThermalState
+    after: ThermalState
+    peaks: tuple[Peak, ...]
+    """For each number of threads; empty with ``--quick``."""
+    cases: tuple[CaseReport, ...]
+    failures: tuple[CaseFailure, ...]
+    speedups: tuple[Speedup, ...]
+    """Of the reference and of Keras ``predict``, to every other case with as many threads."""
+    sustained: Sustained | None
+    left_out: tuple[str, ...]
+    """What was not measured, each with its reason."""
+
+    def with_threads(self, threads: int) -> list[CaseReport]:
+        """The cases that were measured with so many threads."""
+        return [case for case in self.cases if case.threads == threads]
+
+    @property
+    def fastest_export(self) -> CaseReport | None:
+        """The export of the run with the lowest median from a file, else of all cases; None if all failed."""
+        exports = [case for case in self.cases if case.pipeline in (EXPORT, TFLITE_RUNTIME)]
+        return min(exports or self.cases, key=lambda case: case.from_file.p50_ms, default=None)
+
+    def to_json(self) -> str:
+        """The report as a JSON document, with each list of samples on one line."""
+        return dumps(to_document(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Report:
+        """The report of a JSON document.
+
+        Raises
+        ------
+        ValueError
+            It is not a report of this schema, or a case has not as many samples in each round.
+        """
+        document = json.loads(text)
+        if isinstance(document, dict) and document.get("schema") != SCHEMA:
+            raise ValueError(f"schema {SCHEMA} is needed, got {document.get('schema')}")
+        report = from_document(cls, document)
+        for case in report.cases:
+            if any(len(case.latency(source).samples_ms) % report.method.rounds for source in SOURCES):
+                raise ValueError(f"{case.name} must have equally many samples in each of its rounds")
+        return report
+
+    @classmethod
+    def read(cls, path: Path) -> Report:
+        """Read a ``bench.json``.
+
+        Raises
+        ------
+        TmgcError
+            There is none, or it is of another schema.
+        """
+        if not path.is_file():
+            raise TmgcError(f"a report must exist: there is no file {path}. Make one with tmgc-bench")
+        try:
+            return cls.from_json(path.read_text("utf-8"))
+        except (ValueError, ZeroDivisionError) as error:
+            raise TmgcError(
+                f"a report is a bench.json of tmgc-bench: {path} is none ({error}). Make it anew"
+            ) from error
 
 
-def build_report(measured: Measured) -> dict[str, Any]:
-    """The report, whose machine's state after everything is the present one."""
-    around = Surroundings.of(measured.results, parity=measured.parity, peaks=measured.peaks)
-    rows = [row_object(result, around) for result in measured.results]
-    plan = measured.plans[0]
-    return {
-        "schema": SCHEMA,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "run": measured.run,
-        "method": {
-            "threads": [plan.threads for plan in measured.plans],
-            "rounds": plan.rounds,
-            "windows_per_round": plan.windows_per_round,
-            "min_s": plan.min_seconds,
-            "load": plan.load.scenario,
-            "warmup_windows": plan.warmup_windows,
-            "settling_windows": plan.settling_windows,
-            "loading_at_once": plan.loading_at_once,
-            "window_s": WINDOW_SECONDS,
-            "excerpts": [excerpt.to_json() for excerpt in measured.excerpts],
-        },
-        "machine": describe_machine() | {"before": measured.before, "after": thermal_state()},
-        "peaks": [{"threads": threads, **peak} for threads, peak in measured.peaks.items()],
-        "rows": rows,
-        "ratios": _ratios(rows, plan.rounds),
-        "verdict": _verdict(rows),
-        "sustained": None,
-        "left_out": list(measured.left_out),
-    }
+def report_schema() -> str:
+    """The text of :data:`REPORT_SCHEMA`."""
+    return dumps(schema_of(Report, title="bench.json of tmgc-bench")) + "\n"
 
 
-def to_json(report: dict[str, Any]) -> str:
-    """The report as a JSON document."""
-    return json.dumps(report, ensure_ascii=False, indent=1)
-
-
-def made_folder(folder: Path) -> Path:
-    """A folder for the report, made before anything is measured that could be lost.
-
-    Raises
-    ------
-    TmgcError
-        It cannot be made, or not be written to.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if os.access(folder, os.W_OK):
-            return folder
-        reason = "permission denied"
-    except OSError as error:
-        reason = str(error.strerror)
-    raise TmgcError(
-        f"the report needs a folder that can be written to: {folder} cannot ({reason}). Name another: --output DIR"
-    )
-
-
-def write_text(text: str, path: Path) -> None:
-    """Write a file of the report whole."""
-    with atomic_write(path) as partial:
-        partial.write_text(text + "\n", "utf-8")
-
-
-def _verdict(rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
-    """That of the quickest export."""
-    best = quickest(rows)
-    return {"row": best["name"], "threads": best["threads"], **best["verdict"]} if best else None
-
-
-def _ratios(rows: Sequence[dict[str, Any]], rounds: int) -> list[dict[str, Any]]:
-    """Of the original and of Keras ``predict``, to every other row that was measured with as many threads."""
-    measured = [row for row in rows if row["ok"]]
-    return [
-        {"of": slow["name"], "to": fast["name"], "threads": slow["threads"], "from": source}
-        | pairwise_ratio(slow[samples], fast[samples], rounds=rounds)
-        for name in (ORIGINAL, KERAS_PREDICT)
-        for slow in measured
-        for fast in measured
-        for source, samples in SAMPLES.items()
-        if slow["name"] == name and fast["name"] not in (name, ORIGINAL) and fast["threads"] == slow["threads"]
-    ]
+if __name__ == "__main__":
+    REPORT_SCHEMA.write_text(report_schema(), "utf-8")

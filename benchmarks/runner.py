@@ -1,4 +1,4 @@
-"""A whole benchmark: choose the rows and the sound, measure, report, write."""
+"""Measures cases side by side: start the processes, warm up, then rounds in which every case has its turn."""
 
 from __future__ import annotations
 
@@ -10,18 +10,15 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
 
-from benchmarks.cases import RowSpec
+from benchmarks.cases import Case
 from benchmarks.inputs import Excerpt
-from benchmarks.report import summarize
-from benchmarks.scenarios import PACED, SINGLE_STREAM, Load
-from benchmarks.worker import RowFailedError, RowProcess
-from edge_runtime.system_info import thermal_state
-
-SOURCES = ("file", "memory")
-"""Where a window comes from: an audio file on disk, or samples that are decoded already."""
+from benchmarks.report import SOURCES, Latency, Minute, Source, Sustained
+from benchmarks.scenarios import PACED, SINGLE_STREAM, Load, Window
+from benchmarks.system_info import thermal_state
+from benchmarks.worker import CaseFailedError, Loaded, WorkerProcess
 
 Progress = Callable[[str, str, int, int], None]
-"""Told the row, what is being done with it, how many steps are done, and of how many."""
+"""Called with the case, what is being done with it, how many steps are done, and of how many."""
 
 
 @dataclass(frozen=True)
@@ -31,71 +28,70 @@ class Plan:
     threads: int
     rounds: int
     windows_per_round: int
-    """Windows of each row, from each source, in each round, at least."""
+    """Windows of each case, from each source, in each round, at least."""
     min_seconds: float = 0.0
-    """How long each row is measured from each source, in all rounds together, at least: a quick row answers more
+    """How long each case is measured from each source, in all rounds together, at least: a fast case gets more
     windows."""
     load: Load = SINGLE_STREAM
     warmup_windows: int = 3
-    """Windows of each row, from each source, before the first round; not kept."""
+    """Windows of each case, from each source, before the first round; not kept."""
     settling_windows: int = 1
-    """Windows before those that are kept, in each turn of a row: they bring its model back into the caches."""
+    """Windows before those that are kept, in each turn of a case: they bring its model back into the caches."""
     loading_at_once: int = 1
     """Processes that may load side by side. Nothing is measured meanwhile, but their start takes longer."""
 
     @classmethod
     def of(cls, *, threads: int, runs: int, rounds: int, **others: Any) -> Plan:
-        """At least ``runs`` windows of each row and source, in at most ``rounds`` rounds of equal size."""
+        """At least ``runs`` windows of each case and source, in at most ``rounds`` rounds of equal size."""
         windows_per_round = math.ceil(runs / rounds)
         return cls(
             threads=threads, rounds=math.ceil(runs / windows_per_round), windows_per_round=windows_per_round, **others
         )
 
-    def windows_of(self, quickest_ms: float) -> int:
-        """Windows in each round of a row that answers so quickly."""
-        window_ms = max(quickest_ms, self.load.hop_seconds * 1e3) if self.load.scenario == PACED else quickest_ms
+    def windows_of(self, fastest_ms: float) -> int:
+        """Windows in each round of a case whose fastest window takes so long."""
+        window_ms = max(fastest_ms, self.load.hop_s * 1e3) if self.load.scenario == PACED else fastest_ms
         return max(self.windows_per_round, math.ceil(self.min_seconds * 1e3 / self.rounds / window_ms))
 
 
 @dataclass
-class RowResult:
-    """What was measured of one row."""
+class CaseResult:
+    """What was measured of one case."""
 
-    row: RowSpec
+    case: Case
     plan: Plan
     failure: str | None = None
-    """Why there is no more to tell, in one line."""
-    loaded: dict[str, Any] = field(default_factory=dict)
-    """``start_ms``, ``load_ms``, ``memory_mb``, ``runtime``, ``cores``; see :mod:`benchmarks.worker`."""
+    """Why it could not be measured, in one line."""
+    loaded: Loaded | None = None
     windows_per_round: int = 0
     """From each source."""
-    first_answer_ms: float | None = None
-    peak_memory_mb: float | None = None
-    windows: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: {source: [] for source in SOURCES})
-    """By source, in the order of measuring: what :func:`benchmarks.scenarios.timed` says of each window."""
+    first_prediction_ms: float = 0.0
+    peak_memory_mb: float = 0.0
+    windows: dict[Source, list[Window]] = field(default_factory=lambda: {source: [] for source in SOURCES})
+    """By source, in the order of measuring."""
 
 
-def run_rows(
-    rows: Sequence[RowSpec], excerpts: Sequence[Excerpt], plan: Plan, *, progress: Progress
-) -> list[RowResult]:
-    """Measure rows, interleaved. A row that fails says why in its result, and the others go on.
+def run_cases(
+    cases: Sequence[Case], excerpts: Sequence[Excerpt], plan: Plan, *, progress: Progress
+) -> list[CaseResult]:
+    """Measure cases, interleaved. A case that fails says why in its result, and the others go on.
 
     Parameters
     ----------
-    rows : sequence of RowSpec
+    cases : sequence of Case
     excerpts : sequence of Excerpt
-        The same for every row; in each round, every row begins with the same one.
+        The same for every case; in each round, every case begins with the same one.
     plan : Plan
     progress : callable
     """
     with ExitStack() as stack:
-        measuring = _Measuring(excerpts, plan, progress, steps=len(rows) * (2 + plan.rounds))
-        turns = [_Turn(RowResult(row, plan)) for row in rows]
+        measuring = _Measuring(excerpts, plan, progress, steps=len(cases) * (2 + plan.rounds))
+        turns = [_Turn(CaseResult(case, plan)) for case in cases]
         measuring.start(turns, stack)
         for turn in turns:
-            measuring.attempt(turn, "first answer", measuring.warm_up)
+            measuring.attempt(turn, "first prediction", measuring.warm_up)
         for number in range(plan.rounds):
-            # Every second round goes backwards, so that no row always follows the same neighbour.
+            # Every second round goes backwards, so that no case always follows the same neighbour.
             for turn in turns if number % 2 == 0 else reversed(turns):
                 measuring.attempt(turn, f"round {number + 1} of {plan.rounds}", measuring.round, number)
         for turn in turns:
@@ -105,12 +101,12 @@ def run_rows(
 
 @dataclass
 class _Turn:
-    result: RowResult
-    process: RowProcess | None = None
+    result: CaseResult
+    process: WorkerProcess | None = None
 
 
 class _Measuring:
-    """The steps of a benchmark, each on one row that has its turn."""
+    """The steps of a benchmark, each on the case that has its turn."""
 
     def __init__(self, excerpts: Sequence[Excerpt], plan: Plan, progress: Progress, *, steps: int) -> None:
         self._excerpts = list(excerpts)
@@ -123,38 +119,37 @@ class _Measuring:
         """Start the processes and load their models, as many side by side as the plan allows."""
 
         def load(turn: _Turn) -> None:
-            turn.process = stack.enter_context(RowProcess(turn.result.row, threads=self._plan.threads))
+            turn.process = stack.enter_context(WorkerProcess(turn.result.case, threads=self._plan.threads))
             self.attempt(turn, "loading", self._load)
 
         with ThreadPoolExecutor(self._plan.loading_at_once) as pool:
             list(pool.map(load, turns))
 
     def attempt(self, turn: _Turn, what: str, step: Callable[..., None], *arguments: Any, steps: int = 1) -> None:
-        """Do one step of a row, unless the row has failed; a row that fails gives its memory back."""
+        """Do one step of a case, unless it has failed; the process of a case that fails is ended."""
         result = turn.result
         if turn.process is not None and result.failure is None:
-            self._progress(result.row.name, what, self._done, self._steps)
+            self._progress(result.case.name, what, self._done, self._steps)
             try:
                 step(result, turn.process, *arguments)
-            except RowFailedError as error:
+            except CaseFailedError as error:
                 result.failure = str(error)
                 turn.process.close()
         self._done += steps
 
-    def _load(self, result: RowResult, process: RowProcess) -> None:
-        process.load(self._excerpts)
-        result.loaded = process.loaded
+    def _load(self, result: CaseResult, process: WorkerProcess) -> None:
+        result.loaded = process.load(self._excerpts)
 
-    def warm_up(self, result: RowResult, process: RowProcess) -> None:
-        """The first answer, and then some that are not kept but tell how many are to be measured."""
-        result.first_answer_ms = process.measure("file", first=0, count=1)[0]["total_ms"]
+    def warm_up(self, result: CaseResult, process: WorkerProcess) -> None:
+        """The first prediction, and windows that are not kept but tell how many are to be measured."""
+        result.first_prediction_ms = process.measure("file", first=0, count=1)[0].total_ms
         windows = [
             window for source in SOURCES for window in process.measure(source, first=1, count=self._plan.warmup_windows)
         ]
-        result.windows_per_round = self._plan.windows_of(min(window["total_ms"] for window in windows))
+        result.windows_per_round = self._plan.windows_of(min(window.total_ms for window in windows))
 
-    def round(self, result: RowResult, process: RowProcess, number: int) -> None:
-        """One round of one row: windows from files, then the same from memory."""
+    def round(self, result: CaseResult, process: WorkerProcess, number: int) -> None:
+        """One round of one case: windows from files, then the same from memory."""
         settling = self._plan.settling_windows
         first = number * self._plan.windows_per_round
         for source in SOURCES:
@@ -163,57 +158,53 @@ class _Measuring:
             kept = process.measure(source, first=first, count=result.windows_per_round, load=self._plan.load)
             result.windows[source].extend(kept)
 
-    def memory(self, result: RowResult, process: RowProcess) -> None:
-        """What the row has taken at most, after everything."""
-        result.peak_memory_mb = process.request("memory")["peak_memory_mb"]
+    def memory(self, result: CaseResult, process: WorkerProcess) -> None:
+        """The peak of the case's memory, after everything."""
+        result.peak_memory_mb = process.peak_memory_mb()
 
 
-_AT_ONCE = 10
+_WINDOWS_AT_ONCE = 10
 """Windows between two looks at the clock."""
 
 
 def sustain(
-    row: RowSpec,
+    case: Case,
     excerpts: Sequence[Excerpt],
     *,
     threads: int,
     minutes: int,
     progress: Progress,
     minute_seconds: float = 60.0,
-) -> dict[str, Any]:
-    """Answer windows from files, one after another, and look at the machine each minute.
+) -> Sustained:
+    """Classify windows from files, one after another, and record the machine's state each minute.
 
     Parameters
     ----------
-    row : RowSpec
+    case : Case
     excerpts : sequence of Excerpt
     threads, minutes : int > 0
     progress : callable
     minute_seconds : float > 0
-        Shorter where only the way is to be tried.
+        Shorter for a trial.
 
     Returns
     -------
-    sustained : dict
-        ``row``, ``threads``, ``slowdown`` (the last minute's median over the first's) and ``minutes``: of each
-        ``latency_ms``, ``samples_ms``, and the machine's state at its end (:func:`edge_runtime.system_info.condition`).
-
-    Raises
-    ------
-    RowFailedError
-        The row cannot be measured.
+    sustained : Sustained
+        With the error and no minutes where the case failed.
     """
     passed = []
-    with RowProcess(row, threads=threads) as process:
-        process.load(list(excerpts))
-        begun, first = monotonic(), 0
-        for minute in range(1, minutes + 1):
-            progress(row.name, f"minute {minute} of {minutes}", minute - 1, minutes)
-            samples: list[float] = []
-            while not samples or monotonic() < begun + minute * minute_seconds:
-                windows = process.measure("file", first=first, count=_AT_ONCE)
-                samples += [round(window["total_ms"], 2) for window in windows]
-                first += _AT_ONCE
-            passed.append({"latency_ms": summarize(samples), "samples_ms": samples, **thermal_state()})
-    medians = [minute["latency_ms"]["p50"] for minute in passed]
-    return {"row": row.name, "threads": threads, "slowdown": medians[-1] / medians[0], "minutes": passed}
+    with WorkerProcess(case, threads=threads) as process:
+        try:
+            process.load(list(excerpts))
+            begun, first = monotonic(), 0
+            for minute in range(1, minutes + 1):
+                progress(case.name, f"minute {minute} of {minutes}", minute - 1, minutes)
+                samples: list[float] = []
+                while not samples or monotonic() < begun + minute * minute_seconds:
+                    windows = process.measure("file", first=first, count=_WINDOWS_AT_ONCE)
+                    samples += [window.total_ms for window in windows]
+                    first += _WINDOWS_AT_ONCE
+                passed.append(Minute(Latency.of(samples), thermal_state()))
+        except CaseFailedError as error:
+            return Sustained(case.name, threads, str(error), ())
+    return Sustained(case.name, threads, None, tuple(passed))

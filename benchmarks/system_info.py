@@ -1,17 +1,16 @@
-"""How much of a disk the libraries of a row take: its distributions, and all that they declare to need."""
+"""The machine that a benchmark runs on, and how much of its disk the libraries of a case take."""
 
 from __future__ import annotations
 
-import os
 import platform
 from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
-from typing import Any
 
-from benchmarks.cases import KERAS_COMPILED, KERAS_PREDICT, ORIGINAL, TFLITE_RUNTIME, RowSpec
-from edge_runtime.system_info import text_of
+from benchmarks.cases import KERAS_COMPILED, KERAS_PREDICT, REFERENCE, TFLITE_RUNTIME, Case
+from benchmarks.report import Machine, ThermalState
+from edge_runtime import system_info as edge_info
 from train.libraries import versions
 
 LIBRARIES = (
@@ -28,89 +27,75 @@ LIBRARIES = (
     "matplotlib",
     "Pillow",
 )
-"""Distributions that a row's time may depend on."""
+"""Distributions that a case's latency may depend on."""
 
 
-def describe_machine() -> dict[str, Any]:
+def describe_machine() -> Machine:
     """The machine, its system and the libraries; None for what it does not tell."""
-    return {
-        "board": board_model(),
-        "cpu": cpu_model(),
-        "architecture": platform.machine(),
-        "cores": os.cpu_count(),
-        "usable_cores": usable_cores(),
-        "governor": text_of(Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")),
-        "memory_mb": _memory_mb(),
-        "system": platform.system(),
-        "kernel": platform.release(),
-        "python": platform.python_version(),
-        "versions": versions(LIBRARIES),
-    }
+    import psutil
+
+    return Machine(
+        board=board_model(),
+        cpu=cpu_model(),
+        architecture=platform.machine(),
+        cores=psutil.cpu_count(),
+        usable_cores=edge_info.usable_cores(),
+        governor=edge_info.text_of(Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")),
+        memory_mb=round(psutil.virtual_memory().total / 1e6, 1),
+        system=platform.system(),
+        kernel=platform.release(),
+        python=platform.python_version(),
+        versions=versions(LIBRARIES),
+    )
+
+
+def thermal_state() -> ThermalState:
+    """The machine's present temperature, frequency, throttling and load."""
+    state = edge_info.thermal_state()
+    throttled = state.pop("throttled")
+    return ThermalState(**state, throttled=None if throttled is None else tuple(throttled))
 
 
 def board_model(path: Path = Path("/proc/device-tree/model")) -> str | None:
     """Name of a single-board computer, e.g. ``Raspberry Pi 5 Model B Rev 1.0``."""
-    return text_of(path)
+    return edge_info.text_of(path)
 
 
 def cpu_model(path: Path = Path("/proc/cpuinfo")) -> str | None:
-    """Name of the processor: ``model name`` of Linux, or what Python knows."""
-    for line in (text_of(path) or "").splitlines():
+    """Name of the processor: ``model name`` of Linux, which psutil does not read, or what Python knows."""
+    for line in (edge_info.text_of(path) or "").splitlines():
         key, _, value = line.partition(":")
         if key.strip() == "model name":
             return value.strip()
     return platform.processor() or None
 
 
-def one_line(machine: dict[str, Any]) -> str:
-    """A machine for people, e.g. ``AMD EPYC, 2 cores, 8.0 GB, Linux 6.1, Python 3.11.9``."""
-    name = ", ".join(part for part in (machine["board"], machine["cpu"]) if part) or machine["architecture"]
-    memory = f"{machine['memory_mb'] / 1e3:.1f} GB, " if machine["memory_mb"] else ""
-    governor = f"governor {machine['governor']}, " if machine["governor"] else ""
-    return (
-        f"{name}, {machine['usable_cores']} of {machine['cores']} cores, {governor}{memory}"
-        f"{machine['system']} {machine['kernel']}, Python {machine['python']}"
-    )
-
-
-def usable_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _memory_mb() -> float | None:
-    try:
-        return round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e6, 1)
-    except (AttributeError, OSError, ValueError):
-        return None
-
-
-_SOUND = ("numpy", "soundfile", "soxr")
-"""What makes pictures of a file for every row but the original."""
+_AUDIO = ("numpy", "soundfile", "soxr")
+"""What makes images of a file for every case but the reference."""
 
 _ROOTS = {
-    ORIGINAL: ("librosa", "matplotlib", "Pillow", "keras", "tensorflow"),
-    KERAS_PREDICT: (*_SOUND, "keras", "tensorflow"),
-    KERAS_COMPILED: (*_SOUND, "keras", "tensorflow"),
-    TFLITE_RUNTIME: (*_SOUND, "tflite-runtime"),
+    REFERENCE: ("librosa", "matplotlib", "Pillow", "keras", "tensorflow"),
+    KERAS_PREDICT: (*_AUDIO, "keras", "tensorflow"),
+    KERAS_COMPILED: (*_AUDIO, "keras", "tensorflow"),
+    TFLITE_RUNTIME: (*_AUDIO, "tflite-runtime"),
 }
-_ROOTS_OF_FILES = {".tflite": (*_SOUND, "ai-edge-litert"), ".onnx": (*_SOUND, "onnxruntime")}
+_ROOTS_OF_FORMATS = {"tflite": (*_AUDIO, "ai-edge-litert"), "onnx": (*_AUDIO, "onnxruntime")}
 
 
-def installed_mb(row: RowSpec) -> float | None:
-    """Size of what a row needs in ``site-packages``, MB (1e6 bytes); None where it, or ``packaging``, is not installed.
+def installed_mb(case: Case) -> float | None:
+    """Size of a case's libraries in ``site-packages``, MB (1e6 bytes); None where one, or ``packaging``, is missing.
 
     The project itself, less than a megabyte, and Python are not counted.
     """
-    roots = _ROOTS.get(row.pipeline) or _ROOTS_OF_FILES[row.model.suffix]
+    roots = _ROOTS.get(case.pipeline) or _ROOTS_OF_FORMATS[case.format]
     try:
-        return sum(map(_size_bytes, needed_by(roots))) / 1e6
+        return sum(map(_size_bytes, required_distributions(roots))) / 1e6
     except ModuleNotFoundError:  # PackageNotFoundError is one, too
         return None
 
 
-def needed_by(roots: Iterable[str]) -> set[str]:
-    """Distributions and those that they need, and so on, by their normalised names; extras are not followed.
+def required_distributions(roots: Iterable[str]) -> set[str]:
+    """Distributions with all that they require, by their normalised names; extras are not followed.
 
     Raises
     ------

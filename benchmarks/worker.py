@@ -1,4 +1,8 @@
-"""The process of a row, seen from the benchmark that started it."""
+"""The process that measures one case, from both sides: what it does, and how the benchmark starts and asks it.
+
+It is started as ``python -m benchmarks.worker`` and answers a JSON object a line on standard output for each on
+standard input: ``load``, then ``measure`` as often as wanted, and ``memory``.
+"""
 
 from __future__ import annotations
 
@@ -9,131 +13,26 @@ import site
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Timer
 from time import perf_counter
 from types import TracebackType
 from typing import Any, TextIO
 
-from benchmarks.cases import RowSpec
+from benchmarks.cases import Case
+from benchmarks.documents import from_document, to_document
 from benchmarks.inputs import Excerpt
 from benchmarks.pipelines import Pipeline, open_pipeline
-from benchmarks.scenarios import BATCH, SINGLE_STREAM, Load, timed
+from benchmarks.scenarios import BATCH, SINGLE_STREAM, Load, Window, time_windows
 from edge_runtime.audio import Samples
-from edge_runtime.errors import TmgcError
+from edge_runtime.errors import TmgcError, first_line
 
+TIMEOUT_SECONDS = 600.0
+"""A process that answers nothing for so long is ended. Loading a large network on a small board takes minutes."""
 
-class Worker:
-    """A row's pipeline and the commands that it obeys."""
-
-    def __init__(self) -> None:
-        self._pipeline: Pipeline
-        self._excerpts: list[Excerpt] = []
-        self._samples: dict[int, Samples] = {}
-
-    def load(self, row: dict[str, Any], threads: int, excerpts: list[dict[str, Any]]) -> dict[str, Any]:
-        """Import what the row needs and load its model."""
-        begun = perf_counter()
-        self._pipeline = open_pipeline(RowSpec.from_json(row), threads=threads)
-        load_ms = (perf_counter() - begun) * 1e3
-        self._excerpts = [Excerpt.from_json(excerpt) for excerpt in excerpts]
-        return {"load_ms": load_ms, "runtime": self._pipeline.runtime, "memory_mb": resident_mb()}
-
-    def measure(self, source: str, first: int, count: int, load: dict[str, Any]) -> dict[str, Any]:
-        """Time ``count`` windows from the excerpt number ``first`` on and round again."""
-        numbers = [number % len(self._excerpts) for number in range(first, first + count)]
-        take = self._from_file if source == "file" else self._in_memory(numbers).__getitem__
-        return {"windows": timed(self._pipeline, take, numbers, Load(**load))}
-
-    def memory(self) -> dict[str, Any]:
-        """What the process has taken at most."""
-        return {"peak_memory_mb": peak_mb()}
-
-    def _from_file(self, number: int) -> Samples:
-        return self._pipeline.read(self._excerpts[number])
-
-    def _in_memory(self, numbers: list[int]) -> dict[int, Samples]:
-        """The samples of excerpts, decoded before any time is taken."""
-        for number in numbers:
-            if number not in self._samples:
-                self._samples[number] = self._from_file(number)
-        return self._samples
-
-
-def peak_mb() -> float:
-    """Resident memory of this process at most, MB (1e6 bytes).
-
-    Linux' own count of this program is preferred: ``getrusage`` goes on counting from the process that started it.
-    """
-    return _status_mb("VmHWM") or _rusage_mb()
-
-
-def resident_mb() -> float:
-    """Resident memory of this process now, MB (1e6 bytes); its peak where the system tells no more."""
-    return _status_mb("VmRSS") or _rusage_mb()
-
-
-def _rusage_mb() -> float:
-    import resource
-
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
-
-
-def _status_mb(field: str) -> float | None:
-    status = Path("/proc/self/status")
-    if not status.is_file():
-        return None
-    for line in status.read_text("utf-8").splitlines():
-        if line.startswith(f"{field}:"):
-            return int(line.split()[1]) * 1024 / 1e6
-    return None
-
-
-def serve(commands: TextIO, replies: TextIO) -> None:
-    """Obey commands until there are no more."""
-    worker = Worker()
-    verbs: dict[str, Callable[..., dict[str, Any]]] = {
-        "load": worker.load,
-        "measure": worker.measure,
-        "memory": worker.memory,
-    }
-    for line in commands:
-        command = json.loads(line)
-        reply = _obey(verbs[command.pop("do")], command)
-        replies.write(json.dumps(reply) + "\n")
-        replies.flush()
-
-
-def _obey(verb: Callable[..., dict[str, Any]], options: dict[str, Any]) -> dict[str, Any]:
-    try:
-        return verb(**options)
-    except TmgcError as error:
-        return {"error": str(error)}
-    except ModuleNotFoundError as error:
-        return {"error": f"this row needs {error.name}, which is not installed: pip install 'tmgc[bench]'"}
-    except Exception as error:  # a row may fail in any library, and the other rows must go on
-        first_line = (str(error).strip().splitlines() or ["no message"])[0]
-        return {"error": f"{type(error).__name__}: {first_line}"}
-
-
-def _private_stdout() -> TextIO:
-    """Standard output for the replies alone; whatever a library prints goes to standard error."""
-    replies = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    return replies
-
-
-if __name__ == "__main__":
-    serve(sys.stdin, _private_stdout())
-
-
-PATIENCE_SECONDS = 600.0
-"""A process that says nothing for so long is ended. Loading a large network on a small board takes minutes."""
-
-_AT_ONCE = 3 * BATCH
-"""Windows that are asked for in one command, so that many of them are not taken for a process that hangs."""
+_WINDOWS_PER_REQUEST = 3 * BATCH
+"""So that many windows are not taken for a process that hangs."""
 
 _THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -146,44 +45,116 @@ _THREAD_VARIABLES = (
 )
 
 
-class RowFailedError(Exception):
-    """A row cannot be measured. The message says why, in one line."""
+class Worker:
+    """The measuring process: a case's pipeline and the requests that it answers."""
+
+    def __init__(self) -> None:
+        self._pipeline: Pipeline
+        self._excerpts: list[Excerpt] = []
+        self._samples: dict[int, Samples] = {}
+
+    def load(self, case: dict[str, Any], threads: int, excerpts: list[dict[str, Any]]) -> dict[str, Any]:
+        """Import what the case needs and load its model."""
+        begun = perf_counter()
+        self._pipeline = open_pipeline(from_document(Case, case), threads=threads)
+        load_ms = (perf_counter() - begun) * 1e3
+        self._excerpts = [from_document(Excerpt, excerpt) for excerpt in excerpts]
+        return {"load_ms": load_ms, "runtime": self._pipeline.runtime}
+
+    def measure(self, source: str, first: int, count: int, load: dict[str, Any]) -> dict[str, Any]:
+        """Time ``count`` windows from the excerpt number ``first`` on, cyclically."""
+        numbers = [number % len(self._excerpts) for number in range(first, first + count)]
+        read = self._from_file if source == "file" else self._in_memory(numbers).__getitem__
+        return {"windows": to_document(time_windows(self._pipeline, read, numbers, from_document(Load, load)))}
+
+    def memory(self) -> dict[str, Any]:
+        """The peak of the process's resident memory."""
+        return {"peak_memory_mb": peak_memory_mb()}
+
+    def _from_file(self, number: int) -> Samples:
+        return self._pipeline.read(self._excerpts[number])
+
+    def _in_memory(self, numbers: list[int]) -> dict[int, Samples]:
+        """The samples of excerpts, decoded before any time is taken."""
+        for number in numbers:
+            if number not in self._samples:
+                self._samples[number] = self._from_file(number)
+        return self._samples
 
 
-class RowProcess:
-    """A row in a process of its own, with the same number of threads as every other, on the same cores.
+def peak_memory_mb() -> float:
+    """Peak of this process's resident memory, MB (1e6 bytes).
+
+    Linux' ``VmHWM`` is preferred, which psutil does not read: ``getrusage`` includes the process that forked this one.
+    """
+    import resource
+
+    status = Path("/proc/self/status")
+    lines = status.read_text("utf-8").splitlines() if status.is_file() else []
+    for line in lines:
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024 / 1e6
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+
+
+def serve(requests: TextIO, replies: TextIO) -> None:
+    """Answer requests until there are no more."""
+    worker = Worker()
+    for line in requests:
+        request = json.loads(line)
+        replies.write(json.dumps(_reply(worker, request.pop("do"), request)) + "\n")
+        replies.flush()
+
+
+def _reply(worker: Worker, verb: str, options: dict[str, Any]) -> dict[str, Any]:
+    try:
+        reply: dict[str, Any] = getattr(worker, verb)(**options)
+        return reply
+    except TmgcError as error:
+        return {"error": str(error)}
+    except ModuleNotFoundError as error:
+        return {"error": f"this case needs {error.name}, which is not installed: pip install 'tmgc[bench]'"}
+    except Exception as error:  # a case may fail in any library, and the other cases must go on
+        return {"error": f"{type(error).__name__}: {first_line(error)}"}
+
+
+class CaseFailedError(Exception):
+    """A case cannot be measured. The message says why, in one line."""
+
+
+class WorkerProcess:
+    """A case in a process of its own, with the same number of threads as every other, on the same cores.
 
     Parameters
     ----------
-    row : RowSpec
+    case : Case
     threads : int > 0
 
     Attributes
     ----------
-    loaded : dict
-        What the process told of itself after loading, with ``start_ms`` from its start until then, and ``cores``, the
-        numbers of those that it is pinned to (None where the system does not pin).
+    cores : tuple of int, or None
+        The cores that the process is pinned to; None where the system does not pin.
     """
 
-    def __init__(self, row: RowSpec, *, threads: int) -> None:
-        self.row = row
+    def __init__(self, case: Case, *, threads: int) -> None:
+        self.case = case
         self.threads = threads
-        self.loaded: dict[str, Any] = {}
-        self._complaints = tempfile.TemporaryFile("w+b")  # noqa: SIM115  (lives as long as the process)
+        self._stderr = tempfile.TemporaryFile("w+b")  # noqa: SIM115  (lives as long as the process)
         self._begun = perf_counter()
         self._process = subprocess.Popen(
-            # -P: a folder called benchmarks where the user stands must not be taken for this package.
+            # -P: a folder called benchmarks in the working directory must not be taken for this package.
             [sys.executable, "-P", "-m", "benchmarks.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=self._complaints,
+            stderr=self._stderr,
             env=environment(threads),
             encoding="utf-8",
         )
         # Before it has a second thread: all that it starts later stays on the same cores.
-        self._cores = pin(self._process.pid, threads)
+        self.cores = pin(self._process.pid, threads)
 
-    def __enter__(self) -> RowProcess:
+    def __enter__(self) -> WorkerProcess:
         return self
 
     def __exit__(
@@ -191,32 +162,39 @@ class RowProcess:
     ) -> None:
         self.close()
 
-    def load(self, excerpts: list[Excerpt]) -> None:
+    def load(self, excerpts: list[Excerpt]) -> Loaded:
         """Let it import its libraries and load its model."""
-        told = [excerpt.to_json() for excerpt in excerpts]
-        self.loaded = self.request("load", row=self.row.to_json(), threads=self.threads, excerpts=told)
-        self.loaded |= {"start_ms": (perf_counter() - self._begun) * 1e3, "cores": self._cores}
+        import psutil
 
-    def measure(self, source: str, *, first: int, count: int, load: Load = SINGLE_STREAM) -> list[dict[str, Any]]:
-        """Time ``count`` windows from ``file`` or ``memory``: see :func:`benchmarks.scenarios.timed`."""
-        windows: list[dict[str, Any]] = []
-        for start in range(0, count, _AT_ONCE):
-            some = min(_AT_ONCE, count - start)
-            reply = self.request("measure", source=source, first=first + start, count=some, load=load.to_json())
-            windows += reply["windows"]
+        reply = self.request("load", case=to_document(self.case), threads=self.threads, excerpts=to_document(excerpts))
+        start_ms = (perf_counter() - self._begun) * 1e3
+        memory_mb = psutil.Process(self._process.pid).memory_info().rss / 1e6
+        return Loaded(reply["runtime"], start_ms, reply["load_ms"], memory_mb, self.cores)
+
+    def measure(self, source: str, *, first: int, count: int, load: Load = SINGLE_STREAM) -> list[Window]:
+        """Time ``count`` windows from ``file`` or ``memory``: see :func:`benchmarks.scenarios.time_windows`."""
+        windows: list[Window] = []
+        for start in range(0, count, _WINDOWS_PER_REQUEST):
+            some = min(_WINDOWS_PER_REQUEST, count - start)
+            reply = self.request("measure", source=source, first=first + start, count=some, load=to_document(load))
+            windows += (from_document(Window, window) for window in reply["windows"])
         return windows
 
+    def peak_memory_mb(self) -> float:
+        """The peak of its resident memory until now, MB (1e6 bytes)."""
+        return float(self.request("memory")["peak_memory_mb"])
+
     def request(self, verb: str, **options: Any) -> dict[str, Any]:
-        """Give a command and wait for its reply.
+        """Send a request and wait for its reply.
 
         Raises
         ------
-        RowFailedError
-            The command failed, or the process is gone or hangs.
+        CaseFailedError
+            The request failed, or the process is gone or hangs.
         """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        guard = Timer(PATIENCE_SECONDS, self._process.kill)
+        guard = Timer(TIMEOUT_SECONDS, self._process.kill)
         guard.start()
         try:
             self._process.stdin.write(json.dumps({"do": verb, **options}) + "\n")
@@ -227,10 +205,10 @@ class RowProcess:
         finally:
             guard.cancel()
         if not line:
-            raise RowFailedError(self._why_gone())
+            raise CaseFailedError(self._why_gone())
         reply: dict[str, Any] = json.loads(line)
         if "error" in reply:
-            raise RowFailedError(reply["error"])
+            raise CaseFailedError(reply["error"])
         return reply
 
     def close(self) -> None:
@@ -238,41 +216,55 @@ class RowProcess:
         if self._process.poll() is None:
             self._process.kill()
         self._process.communicate()
-        self._complaints.close()
+        self._stderr.close()
 
     def _why_gone(self) -> str:
         code = self._process.wait()
-        self._complaints.seek(0)
-        lines = self._complaints.read().decode("utf-8", "replace").strip().splitlines()
+        self._stderr.seek(0)
+        lines = self._stderr.read().decode("utf-8", "replace").strip().splitlines()
         if code == -signal.SIGKILL:
-            return f"its process was killed: out of memory, or no answer for {PATIENCE_SECONDS:.0f} s"
+            return f"its process was killed: out of memory, or no answer for {TIMEOUT_SECONDS:.0f} s"
         ended = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-        return f"its process ended ({ended}): {lines[-1] if lines else 'it said nothing'}"
+        return f"its process ended ({ended}): {lines[-1] if lines else 'nothing on standard error'}"
 
 
-def pin(process: int, threads: int) -> list[int] | None:
-    """Keep a process to as many cores as it has threads, and always to the same ones.
+@dataclass(frozen=True)
+class Loaded:
+    """A case whose model is loaded."""
+
+    runtime: str
+    start_ms: float
+    """From the start of the process until now."""
+    load_ms: float
+    """The part of it that imports libraries and loads the model."""
+    memory_mb: float
+    """Resident."""
+    cores: tuple[int, ...] | None
+
+
+def pin(process: int, threads: int) -> tuple[int, ...] | None:
+    """Keep a process on as many cores as it has threads, always the same ones.
 
     Parameters
     ----------
     process : int
-        Its number; 0 for this one.
+        Its id; 0 for this one.
     threads : int > 0
 
     Returns
     -------
-    cores : list of int or None
+    cores : tuple of int, or None
         None where the system does not pin.
     """
     if not hasattr(os, "sched_setaffinity"):
         return None
     cores = sorted(os.sched_getaffinity(0))[:threads]
     os.sched_setaffinity(process, cores)
-    return cores
+    return tuple(cores)
 
 
 def environment(threads: int) -> dict[str, str]:
-    """The environment of every row's process: equal threads, no accelerator, no display, and this very package.
+    """The environment of every case's process: equal threads, no accelerator, no display, and this very package.
 
     Parameters
     ----------
@@ -291,3 +283,14 @@ def environment(threads: int) -> dict[str, str]:
     if home not in site.getsitepackages():
         variables["PYTHONPATH"] = os.pathsep.join(filter(None, (home, os.environ.get("PYTHONPATH"))))
     return variables
+
+
+def _private_stdout() -> TextIO:
+    """Standard output for the replies alone; whatever a library prints goes to standard error."""
+    replies = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    return replies
+
+
+if __name__ == "__main__":
+    serve(sys.stdin, _private_stdout())

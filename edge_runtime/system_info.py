@@ -9,15 +9,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-
-def usable_cores() -> int:
-    """Number of processor cores that this process may use: its affinity mask, where the system has one."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:
-        return os.cpu_count() or 1
-
-
 _FIRMWARE = "devices/platform/soc/soc:firmware/get_throttled"
 
 _THROTTLED = {
@@ -31,6 +22,11 @@ _THROTTLED = {
     19: "soft temperature limit since boot",
 }
 """Bits of ``vcgencmd get_throttled``, from the documentation of Raspberry Pi OS."""
+
+
+def usable_cores() -> int:
+    """CPU cores that this process may use: its affinity mask, which ``os.cpu_count`` ignores."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def thermal_state(system: Path = Path("/sys")) -> dict[str, Any]:

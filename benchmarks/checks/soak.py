@@ -1,30 +1,24 @@
-"""Whether listening goes on for ever: hours of sound at full speed, and what of memory, files and threads is left.
+"""Whether listening can go on for ever: hours of audio at full speed, and what of memory, files and threads is left.
 
-``tmgc-bench check soak MODEL --hours 10`` streams synthesised sound through a model as ``tmgc-listen`` does. Memory
-is compared after the first minute of sound and at the end; files and threads before the model is opened and after it is
-gone. Linux only, whose ``/proc`` tells.
+Synthesised audio is streamed through a model as ``tmgc-listen`` does. Memory is compared after the first minute of
+audio and at the end; files and threads before the model is opened and after it is gone.
 """
 
 from __future__ import annotations
 
 import gc
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
-import click
 import numpy as np
 
-from benchmarks.system_info import describe_machine, one_line
-from benchmarks.worker import resident_mb
 from edge_runtime.audio import Samples
 from edge_runtime.classifier import GenreClassifier
-from edge_runtime.cli.base import OneLineCommand, one_line_errors, say
 from edge_runtime.listener import ListenSettings, listen
 
-MOST_GROWTH = 0.02
+MAX_GROWTH = 0.02
 """Share by which memory may be more at the end than after the first minute; less is no leak."""
 
 _BLOCK_SECONDS = 0.25
@@ -33,13 +27,13 @@ _SETTLING_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Soak:
-    """What came of it."""
+    """Memory, files and threads before and after hours of audio."""
 
-    sound_hours: float
+    audio_hours: float
     windows: int
     spent_seconds: float
     settled_mb: float
-    """Resident memory after the first minute of sound, at its highest within the second."""
+    """Resident memory after the first minute of audio, at its highest within the second."""
     final_mb: float
     files_left: int
     """File descriptors at the end beyond those of the beginning."""
@@ -51,25 +45,25 @@ class Soak:
         return self.final_mb / self.settled_mb - 1
 
     @property
-    def held(self) -> bool:
+    def passed(self) -> bool:
         """Whether nothing has grown."""
-        return self.growth <= MOST_GROWTH and self.files_left <= 0 and self.threads_left <= 0
+        return self.growth <= MAX_GROWTH and self.files_left <= 0 and self.threads_left <= 0
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """For people."""
-        times = self.sound_hours * 3600 / self.spent_seconds
+        """The figures for people."""
+        times = self.audio_hours * 3600 / self.spent_seconds
         return (
-            f"sound: {self.sound_hours:g} h, {self.windows} windows, in {self.spent_seconds:.0f} s ({times:.0f} times "
+            f"audio: {self.audio_hours:g} h, {self.windows} windows, in {self.spent_seconds:.0f} s ({times:.0f} times "
             "as fast as it plays)",
-            f"memory: {self.settled_mb:.1f} MB after the first minute of sound, {self.final_mb:.1f} MB at the end",
-            f"ratio: {1 + self.growth:.3f} (at most {1 + MOST_GROWTH:.2f})",
+            f"memory: {self.settled_mb:.1f} MB after the first minute of audio, {self.final_mb:.1f} MB at the end",
+            f"ratio: {1 + self.growth:.3f} (at most {1 + MAX_GROWTH:.2f})",
             f"left behind: {self.files_left} file descriptors, {self.threads_left} threads",
         )
 
 
 class SynthesisedStream:
-    """Hours of sound that never repeats: a tone that wanders, in noise. A source for :func:`edge_runtime.listen`."""
+    """A source for :func:`edge_runtime.listen` of audio that never repeats: a tone of changing pitch in noise."""
 
     name = "synthesised"
     waiting_seconds = 0.0
@@ -95,28 +89,34 @@ def soak(model: Path, *, hours: float, threads: int | None = None, settling_seco
     ----------
     model : Path
     hours : float > 0
-        Of sound.
+        Of audio.
     threads : int > 0, optional
     settling_seconds : float > 0
-        Of sound, after which memory is looked at for the first time.
+        Of audio, after which memory is looked at for the first time.
 
     Raises
     ------
     TmgcError
         The model cannot be run.
     """
+    import psutil
+
+    process = psutil.Process()
     _listen(model, threads, 2 * settling_seconds)  # what libraries set up once and keep is not left behind
-    files, running = _count("fd"), _count("task")
+    files, running = process.num_fds(), process.num_threads()
     begun = perf_counter()
     windows, settled_mb, final_mb = _listen(model, threads, hours * 3600, settling_seconds)
     spent = perf_counter() - begun
-    return Soak(hours, windows, spent, settled_mb, final_mb, _count("fd") - files, _count("task") - running)
+    return Soak(hours, windows, spent, settled_mb, final_mb, process.num_fds() - files, process.num_threads() - running)
 
 
 def _listen(
     model: Path, threads: int | None, seconds: float, settling_seconds: float = _SETTLING_SECONDS
 ) -> tuple[int, float, float]:
-    """Windows that were answered, and the memory after the settling and at the end; the model is gone afterwards."""
+    """Number of windows, and MB after settling and at the end; the model is gone afterwards."""
+    import psutil
+
+    process = psutil.Process()
     classifier = GenreClassifier.open(model, threads=threads)
     stream = SynthesisedStream(classifier.card.spectrogram.sample_rate, seconds)
     windows, settled_mb, final_mb = 0, 0.0, 0.0
@@ -124,31 +124,9 @@ def _listen(
         windows += 1
         # At its highest within a while, since what is held from block to block goes up and down by a megabyte.
         if settling_seconds <= prediction.end_seconds < 2 * settling_seconds:
-            settled_mb = max(settled_mb, resident_mb())
+            settled_mb = max(settled_mb, process.memory_info().rss / 1e6)
         elif prediction.end_seconds >= seconds - settling_seconds:
-            final_mb = max(final_mb, resident_mb())
+            final_mb = max(final_mb, process.memory_info().rss / 1e6)
     del classifier
     gc.collect()
     return windows, settled_mb, final_mb
-
-
-def _count(of: str) -> int:
-    return len(list(Path("/proc/self", of).iterdir()))
-
-
-@click.command("soak", cls=OneLineCommand, context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("model", type=click.Path(path_type=Path))
-@click.option("--hours", default=10.0, show_default=True, type=click.FloatRange(min=0.05), help="Of sound.")
-@click.option("--threads", type=click.IntRange(min=1), help="Of the model. Default: as tmgc-listen.")
-@one_line_errors
-def main(model: Path, hours: float, threads: int | None) -> None:
-    """Stream hours of synthesised sound through MODEL, a .tflite or .onnx file of tmgc-export.
-
-    Exit code 0: memory, files and threads have not grown; 1: they have; 2: the file was refused.
-    """
-    say(f"{model}: {hours:g} h of sound at full speed ...")
-    result = soak(model, hours=hours, threads=threads)
-    for line in result.lines:
-        click.echo(line)
-    click.echo(one_line(describe_machine()))
-    sys.exit(0 if result.held else 1)

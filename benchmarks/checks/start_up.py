@@ -1,8 +1,6 @@
-"""From nothing to an answer: ``tmgc-listen two-seconds.wav`` against the original's way, each from its process' start.
+"""From nothing to a prediction: ``tmgc-listen two-seconds.wav`` against the reference, from the start of the process.
 
-``tmgc-bench check start-up RUN`` starts both in turn, several times, and prints how long each takes until it has
-ended with its answer, the ratio, and the machine. Both find their files in the system's cache: a first pair warms it
-and is not counted.
+Both find their files in the system's cache: a first pair warms it and is not counted.
 """
 
 from __future__ import annotations
@@ -10,58 +8,75 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
-import click
-import numpy as np
-
-from benchmarks.cases import OF_THE_NETWORK, RowSpec, rows_of
+from benchmarks.cases import Case, find_cases
 from benchmarks.inputs import excerpts_of_run
 from benchmarks.pipelines import read_window
-from benchmarks.report import pairwise_ratio
-from benchmarks.system_info import describe_machine, one_line, usable_cores
-from benchmarks.worker import environment
-from edge_runtime.cli.base import OneLineCommand, one_line_errors, say
+from benchmarks.report import Latency, Ratio
+from benchmarks.worker import TIMEOUT_SECONDS, environment
 from edge_runtime.errors import TmgcError
-from edge_runtime.models import newest_run
 from edge_runtime.spectrogram import SpectrogramSettings
+from edge_runtime.system_info import usable_cores
 from train.run import Run
 
-_LISTEN = ("-c", "from edge_runtime.cli.listen import main; main()")
+_LISTEN = "from edge_runtime.cli.listen import main; main()"
+_REFERENCE = "import sys; from benchmarks.reference import predict_file; print(predict_file(*sys.argv[1:], threads=2))"
 
 
-@click.command("start-up", cls=OneLineCommand, context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("run", required=False, type=click.Path(path_type=Path))
-@click.option("--row", "name", default="tflite-int8", show_default=True, help="The export, as tmgc-bench names it.")
-@click.option("--pairs", default=5, show_default=True, type=click.IntRange(min=1), help="Starts of each.")
-@one_line_errors
-def main(run: Path | None, name: str, pairs: int) -> None:
-    """Race the start of tmgc-listen against that of the original pipeline on two seconds of sound of RUN."""
-    chosen = Run(run or newest_run("model.keras")).existing()
-    model = _export(chosen, name)
-    with tempfile.TemporaryDirectory() as folder:
-        sound = write_window(chosen, Path(folder) / "two-seconds.wav")
-        original = ("-m", "benchmarks.reference", str(chosen.model), str(sound))
-        listen = (*_LISTEN, str(sound), "--model", str(model.model))
-        times: dict[str, list[float]] = {"original": [], f"tmgc-listen ({model.name})": []}
-        for pair in range(pairs + 1):
-            say(f"pair {pair} of {pairs}" if pair else "warming the system's cache")
-            for spent, arguments in zip(times.values(), (original, listen), strict=True):
-                spent.append(seconds_of(arguments))
-    slow, fast = (spent[1:] for spent in times.values())
-    for who, spent in times.items():
-        click.echo(
-            f"{who}: {np.median(spent[1:]):.2f} s (median of {pairs}, {min(spent[1:]):.2f}-{max(spent[1:]):.2f})"
+@dataclass(frozen=True)
+class StartUp:
+    """The time of each process, from its start to its end."""
+
+    case: str
+    reference: Latency
+    listen: Latency
+    ratio: Ratio
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The figures for people."""
+        return (
+            _line("reference", self.reference),
+            _line(f"tmgc-listen ({self.case})", self.listen),
+            f"ratio: {self.ratio.median:.1f} ({self.ratio.low:.1f}-{self.ratio.high:.1f})",
         )
-    ratio = pairwise_ratio(slow, fast, rounds=pairs)
-    click.echo(f"ratio: {ratio['median']:.1f} ({ratio['low']:.1f}-{ratio['high']:.1f})")
-    click.echo(one_line(describe_machine()))
+
+
+def time_start_up(run: Run, name: str, *, pairs: int, progress: Callable[[int], None]) -> StartUp:
+    """Start both in turn, several times.
+
+    Parameters
+    ----------
+    run : Run
+    name : str
+        Of the case.
+    pairs : int > 0
+    progress : callable
+        Called with the number of each pair that begins; 0 for the one that is not counted.
+
+    Raises
+    ------
+    TmgcError
+        The run has no such export or no clips, or a process fails.
+    """
+    case = _export(run, name)
+    reference_ms, listen_ms = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        audio = write_window(run, Path(folder) / "two-seconds.wav")
+        for pair in range(pairs + 1):
+            progress(pair)
+            reference_ms.append(time_process((_REFERENCE, str(run.model), str(audio))))
+            listen_ms.append(time_process((_LISTEN, str(audio), "--model", str(case.model))))
+    reference, listen = Latency.of(reference_ms[1:]), Latency.of(listen_ms[1:])
+    return StartUp(case.name, reference, listen, Ratio.of(reference.samples_ms, listen.samples_ms, rounds=pairs))
 
 
 def write_window(run: Run, path: Path) -> Path:
-    """Two seconds of a test clip as a file of their own."""
+    """Write two seconds of a test clip as a file."""
     import soundfile
 
     settings = SpectrogramSettings()
@@ -69,34 +84,48 @@ def write_window(run: Run, path: Path) -> Path:
     return path
 
 
-def seconds_of(arguments: Sequence[str]) -> float:
-    """How long a process of this Python takes from its start to its end.
+def time_process(arguments: Sequence[str]) -> float:
+    """Milliseconds of a Python process from its start to its end.
+
+    Parameters
+    ----------
+    arguments : sequence of str
+        Code, and its arguments.
 
     Raises
     ------
     TmgcError
-        It failed.
+        It fails, or takes longer than :data:`benchmarks.worker.TIMEOUT_SECONDS`.
     """
     begun = perf_counter()
-    done = subprocess.run(
-        [sys.executable, "-P", *arguments],
-        env=environment(usable_cores()),
-        capture_output=True,
-        text=True,
-        errors="replace",
-        check=False,
-    )
-    spent = perf_counter() - begun
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", *arguments],
+            env=environment(usable_cores()),
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            timeout=TIMEOUT_SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        raise TmgcError(f"a process that is timed must end within {TIMEOUT_SECONDS:g} s: {arguments[0]}") from None
+    spent_ms = (perf_counter() - begun) * 1e3
     if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        raise TmgcError(f"a process that is timed must answer: {arguments[1]} ended with {done.returncode} ({last})")
-    return spent
+        last = (done.stderr.strip().splitlines() or ["nothing on standard error"])[-1]
+        raise TmgcError(f"a process that is timed must succeed: {arguments[0]} ended with {done.returncode} ({last})")
+    return spent_ms
 
 
-def _export(run: Run, name: str) -> RowSpec:
-    rows = [row for row in rows_of(run)[0] if row.name not in OF_THE_NETWORK]
-    for row in rows:
-        if row.name == name:
-            return row
-    known = ", ".join(row.name for row in rows) or f"none: run tmgc-export {run.folder}"
+def _line(name: str, latency: Latency) -> str:
+    p50, low, high = (value / 1e3 for value in (latency.p50_ms, latency.min_ms, latency.max_ms))
+    return f"{name}: {p50:.2f} s (median of {len(latency.samples_ms)}, {low:.2f}-{high:.2f})"
+
+
+def _export(run: Run, name: str) -> Case:
+    cases = [case for case in find_cases(run)[0] if case.is_export]
+    for case in cases:
+        if case.name == name:
+            return case
+    known = ", ".join(case.name for case in cases) or f"none: run tmgc-export {run.folder}"
     raise TmgcError(f"an export of the run must be named: got {name!r}, there are {known}")

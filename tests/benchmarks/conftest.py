@@ -1,13 +1,12 @@
-"""A run with a tiny network of the real contract, and one benchmark of it that many tests look at."""
+"""A run with a tiny network, one benchmark of it for the tests of the whole way, and a report without any measuring."""
 
 from __future__ import annotations
 
-import json
 import shutil
 import warnings
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import pytest
 import soundfile
 from click.testing import CliRunner
 
+from benchmarks.report import CaseFailure, Report
 from edge_runtime.interpreters.litert import CARD_ENTRY
 from edge_runtime.model_card import METADATA_KEY, ModelCard
 from edge_runtime.spectrogram import SpectrogramSettings
@@ -24,26 +24,46 @@ from train.run import Run
 
 GENRES = ("Caz", "Halk", "Rock")
 SETTINGS = SpectrogramSettings(image_height=24, image_width=32)
-PALETTE = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
+COLORMAP = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
 LEAD_SECONDS = 0.25
+
+KEPT = Path(__file__).parents[2] / "benchmarks" / "reports" / "inception_resnet_v2_224.json"
+SAMPLE_CASES = ("reference", "keras-predict", "tflite-float32", "tflite-int8", "onnx-int8")
 
 
 @dataclass(frozen=True)
 class Benched:
-    """What ``tmgc-bench`` gave for the tiny run."""
+    """The result of ``tmgc-bench`` on the tiny run."""
 
     exit_code: int
     stdout: str
     stderr: str
-    report: dict[str, Any]
+    report: Report
     markdown: str
     html: str
 
 
 @pytest.fixture(scope="session")
+def kept() -> Report:
+    """The report of a whole benchmark that the repository keeps."""
+    return Report.read(KEPT)
+
+
+@pytest.fixture(scope="session")
+def report(kept: Report) -> Report:
+    """Five cases of it with two threads, and one that failed."""
+    return replace(
+        kept,
+        method=replace(kept.method, threads=(2,)),
+        cases=tuple(case for case in kept.with_threads(2) if case.name in SAMPLE_CASES),
+        failures=(CaseFailure("tflite-dynamic", 2, "runs/full/exports/full.dynamic.tflite", "its process ended"),),
+        speedups=tuple(each for each in kept.speedups if each.threads == 2 and each.case in SAMPLE_CASES),
+    )
+
+
+@pytest.fixture(scope="session")
 def tiny_card() -> ModelCard:
-    colormap = tuple((level, level, level) for level in range(256))
-    return ModelCard(name="tiny", genres=GENRES, spectrogram=SETTINGS, colormap=colormap)
+    return ModelCard(name="tiny", genres=GENRES, spectrogram=SETTINGS, colormap=tuple(map(tuple, COLORMAP.tolist())))
 
 
 @pytest.fixture(scope="session")
@@ -55,7 +75,7 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory, tiny_card: ModelCard) -> 
     run.card_json.write_text(tiny_card.to_json(), "utf-8")
     _write_clips(run)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what the exporters say about each other is not the matter here
+        warnings.simplefilter("ignore")  # what the exporters warn about is not tested here
         _write_models(run, tiny_card)
     return run
 
@@ -77,10 +97,10 @@ def bench() -> Callable[..., Any]:
 
 @pytest.fixture(scope="session")
 def benched(tiny_run: Run, bench: Callable[..., Any]) -> Benched:
-    """Every row of the tiny run, measured once for all tests."""
-    everything = "original,keras,tflite,onnx"
+    """Cases of every kind of the tiny run, measured once for all tests."""
+    everything = "reference,keras-predict,tflite,onnx"
     result = bench(tiny_run.folder, "--quick", "--only", everything, "--runs", 12, "--threads", 1)
-    report = json.loads((tiny_run.bench / "bench.json").read_text("utf-8"))
+    report = Report.read(tiny_run.bench / "bench.json")
     markdown = (tiny_run.bench / "bench.md").read_text("utf-8")
     html = (tiny_run.bench / "report.html").read_text("utf-8")
     return Benched(result.exit_code, result.stdout, result.stderr, report, markdown, html)
@@ -97,7 +117,7 @@ def _write_clips(run: Run) -> None:
         clip = Clip(f"clip{number}", f"song{number}", genre, split, 60.0, LEAD_SECONDS, -20.0, f"song{number}")
         soundfile.write(clip.audio_path(run), noise(2.5, seed=number), SETTINGS.sample_rate)
         clips.append(clip)
-    dataset = Dataset(run, GENRES, SETTINGS, PALETTE, True, tuple(clips))
+    dataset = Dataset(run, GENRES, SETTINGS, COLORMAP, True, tuple(clips))
     write_dataset(dataset)
 
 
@@ -106,29 +126,33 @@ def _write_models(run: Run, card: ModelCard) -> None:
     import tensorflow
 
     keras.utils.set_random_seed(0)
-    picture = keras.Input((SETTINGS.image_height, SETTINGS.image_width, 3), dtype="uint8", name="image")
-    pixels = keras.layers.Rescaling(1 / 127.5, -1.0)(picture)
+    image = keras.Input((SETTINGS.image_height, SETTINGS.image_width, 3), dtype="uint8", name="image")
+    pixels = keras.layers.Rescaling(1 / 127.5, -1.0)(image)
     features = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3, strides=4, activation="relu")(pixels))
-    network = keras.Model(picture, keras.layers.Dense(len(GENRES), activation="softmax")(features))
+    network = keras.Model(image, keras.layers.Dense(len(GENRES), activation="softmax")(features))
     network.save(run.model)
     saved = run.folder / "saved"
     network.export(saved, verbose=False)
     for recipe, optimizations in (("float32", []), ("dynamic", [tensorflow.lite.Optimize.DEFAULT])):
         converter = tensorflow.lite.TFLiteConverter.from_saved_model(str(saved))
         converter.optimizations = optimizations
-        path = run.exports / f"tiny.{recipe}.tflite"
-        path.write_bytes(converter.convert())
-        with zipfile.ZipFile(path, "a") as archive:
-            archive.writestr(CARD_ENTRY, card.to_json())
+        write_tflite(run.exports / f"tiny.{recipe}.tflite", converter.convert(), card, recipe)
     shutil.rmtree(saved)
     whole = (run.exports / "tiny.float32.tflite").read_bytes()
-    (run.exports / "tiny.int8.tflite").write_bytes(whole[: len(whole) // 2])
+    write_tflite(run.exports / "tiny.int8.tflite", whole[:1000], card, "int8")
     (run.exports / "tiny.int8.FAILED.onnx").write_bytes(b"")
-    _write_onnx(run.exports / "tiny.float32.onnx", card)
+    write_onnx(run.exports / "tiny.float32.onnx", card, "float32")
 
 
-def _write_onnx(path: Path, card: ModelCard) -> None:
-    """Mean over the pixels, then one layer: enough of a network to be timed."""
+def write_tflite(path: Path, model: bytes, card: ModelCard, recipe: str) -> None:
+    """A TFLite file with the card of an export."""
+    path.write_bytes(model)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(CARD_ENTRY, replace(card, export={"format": "tflite", "recipe": recipe}).to_json())
+
+
+def write_onnx(path: Path, card: ModelCard, recipe: str) -> None:
+    """The mean over the pixels, then one layer, with the card of an export."""
     import onnx
     from onnx import TensorProto, helper
 
@@ -148,5 +172,5 @@ def _write_onnx(path: Path, card: ModelCard) -> None:
         [onnx.numpy_helper.from_array(weights, "weights")],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    helper.set_model_props(model, {METADATA_KEY: card.to_json()})
+    helper.set_model_props(model, {METADATA_KEY: replace(card, export={"format": "onnx", "recipe": recipe}).to_json()})
     onnx.save(model, path)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +14,9 @@ import pytest
 from edge_runtime import ModelCard
 from tests.edge_runtime.fake_portaudio import FakePortAudio
 from tests.edge_runtime.virtual_microphone import VirtualMicrophone, missing
+
+LISTEN = (sys.executable, "-c", "from edge_runtime.cli.listen import main; main()")
+"""``tmgc-listen`` as a process of its own, where the process is what is tested; else see ``listen_command``."""
 
 SHARPNESS = 8.0
 """How decisive the models are: logits per full brightness."""
@@ -43,6 +46,17 @@ def models(tmp_path_factory: pytest.TempPathFactory, card: ModelCard, graphs: di
     return made
 
 
+@pytest.fixture(scope="session")
+def brief_model(tmp_path_factory: pytest.TempPathFactory, card: ModelCard, graphs: dict[str, Path]) -> Path:
+    """The ``.tflite`` model with windows of half a second, for tests that have to wait for them."""
+    from export.metadata import write_with_card
+
+    path = tmp_path_factory.mktemp("brief") / "brief.tflite"
+    brief = replace(card, spectrogram=replace(card.spectrogram, window_seconds=0.5))
+    write_with_card(graphs["tflite"], brief, path)
+    return path
+
+
 @pytest.fixture
 def virtual_microphone(tmp_path: Path) -> Iterator[VirtualMicrophone]:
     """A real capture device of PortAudio, plugged in; a test plays to it, and takes it away."""
@@ -67,16 +81,49 @@ def fake_portaudio(monkeypatch: pytest.MonkeyPatch) -> Callable[..., FakePortAud
 
 
 def _tflite(path: Path, height: int, width: int) -> Path:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import tensorflow as tf
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as tflite
 
-        @tf.function(input_signature=[tf.TensorSpec((1, height, width, 3), tf.uint8, name="image")])
-        def brightest(picture):  # type: ignore[no-untyped-def]
-            return tf.nn.softmax(tf.reduce_mean(tf.cast(picture, tf.float32), axis=(1, 2)) * (SHARPNESS / 255))
+    def tensor(name: str, kind: int, shape: tuple[int, ...], buffer: int = 0) -> Any:
+        made = tflite.TensorT()
+        made.name, made.type, made.shape, made.buffer = name, kind, list(shape), buffer
+        return made
 
-        converter = tf.lite.TFLiteConverter.from_concrete_functions([brightest.get_concrete_function()])
-        path.write_bytes(converter.convert())
+    def operator(code: int, inputs: list[int], output: int, kind: int, options: Any) -> Any:
+        made = tflite.OperatorT()
+        made.opcodeIndex, made.inputs, made.outputs = code, inputs, [output]
+        made.builtinOptionsType, made.builtinOptions = kind, options
+        return made
+
+    graph, model = tflite.SubGraphT(), tflite.ModelT()
+    uint8, float32, int32 = tflite.TensorType.UINT8, tflite.TensorType.FLOAT32, tflite.TensorType.INT32
+    graph.tensors = [
+        tensor("image", uint8, (1, height, width, 3)),
+        tensor("axes", int32, (2,), buffer=1),
+        tensor("pixels", float32, (1, height, width, 3)),
+        tensor("means", float32, (1, 3)),
+        tensor("probabilities", float32, (1, 3)),
+    ]
+    graph.inputs, graph.outputs = [0], [4]
+    softmax = tflite.SoftmaxOptionsT()
+    softmax.beta = SHARPNESS / 255
+    kinds = tflite.BuiltinOptions
+    graph.operators = [
+        operator(0, [0], 2, kinds.CastOptions, tflite.CastOptionsT()),
+        operator(1, [2, 1], 3, kinds.ReducerOptions, tflite.ReducerOptionsT()),
+        operator(2, [3], 4, kinds.SoftmaxOptions, softmax),
+    ]
+    for builtin in (tflite.BuiltinOperator.CAST, tflite.BuiltinOperator.MEAN, tflite.BuiltinOperator.SOFTMAX):
+        code = tflite.OperatorCodeT()
+        code.builtinCode = code.deprecatedBuiltinCode = builtin
+        code.version = 1
+        model.operatorCodes = [*(model.operatorCodes or []), code]
+    axes = tflite.BufferT()
+    axes.data = np.array([1, 2], np.int32).view(np.uint8)
+    model.version, model.subgraphs, model.buffers = 3, [graph], [tflite.BufferT(), axes]
+    builder = flatbuffers.Builder()
+    builder.Finish(model.Pack(builder), b"TFL3")
+    path.write_bytes(builder.Output())
     return path
 
 

@@ -1,0 +1,144 @@
+"""``tmgc-bench check``: one subcommand a check; each prints its ratio, the machine and the versions."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edge_runtime.cli.base import OneLineCommand, OneLineGroup, say
+from edge_runtime.models import default_model, newest_run
+
+_HELP = {"help_option_names": ["-h", "--help"]}
+
+
+@click.group("check", cls=OneLineGroup, context_settings=_HELP)
+def check() -> None:
+    """Measure one part: start-up, hours of audio, dataset building, listening, the spectrogram, the machine's peak."""
+
+
+def _command(name: str) -> Callable[[Callable[..., None]], click.Command]:
+    """A check's click command, with ``--json``."""
+
+    def decorate(function: Callable[..., None]) -> click.Command:
+        option = click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
+        command: click.Command = check.command(name, cls=OneLineCommand, context_settings=_HELP)(option(function))
+        return command
+
+    return decorate
+
+
+def _print(result: Any, lines: Sequence[str], *, as_json: bool) -> None:
+    """Print a check's figures, and the machine and versions that they belong to."""
+    from benchmarks.documents import dumps, to_document
+    from benchmarks.system_info import describe_machine
+
+    machine = describe_machine()
+    if as_json:
+        click.echo(dumps({**to_document(result), "machine": to_document(machine)}))
+        return
+    for line in (*lines, str(machine), machine.versions_line):
+        click.echo(line)
+
+
+@_command("start-up")
+@click.argument("run", required=False, type=click.Path(path_type=Path))
+@click.option("--case", "name", default="tflite-int8", show_default=True, help="The export, as tmgc-bench names it.")
+@click.option("--pairs", default=5, show_default=True, type=click.IntRange(min=1), help="Starts of each.")
+def start_up(run: Path | None, name: str, pairs: int, as_json: bool) -> None:
+    """Time tmgc-listen against the reference pipeline, from the start of the process to the prediction.
+
+    Both classify two seconds of RUN, a folder of tmgc-train; by default the newest under ./runs.
+    """
+    from benchmarks.checks.start_up import time_start_up
+    from train.run import Run
+
+    result = time_start_up(
+        Run(run or newest_run("model.keras")).existing(),
+        name,
+        pairs=pairs,
+        progress=lambda pair: say(f"pair {pair} of {pairs}" if pair else "warming the system's file cache"),
+    )
+    _print(result, result.lines, as_json=as_json)
+
+
+@_command("soak")
+@click.argument("model", required=False, type=click.Path(path_type=Path))
+@click.option("--hours", default=10.0, show_default=True, type=click.FloatRange(min=0.05), help="Of audio.")
+@click.option("--threads", type=click.IntRange(min=1), help="Of the model. Default: as tmgc-listen.")
+def soak(model: Path | None, hours: float, threads: int | None, as_json: bool) -> None:
+    """Stream hours of synthesised audio through MODEL at full speed and compare memory, files and threads.
+
+    MODEL is a .tflite or .onnx file of tmgc-export; by default that of tmgc-listen.
+
+    Exit code 0: memory, files and threads have not grown; 1: they have; 2: the file was refused.
+    """
+    from benchmarks.checks.soak import soak as stream
+
+    model = model or default_model()
+    say(f"{model}: {hours:g} h of audio at full speed ...")
+    result = stream(model, hours=hours, threads=threads)
+    _print(result, result.lines, as_json=as_json)
+    sys.exit(0 if result.passed else 1)
+
+
+@_command("preparing")
+@click.option("--songs", default=1500, show_default=True, type=click.IntRange(min=12), help="Songs to prepare.")
+@click.option(
+    "--sample", default=80, show_default=True, type=click.IntRange(min=2), help="Clips in the reference's way."
+)
+def preparing(songs: int, sample: int, as_json: bool) -> None:
+    """Time tmgc-train prepare against the reference's script on synthesised mp3 songs."""
+    from benchmarks.checks.preparing import SONG_SECONDS, time_preparing
+
+    say(f"synthesising mp3 songs of {SONG_SECONDS:g} s ...")
+    result = time_preparing(songs, sample=sample)
+    _print(result, result.lines, as_json=as_json)
+
+
+@_command("listening")
+@click.argument("model", required=False, type=click.Path(path_type=Path))
+@click.option("--windows", default=40, show_default=True, type=click.IntRange(min=1), help="Windows to time.")
+@click.option("--hop", default=1.0, show_default=True, help="Seconds between them.")
+@click.option("--threads", default=1, show_default=True, help="Threads of the interpreter.")
+def listening(model: Path | None, windows: int, hop: float, threads: int, as_json: bool) -> None:
+    """Time what listening adds to the inference of MODEL (default: that of tmgc-listen), in real time."""
+    from benchmarks.checks.listening import time_overhead
+    from edge_runtime.interpreters import open_interpreter
+
+    model = model or default_model()
+    say(f"{model}: {windows} windows, one every {hop:g} s, with {threads} thread(s) ...")
+    result = time_overhead(open_interpreter(model, threads=threads), windows=windows, hop_seconds=hop)
+    _print(result, result.lines, as_json=as_json)
+
+
+@_command("streamed-spectrogram")
+@click.option("--windows", default=100, show_default=True, type=click.IntRange(min=2), help="Windows to time.")
+@click.option("--hop", default=1.0, show_default=True, help="Seconds between them.")
+@click.option("--sample-rate", default=44_100, show_default=True, help="Hz.")
+def streamed_spectrogram(windows: int, hop: float, sample_rate: int, as_json: bool) -> None:
+    """Time spectrograms whose frames are computed as they come against spectrograms of whole windows."""
+    from benchmarks.checks.streamed_spectrogram import time_streaming
+    from edge_runtime.spectrogram import SpectrogramSettings
+
+    settings = SpectrogramSettings(sample_rate=sample_rate)
+    say(f"{windows} windows, one every {hop:g} s, at {sample_rate} Hz ...")
+    result = time_streaming(settings, windows=windows, hop_seconds=hop)
+    _print(result, result.lines, as_json=as_json)
+
+
+@_command("peak")
+@click.option("--threads", default=2, show_default=True, type=click.IntRange(min=1), help="Threads of the libraries.")
+def peak(threads: int, as_json: bool) -> None:
+    """Measure the machine's peak of multiply-accumulates a second, float32 and int8.
+
+    Exit code 0: measured; 1: no library could be measured.
+    """
+    from benchmarks.roofline import measure_peak, peak_lines
+
+    result = measure_peak(threads)
+    _print(result, peak_lines(result), as_json=as_json)
+    sys.exit(0 if result.kernels else 1)
