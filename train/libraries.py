@@ -17,6 +17,7 @@ from typing import Any, TextIO
 from zipfile import BadZipFile
 
 from edge_runtime.errors import TmgcError, first_line
+from edge_runtime.logs import silence_native_stderr
 
 _QUIET = {
     "TF_CPP_MIN_LOG_LEVEL": "3",
@@ -93,27 +94,12 @@ def silence() -> Iterator[None]:
             warnings.catch_warnings(),
             redirect_stdout(_NOWHERE),
             redirect_stderr(_NOWHERE),
-            _native_stderr_to(_NOWHERE),
+            silence_native_stderr(),
         ):
             warnings.simplefilter("ignore")
             yield
     finally:
         logging.disable(level)
-
-
-@contextmanager
-def _native_stderr_to(file: TextIO) -> Iterator[None]:
-    try:
-        kept = os.dup(2)
-    except OSError:  # it is closed
-        yield
-        return
-    os.dup2(file.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
 
 
 def own_stderr() -> TextIO:

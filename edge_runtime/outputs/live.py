@@ -121,8 +121,8 @@ class LiveView(Output):
         )
         with ExitStack() as screen:
             screen.enter_context(replace_handler(self._notices))
-            live.start(refresh=True)
             screen.callback(live.stop)
+            live.start(refresh=True)
             return screen.pop_all()
 
     def _reset(self) -> None:
@@ -141,8 +141,7 @@ class LiveView(Output):
         return Group(
             _line(prediction.source, "bold"),
             self._genre_panel(prediction),
-            self._probability_bars(prediction, bars),
-            self._level_meter(prediction),
+            self._bars(prediction, bars),
             self._timeline(width),
             *(_line(change) for change in self._newest_changes(max(0, free_lines - bars))),
             _line(_latency(prediction), "dim"),
@@ -158,26 +157,22 @@ class LiveView(Output):
             genre.append(f"   {prediction.smoothed_confidence:.0%}", style="bold")
         return Panel(Align.center(genre), border_style=colour, padding=0)
 
-    def _probability_bars(self, prediction: Prediction, count: int) -> RenderableType:
-        """A bar for each genre in the card's order; only the most probable ones where there is no room for all."""
-        shown = sorted(self._genres, key=lambda genre: -prediction.probabilities.get(genre, 0.0))[:count]
-        width = self._console.width - max(map(len, self._genres)) - len("  100% ")
+    def _bars(self, prediction: Prediction, count: int) -> RenderableType:
+        """A bar for each genre in the card's order, or for the most probable ones, and one for the level."""
+        most_probable = sorted(self._genres, key=lambda genre: -prediction.probabilities.get(genre, 0.0))[:count]
+        level = f"{prediction.level_dbfs:3.0f} dBFS"
+        label_width = max(map(len, (*self._genres, "level")))
+        width = self._console.width - label_width - len(level) - 2
         table = Table.grid(padding=(0, 1))
+        table.add_column(min_width=label_width)
         for genre in self._genres:
-            if genre in shown:
+            if genre in most_probable:
                 probability = prediction.probabilities.get(genre, 0.0)
-                table.add_row(
-                    Text(genre), self._bar(probability, width, self._colours[genre]), Text(f"{probability:4.0%}")
-                )
-        return table
-
-    def _level_meter(self, prediction: Prediction) -> RenderableType:
+                bar = self._bar(probability, width, self._colours[genre])
+                table.add_row(Text(genre), bar, Text(f"{probability:.0%}", justify="right"))
         fraction = 1 - max(QUIETEST_DBFS, min(0.0, prediction.level_dbfs)) / QUIETEST_DBFS
         colour = "red1" if prediction.level_dbfs > CLIPPING_DBFS else "green3"
-        value = f"{prediction.level_dbfs:.0f} dBFS"
-        table = Table.grid(padding=(0, 1))
-        bar = self._bar(fraction, self._console.width - len(value) - len("level   "), colour)
-        table.add_row(Text("level", style="dim"), bar, Text(value))
+        table.add_row(Text("level", style="dim"), self._bar(fraction, width, colour), Text(level))
         return table
 
     def _bar(self, fraction: float, width: int, colour: str) -> Text:

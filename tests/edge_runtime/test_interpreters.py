@@ -1,28 +1,38 @@
-"""Model files of both formats give the same answers, and a bad one gives one clear line."""
+"""Models of both formats compute the same probabilities, and a bad file is one clear line."""
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import soundfile
 
 from edge_runtime import ModelCard, SpectrogramSettings, TmgcError
-from edge_runtime.interpreters import default_threads, open_interpreter
+from edge_runtime.interpreters import default_threads, litert, open_interpreter
+from tests.conftest import tone
 from tests.edge_runtime.conftest import SHARPNESS
+from tests.edge_runtime.factories import listen_command
+
+NEWEST_VERSION = 999
+"""Of an operator or a format; no interpreter knows it."""
 
 FORMATS = pytest.mark.parametrize("form", ["tflite", "onnx"])
 
 
 @FORMATS
 @pytest.mark.parametrize("threads", [1, 2])
-def test_the_answer_is_that_of_the_network(form: str, threads: int, models: dict[str, Path], card: ModelCard) -> None:
+def test_probabilities_are_those_of_the_network(
+    form: str, threads: int, models: dict[str, Path], card: ModelCard
+) -> None:
     interpreter = open_interpreter(models[form], threads=threads)
-    picture = np.random.default_rng(0).integers(0, 256, (32, 48, 3), np.uint8)
-    logits = picture.mean(axis=(0, 1)) * SHARPNESS / 255
+    image = np.random.default_rng(0).integers(0, 256, (32, 48, 3), np.uint8)
+    logits = image.mean(axis=(0, 1)) * SHARPNESS / 255
     expected = np.exp(logits) / np.exp(logits).sum()
-    probabilities = interpreter.invoke(picture)
+    probabilities = interpreter.invoke(image)
     assert probabilities.dtype == np.float32
     np.testing.assert_allclose(probabilities, expected, atol=1e-5)
     assert interpreter.threads == threads
@@ -31,7 +41,7 @@ def test_the_answer_is_that_of_the_network(form: str, threads: int, models: dict
 
 
 @FORMATS
-def test_an_answer_is_not_overwritten_by_the_next(form: str, models: dict[str, Path]) -> None:
+def test_probabilities_are_not_overwritten_by_the_next_call(form: str, models: dict[str, Path]) -> None:
     interpreter = open_interpreter(models[form])
     dark, bright = np.zeros((32, 48, 3), np.uint8), np.zeros((32, 48, 3), np.uint8)
     bright[..., 1] = 255
@@ -88,10 +98,10 @@ def test_a_card_that_does_not_fit_its_model_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("name", "said"), [("model.h5", "ends in .tflite or .onnx"), ("none.onnx", "there is no file")]
+    ("name", "message"), [("model.h5", "ends in .tflite or .onnx"), ("none.onnx", "there is no file")]
 )
-def test_a_path_that_is_no_model_file_is_refused(name: str, said: str, tmp_path: Path) -> None:
-    with pytest.raises(TmgcError, match=said):
+def test_a_path_that_is_no_model_file_is_refused(name: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(TmgcError, match=message):
         open_interpreter(tmp_path / name)
 
 
@@ -104,3 +114,82 @@ def test_by_default_one_usable_core_is_left_to_the_audio(monkeypatch: pytest.Mon
     for cores, threads in ((1, 1), (2, 1), (4, 3), (16, 4)):
         monkeypatch.setattr("os.sched_getaffinity", lambda process, cores=cores: set(range(cores)))
         assert default_threads() == threads
+
+
+@pytest.fixture
+def song(tmp_path: Path) -> Path:
+    path = tmp_path / "song.wav"
+    soundfile.write(path, tone(3, sample_rate=22_050), 22_050)
+    return path
+
+
+def error_of(*arguments: object) -> str:
+    """The one line of a command that is refused."""
+    done = listen_command(*arguments)
+    assert done.exit_code == 2, done.stderr
+    assert not done.stdout
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: ")
+    return line
+
+
+@pytest.fixture
+def no_interpreter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine where no library for models is installed."""
+    for module, _ in litert._RUNTIMES:
+        monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+
+
+@pytest.mark.usefixtures("no_interpreter")
+@pytest.mark.parametrize(
+    ("form", "fix"), [("tflite", "pip install ai-edge-litert"), ("onnx", "pip install onnxruntime")]
+)
+def test_a_missing_interpreter_is_one_line_with_the_fix(
+    form: str, fix: str, models: dict[str, Path], song: Path
+) -> None:
+    assert fix in error_of(song, "--model", models[form])
+
+
+@pytest.mark.usefixtures("no_interpreter")
+def test_a_32_bit_system_is_one_line_with_the_fix(
+    models: dict[str, Path], song: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(litert, "sys", SimpleNamespace(maxsize=2**31 - 1))
+    assert "install the 64-bit Raspberry Pi OS" in error_of(song, "--model", models["tflite"])
+
+
+def test_a_tflite_model_that_is_too_new_for_the_interpreter_is_one_line_with_the_fix(
+    graphs: dict[str, Path], card: ModelCard, song: Path, tmp_path: Path
+) -> None:
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    from export.metadata import write_with_card
+
+    model = schema.ModelT.InitFromPackedBuf(graphs["tflite"].read_bytes())
+    for operator in model.operatorCodes:
+        operator.version = NEWEST_VERSION
+    builder = flatbuffers.Builder()
+    builder.Finish(model.Pack(builder), b"TFL3")
+    newer = tmp_path / "newer.tflite"
+    newer.write_bytes(builder.Output())
+    write_with_card(newer, card, tmp_path / "carded.tflite")
+    line = error_of(song, "--model", tmp_path / "carded.tflite")
+    assert f"version '{NEWEST_VERSION}'" in line
+    assert "made for a newer interpreter" in line
+    assert "pip install --upgrade ai-edge-litert" in line
+
+
+def test_an_onnx_model_that_is_too_new_for_the_interpreter_is_one_line_with_the_fix(
+    models: dict[str, Path], song: Path, tmp_path: Path
+) -> None:
+    import onnx
+
+    model = onnx.load(models["onnx"])
+    model.ir_version = NEWEST_VERSION
+    newer = tmp_path / "newer.onnx"
+    newer.write_bytes(model.SerializeToString())
+    line = error_of(song, "--model", newer)
+    assert "made for a newer runtime" in line
+    assert "pip install --upgrade onnxruntime" in line

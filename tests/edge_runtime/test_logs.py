@@ -20,7 +20,9 @@ log = logging.getLogger("tmgc.test")
 @pytest.fixture(autouse=True)
 def handlers_as_before() -> Iterator[None]:
     before, level = LOGGER.handlers[:], LOGGER.level
+    LOGGER.propagate = False  # pytest would keep the notices, and pytest-xdist cannot send undecodable bytes of a name
     yield
+    LOGGER.propagate = True
     LOGGER.handlers[:] = before
     LOGGER.setLevel(level)
 

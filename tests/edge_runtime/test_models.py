@@ -1,23 +1,22 @@
-"""The model that is taken where none is named."""
+"""The default model and the newest run."""
 
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import soundfile
 
-from edge_runtime import GenreClassifier
-from edge_runtime.models import SMALL_MODEL, default_model
+from edge_runtime import GenreClassifier, TmgcError
+from edge_runtime.models import SMALL_MODEL, default_model, newest_run
+from tests.edge_runtime.factories import listen_command
 from train.demo_corpus import synthesize_song
 
 MOST_BYTES = 4_000_000
 
 
-def test_the_newest_export_that_held_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_newest_export_that_passed_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     exports = tmp_path / "runs" / "mine" / "exports"
     exports.mkdir(parents=True)
@@ -28,7 +27,20 @@ def test_the_newest_export_that_held_comes_first(tmp_path: Path, monkeypatch: py
     assert default_model() == Path("runs/mine/exports/mine.int8.onnx")
 
 
-def test_the_small_model_is_small_and_says_that_it_is_a_demonstration() -> None:
+def test_the_newest_run_is_the_one_whose_file_was_written_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(TmgcError, match=r"no \./runs/\*/model\.keras here"):
+        newest_run("model.keras")
+    for age, name in enumerate(["second", "first"]):
+        model = tmp_path / "runs" / name / "model.keras"
+        model.parent.mkdir(parents=True)
+        model.touch()
+        os.utime(model, (1e9 + age, 1e9 + age))
+    (tmp_path / "runs" / "empty").mkdir()
+    assert newest_run("model.keras") == Path("runs/first")
+
+
+def test_the_small_model_is_small_and_marked_as_a_demonstration() -> None:
     card = GenreClassifier.open(SMALL_MODEL).card
     assert SMALL_MODEL.stat().st_size < MOST_BYTES
     assert card.demonstration
@@ -37,12 +49,13 @@ def test_the_small_model_is_small_and_says_that_it_is_a_demonstration() -> None:
 
 
 @pytest.mark.parametrize("genre", ["Halk", "Elektronik", "Tasavvuf"])
-def test_the_small_model_names_a_song_that_it_has_not_heard(genre: str, tmp_path: Path) -> None:
-    song = synthesize_song(genre, song=1000, seed=1, seconds=8.0)
-    soundfile.write(tmp_path / "song.wav", song, 44_100)
-    command = [sys.executable, "-c", "from edge_runtime.cli.listen import main; main()", "song.wav"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+def test_the_small_model_recognises_a_song_that_it_was_not_trained_on(
+    genre: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    soundfile.write("song.wav", synthesize_song(genre, song=1000, seed=1, seconds=8.0), 44_100)
+    done = listen_command("song.wav")
+    assert done.exit_code == 0, done.stderr
     assert f"song.wav: {genre}" in done.stdout
     assert "it knows synthesised music only" in done.stderr
-    assert "XNNPACK" not in done.stderr
+    assert "XNNPACK" not in capfd.readouterr().err

@@ -18,11 +18,10 @@ from export.cli import main
 from export.report import read_parity_json
 from export.sources import open_run, rebuild_network
 from tests.export.conftest import GENRES, SETTINGS
+from tests.factories import SIDE
 from train.libraries import silence
 from train.run import Run
 from train.training.model import BACKBONE, HEAD, build_network
-
-SMALL = "mobilenet_v3_small"
 
 
 @pytest.fixture
@@ -178,9 +177,9 @@ def _network(architecture: str, size: int) -> Any:
 
 
 @pytest.fixture(scope="module")
-def small_network() -> Any:
-    """Of :data:`SMALL` and 32 x 32 pixels. Do not change it."""
-    return _network(SMALL, 32)
+def tiny_network() -> Any:
+    """Of the architecture ``tiny``, which :mod:`tests.factories` registers. Do not change it."""
+    return _network("tiny", SIDE)
 
 
 def _topology(network: Any, *, flat: bool) -> Any:
@@ -236,26 +235,26 @@ def _check_that_the_weights_come_back(
     ids=["flat, whole model", "flat, weights alone", "nested, whole model", "nested, weights alone"],
 )
 def test_old_weights_are_assigned_to_their_layers(
-    flat: bool, whole: bool, small_network: Any, card: ModelCard, tmp_path: Path
+    flat: bool, whole: bool, tiny_network: Any, card: ModelCard, tmp_path: Path
 ) -> None:
-    _check_that_the_weights_come_back(small_network, SMALL, tmp_path / "old.h5", card, flat=flat, whole=whole)
+    _check_that_the_weights_come_back(tiny_network, "tiny", tmp_path / "old.h5", card, flat=flat, whole=whole)
 
 
 @pytest.mark.full
-def test_old_weights_of_the_original_network_are_assigned_to_their_layers(card: ModelCard, tmp_path: Path) -> None:
-    original = "inception_resnet_v2"
-    _check_that_the_weights_come_back(
-        _network(original, 75), original, tmp_path / "old.h5", card, flat=True, whole=True
-    )
-
-
-def test_weights_of_another_network_are_refused_in_one_line(
-    small_network: Any, card: ModelCard, tmp_path: Path
+@pytest.mark.parametrize(("architecture", "size"), [("inception_resnet_v2", 75), ("mobilenet_v3_small", 32)])
+def test_old_weights_of_whole_networks_are_assigned_to_their_layers(
+    architecture: str, size: int, card: ModelCard, tmp_path: Path
 ) -> None:
+    network = _network(architecture, size)
+    for flat in (True, False):
+        _check_that_the_weights_come_back(network, architecture, tmp_path / "old.h5", card, flat=flat, whole=True)
+
+
+def test_weights_of_another_network_are_refused_in_one_line(tiny_network: Any, card: ModelCard, tmp_path: Path) -> None:
     path = tmp_path / "old.h5"
-    _write_h5(path, _topology(small_network, flat=True))
+    _write_h5(path, _topology(tiny_network, flat=True))
     with silence(), pytest.raises(TmgcError, match=r"must hold the weights of mobilenet_v2 .* 4 genres") as caught:
-        rebuild_network(path, "mobilenet_v2", _card(card, 32))
+        rebuild_network(path, "mobilenet_v2", _card(card, SIDE))
     assert "\n" not in str(caught.value)
 
 
@@ -263,17 +262,17 @@ def test_a_file_without_weights_is_refused(card: ModelCard, tmp_path: Path) -> N
     path = tmp_path / "old.h5"
     path.write_text("no weights")
     with silence(), pytest.raises(TmgcError, match="must hold the weights"):
-        rebuild_network(path, SMALL, _card(card, 32))
+        rebuild_network(path, "tiny", _card(card, SIDE))
 
 
-def test_old_weights_are_exported_and_compared(small_network: Any, tiny_run: Run, tmp_path: Path) -> None:
+def test_old_weights_are_exported_and_compared(tiny_network: Any, tiny_run: Run, tmp_path: Path) -> None:
     path = tmp_path / "seed.h5"
-    _write_h5(path, _topology(small_network, flat=True))
+    _write_h5(path, _topology(tiny_network, flat=True))
     arguments = [str(path), "--genres", ",".join(GENRES), "--settings", str(tiny_run.dataset_json)]
-    arguments += ["--dataset", str(tiny_run.folder), "--architecture", SMALL, "--quantize", "none"]
+    arguments += ["--dataset", str(tiny_run.folder), "--architecture", "tiny", "--quantize", "none"]
     done = CliRunner().invoke(main, arguments)
     assert done.exit_code == 0, done.output
     card = open_interpreter(tmp_path / "exports" / "seed.float32.tflite").card
-    assert card.network["architecture"] == SMALL
+    assert card.network["architecture"] == "tiny"
     assert card.export["parity"]["windows"] >= 500
     assert card.spectrogram == SETTINGS

@@ -51,7 +51,7 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> 
     except ValueError:
         name = str(parameter.name).replace("_", " ")
         raise click.BadParameter(
-            f"{name} must be numbers separated by commas, got {value!r}: try {parameter.default}"
+            f"{name} are numbers separated by commas, got {value!r}: try {parameter.default}"
         ) from None
 
 
@@ -149,5 +149,5 @@ def summary(dataset: Dataset, skipped: Sequence[Skipped]) -> list[str]:
     no_audio = {item.song for item in skipped if item.reason == NOT_AUDIO}
     left_out = {item.song for item in skipped} - used - no_audio
     total = len(used) + len(left_out) + len(no_audio)
-    counts = f"{total} files: {len(used)} used, {len(left_out)} skipped, {len(no_audio)} not audio"
+    counts = f"{total} files: {len(used)} used, {len(left_out)} left out, {len(no_audio)} not audio"
     return [*lines, f"{counts}. Reasons: {dataset.run.skipped_csv}" if skipped else counts]

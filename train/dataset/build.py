@@ -28,6 +28,7 @@ import numpy as np
 from edge_runtime.errors import TmgcError
 from edge_runtime.files import atomic_write
 from edge_runtime.spectrogram import Colormap
+from edge_runtime.system_info import usable_cores
 from train.dataset.dataset import Clip, Dataset, DatasetConfig, write_dataset
 from train.dataset.discover import GROUPS_NAME, Skipped, Song, find_songs
 from train.dataset.extract import PARTIAL, ExtractedSong, Job, extract_song, read_extracted, stem_of
@@ -221,7 +222,7 @@ def _extracted(jobs: Sequence[Job], workers: int | None) -> Generator[ExtractedS
                 result = extract_song(job)
             yield result
     elif jobs:
-        for job, found in work_through(extract_song, jobs, workers=min(len(jobs), workers or os.cpu_count() or 1)):
+        for job, found in work_through(extract_song, jobs, workers=min(len(jobs), workers or usable_cores())):
             song = job.song.relative_path
             yield found or ExtractedSong(song, "", "", (), (Skipped(song, "the decoder crashed on it"),))
 
@@ -233,9 +234,11 @@ _FAILURE_NAME = "skipped.failed.csv"
 def _check_folder(run: Run, songs_folder: Path) -> None:
     """Refuse a run among the songs, where it would become a genre, and a folder that holds something else."""
     if os.path.lexists(run.folder) and not run.folder.is_dir():
-        raise TmgcError(f"a run is a folder: {run.folder} is something else, or a link to nowhere. Name another")
+        raise TmgcError(f"a run is a folder: {run.folder} is something else, or a broken link. Name another")
     if run.folder.resolve().is_relative_to(songs_folder.resolve()):
-        raise TmgcError(f"a run must not stand among the songs: {run.folder} is inside {songs_folder}. Name another")
+        raise TmgcError(
+            f"a run must not be in the folder of songs: {run.folder} is inside {songs_folder}. Name another"
+        )
     if not run.folder.is_dir() or run.dataset_json.is_file():
         return
     unfinished = {run.clips.name, run.images.name, _FAILURE_NAME}

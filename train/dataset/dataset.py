@@ -49,8 +49,7 @@ class DatasetConfig:
         different = {f"{offset:g}" for offset in self.offsets_seconds}
         if len(different) < len(self.offsets_seconds) or not all(0 <= offset < 1e6 for offset in self.offsets_seconds):
             raise TmgcError(
-                f"offsets must be different numbers of seconds from 0 on, got {list(self.offsets_seconds)}: "
-                "try --offsets 60,70"
+                f"offsets are seconds from 0 on, all different, got {list(self.offsets_seconds)}: try --offsets 60,70"
             )
         if (
             len(self.split_ratios) != len(SPLITS)

@@ -5,65 +5,86 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import soundfile
 
 from tests.conftest import tone
+from tests.edge_runtime.factories import listen_command
+from tests.edge_runtime.fake_portaudio import FakePortAudio
 from tests.edge_runtime.virtual_microphone import VirtualMicrophone
 
 REFUSED = 2
 CHECKS = ["system", "Python", "memory", "temperature", "interpreter", "model", "XNNPACK", "self-test"]
 
 
-def doctor(*arguments: object, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from edge_runtime.cli.listen import main; main()", "doctor", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+@pytest.fixture
+def microphone(fake_portaudio: Callable[..., FakePortAudio]) -> None:
+    """One that works."""
+    portaudio = fake_portaudio("USB")
+    portaudio.on_start = lambda stream: stream.play(tone(3, sample_rate=22_050))
 
 
+@pytest.mark.usefixtures("microphone")
 def test_json_holds_every_check_and_the_exit_code_follows_the_problems(models: dict[str, Path]) -> None:
-    done = doctor("--model", models["tflite"], "--json")
-    document = json.loads(done.stdout)
-    assert [finding["check"] for finding in document["findings"]][: len(CHECKS)] == CHECKS
-    assert document["findings"][len(CHECKS)]["check"].startswith("microphone")
-    problems = [finding for finding in document["findings"] if finding["state"] == "problem"]
-    assert done.returncode == (1 if problems else 0), done.stderr
+    done = listen_command("doctor", "--model", models["tflite"], "--json")
+    findings = json.loads(done.stdout)["findings"]
+    assert [finding["check"] for finding in findings] == [*CHECKS, "microphones", "capture"]
+    problems = [finding for finding in findings if finding["state"] == "problem"]
+    assert done.exit_code == (1 if problems else 0), done.stderr
 
 
+@pytest.mark.usefixtures("microphone")
 def test_a_line_a_check_with_its_state_first(models: dict[str, Path]) -> None:
-    lines = doctor("--model", models["tflite"]).stdout.splitlines()
-    assert [line.split()[1].rstrip(":") for line in lines][: len(CHECKS)] == CHECKS
+    lines = listen_command("doctor", "--model", models["tflite"]).stdout.splitlines()
+    assert [line.split()[1].rstrip(":") for line in lines] == [*CHECKS, "microphones", "capture"]
     assert {line.split()[0] for line in lines} <= {"ok", "warning", "problem"}
 
 
+@pytest.mark.usefixtures("microphone")
 def test_a_missing_model_is_a_problem_and_the_other_checks_go_on(tmp_path: Path) -> None:
-    done = doctor("--model", tmp_path / "none.tflite")
-    assert done.returncode == 1
+    done = listen_command("doctor", "--model", tmp_path / "none.tflite")
+    assert done.exit_code == 1
     assert any(line.startswith("problem  model:") for line in done.stdout.splitlines())
     assert any("microphone" in line for line in done.stdout.splitlines())
 
 
+def test_a_missing_microphone_is_a_problem_with_the_advice(
+    fake_portaudio: Callable[..., FakePortAudio], models: dict[str, Path]
+) -> None:
+    fake_portaudio()
+    done = listen_command("doctor", "--model", models["tflite"])
+    assert done.exit_code == 1
+    assert "sudo usermod -aG audio" in done.stdout.splitlines()[-1]
+
+
 @pytest.mark.parametrize("arguments", [("--nonsense",), ("file.wav",)])
 def test_bad_usage_is_refused(arguments: tuple[str, ...]) -> None:
-    done = doctor(*arguments)
-    assert done.returncode == REFUSED
+    done = listen_command("doctor", *arguments)
+    assert done.exit_code == REFUSED
     assert not done.stdout
 
 
-def test_a_microphone_is_listened_to_for_its_level(
-    virtual_microphone: VirtualMicrophone, models: dict[str, Path], tmp_path: Path
-) -> None:
-    silent = _capture(doctor("--model", models["tflite"], "--json", environment=virtual_microphone.environment))
-    assert silent["state"] == "warning"
+CAPTURE = """
+import json, sys
+from dataclasses import asdict
+from edge_runtime.doctor import check_level, record
+from edge_runtime.sources.portaudio import find_device
+print(json.dumps(asdict(check_level(record(find_device(None), 1.0)))))
+"""
+
+
+def test_a_microphone_is_recorded_for_its_level(virtual_microphone: VirtualMicrophone, tmp_path: Path) -> None:
+    def capture() -> dict[str, str]:
+        command = [sys.executable, "-c", CAPTURE]
+        done = subprocess.run(command, capture_output=True, check=True, env=virtual_microphone.environment)
+        return dict(json.loads(done.stdout))
+
+    assert capture()["state"] == "warning"
     soundfile.write(tmp_path / "song.wav", tone(20, sample_rate=44_100, level=0.5), 44_100)
     virtual_microphone.play(tmp_path / "song.wav")
-    heard = doctor("--model", models["tflite"], "--json", environment=virtual_microphone.environment)
-    assert heard.returncode == 0, heard.stdout
-    assert _capture(heard)["state"] == "ok"
-    assert -20 < float(_capture(heard)["found"].split()[0]) < 0
-
-
-def _capture(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
-    return next(finding for finding in json.loads(done.stdout)["findings"] if finding["check"] == "capture")
+    playing = capture()
+    assert playing["state"] == "ok"
+    assert -20 < float(playing["found"].split()[0]) < 0

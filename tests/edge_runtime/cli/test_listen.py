@@ -1,4 +1,4 @@
-"""``tmgc-listen`` as its user calls it: a process of its own."""
+"""``tmgc-listen`` with files and pipes; as a process of its own where signals, pipes or imports matter."""
 
 from __future__ import annotations
 
@@ -14,9 +14,13 @@ import jsonschema
 import numpy as np
 import pytest
 import soundfile
+from click.testing import CliRunner, Result
 
+from edge_runtime.cli.listen import SUBCOMMANDS
 from edge_runtime.outputs.json_lines import JSON_LINES_SCHEMA
 from tests.conftest import tone
+from tests.edge_runtime.conftest import LISTEN
+from tests.edge_runtime.factories import listen_command
 
 ONE_LINE = 1
 NOT_FOR_THE_EDGE = {
@@ -33,13 +37,11 @@ NOT_FOR_THE_EDGE = {
 }
 
 
-LISTEN = [sys.executable, "-c", "from edge_runtime.cli.listen import main; main()"]
-
-
-def tmgc_listen(*arguments: object, folder: Path | None = None, piped: bytes = b"") -> subprocess.CompletedProcess[str]:
+def piped_to_listen(content: bytes, *arguments: object, folder: Path | None = None) -> Result:
+    """As :func:`listen_command`, with standard input, in a process of its own."""
     command = [*LISTEN, *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, input=piped, cwd=folder, check=False)
-    return subprocess.CompletedProcess(command, done.returncode, done.stdout.decode(), done.stderr.decode())
+    done = subprocess.run(command, capture_output=True, input=content, cwd=folder, check=False)
+    return Result(CliRunner(), done.stdout, done.stderr, b"", None, done.returncode, None)
 
 
 def json_lines(text: str) -> list[dict[str, Any]]:
@@ -58,8 +60,8 @@ def song(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("form", ["tflite", "onnx"])
 def test_json_is_an_object_a_window_and_a_summary(form: str, song: Path, models: dict[str, Path]) -> None:
-    done = tmgc_listen(song, "--model", models[form], "--json", "--hop", 2)
-    assert done.returncode == 0, done.stderr
+    done = listen_command(song, "--model", models[form], "--json", "--hop", 2)
+    assert done.exit_code == 0, done.stderr
     *windows, summary = json_lines(done.stdout)
     assert [(line["type"], line["start_s"]) for line in windows] == [("window", 0.0), ("window", 2.0), ("window", 4.0)]
     assert all(set(window["probabilities"]) == {"Halk", "Caz", "Rock"} for window in windows)
@@ -70,17 +72,17 @@ def test_json_is_an_object_a_window_and_a_summary(form: str, song: Path, models:
 
 
 def test_a_person_gets_a_line_a_window_and_one_for_the_song(song: Path, models: dict[str, Path]) -> None:
-    done = tmgc_listen(song, "--model", models["tflite"])
+    done = listen_command(song, "--model", models["tflite"])
     lines = done.stdout.splitlines()
-    assert done.returncode == 0
+    assert done.exit_code == 0
     assert len(lines) == 6 + 1
     assert lines[0].startswith("  0:00.0 -   0:02.0")
     assert lines[-1].startswith(f"{song}: ")
 
 
-def test_every_recording_is_answered(recordings: list[Path], models: dict[str, Path]) -> None:
-    done = tmgc_listen(*recordings, "--model", models["tflite"], "--json", "--hop", 2)
-    assert done.returncode == 0, done.stderr
+def test_every_recording_is_classified(recordings: list[Path], models: dict[str, Path]) -> None:
+    done = listen_command(*recordings, "--model", models["tflite"], "--json", "--hop", 20)
+    assert done.exit_code == 0, done.stderr
     summaries = [line for line in json_lines(done.stdout) if line["type"] == "summary"]
     assert [line["source"] for line in summaries] == [str(path) for path in recordings]
 
@@ -89,26 +91,26 @@ def test_among_several_files_a_bad_one_is_an_event_and_the_rest_go_on(
     song: Path, models: dict[str, Path], tmp_path: Path
 ) -> None:
     (tmp_path / "bad.mp3").write_text("no music")
-    done = tmgc_listen(tmp_path / "bad.mp3", song, "--model", models["tflite"], "--json")
+    done = listen_command(tmp_path / "bad.mp3", song, "--model", models["tflite"], "--json")
     lines = json_lines(done.stdout)
-    assert done.returncode == 2
+    assert done.exit_code == 2
     assert lines[0]["event"] == "file refused"
     assert lines[-1]["type"] == "summary"
 
 
 def test_silence_ends_with_1(models: dict[str, Path], tmp_path: Path) -> None:
     soundfile.write(tmp_path / "silence.wav", np.zeros(100_000), 22_050)
-    done = tmgc_listen(tmp_path / "silence.wav", "--model", models["tflite"], "--json")
-    assert done.returncode == 1
+    done = listen_command(tmp_path / "silence.wav", "--model", models["tflite"], "--json")
+    assert done.exit_code == 1
     assert json_lines(done.stdout)[-1]["genre"] == "silence"
 
 
-def test_a_truncated_song_is_answered_with_a_warning(models: dict[str, Path], tmp_path: Path) -> None:
+def test_a_truncated_song_is_classified_with_a_warning(models: dict[str, Path], tmp_path: Path) -> None:
     path = tmp_path / "cut.flac"
     soundfile.write(path, np.random.default_rng(0).uniform(-0.5, 0.5, 10 * 22_050), 22_050)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    done = tmgc_listen(path, "--model", models["tflite"], "--json")
-    assert done.returncode == 0
+    done = listen_command(path, "--model", models["tflite"], "--json")
+    assert done.exit_code == 0
     assert f"warning: {path} " in done.stderr
     assert json_lines(done.stdout)[-1]["windows"] >= 2
 
@@ -139,7 +141,7 @@ BAD_INPUT: dict[str, tuple[Any, ...]] = {
     "no speed": (["song.wav", "--speed", "0"], "--speed must be above 0"),
     "a speed that is no number": (["song.wav", "--speed", "nan"], "--speed must be above 0"),
     "the speed of a microphone": (["--speed", "1"], "--speed is for files"),
-    "an empty standard input": (["-"], "standard input must hold sound: it is empty"),
+    "an empty standard input": (["-"], "standard input must contain audio: it is empty"),
     "a standard input that is text": (["-"], "does not begin as one", b"no music " * 100),
     "a standard input below one window": (["-", "--raw", "8000,1,s16"], "at least one window of 2.0 s", bytes(20_000)),
     "no threads": (["song.wav", "--model", "MODEL", "--threads", "0"], "threads must be at least 1"),
@@ -147,21 +149,27 @@ BAD_INPUT: dict[str, tuple[Any, ...]] = {
 
 
 @pytest.mark.parametrize("case", BAD_INPUT)
-def test_bad_input_gets_one_line_and_exit_code_2(case: str, models: dict[str, Path], tmp_path: Path) -> None:
+def test_bad_input_gets_one_line_and_exit_code_2(
+    case: str, models: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     soundfile.write(tmp_path / "song.wav", tone(3, sample_rate=8_000), 8_000)
     soundfile.write(tmp_path / "short.wav", tone(1.5, sample_rate=8_000), 8_000)
     (tmp_path / "empty.wav").touch()
     (tmp_path / "text.mp3").write_text("no music")
     (tmp_path / "samples.raw").write_bytes(bytes(10_000))
-    arguments, said, *piped = BAD_INPUT[case]
+    arguments, message, *piped = BAD_INPUT[case]
     if "--model" not in arguments:
         arguments = [*arguments, "--model", "MODEL"]
-    named = (str(models["tflite"]) if item == "MODEL" else item for item in arguments)
-    done = tmgc_listen(*named, folder=tmp_path, piped=piped[0] if piped else b"")
+    named = [str(models["tflite"]) if item == "MODEL" else item for item in arguments]
+    if "-" in named or "--device" in named:
+        done = piped_to_listen(piped[0] if piped else b"", *named, folder=tmp_path)
+    else:
+        monkeypatch.chdir(tmp_path)
+        done = listen_command(*named)
     errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-    assert done.returncode == 2
+    assert done.exit_code == 2
     assert len(errors) == ONE_LINE
-    assert said in errors[0]
+    assert message in errors[0]
     assert "Traceback" not in done.stderr
     assert not done.stdout
 
@@ -170,25 +178,26 @@ def test_bad_input_gets_one_line_and_exit_code_2(case: str, models: dict[str, Pa
 @pytest.mark.parametrize(
     ("form", "raw"), [("wav -ac 2", ()), ("s16le -ar 48000 -ac 1", ("--raw", "48000,1,s16"))], ids=["wav", "raw"]
 )
-def test_what_ffmpeg_pipes_in_is_heard_as_the_file_is(
+def test_the_output_of_ffmpeg_is_classified_as_the_file_is(
     form: str, raw: tuple[str, ...], song: Path, models: dict[str, Path]
 ) -> None:
     command = ["ffmpeg", "-loglevel", "error", "-i", str(song), "-f", *form.split(), "-"]
     piped = subprocess.run(command, capture_output=True, check=True).stdout
-    done = tmgc_listen("-", *raw, "--model", models["tflite"], "--json", piped=piped)
+    done = piped_to_listen(piped, "-", *raw, "--model", models["tflite"], "--json")
     *windows, summary = json_lines(done.stdout)
-    *expected, _ = json_lines(tmgc_listen(song, "--model", models["tflite"], "--json").stdout)
-    assert done.returncode == 0, done.stderr
+    *expected, _ = json_lines(listen_command(song, "--model", models["tflite"], "--json").stdout)
+    assert done.exit_code == 0, done.stderr
     assert [window["genre"] for window in windows] == [window["genre"] for window in expected]
     assert (summary["source"], summary["windows"], summary["dropped_windows"]) == ("standard input", len(expected), 0)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("source", ["file", "pipe"])
-def test_a_signal_ends_every_source_with_a_summary_of_what_was_heard(
-    source: str, number: signal.Signals, song: Path, models: dict[str, Path]
+def test_a_signal_ends_every_source_with_a_summary_so_far(
+    source: str, number: signal.Signals, models: dict[str, Path], tmp_path: Path
 ) -> None:
-    options = [str(song), "--speed", "1"] if source == "file" else ["-", "--raw", "22050,1,s16"]
+    soundfile.write(tmp_path / "long.wav", tone(60, sample_rate=8_000), 8_000)
+    options = [str(tmp_path / "long.wav"), "--speed", "8"] if source == "file" else ["-", "--raw", "22050,1,s16"]
     command = [*LISTEN, *options, "--model", str(models["tflite"]), "--json"]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe) as listening:
@@ -204,20 +213,20 @@ def test_a_signal_ends_every_source_with_a_summary_of_what_was_heard(
         assert b"Traceback" not in listening.stderr.read()
     *windows, summary = json_lines((first + rest).decode())
     assert summary["type"] == "summary"
-    assert summary["windows"] == len(windows) < 6
+    assert summary["windows"] == len(windows) < 59
     assert listening.returncode == (128 + number if source == "file" else 0)
 
 
 def test_a_reader_that_has_read_enough_ends_it_quietly(song: Path, models: dict[str, Path]) -> None:
-    command = [*LISTEN, str(song), "--model", str(models["tflite"]), "--speed", "1"]
+    command = [*LISTEN, str(song), "--model", str(models["tflite"]), "--speed", "4"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as listening:
         assert listening.stdout
         assert listening.stderr
         listening.stdout.readline()
         listening.stdout.close()
-        said = listening.stderr.read()
-    assert "Error" not in said
-    assert "Traceback" not in said
+        message = listening.stderr.read()
+    assert "Error" not in message
+    assert "Traceback" not in message
 
 
 def test_the_edge_imports_no_training_library(models: dict[str, Path], song: Path) -> None:
@@ -230,3 +239,59 @@ def test_the_edge_imports_no_training_library(models: dict[str, Path], song: Pat
     arguments = [str(song), "--model", str(models["tflite"])]
     done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=False)
     assert done.stdout.splitlines()[-1:] == ["imported: set()"], done.stderr
+
+
+MOST_MODULES = 150
+"""Half as many again as click brings along; numpy alone is more. Modules are counted, since seconds depend on the
+machine."""
+
+PROGRAM = """
+import sys
+before = set(sys.modules)
+from edge_runtime.cli.listen import main
+try: main(sys.argv[1:])
+except SystemExit as end: assert end.code == 0, end.code
+loaded = set(sys.modules) - before
+print(len(loaded), *sorted({name.partition(".")[0] for name in loaded} - sys.stdlib_module_names))
+"""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "--version",
+        "--help",
+        "doctor --help",
+        "install-service --help",
+        "install-service --model m.tflite --dry-run",
+        "uninstall-service --help",
+    ],
+)
+def test_what_needs_no_sound_loads_click_and_nothing_else(arguments: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, *arguments.split()], capture_output=True, text=True, check=False
+    )
+    count, *packages = done.stdout.splitlines()[-1].split()
+    assert packages == ["click", "edge_runtime"], done.stderr
+    assert int(count) < MOST_MODULES
+
+
+def test_the_package_imports_its_public_names_on_demand() -> None:
+    import edge_runtime
+
+    for name in edge_runtime.__all__:
+        assert getattr(edge_runtime, name).__name__ == name
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        edge_runtime.nonsense  # noqa: B018
+
+
+@pytest.mark.parametrize("name", SUBCOMMANDS)
+def test_a_subcommand_wins_over_a_file_of_its_name(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).write_bytes(b"no sound at all")
+    assert listen_command(name, "--help").stdout.startswith(f"Usage: tmgc-listen {name} ")
+    assert listen_command(f"./{name}", "--help").stdout.startswith("Usage: tmgc-listen [OPTIONS] [FILE...|-]")
+
+
+def test_the_help_lists_the_subcommands() -> None:
+    assert all(f"  {name} " in listen_command("--help").stdout for name in SUBCOMMANDS)

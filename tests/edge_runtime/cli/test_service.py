@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.edge_runtime.factories import listen_command
 
 REFUSED = 2
 
 needs_no_systemd = pytest.mark.skipif(Path("/run/systemd/system").is_dir(), reason="systemd runs here and would obey")
 
 
-def tmgc_listen(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from edge_runtime.cli.listen import main; main()", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
-
-
 def test_a_dry_run_prints_the_unit_and_needs_nothing(tmp_path: Path) -> None:
     options = ("--hop", "2", "--device", "USB Mic", "--json")
-    done = tmgc_listen("install-service", "--model", "mine.tflite", *options, "--dry-run", folder=tmp_path)
-    assert done.returncode == 0, done.stderr
+    done = listen_command("install-service", "--model", "mine.tflite", *options, "--dry-run")
+    assert done.exit_code == 0, done.stderr
     command = (
         "/opt/tmgc/bin/tmgc-listen --model /opt/tmgc/models/mine.tflite --wait-device inf "
         '--hop 2 --device "USB Mic" --json'
@@ -32,12 +27,12 @@ def test_a_dry_run_prints_the_unit_and_needs_nothing(tmp_path: Path) -> None:
 
 
 def test_another_user_stands_in_the_unit(tmp_path: Path) -> None:
-    done = tmgc_listen("install-service", "--model", "m.tflite", "--user", "radio", "--dry-run", folder=tmp_path)
+    done = listen_command("install-service", "--model", "m.tflite", "--user", "radio", "--dry-run")
     assert "User=radio\n" in done.stdout
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("song.mp3",), "leave out the files"),
         (("--list-devices",), "leave out --list-devices"),
@@ -50,18 +45,18 @@ def test_another_user_stands_in_the_unit(tmp_path: Path) -> None:
     ],
 )
 def test_what_the_service_could_not_run_is_refused_at_once(
-    arguments: tuple[str, ...], said: str, tmp_path: Path
+    arguments: tuple[str, ...], message: str, tmp_path: Path
 ) -> None:
-    done = tmgc_listen("install-service", "--model", "m.tflite", "--dry-run", *arguments, folder=tmp_path)
-    assert done.returncode == REFUSED
-    assert said in done.stderr
+    done = listen_command("install-service", "--model", "m.tflite", "--dry-run", *arguments)
+    assert done.exit_code == REFUSED
+    assert message in done.stderr
     assert not done.stdout
 
 
 @needs_no_systemd
 @pytest.mark.parametrize("arguments", [("install-service", "--model", "m.tflite"), ("uninstall-service",)])
 def test_a_system_without_systemd_gets_one_line_with_the_fix(arguments: tuple[str, ...], tmp_path: Path) -> None:
-    done = tmgc_listen(*arguments, folder=tmp_path)
-    assert done.returncode == REFUSED
+    done = listen_command(*arguments)
+    assert done.exit_code == REFUSED
     assert done.stderr.startswith("error: a service needs systemd, which does not run here: ")
     assert done.stderr.count("\n") == 1

@@ -78,7 +78,7 @@ def test_it_shows_source_genre_probabilities_level_latency_and_model(classifier:
 def test_the_level_meter_covers_60_db_below_full_scale(level: float, share: float, classifier: GenreClassifier) -> None:
     lines = rendered(make_view(classifier), [make_prediction(level_dbfs=level)])
     (line,) = (line for line in lines if line.startswith("level"))
-    width = len(line) - len("level  ") - len(f"{level:.0f} dBFS")
+    width = 80 - len("level  ") - len(f"{level:.0f} dBFS")
     assert line.count("█") / width == pytest.approx(share, abs=0.03)
 
 
@@ -189,12 +189,6 @@ def song(tmp_path: Path) -> Path:
     return write_noise(tmp_path / "song.wav", seconds=12)
 
 
-@pytest.fixture
-def long_song(tmp_path: Path) -> Path:
-    """With a short hop it plays until something has happened."""
-    return write_noise(tmp_path / "long song.wav", seconds=60)
-
-
 @pytest.mark.parametrize(("width", "encoding"), [(40, "utf-8"), (80, "utf-8"), (80, "iso-8859-9"), (40, "ascii")])
 def test_on_a_terminal_it_is_shown_and_leaves_the_summary(
     width: int, encoding: str, song: Path, models: dict[str, Path]
@@ -221,19 +215,20 @@ def test_lines_are_printed_where_they_are_asked_for(
     assert str(song) in written.splitlines()[-1]
 
 
-def test_an_interruption_restores_the_terminal(long_song: Path, models: dict[str, Path]) -> None:
-    _, written = in_a_terminal(
-        [long_song, "--model", models["tflite"], "--hop", "0.012"],
+def test_an_interruption_restores_the_terminal(song: Path, models: dict[str, Path]) -> None:
+    code, written = in_a_terminal(
+        [song, "--model", models["tflite"], "--speed", "4"],
         once_shown=lambda process, _: process.send_signal(signal.SIGINT),
     )
     assert written.count(ENTER_SCREEN) == written.count(LEAVE_SCREEN) == 1
     assert written.rindex(SHOW_CURSOR) > written.rindex(HIDE_CURSOR)
     assert "Traceback" not in written
+    assert code == 128 + signal.SIGINT
 
 
-def test_a_terminal_that_is_made_narrower_is_redrawn(long_song: Path, models: dict[str, Path]) -> None:
+def test_a_terminal_that_is_made_narrower_is_redrawn(song: Path, models: dict[str, Path]) -> None:
     code, written = in_a_terminal(
-        [long_song, "--model", models["tflite"], "--hop", "0.012"],
+        [song, "--model", models["tflite"], "--speed", "10"],
         once_shown=lambda _, terminal: resize(terminal, 40, 20),
     )
     assert code == 0

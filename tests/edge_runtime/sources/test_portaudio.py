@@ -1,4 +1,4 @@
-"""Microphones are listed, and found by what a person calls them."""
+"""Microphones are listed and selected, and recorded into a queue."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from edge_runtime import TmgcError
+from edge_runtime.doctor import PROBLEM, check_microphone
 from edge_runtime.sources.portaudio import Capture, Device, find_device, list_devices
+from tests.edge_runtime.factories import listen_command
 from tests.edge_runtime.fake_portaudio import FakePortAudio, FakeStream
 
 PlugIn = Callable[..., FakePortAudio]
@@ -35,7 +37,7 @@ def test_a_device_is_found_by_its_number_its_name_or_a_part_of_it(
 
 
 @pytest.mark.parametrize(
-    ("wanted", "said"),
+    ("wanted", "message"),
     [
         ("usb", "'usb' matches 0: USB one; 1: USB two. Give its number"),
         ("guitar", "none matches 'guitar'. Name one of these with --device: 0: USB one; 1: USB two; 2: webcam"),
@@ -43,12 +45,12 @@ def test_a_device_is_found_by_its_number_its_name_or_a_part_of_it(
     ],
 )
 def test_a_name_that_fits_none_or_several_is_refused_with_the_list(
-    wanted: str, said: str, fake_portaudio: PlugIn
+    wanted: str, message: str, fake_portaudio: PlugIn
 ) -> None:
     fake_portaudio("USB one", "USB two", "webcam")
     with pytest.raises(TmgcError) as caught:
         find_device(wanted)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_no_device_at_all_is_one_line(fake_portaudio: PlugIn) -> None:
@@ -103,8 +105,33 @@ def test_what_alsa_writes_while_a_device_opens_and_closes_goes_nowhere(
     assert capfd.readouterr().err == "afterwards\n"
 
 
-def test_a_missing_portaudio_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def no_portaudio(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine without the library."""
     monkeypatch.delitem(sys.modules, "sounddevice", raising=False)
     monkeypatch.setattr("ctypes.util.find_library", lambda name: None)
-    with pytest.raises(TmgcError, match="sudo apt install libportaudio2"):
-        list_devices()
+
+
+@pytest.mark.usefixtures("no_portaudio")
+def test_a_missing_portaudio_is_one_line_with_the_fix() -> None:
+    done = listen_command("--list-devices")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.endswith("sudo apt install libportaudio2\n")
+
+
+@pytest.mark.usefixtures("no_portaudio")
+def test_a_missing_portaudio_is_a_problem_to_the_doctor_and_not_its_end() -> None:
+    (found,) = check_microphone(None)
+    assert found.state == PROBLEM
+    assert "sudo apt install libportaudio2" in found.found
+
+
+def test_devices_are_listed_by_the_command(fake_portaudio: PlugIn) -> None:
+    fake_portaudio("onboard", "USB")
+    assert listen_command("--list-devices").stdout.splitlines() == [
+        "  0  onboard  1 channel(s), 22050 Hz  (default)",
+        "  1  USB  1 channel(s), 22050 Hz",
+    ]
+    fake_portaudio()
+    assert listen_command("--list-devices").exit_code == 2

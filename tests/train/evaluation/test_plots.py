@@ -83,13 +83,16 @@ def test_without_a_history_there_are_no_curves_and_the_others_are_drawn(
 
 def test_examples_show_one_clip_of_each_song_first(evaluated: Evaluated) -> None:
     dataset, _, _ = evaluated
-    figure = examples_figure(dataset, "test")
-    cells = np.array(figure.axes).reshape(len(dataset.genres), -1)
-    assert [cell.get_ylabel() for cell in cells[:, 0]] == list(dataset.genres)
+    (axes,) = examples_figure(dataset, "test").axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == list(dataset.genres)
+    mosaic = np.asarray(axes.images[0].get_array())
     of_genre = [clip for clip in dataset.of("test") if clip.genre == dataset.genres[0]]
     other_song = next(clip for clip in of_genre if clip.song != of_genre[0].song)
-    for cell, clip in zip(cells[0], (of_genre[0], other_song), strict=False):
-        np.testing.assert_array_equal(cell.images[0].get_array(), dataset.images([clip])[0])
+    height, width = (size + 2 for size in dataset.images(of_genre[:1]).shape[1:3])
+    for column, clip in enumerate((of_genre[0], other_song)):
+        cell = mosaic[1 : height - 1, column * width + 1 : (column + 1) * width - 1]
+        np.testing.assert_array_equal(cell, dataset.images([clip])[0])
+        assert (mosaic[0] == 255).all(), "a gap"
 
 
 def test_a_genre_may_be_called_anything(evaluated: Evaluated, copy_of: Callable[[Dataset], Dataset]) -> None:
