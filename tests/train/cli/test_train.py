@@ -93,7 +93,7 @@ def test_it_trains_on_real_recordings_and_is_compared_with_the_baseline(labelled
     run = Run(tmp_path / "real")
     assert run.card().genres == tuple(sorted(folder.name for folder in labelled_music.iterdir() if folder.is_dir()))
     assert not run.card().demonstration
-    low, high = run.card().accuracy["clip_interval"]
+    low, high = run.card().accuracy["clip_accuracy_ci"]
     assert low > 0.1, "better than chance"
     assert high <= 1
     document = json.loads(in_a_process("evaluate", run.folder, "--baseline", "--json").stdout)
