@@ -81,7 +81,7 @@ def test_a_damaged_model_is_a_problem_and_the_only_line(models: dict[str, Path],
     damaged.write_bytes(models["tflite"].read_bytes()[:2000])
     (finding,) = check_model(damaged)
     assert finding.state == PROBLEM
-    assert "Copy it again" in finding.found
+    assert "copy it again" in finding.found
 
 
 def test_without_any_model_the_small_one_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
