@@ -73,3 +73,10 @@ def test_bad_input_is_refused_in_one_line_and_no_song_is_lost(
 def test_a_genre_with_too_few_songs_to_split_is_named(songs: Path, run: Path) -> None:
     (songs / "Halk" / "song 0.wav").unlink()
     assert "Halk has 2" in one_error(tmgc_train("prepare", songs, run, "--offsets", "0"))
+
+
+def test_the_same_command_again_logs_that_nothing_changed(songs: Path, run: Path) -> None:
+    first, again = (tmgc_train("prepare", songs, run, "--offsets", "0", *USUAL) for _ in range(2))
+    notice = f"nothing changed: the dataset of {len(list(songs.rglob('*.wav')))} clips is up to date"
+    assert notice not in first.stderr
+    assert notice in again.stderr.splitlines()

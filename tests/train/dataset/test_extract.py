@@ -104,8 +104,8 @@ def forbidden(path: Path) -> None:
         (lambda path: path.write_bytes(np.random.default_rng(0).bytes(200_000)), "can be decoded"),
         (lambda path: path.touch(), "0 bytes"),
         (lambda path: soundfile.write(path, np.zeros(90_000), 22_050), "silent"),
-        (lambda path: soundfile.write(path, np.full(90_000, np.nan), 22_050, subtype="FLOAT"), "not sound"),
-        (damaged_samples, "not sound"),
+        (lambda path: soundfile.write(path, np.full(90_000, np.nan), 22_050, subtype="FLOAT"), "invalid samples"),
+        (damaged_samples, "invalid samples"),
         (truncated, "truncated"),
         (lambda path: path.symlink_to("nowhere"), "there is no"),
         pytest.param(
