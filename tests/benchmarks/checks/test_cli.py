@@ -96,6 +96,7 @@ def test_a_missing_model_is_refused_in_one_line(bench: Bench) -> None:
 
 
 @pytest.mark.full
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:audioread")
 def test_preparing_is_raced_against_the_reference(bench: Bench) -> None:
     result = bench("check", "preparing", "--songs", 12, "--sample", 4)
     assert result.exit_code == 0, result.output
