@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from edge_runtime.cli.base import end_interrupted, one_line_errors, say
+from edge_runtime.cli.base import end_interrupted, say
 from train.cli.options import SEED, Options
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 @click.option("--seconds", default=8.0, show_default=True, help="Length of a song.")
 @click.option("--difficulty", default="easy", show_default=True, help="easy, medium or hard: how alike genres are.")
 @click.option("--seed", type=SEED, default=0, show_default=True, help="Random seed; the same seed, the same files.")
-@one_line_errors
 def demo_corpus(folder: Path, songs: int, seconds: float, difficulty: str, seed: int) -> None:
     """Synthesise songs of ten genres into FOLDER, to try everything without data.
 
@@ -86,7 +85,6 @@ prepare_options = Options(
 @click.argument("songs", type=click.Path(path_type=Path))
 @click.argument("run", type=click.Path(path_type=Path))
 @prepare_options
-@one_line_errors
 def prepare(songs: Path, run: Path, **options: Any) -> None:
     """Build the dataset of RUN from SONGS/<genre>/**: 2-second clips and their spectrogram images.
 
