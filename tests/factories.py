@@ -13,7 +13,6 @@ from edge_runtime import SpectrogramSettings
 from tests.conftest import tone
 from train.dataset import DatasetConfig, prepare
 from train.dataset.dataset import Dataset
-from train.progress import Reporter
 from train.run import Run
 from train.training.config import Augmentation, TrainingConfig
 from train.training.model import Architecture, register_architecture
@@ -86,5 +85,5 @@ def tiny_trained_run(folder: Path) -> Run:
     config = replace(
         TINY_TRAINING, head_epochs=4, epochs=15, patience=15, augmentation=Augmentation.only(("spec_augment",))
     )
-    fit(dataset, config, Reporter())
+    fit(dataset, config)
     return dataset.run

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import importlib
-import io
 import logging
 import os
-import sys
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from platform import python_version
-from typing import Any, TextIO
+from typing import Any
 from zipfile import BadZipFile
 
 from edge_runtime.errors import TmgcError, first_line
@@ -110,11 +108,3 @@ def silence() -> Iterator[None]:
             yield
     finally:
         logging.disable(level)
-
-
-def own_stderr() -> TextIO:
-    """Open a copy of standard error that :func:`silence` does not discard."""
-    try:
-        return os.fdopen(os.dup(sys.stderr.fileno()), "w", buffering=1, encoding="utf-8", errors="replace")
-    except (OSError, io.UnsupportedOperation, AttributeError):
-        return sys.stderr

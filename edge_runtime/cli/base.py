@@ -7,17 +7,15 @@ import logging
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 
 import click
 
 from edge_runtime.errors import TmgcError
 from edge_runtime.logs import setup_logging
-
-Command = TypeVar("Command", bound=Callable[..., Any])
 
 log = logging.getLogger("tmgc.cli")
 
@@ -28,11 +26,6 @@ INTERRUPTED = 130
 def say(line: str) -> None:
     """Log a command's own notice; standard output is for data."""
     log.info("%s", line)
-
-
-def one_line_errors(command: Command) -> Command:
-    """Nothing: :class:`OneLineCommand` does it."""
-    return command
 
 
 @contextmanager

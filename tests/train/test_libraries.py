@@ -8,7 +8,7 @@ import warnings
 import pytest
 
 from edge_runtime.errors import TmgcError
-from train.libraries import library, own_stderr, silence, versions
+from train.libraries import library, silence, versions
 
 
 def test_a_missing_library_says_which_extra_to_install() -> None:
@@ -38,12 +38,6 @@ def test_a_log_that_was_set_up_in_silence_stays_silent_and_breaks_nothing(capfd:
         handler = logging.StreamHandler()
     handler.handle(logging.LogRecord("library", logging.WARNING, "", 0, "logged later", None, None))
     assert capfd.readouterr().err == ""
-
-
-def test_own_stderr_speaks_through_silence(capfd: pytest.CaptureFixture[str]) -> None:
-    with own_stderr() as file, silence():
-        print("progress", file=file)
-    assert capfd.readouterr().err == "progress\n"
 
 
 def test_silence_ends_with_an_error() -> None:

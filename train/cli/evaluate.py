@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edge_runtime.cli.base import one_line_errors, say
+from edge_runtime.cli.base import say
 from edge_runtime.errors import TmgcError
 from edge_runtime.files import atomic_write
 from edge_runtime.models import newest_run
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 @click.option("--robustness", is_flag=True, help="Also evaluate on noisy, coded and otherwise degraded audio.")
 @click.option("--baseline", is_flag=True, help="Also compare with an SVM on MFCC statistics.")
 @click.option("--json", "as_json", is_flag=True, help="Print evaluation.json.")
-@one_line_errors
 def evaluate(run: Path | None, split: str, robustness: bool, baseline: bool, as_json: bool) -> None:
     """Evaluate the model of RUN on its test songs.
 
@@ -63,7 +62,6 @@ _prepare_options = prepare_options.without("sample_rate")
 @_prepare_options
 @fit_options
 @click.option("--json", "as_json", is_flag=True, help="Print compare-rates.json.")
-@one_line_errors
 def compare_rates(songs: Path, run: Path, as_json: bool, **options: Any) -> None:
     """Train on SONGS at 11 025, 22 050 and 44 100 Hz, and compare the accuracies.
 

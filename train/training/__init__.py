@@ -2,10 +2,12 @@
 
 Examples
 --------
+>>> from pathlib import Path
 >>> from train.dataset.dataset import read_dataset
 >>> from train.run import Run
 >>> from train.training import TrainingConfig, fit
->>> card = fit(read_dataset(Run(Path("runs/mine"))), TrainingConfig(weights="none"))  # doctest: +SKIP
+>>> dataset = read_dataset(Run(Path("runs/mine")))         # doctest: +SKIP
+>>> card = fit(dataset, TrainingConfig(weights="none"))    # doctest: +SKIP
 """
 
 from __future__ import annotations

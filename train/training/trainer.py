@@ -46,7 +46,7 @@ _WARM_UP = 0.1
 """Share of the steps over which the learning rate rises, until Adam's moment estimates have settled."""
 
 
-def fit(dataset: Dataset, config: TrainingConfig, reporter: Reporter) -> ModelCard:
+def fit(dataset: Dataset, config: TrainingConfig, reporter: Reporter | None = None) -> ModelCard:
     """Train a network on a dataset, and write model, card and history into its run.
 
     An interrupted training of the run is discarded.
@@ -55,7 +55,7 @@ def fit(dataset: Dataset, config: TrainingConfig, reporter: Reporter) -> ModelCa
     ----------
     dataset : Dataset
     config : TrainingConfig
-    reporter : Reporter
+    reporter : Reporter, optional
 
     Returns
     -------
@@ -70,16 +70,16 @@ def fit(dataset: Dataset, config: TrainingConfig, reporter: Reporter) -> ModelCa
     """
     check_weights(find_architecture(config.architecture), config.weights)
     with dataset.run.lock(), _environment(config):
-        return _Training(dataset, config, TrainingState(), reporter, resumes=False).run()
+        return _Training(dataset, config, TrainingState(), reporter or Reporter(), resumes=False).run()
 
 
-def resume(dataset: Dataset, reporter: Reporter) -> ModelCard:
+def resume(dataset: Dataset, reporter: Reporter | None = None) -> ModelCard:
     """Continue an interrupted training from its last complete epoch, with the settings that it began with.
 
     Parameters
     ----------
     dataset : Dataset
-    reporter : Reporter
+    reporter : Reporter, optional
 
     Returns
     -------
@@ -92,7 +92,7 @@ def resume(dataset: Dataset, reporter: Reporter) -> ModelCard:
     """
     config, state = Checkpoint(dataset.run).read(dataset.fingerprint())
     with dataset.run.lock(), _environment(config, epochs_done=state.epochs):
-        return _Training(dataset, config, state, reporter, resumes=True).run()
+        return _Training(dataset, config, state, reporter or Reporter(), resumes=True).run()
 
 
 class _Training:

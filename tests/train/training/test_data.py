@@ -112,10 +112,10 @@ def test_negatives_replace_some_images_with_equal_probabilities_as_target(small_
     split = Split(small_dataset, "train")
     batches = training(split, batch_size=36, augmentation=replace(OFF, negative_share=0.5))
     images, targets, _ = batches[0]
-    taken = (images == small_dataset.colormap[7]).all(axis=(1, 2, 3))
-    assert 5 < taken.sum() < 31
-    np.testing.assert_allclose(targets[taken], 1 / 3, rtol=1e-6)
-    assert (targets[~taken].max(axis=1) == 1).all()
+    replaced = (images == small_dataset.colormap[7]).all(axis=(1, 2, 3))
+    assert 5 < replaced.sum() < 31
+    np.testing.assert_allclose(targets[replaced], 1 / 3, rtol=1e-6)
+    assert (targets[~replaced].max(axis=1) == 1).all()
     assert (split.targets.max(axis=1) == 1).all(), "the split itself does not change"
 
 

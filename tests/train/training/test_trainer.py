@@ -22,7 +22,6 @@ from tests.factories import TINY_TRAINING
 from train.cli import main
 from train.dataset.dataset import Dataset, read_dataset, write_dataset
 from train.evaluation import compute_scores
-from train.progress import Reporter
 from train.run import Run
 from train.training import Augmentation, Checkpoint, TrainingConfig, fit, resume
 from train.training.callbacks import CheckpointAndEarlyStopping
@@ -99,7 +98,7 @@ def test_the_saved_model_classifies_songs_that_it_was_not_trained_on(run: Run) -
 
 def test_one_seed_repeats_the_first_epoch(small_dataset: Dataset) -> None:
     def first_epoch(seed: int) -> float:
-        fit(small_dataset, replace(QUICK, epochs=1, seed=seed), Reporter())
+        fit(small_dataset, replace(QUICK, epochs=1, seed=seed))
         return float(history(small_dataset.run, "fine-tuning")[0]["loss"])
 
     loss = first_epoch(0)
@@ -109,7 +108,7 @@ def test_one_seed_repeats_the_first_epoch(small_dataset: Dataset) -> None:
 
 def test_the_weights_of_the_best_epoch_are_saved_and_nothing_is_left_behind(small_dataset: Dataset) -> None:
     config = replace(QUICK, epochs=6, learning_rate=0.1, schedule="constant", augmentation=Augmentation.only(()))
-    fit(small_dataset, config, Reporter())
+    fit(small_dataset, config)
     losses = [float(row["val_loss"]) for row in history(small_dataset.run, "fine-tuning")]
     network = keras.models.load_model(small_dataset.run.model, compile=False)
     clips = small_dataset.of("validation")
@@ -132,7 +131,7 @@ def test_a_resumed_training_ends_like_one_without_interruption(
     small_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = replace(QUICK, epochs=4)
-    fit(small_dataset, config, Reporter())
+    fit(small_dataset, config)
     uninterrupted = history(small_dataset.run, "fine-tuning")
     save = CheckpointAndEarlyStopping.save
 
@@ -143,9 +142,9 @@ def test_a_resumed_training_ends_like_one_without_interruption(
 
     monkeypatch.setattr(CheckpointAndEarlyStopping, "save", interrupted_after_two)
     with pytest.raises(KeyboardInterrupt):
-        fit(small_dataset, config, Reporter())
+        fit(small_dataset, config)
     monkeypatch.setattr(CheckpointAndEarlyStopping, "save", save)
-    resume(small_dataset, Reporter())
+    resume(small_dataset)
     resumed = history(small_dataset.run, "fine-tuning")
     for column in ("loss", "val_loss", "learning_rate"):
         expected = [float(row[column]) for row in uninterrupted]
@@ -172,7 +171,7 @@ def test_a_killed_training_resumes_from_its_last_complete_epoch(small_dataset: D
 
 def test_a_finished_training_cannot_be_resumed(small_dataset: Dataset) -> None:
     with pytest.raises(TmgcError, match="there is none"):
-        resume(small_dataset, Reporter())
+        resume(small_dataset)
 
 
 @pytest.mark.full
@@ -193,7 +192,7 @@ def test_jax_trains_and_shares_batches_among_devices_whatever_the_number_of_clip
 
 def test_data_parallel_training_needs_the_jax_backend(small_dataset: Dataset) -> None:
     with pytest.raises(TmgcError, match="KERAS_BACKEND=jax"):
-        fit(small_dataset, replace(QUICK, data_parallel=True), Reporter())
+        fit(small_dataset, replace(QUICK, data_parallel=True))
 
 
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
@@ -207,7 +206,7 @@ def test_a_network_trained_in_16_bits_is_saved_in_32(
         return save_model(network, dataset, config, state)
 
     monkeypatch.setattr("train.training.trainer.save_model", save)
-    fit(small_dataset, replace(QUICK, epochs=1, precision=precision), Reporter())
+    fit(small_dataset, replace(QUICK, epochs=1, precision=precision))
     network = keras.models.load_model(small_dataset.run.model, compile=False)
     assert {layer.compute_dtype for layer in network.get_layer("backbone").layers} == {"float32"}
     assert keras.config.dtype_policy().name == "float32"
@@ -217,7 +216,7 @@ def test_a_network_trained_in_16_bits_is_saved_in_32(
 
 
 def test_a_learning_rate_is_found_and_its_curve_is_written(small_dataset: Dataset) -> None:
-    card = fit(small_dataset, replace(QUICK, epochs=1, learning_rate=None), Reporter())
+    card = fit(small_dataset, replace(QUICK, epochs=1, learning_rate=None))
     assert 1e-6 <= card.training["learning_rate"] <= 0.1
     assert small_dataset.run.lr_finder("png").read_bytes().startswith(b"\x89PNG")
 
@@ -228,7 +227,7 @@ def test_a_damaged_clip_is_refused_in_one_line(learning_rate: float | None, smal
         clip.audio_path(small_dataset.run).write_bytes(b"damaged")
     config = replace(QUICK, learning_rate=learning_rate, calibrate_batch_normalization=False)
     with pytest.raises(TmgcError, match=r"\.flac"):
-        fit(small_dataset, config, Reporter())
+        fit(small_dataset, config)
 
 
 def test_the_evaluation_of_an_earlier_model_is_removed(small_dataset: Dataset) -> None:
@@ -243,7 +242,7 @@ def test_the_evaluation_of_an_earlier_model_is_removed(small_dataset: Dataset) -
     (run.plots / "mine").mkdir(parents=True)
     for path in stale + kept:
         path.touch()
-    fit(small_dataset, replace(QUICK, epochs=1), Reporter())
+    fit(small_dataset, replace(QUICK, epochs=1))
     assert not any(path.exists() for path in stale)
     assert all(path.exists() for path in kept)
 
@@ -258,12 +257,12 @@ def test_missing_weights_are_found_before_the_images_are_loaded_and_cost_nothing
     for clip in small_dataset.clips:
         clip.image_path(small_dataset.run).unlink()
     with pytest.raises(TmgcError, match="existing weights file"):
-        fit(small_dataset, replace(QUICK, weights="nowhere.weights.h5"), Reporter())
+        fit(small_dataset, replace(QUICK, weights="nowhere.weights.h5"))
     assert all(path.read_bytes() == b"earlier" for path in earlier)
 
 
 def test_the_reference_recipe_trains_within_its_time_limit(small_dataset: Dataset) -> None:
-    card = fit(small_dataset, replace(QUICK, minutes=1e-6).with_reference_recipe(), Reporter())
+    card = fit(small_dataset, replace(QUICK, minutes=1e-6).with_reference_recipe())
     assert card.training["epochs"] == 1
     assert card.training["head_epochs"] == 0
     assert json.loads(json.dumps(card.training["settings"]))["augmentation"]["flip"] is True
@@ -279,5 +278,5 @@ def test_the_head_is_trained_on_negatives_as_well(small_dataset: Dataset, monkey
     monkeypatch.setattr(keras.Sequential, "fit", fit_head)
     config = replace(QUICK, head_epochs=1)
     with pytest.raises(KeyboardInterrupt):
-        fit(small_dataset, replace(config, augmentation=replace(config.augmentation, negative_share=0.25)), Reporter())
+        fit(small_dataset, replace(config, augmentation=replace(config.augmentation, negative_share=0.25)))
     assert uniform == [9], "a quarter of 36 clips"
