@@ -1,1 +1,1 @@
-"""How fast the exported models are against the original pipeline, measured on the machine at hand."""
+"""How fast the exported models are against the reference pipeline, measured on the machine at hand."""

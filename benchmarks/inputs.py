@@ -12,7 +12,6 @@ from benchmarks.documents import Constraint
 from edge_runtime.audio import AudioFile
 from edge_runtime.errors import TmgcError
 from edge_runtime.spectrogram import SpectrogramSettings
-from train.dataset.dataset import read_dataset
 from train.run import Run
 
 WINDOW_SECONDS = SpectrogramSettings().window_seconds
@@ -38,6 +37,8 @@ def excerpts_of_run(run: Run) -> list[Excerpt]:
     TmgcError
         The run has no clips.
     """
+    from train.dataset.dataset import read_dataset
+
     if not run.dataset_csv.is_file():
         raise TmgcError(
             f"a benchmark needs audio: {run.folder} has no {run.dataset_csv.name}. Name a file: --audio FILE"

@@ -68,10 +68,10 @@ def stages_figure(cases: Sequence[CaseReport]) -> Figure:
     """The medians of the stages of every case, stacked."""
     figure, axes = _figure(1.2 + 0.42 * len(cases))
     names, left = [case.name for case in cases], np.zeros(len(cases))
-    for stage in _STAGES:
+    for place, stage in enumerate(_STAGES):
         widths = np.array([case.stages[stage].p50_ms if stage in case.stages else 0.0 for case in cases])
         if widths.any():
-            axes.barh(names, widths, left=left, label=stage)
+            axes.barh(names, widths, left=left, label=stage, color=f"C{place}")
         left += widths
     axes.invert_yaxis()
     axes.set_xlabel("ms")

@@ -308,4 +308,5 @@ def _summary(case: CaseReport, source: Source) -> tuple[str, ...]:
 
 
 def _files(report: Report) -> list[tuple[str, ...]]:
-    return [(case.name, n_threads(case.threads), case.runtime, case.file, case.sha256) for case in report.cases]
+    """Runtime, file and hash of each case, whatever its threads."""
+    return list(dict.fromkeys((case.name, case.runtime, case.file, case.sha256) for case in report.cases))

@@ -1,4 +1,7 @@
-"""The edge: from sound to a genre with an exported model, and nothing that a Raspberry Pi does not need.
+"""Genre classification of audio streams and files with an exported model; all that a Raspberry Pi needs.
+
+:func:`listen` classifies any source that yields blocks of samples (:class:`AudioFile`, :class:`Microphone`), window by
+window. :class:`GenreClassifier` classifies single windows. Notices go to the logger ``tmgc``.
 
 Examples
 --------
@@ -62,7 +65,7 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is asked for, when it is asked for: ``tmgc-listen --help`` needs none of it, nor numpy."""
+    """Import public names on demand: ``tmgc-listen --help`` needs none of them, nor numpy."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -261,7 +261,7 @@ def _open(path: Path):  # type: ignore[no-untyped-def]  # soundfile is not typed
     if not os.access(path, os.R_OK):
         raise TmgcError(f"an audio file must be readable: {path} is not. Check its permissions")
     if path.stat().st_size == 0:
-        raise TmgcError(f"an audio file must hold sound: {path} is empty (0 bytes). Copy it again")
+        raise TmgcError(f"an audio file must contain samples: {path} is empty (0 bytes). Copy it again")
     try:
         return soundfile.SoundFile(os.fsencode(path))
     except (soundfile.LibsndfileError, TypeError) as error:  # TypeError for raw samples, whose rate is unknown

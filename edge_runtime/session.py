@@ -139,7 +139,7 @@ class Session:
             if not summary.windows and not self.stop.requested:
                 raise TmgcError(
                     f"a file must hold at least one window of {self._window_seconds} s: {path} holds "
-                    f"{file.read_seconds:.2f} s. Give a longer one"
+                    f"{file.read_seconds:.2f} s. Choose a longer one"
                 )
         except TmgcError as error:
             log.error("%s", error)

@@ -15,7 +15,6 @@ from edge_runtime.spectrogram import SpectrogramSettings
 from train.dataset.dataset import Dataset, read_dataset
 from train.libraries import library
 from train.run import Run
-from train.training.model import BACKBONE, HEAD, build_network
 
 WEIGHTS_SUFFIXES = (".h5", ".hdf5")
 """Suffixes of files from which the weights alone are read."""
@@ -150,6 +149,8 @@ def rebuild_network(weights: Path, architecture: str, card: ModelCard) -> Any:
     TmgcError
         The weights of the file do not fit such a network.
     """
+    from train.training.model import build_network
+
     network = build_network(
         architecture,
         image_height=card.spectrogram.image_height,
@@ -172,12 +173,16 @@ def rebuild_network(weights: Path, architecture: str, card: ModelCard) -> Any:
 
 
 def _nested_topology(network: Any) -> Any:
+    from train.training.model import BACKBONE, HEAD
+
     keras = library("keras", extra="export")
     layers = [network.get_layer(BACKBONE), *network.get_layer(HEAD).layers]
     return keras.Sequential([keras.Input(network.input_shape[1:]), *layers])
 
 
 def _flat_topology(network: Any) -> Any:
+    from train.training.model import BACKBONE, HEAD
+
     backbone = network.get_layer(BACKBONE)
     output = backbone.output
     for layer in network.get_layer(HEAD).layers:

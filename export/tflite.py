@@ -30,9 +30,10 @@ def convert(saved_model: Path, destination: Path) -> None:
     converter = tensorflow.lite.TFLiteConverter.from_saved_model(str(saved_model))
     converter.target_spec.supported_ops = [tensorflow.lite.OpsSet.TFLITE_BUILTINS]
     try:
-        destination.write_bytes(converter.convert())
+        content = converter.convert()
     except Exception as error:  # the converter's own error class is not public
         raise TmgcError(conversion_failure(error)) from error
+    destination.write_bytes(content)
 
 
 def conversion_failure(error: Exception) -> str:

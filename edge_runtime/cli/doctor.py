@@ -15,7 +15,12 @@ SCHEMA = 1
 """Version of the JSON document."""
 
 
-@click.command("doctor", cls=OneLineCommand, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(
+    "doctor",
+    cls=OneLineCommand,
+    short_help="Check this machine, its microphone and a model.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.option("--model", type=click.Path(path_type=Path), help="The model file. Default: as for tmgc-listen.")
 @click.option("--device", help="The microphone: number or a part of its name.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document instead of lines.")

@@ -49,7 +49,7 @@ SUBCOMMANDS = {
     type=click.Path(path_type=Path),
     help="A .tflite or .onnx file of tmgc-export. Default: the newest under ./runs, else a small one.",
 )
-@click.option("--hop", default=1.0, show_default=True, help="Seconds between windows; 2.0 is back to back.")
+@click.option("--hop", default=1.0, show_default=True, help="Seconds between windows; 2.0 is without overlap.")
 @click.option("--smooth", default=5, show_default=True, help="Windows averaged for the smoothed prediction.")
 @click.option("--threshold", type=float, help="Confidence below which the genre is 'unknown'. Default: the model's.")
 @click.option("--silence", default=-50.0, show_default=True, help="Level below which a window is silence, dBFS.")

@@ -24,6 +24,7 @@ _USER_NAME = re.compile(r"[a-z_][a-z0-9_-]{0,30}")
 @click.command(
     "install-service",
     cls=OneLineCommand,
+    short_help="Listen from every boot on, as a systemd service.",
     context_settings={"help_option_names": ["-h", "--help"], "ignore_unknown_options": True},
 )
 @click.option("--model", type=click.Path(path_type=Path), required=True, help="The model file; it is copied.")
@@ -68,7 +69,12 @@ def _check_options(options: tuple[str, ...]) -> None:
         raise TmgcError(f"the service listens to a microphone only: leave out {unfit[0]}")
 
 
-@click.command("uninstall-service", cls=OneLineCommand, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(
+    "uninstall-service",
+    cls=OneLineCommand,
+    short_help="Stop the service and remove its unit.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 def uninstall_service() -> None:
     """Stop the service and remove its unit; its program, user and state remain."""
     from edge_runtime.service import check_system, left_behind, uninstall

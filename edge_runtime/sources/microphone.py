@@ -150,7 +150,7 @@ class Microphone:
             captured = self._take(capture)
             if captured is None:
                 if not capture.alive or capture.stalled_seconds > LOST_AFTER_SECONDS:
-                    self._report_loss("it gives nothing any more" if capture.alive else "it is gone")
+                    self._report_loss("it delivers no samples" if capture.alive else "it is gone")
                     return True
                 continue
             if captured.samples.any():
@@ -159,7 +159,7 @@ class Microphone:
             else:
                 zeros_seconds += len(captured.samples) / capture.device.sample_rate
                 if zeros_seconds > max(LOST_AFTER_SECONDS, self._pause_seconds):
-                    self._report_loss("it gives only zeros; is it muted?")
+                    self._report_loss("it delivers only zeros; is it muted?")
                     return False
             if captured.after_gap:
                 yield None
@@ -184,7 +184,7 @@ class Microphone:
         self._pause_seconds = 0.0
         if self.lost:
             self.lost = False
-            self._report("device back", "it gives sound again")
+            self._report("device back", "it delivers samples again")
 
     def _report(self, event: str, reason: str) -> None:
         if self._notify:

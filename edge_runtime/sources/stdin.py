@@ -120,7 +120,7 @@ def read_wav_header(read: ReadExactly) -> PcmFormat:
     """
     start = read(12)
     if not start:
-        raise TmgcError("standard input must hold sound: it is empty. Does the program before the | run?")
+        raise TmgcError("standard input must contain audio: it is empty. Does the program before the | run?")
     if start[:4] not in (b"RIFF", b"RF64") or start[8:] != b"WAVE":
         raise TmgcError(
             "standard input must be a WAV: it does not begin as one. Try ffmpeg -i ... -f wav -, or name the format of "

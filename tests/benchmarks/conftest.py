@@ -15,7 +15,7 @@ import pytest
 import soundfile
 from click.testing import CliRunner
 
-from benchmarks.report import CaseFailure, CaseReport, Latency, Report
+from benchmarks.report import CaseFailure, Report
 from edge_runtime.interpreters.litert import CARD_ENTRY
 from edge_runtime.model_card import METADATA_KEY, ModelCard
 from edge_runtime.spectrogram import SpectrogramSettings
@@ -97,22 +97,13 @@ def bench() -> Callable[..., Any]:
 
 @pytest.fixture(scope="session")
 def benched(tiny_run: Run, bench: Callable[..., Any]) -> Benched:
-    """Every case of the tiny run, measured once for all tests."""
-    everything = "reference,keras,tflite,onnx"
+    """Cases of every kind of the tiny run, measured once for all tests."""
+    everything = "reference,keras-predict,tflite,onnx"
     result = bench(tiny_run.folder, "--quick", "--only", everything, "--runs", 12, "--threads", 1)
     report = Report.read(tiny_run.bench / "bench.json")
     markdown = (tiny_run.bench / "bench.md").read_text("utf-8")
     html = (tiny_run.bench / "report.html").read_text("utf-8")
     return Benched(result.exit_code, result.stdout, result.stderr, report, markdown, html)
-
-
-def with_samples(case: CaseReport, samples_ms: Callable[[Latency], Any]) -> CaseReport:
-    """The same case with other samples from both sources."""
-    return replace(
-        case,
-        from_file=Latency.of(samples_ms(case.from_file)),
-        from_memory=Latency.of(samples_ms(case.from_memory)),
-    )
 
 
 def noise(seconds: float, *, seed: int) -> np.ndarray[Any, np.dtype[np.float32]]:
@@ -140,12 +131,13 @@ def _write_models(run: Run, card: ModelCard) -> None:
     features = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3, strides=4, activation="relu")(pixels))
     network = keras.Model(image, keras.layers.Dense(len(GENRES), activation="softmax")(features))
     network.save(run.model)
-    signature = tensorflow.TensorSpec((1, SETTINGS.image_height, SETTINGS.image_width, 3), tensorflow.uint8)
-    function = tensorflow.function(network).get_concrete_function(signature)
+    saved = run.folder / "saved"
+    network.export(saved, verbose=False)
     for recipe, optimizations in (("float32", []), ("dynamic", [tensorflow.lite.Optimize.DEFAULT])):
-        converter = tensorflow.lite.TFLiteConverter.from_concrete_functions([function], network)
+        converter = tensorflow.lite.TFLiteConverter.from_saved_model(str(saved))
         converter.optimizations = optimizations
         write_tflite(run.exports / f"tiny.{recipe}.tflite", converter.convert(), card, recipe)
+    shutil.rmtree(saved)
     whole = (run.exports / "tiny.float32.tflite").read_bytes()
     write_tflite(run.exports / "tiny.int8.tflite", whole[:1000], card, "int8")
     (run.exports / "tiny.int8.FAILED.onnx").write_bytes(b"")

@@ -1,29 +1,224 @@
-from pathlib import Path
+"""A whole benchmark of a tiny run, from its exports to the files of the report."""
 
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import jsonschema
 import numpy as np
+import pytest
 import soundfile
 
-from benchmarks.benchmark import BenchSettings, benchmark
+from benchmarks.benchmark import BenchConfig, benchmark, quality_of, speedups, writable_folder
+from benchmarks.cases import EXPORT, KERAS_PREDICT, REFERENCE, TFLITE_RUNTIME, Case
+from benchmarks.inputs import Excerpt
+from benchmarks.render import markdown
+from benchmarks.report import REPORT_SCHEMA, SOURCES, CaseReport, KerasAgreement, Latency, Report
+from edge_runtime.errors import TmgcError
+from train.evaluation.metrics import wilson_interval
 from train.run import Run
 
+MEASURED = ["reference", "keras-predict", "tflite-float32", "tflite-dynamic", "onnx-float32"]
 
-def quiet(row: str, what: str, done: int, steps: int) -> None: ...
+
+def quiet(case: str, step: str, done: int, steps: int) -> None: ...
 
 
-def test_a_named_audio_file_is_what_every_row_hears_and_the_report_stands_where_it_was_wanted(
-    tiny_run: Run, tmp_path: Path
+def case_of(benched: Any, name: str) -> CaseReport:
+    report: Report = benched.report
+    return next(case for case in report.cases if case.name == name)
+
+
+def test_every_case_is_reported_and_the_broken_one_says_why(benched: Any) -> None:
+    assert [case.name for case in benched.report.cases] == MEASURED
+    (broken,) = benched.report.failures
+    assert (broken.name, broken.threads) == ("tflite-int8", 1)
+    assert broken.error
+    assert "\n" not in broken.error
+
+
+def test_an_export_that_failed_its_parity_check_is_left_out_with_a_line(benched: Any) -> None:
+    assert [line for line in benched.report.left_out if "tiny.int8.FAILED.onnx" in line]
+
+
+@pytest.mark.parametrize("name", MEASURED)
+def test_a_case_keeps_as_many_raw_samples_as_the_method_says_and_its_figures_follow_from_them(
+    benched: Any, name: str
 ) -> None:
+    case, method = case_of(benched, name), benched.report.method
+    for latency in map(case.latency, SOURCES):
+        assert len(latency.samples_ms) == method.rounds * case.windows_per_round >= 12
+        assert latency == Latency.of(latency.samples_ms)
+    assert (case.threads,) == method.threads == (1,)
+    assert case.realtime_factor == pytest.approx(np.mean(case.from_file.samples_ms) / 2000)
+    assert case.windows_per_s == pytest.approx(1000 / np.mean(case.from_file.samples_ms))
+
+
+@pytest.mark.parametrize("name", MEASURED)
+def test_the_stages_of_a_window_add_up_to_no_more_than_the_window(benched: Any, name: str) -> None:
+    case = case_of(benched, name)
+    total = np.sum([stage.samples_ms for stage in case.stages.values()], axis=0)
+    assert np.all(total <= np.array(case.from_file.samples_ms) + 1e-3)
+    assert {"read", "spectrogram", "model"} <= set(case.stages)
+
+
+@pytest.mark.parametrize("name", MEASURED)
+def test_start_load_first_prediction_and_memory_are_reported_apart(benched: Any, name: str) -> None:
+    case = case_of(benched, name)
+    assert case.start_ms > case.load_ms > 0
+    assert case.first_prediction_ms > 0
+    assert case.peak_memory_mb >= case.memory_mb > 1
+
+
+def test_the_ratios_are_what_the_raw_samples_give(benched: Any) -> None:
+    report = benched.report
+    assert len(report.speedups) == 2 * (4 + 3)
+    assert report.speedups == speedups(report.cases, rounds=report.method.rounds)
+    for speedup in report.speedups:
+        slow, fast = (case_of(benched, name).latency(speedup.source) for name in (speedup.baseline, speedup.case))
+        medians = np.median(np.reshape(slow.samples_ms, (report.method.rounds, -1)), axis=1)
+        others = np.median(np.reshape(fast.samples_ms, (report.method.rounds, -1)), axis=1)
+        assert speedup.ratio.median == pytest.approx(np.median(medians / others))
+
+
+def test_a_file_is_described_by_its_size_its_hash_and_its_card(benched: Any, tiny_run: Run) -> None:
+    path, case = tiny_run.exports / "tiny.float32.tflite", case_of(benched, "tflite-float32")
+    assert case.file_mb == path.stat().st_size / 1e6
+    assert case.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert case.runtime.startswith("ai-edge-litert")
+    assert (case.pipeline, case.format, case.recipe, case.input_kind) == ("export", "tflite", "float32", "image")
+
+
+def test_an_exact_export_predicts_as_keras_does_and_the_reference_is_not_compared(benched: Any) -> None:
+    assert case_of(benched, "tflite-float32").same_as_keras == KerasAgreement(5, 5)
+    assert case_of(benched, "reference").same_as_keras is None
+
+
+def test_the_report_names_every_excerpt_that_was_timed(benched: Any) -> None:
+    assert len(benched.report.method.excerpts) == 5
+
+
+def test_the_file_follows_the_schema(benched: Any, tiny_run: Run) -> None:
+    document = json.loads((tiny_run.bench / "bench.json").read_text("utf-8"))
+    jsonschema.validate(document, json.loads(REPORT_SCHEMA.read_text("utf-8")))
+
+
+def test_the_other_files_are_those_of_the_report(benched: Any) -> None:
+    assert benched.markdown == markdown(benched.report) + "\n"
+    assert "tflite-int8 failed" in benched.html.lower()
+    assert benched.html.count("data:image/png;base64,") == 3
+
+
+def test_every_process_was_pinned_to_as_many_cores_as_it_has_threads(benched: Any) -> None:
+    if not hasattr(os, "sched_getaffinity"):
+        pytest.skip("this system does not pin")
+    first = sorted(os.sched_getaffinity(0))[:1]
+    assert {case.cores for case in benched.report.cases} == {tuple(first)}
+
+
+def test_all_cases_of_one_network_have_the_same_macs(benched: Any) -> None:
+    convolution = 3 * 3 * 3 * 4 * (6 * 8)  # a filter of 3 x 3 on three colours, four of them, every fourth pixel
+    dense = 4 * 3
+    assert {case.roofline.macs for case in benched.report.cases if case.roofline} == {convolution + dense}
+
+
+def test_a_named_audio_file_is_timed_and_the_report_stands_where_it_was_wanted(tiny_run: Run, tmp_path: Path) -> None:
     path = tmp_path / "song.flac"
     soundfile.write(path, np.random.default_rng(0).normal(0, 0.1, 3 * 22_050), 22_050)
-    settings = BenchSettings(
-        audio=path, quick=True, threads=(1,), runs=1, only=("tflite-float32",), output=tmp_path / "out"
+    config = BenchConfig(
+        audio=path,
+        quick=True,
+        threads=(1,),
+        runs=1,
+        only=("tflite-float32",),
+        sustain_minutes=0,
+        output=tmp_path / "out",
     )
-    report = benchmark(tiny_run, settings, progress=quiet)
-    assert report["method"]["excerpts"] == [{"file": str(path), "start_s": 0.0}]
+    report = benchmark(tiny_run, config, progress=quiet)
+    assert report.method.excerpts == (Excerpt(path, 0.0),)
     assert sorted(file.name for file in (tmp_path / "out").iterdir()) == ["bench.json", "bench.md", "report.html"]
 
 
-def test_quick_measures_less(tiny_run: Run, tmp_path: Path) -> None:
-    settings = BenchSettings(quick=True, only=("tflite-float32",), output=tmp_path)
-    method = benchmark(tiny_run, settings, progress=quiet)["method"]
-    assert (method["rounds"], method["windows_per_round"]) == (5, 2)
+@pytest.mark.full
+def test_the_compiled_network_predicts_as_keras_does(tiny_run: Run, tmp_path: Path) -> None:
+    only = ("keras-predict", "keras-compiled")
+    config = BenchConfig(quick=True, threads=(1,), runs=5, only=only, output=tmp_path)
+    _, compiled = benchmark(tiny_run, config, progress=quiet).cases
+    assert compiled.runtime.startswith("keras")
+    assert compiled.same_as_keras == KerasAgreement(5, 5)
+
+
+def test_quick_measures_less() -> None:
+    (plan,) = BenchConfig(quick=True, threads=(1,)).plans()
+    assert (plan.rounds, plan.windows_per_round, plan.min_seconds, plan.loading_at_once) == (5, 2, 0.0, 2)
+    (whole,) = BenchConfig(threads=(1,)).plans()
+    assert (whole.rounds, whole.windows_per_round, whole.min_seconds, whole.loading_at_once) == (10, 5, 5.0, 1)
+
+
+def test_threads_that_there_are_no_cores_for_are_refused() -> None:
+    with pytest.raises(TmgcError, match="got 999"):
+        BenchConfig(threads=(1, 999)).plans()
+
+
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(TmgcError, match="--output"):
+        writable_folder(tmp_path / "file" / "bench")
+
+
+def test_a_folder_that_cannot_be_written_to_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.benchmark.os.access", lambda *question: False)  # root may write anywhere
+    with pytest.raises(TmgcError, match="permission denied"):
+        writable_folder(tmp_path)
+
+
+PARITY: dict[str, Any] = {
+    "sha256": "file",
+    "keras_sha256": "network",
+    "parity": {
+        "split": "test",
+        "windows": 500,
+        "songs": 20,
+        "top1_agreement": 0.98,
+        "accuracy": {"accuracy_keras": 0.8, "accuracy_file": 0.75},
+    },
+}
+
+
+def quality(pipeline: str, sha256: str) -> Any:
+    return quality_of(Case(pipeline, pipeline, Path("a.int8.tflite"), Path("card.json")), sha256, [PARITY])
+
+
+def test_a_file_has_the_accuracy_of_its_parity_check_with_a_song_as_one_trial() -> None:
+    found = quality(EXPORT, "file")
+    assert (found.split, found.windows, found.songs) == ("test", 500, 20)
+    assert (found.accuracy.value, found.agreement.value) == (0.75, 0.98)
+    assert (found.accuracy.low, found.accuracy.high) == pytest.approx(wilson_interval(15, 20))
+
+
+def test_keras_has_its_own_accuracy_on_the_same_windows_and_no_agreement() -> None:
+    found = quality(KERAS_PREDICT, "network")
+    assert found.accuracy.value == 0.8
+    assert found.agreement is None
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "sha256"), [(EXPORT, "another"), (REFERENCE, "network"), (TFLITE_RUNTIME, "file")]
+)
+def test_what_the_parity_check_did_not_run_has_no_accuracy(pipeline: str, sha256: str) -> None:
+    assert quality(pipeline, sha256) is None
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.9972, 1.0])
+def test_an_interval_holds_its_accuracy_also_where_windows_of_one_song_differ(share: float) -> None:
+    accuracy = {"accuracy_keras": share, "accuracy_file": share}
+    parity = {**PARITY["parity"], "songs": 30, "accuracy": accuracy}
+    found = quality_of(
+        Case(EXPORT, EXPORT, Path("a.int8.tflite"), Path("card.json")), "file", [{**PARITY, "parity": parity}]
+    )
+    assert found is not None
+    assert 0 <= found.accuracy.low <= share <= found.accuracy.high <= 1

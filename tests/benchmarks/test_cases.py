@@ -1,71 +1,107 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from benchmarks.cases import RowSpec, rows_of, select_rows
+from benchmarks.cases import Case, find_cases, read_card, select_cases
+from benchmarks.documents import from_document, to_document
 from edge_runtime.errors import TmgcError
+from edge_runtime.model_card import ModelCard
 from train.run import Run
+
+from .conftest import write_onnx, write_tflite
+
+FLATBUFFER = b"\x1c\0\0\0TFL3"
+"""How a TFLite file begins."""
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Run:
+def run(tmp_path: Path, tiny_card: ModelCard) -> Run:
+    """A run with exports whose names tell nothing: what they are stands in their cards."""
     run = Run(tmp_path / "my.run")
     run.exports.mkdir(parents=True)
-    for name in ("int8.onnx", "float32.onnx", "int8.tflite", "dynamic.tflite", "float16.tflite", "int8.FAILED.tflite"):
-        (run.exports / f"my.run.{name}").touch()
+    for number, recipe in enumerate(("int8", "dynamic", "float16")):
+        write_tflite(run.exports / f"{number}.tflite", FLATBUFFER, tiny_card, recipe)
+    for number, recipe in enumerate(("int8", "float32")):
+        write_onnx(run.exports / f"{number}.onnx", tiny_card, recipe)
+    (run.exports / "my.run.int8.FAILED.tflite").touch()
     return run
 
 
-def names(rows: list[RowSpec]) -> list[str]:
-    return [row.name for row in rows]
+def names(cases: list[Case]) -> list[str]:
+    return [case.name for case in cases]
 
 
-def test_the_original_comes_first_then_keras_then_every_export_by_format_and_recipe(run: Run) -> None:
-    rows, left_out = rows_of(run)
+def test_the_reference_comes_first_then_keras_then_every_export_by_format_and_recipe(run: Run) -> None:
+    cases, left_out = find_cases(run)
     exports = ["tflite-float16", "tflite-dynamic", "tflite-int8", "onnx-float32", "onnx-int8"]
-    assert names(rows) == ["original", "keras-predict", "keras-compiled", *exports, "small-tflite-float16"]
+    assert names(cases) == ["reference", "keras-predict", "keras-compiled", *exports, "small-tflite-float16"]
     assert "my.run.int8.FAILED.tflite failed its parity check" in left_out[0]
 
 
-def test_a_file_that_takes_the_waveform_is_a_row_beside_the_one_that_takes_pictures(run: Run) -> None:
-    (run.exports / "my.run.waveform.int8.tflite").touch()
-    (run.exports / "my.run.waveform.float32.onnx").touch()
-    rows = [row for row in rows_of(run)[0] if row.recipe in ("int8", "float32") and row.is_export]
-    assert [row.name for row in rows if row.takes_waveform] == ["tflite-waveform-int8", "onnx-waveform-float32"]
-    assert names(rows) == ["tflite-int8", "tflite-waveform-int8", "onnx-float32", "onnx-int8", "onnx-waveform-float32"]
+def test_format_recipe_and_input_kind_come_from_the_card_and_not_from_the_name(run: Run, tiny_card: ModelCard) -> None:
+    waveform = replace(tiny_card, input_kind="waveform")
+    write_tflite(run.exports / "my.run.float32.tflite", FLATBUFFER, waveform, "int8")
+    write_onnx(run.exports / "my.run.int8.onnx", waveform, "float32")
+    cases = {case.model.name: case for case in find_cases(run)[0] if case.input_kind == "waveform"}
+    tflite, onnx = cases["my.run.float32.tflite"], cases["my.run.int8.onnx"]
+    assert (tflite.name, tflite.format, tflite.recipe) == ("tflite-waveform-int8", "tflite", "int8")
+    assert (onnx.name, onnx.format, onnx.recipe) == ("onnx-waveform-float32", "onnx", "float32")
+    exports = [name for name in names(find_cases(run)[0]) if name.startswith(("tflite", "onnx"))]
+    assert exports[-3:] == ["onnx-float32", "onnx-int8", "onnx-waveform-float32"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("bare.tflite", FLATBUFFER), ("bare.onnx", b""), ("bare.onnx", b"\xff" * 9)]
+)
+def test_a_file_without_a_readable_card_is_left_out_with_the_reason(run: Run, name: str, content: bytes) -> None:
+    (run.exports / name).write_bytes(content)
+    cases, left_out = find_cases(run)
+    assert name not in {case.model.name for case in cases}
+    (line,) = [line for line in left_out if line.startswith(f"{name} is left out: ")]
+    assert "xport" in line
+    assert "\n" not in line
+
+
+def test_a_card_that_names_no_recipe_is_left_out(run: Run, tiny_card: ModelCard) -> None:
+    write_tflite(run.exports / "odd.tflite", FLATBUFFER, tiny_card, None)  # type: ignore[arg-type]
+    assert any("odd.tflite" in line and "recipe" in line for line in find_cases(run)[1])
+
+
+def test_the_card_of_an_onnx_file_is_read_without_loading_the_model(run: Run) -> None:
+    assert read_card(run.exports / "1.onnx").export == {"format": "onnx", "recipe": "float32"}
 
 
 def test_where_tflite_runtime_is_missing_a_line_says_so(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("benchmarks.cases.find_spec", lambda name: None)
-    assert "tflite-runtime is not installed: its rows are left out" in rows_of(run)[1]
+    assert "tflite-runtime is not installed: its cases are left out" in find_cases(run)[1]
 
 
-def test_where_tflite_runtime_is_installed_every_tflite_file_has_a_row_more(
+def test_where_tflite_runtime_is_installed_every_tflite_file_has_a_case_more(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("benchmarks.cases.find_spec", lambda name: object())
-    rows, _ = rows_of(run)
-    more = [row for row in rows if row.pipeline == "tflite-runtime"]
+    cases, _ = find_cases(run)
+    more = [case for case in cases if case.pipeline == "tflite-runtime"]
     assert names(more) == ["tflite-runtime-float16", "tflite-runtime-dynamic", "tflite-runtime-int8"]
-    assert names(select_rows(rows, run, only=["tflite"]))[-3:] == names(more)
+    assert names(select_cases(cases, run, only=["tflite"]))[-3:] == names(more)
 
 
 def test_a_report_does_not_tell_where_the_package_is_installed(run: Run) -> None:
-    rows, _ = rows_of(run)
-    assert rows[-1].file == "edge_runtime/models/small.float16.tflite"
-    assert rows[-2].file == str(rows[-2].model)
+    cases, _ = find_cases(run)
+    assert cases[-1].file == "edge_runtime/models/small.float16.tflite"
+    assert cases[-2].file == str(cases[-2].model)
 
 
-def test_two_exports_of_one_recipe_keep_apart_by_their_files(run: Run) -> None:
-    (run.exports / "other.int8.tflite").touch()
-    rows, _ = rows_of(run)
-    assert {"tflite-int8", "other.int8.tflite"} <= set(names(rows))
+def test_two_exports_of_one_recipe_are_told_apart_by_their_files(run: Run, tiny_card: ModelCard) -> None:
+    write_tflite(run.exports / "my.run.int8.tflite", FLATBUFFER, tiny_card, "int8")
+    assert {"tflite-int8", "0.tflite"} <= set(names(find_cases(run)[0]))
 
 
-def test_quick_takes_the_quick_rows_that_there_are(run: Run) -> None:
-    rows, _ = rows_of(run)
-    assert names(select_rows(rows, run, quick=True)) == [
-        "original",
+def test_quick_takes_the_quick_cases_that_there_are(run: Run) -> None:
+    cases, _ = find_cases(run)
+    assert names(select_cases(cases, run, quick=True)) == [
+        "reference",
         "keras-predict",
         "tflite-dynamic",
         "tflite-int8",
@@ -74,30 +110,30 @@ def test_quick_takes_the_quick_rows_that_there_are(run: Run) -> None:
 
 
 def test_only_takes_names_and_families(run: Run) -> None:
-    rows, _ = rows_of(run)
-    assert names(select_rows(rows, run, only=["onnx", "keras"])) == [
+    cases, _ = find_cases(run)
+    assert names(select_cases(cases, run, only=["onnx", "keras"])) == [
         "keras-predict",
         "keras-compiled",
         "onnx-float32",
         "onnx-int8",
     ]
-    assert names(select_rows(rows, run, only=["tflite-int8"], quick=True)) == ["tflite-int8"]
+    assert names(select_cases(cases, run, only=["tflite-int8"], quick=True)) == ["tflite-int8"]
 
 
 def test_an_unknown_name_is_refused_with_the_nearest(run: Run) -> None:
-    rows, _ = rows_of(run)
-    with pytest.raises(TmgcError, match=r"got 'orignal'\. Did you mean original\?"):
-        select_rows(rows, run, only=["orignal"])
+    cases, _ = find_cases(run)
+    with pytest.raises(TmgcError, match=r"got 'refrence'\. Did you mean reference\?"):
+        select_cases(cases, run, only=["refrence"])
 
 
-def test_a_run_without_exports_can_still_time_the_original(tmp_path: Path) -> None:
+def test_a_run_without_exports_can_still_time_the_reference(tmp_path: Path) -> None:
     run = Run(tmp_path)
-    rows, _ = rows_of(run)
-    assert names(select_rows(rows, run, only=["original"])) == ["original"]
+    cases, _ = find_cases(run)
+    assert names(select_cases(cases, run, only=["reference"])) == ["reference"]
     with pytest.raises(TmgcError, match="tmgc-export"):
-        select_rows(rows, run)
+        select_cases(cases, run)
 
 
-def test_a_row_survives_its_way_to_another_process(run: Run) -> None:
-    for row in rows_of(run)[0]:
-        assert RowSpec.from_json(row.to_json()) == row
+def test_a_case_survives_its_way_to_another_process(run: Run) -> None:
+    for case in find_cases(run)[0]:
+        assert from_document(Case, to_document(case)) == case

@@ -9,8 +9,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from benchmarks.report import REPORT_SCHEMA
-from benchmarks.system_info import usable_cores
+from benchmarks.report import REPORT_SCHEMA, Report
+from edge_runtime.system_info import usable_cores
 from train.run import Run
 
 Bench = Callable[..., Any]
@@ -38,7 +38,7 @@ def test_a_missing_audio_file_is_refused_in_one_line(bench: Bench, tiny_run: Run
     assert "an audio file must exist" in one_line(bench(tiny_run.folder, "--audio", tmp_path / "no.wav"))
 
 
-def test_an_unknown_row_is_refused_with_the_nearest_name(bench: Bench, tiny_run: Run) -> None:
+def test_an_unknown_case_is_refused_with_the_nearest_name(bench: Bench, tiny_run: Run) -> None:
     assert "Did you mean tflite-dynamic?" in one_line(bench(tiny_run.folder, "--only", "tflite-dinamic"))
 
 
@@ -65,62 +65,51 @@ def test_threads_that_cannot_be_are_refused_in_one_line(bench: Bench, tiny_run: 
     assert reason in one_line(bench(tiny_run.folder, "--threads", threads))
 
 
-def measured(bench: Bench, run: Run, folder: Path, *options: object) -> dict[str, Any]:
+def measured(bench: Bench, run: Run, folder: Path, *options: object) -> Report:
     result = bench(run.folder, "--quick", "--json", "--output", folder, *options)
     assert result.exit_code == 0, result.output
-    report: dict[str, Any] = json.loads(result.stdout)
-    jsonschema.validate(report, json.loads(REPORT_SCHEMA.read_text("utf-8")))
-    return report
+    jsonschema.validate(json.loads(result.stdout), json.loads(REPORT_SCHEMA.read_text("utf-8")))
+    assert result.stdout == (folder / "bench.json").read_text("utf-8")
+    return Report.from_json(result.stdout)
 
 
-def test_paced_windows_are_counted_where_their_answers_come_late(
+def test_paced_windows_are_counted_where_their_predictions_come_late(
     bench: Bench, tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("benchmarks.benchmark.HOP_SECONDS", 0.1)
     options = ("--only", "tflite-float32", "--threads", 1, "--runs", 5, "--load", "paced")
-    (row,) = measured(bench, tiny_run, tmp_path, *options)["rows"]
-    assert (row["paced"]["hop_s"], row["paced"]["windows"]) == (0.1, 5)
-    said = f"{row['paced']['late_answers']} of 5 answers after the next window was due"
-    assert said in (tmp_path / "bench.md").read_text("utf-8")
+    (case,) = measured(bench, tiny_run, tmp_path, *options).cases
+    assert case.paced is not None
+    assert (case.paced.hop_s, case.paced.windows) == (0.1, 5)
+    line = f"{case.paced.late_predictions} of 5 predictions after the next window was due"
+    assert line in (tmp_path / "bench.md").read_text("utf-8")
 
 
-def test_every_number_of_threads_has_its_rows_and_its_ratios_also_offline(
-    bench: Bench, tiny_run: Run, tmp_path: Path
+def test_every_number_of_threads_has_its_cases_and_its_ratios_also_offline(
+    bench: Bench, tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if usable_cores() < 2:
         pytest.skip("two threads need two cores")
-    rows = ("--only", "keras-predict,tflite-float32", "--threads", "1,2", "--runs", 2, "--load", "offline")
-    report = measured(bench, tiny_run, tmp_path, *rows)
-    named = [(row["name"], row["threads"]) for row in report["rows"]]
-    assert named == [("keras-predict", 1), ("tflite-float32", 1), ("keras-predict", 2), ("tflite-float32", 2)]
-    assert [len(row["cores"]) for row in report["rows"]] == [1, 1, 2, 2]
-    assert {(ratio["to"], ratio["threads"]) for ratio in report["ratios"]} == {
-        ("tflite-float32", 1),
-        ("tflite-float32", 2),
-    }
+    monkeypatch.setattr("benchmarks.benchmark.KERAS_PREDICT", "onnx-float32")  # any baseline, which loads in no time
+    only = ("--only", "onnx-float32,tflite-float32", "--threads", "1,2", "--runs", 2, "--load", "offline")
+    report = measured(bench, tiny_run, tmp_path, *only)
+    named = [(case.name, case.threads) for case in report.cases]
+    assert named == [("tflite-float32", 1), ("onnx-float32", 1), ("tflite-float32", 2), ("onnx-float32", 2)]
+    assert [len(case.cores or ()) for case in report.cases] == [1, 1, 2, 2]
+    assert {(each.case, each.threads) for each in report.speedups} == {("tflite-float32", 1), ("tflite-float32", 2)}
     assert (tmp_path / "bench.md").read_text("utf-8").count("windows a second from files") == 4
 
 
-def test_the_first_argument_chooses_between_measuring_and_comparing(tmp_path: Path) -> None:
-    def said(*arguments: str) -> str:
-        code = "from benchmarks.cli import main; main()"
-        command = [sys.executable, "-c", code, *arguments]
-        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
-        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True).stdout
-
-    assert "BEFORE AFTER" in said("compare", "--help")
-    assert "[RUN]" in said("--help")
+def test_the_first_argument_chooses_between_measuring_comparing_and_checking(bench: Bench) -> None:
+    assert "BEFORE AFTER" in bench("compare", "--help").stdout
+    assert "start-up" in bench("check", "--help").stdout
+    described = bench("--help").stdout
+    assert "[RUN]" in described
+    assert "compare" in described
+    assert "check" in described
 
 
-def test_json_is_printed_instead_of_the_table_and_is_what_the_file_holds(
-    bench: Bench, tiny_run: Run, tmp_path: Path
-) -> None:
-    result = bench(tiny_run.folder, "--quick", "--only", "tflite-float32", "--runs", 2, "--json", "--output", tmp_path)
-    assert result.exit_code == 0
-    assert json.loads(result.stdout) == json.loads((tmp_path / "bench.json").read_text("utf-8"))
-
-
-def test_when_every_row_fails_the_exit_code_is_1_and_the_table_says_why(
+def test_when_every_case_fails_the_exit_code_is_1_and_the_table_says_why(
     bench: Bench, tiny_run: Run, tmp_path: Path
 ) -> None:
     result = bench(tiny_run.folder, "--quick", "--only", "tflite-int8", "--output", tmp_path)
@@ -129,16 +118,21 @@ def test_when_every_row_fails_the_exit_code_is_1_and_the_table_says_why(
     assert "Traceback" not in result.output
 
 
-def test_a_failing_row_does_not_fail_the_command(benched: Any) -> None:
-    assert benched.exit_code == 0
-    assert "tflite-int8 failed, 1 thread: " in benched.stdout
-    assert "round 1 of" in benched.stderr
-    assert "round 1 of" not in benched.stdout
+def test_a_table_goes_to_standard_output_and_progress_to_standard_error(
+    bench: Bench, tiny_run: Run, tmp_path: Path
+) -> None:
+    options = ("--only", "tflite-float32,tflite-int8", "--threads", 1, "--runs", 2, "--output", tmp_path)
+    result = bench(tiny_run.folder, "--quick", *options)
+    assert result.exit_code == 0, "a case that fails does not fail the command"
+    assert "tflite-int8 failed, 1 thread: " in result.stdout
+    assert "keeps up at hop 1.0 s:" in result.stdout
+    assert "round 1 of 2" in result.stderr
+    assert "round 1 of" not in result.stdout
 
 
-@pytest.mark.parametrize("module", ["cli.bench", "cli.compare", "benchmark", "html", "compare"])
-def test_no_heavy_library_is_loaded_before_a_row_needs_it(module: str) -> None:
-    heavy = "{'tensorflow', 'keras', 'librosa', 'matplotlib', 'scipy', 'sklearn', 'onnx', 'PIL'}"
+@pytest.mark.parametrize("module", ["cli", "checks.cli", "benchmark", "render", "compare"])
+def test_no_heavy_library_is_loaded_before_a_case_needs_it(module: str) -> None:
+    heavy = "{'tensorflow', 'keras', 'librosa', 'matplotlib', 'scipy', 'sklearn', 'onnx', 'PIL', 'jinja2'}"
     code = f"import sys, benchmarks.{module}; sys.exit(', '.join({heavy} & set(sys.modules)) or 0)"
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)

@@ -1,61 +1,98 @@
-"""The README quotes the kept report, and the kept report is what its raw samples give."""
+"""The kept report is what its raw samples give, and the documentation quotes it."""
 
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import jsonschema
 import pytest
 
+from benchmarks.benchmark import speedups
 from benchmarks.render import markdown, section_markdown, sections
-from benchmarks.report import REPORT_SCHEMA, summarize
+from benchmarks.report import REPORT_SCHEMA, SOURCES, Latency, Report, Verdict
 
 ROOT = Path(__file__).parents[2]
 KEPT = ROOT / "benchmarks" / "reports" / "inception_resnet_v2_224.json"
 
+TABLES = {
+    "latency": "From two seconds of audio to a prediction, 2 threads",
+    "costs": "Start-up, memory and size, 2 threads",
+    "stages": "Median of each stage, ms, from a file, 2 threads",
+    "quality": "Accuracy, and share of the peak, 2 threads",
+}
+"""Titles of the tables that a page may quote, by the last word of the marker before them."""
 
-@pytest.mark.parametrize("title", ["From two seconds of sound to an answer, 2 threads", "What each needs, 2 threads"])
-def test_the_tables_of_the_readme_are_those_of_the_kept_report(title: str) -> None:
-    (section,) = [each for each in sections(json.loads(KEPT.read_text("utf-8"))) if each.title == title]
-    assert section_markdown(section) in (ROOT / "README.md").read_text("utf-8")
-
-
-def test_the_kept_page_is_that_of_the_kept_report() -> None:
-    assert KEPT.with_suffix(".md").read_text("utf-8").strip() == markdown(json.loads(KEPT.read_text("utf-8")))
-
-
-def test_the_figures_of_the_kept_report_come_from_its_raw_samples() -> None:
-    report = json.loads(KEPT.read_text("utf-8"))
-    for row in report["rows"]:
-        assert row["ok"], row["error"]
-        assert row["latency_ms"] == pytest.approx(summarize(row["samples_ms"]))
-        assert row["in_memory_latency_ms"] == pytest.approx(summarize(row["in_memory_samples_ms"]))
+MARKER = re.compile(rf"<!-- bench:{KEPT.stem}:(\w+) -->\n(?:(?!\|).*\n)*((?:\|.*\n)+)")
 
 
-def test_the_kept_report_keeps_the_schema_and_has_every_kind_of_row() -> None:
-    report = json.loads(KEPT.read_text("utf-8"))
-    jsonschema.validate(report, json.loads(REPORT_SCHEMA.read_text("utf-8")))
-    named = {row["name"] for row in report["rows"]}
+def quotations() -> list[tuple[str, str, str]]:
+    """Page, table and text of each table of the kept report that the documentation quotes.
+
+    A line ``<!-- bench:inception_resnet_v2_224:latency -->`` stands before each. It may leave out rows and columns.
+    """
+    pages = [*ROOT.glob("README*.md"), *ROOT.glob("docs/**/*.md")]
+    return [
+        (str(page.relative_to(ROOT)), *found) for page in pages for found in MARKER.findall(page.read_text("utf-8"))
+    ]
+
+
+def cells(table: str) -> list[list[str]]:
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table.strip().splitlines()]
+
+
+@pytest.mark.parametrize(("page", "table", "text"), quotations())
+def test_a_table_in_the_documentation_is_one_of_the_kept_report(kept: Report, page: str, table: str, text: str) -> None:
+    (section,) = [each for each in sections(kept) if each.title == TABLES[table]]
+    headings, _, *rows = cells(section_markdown(section).partition("\n\n")[2])
+    quoted_headings, _, *quoted_rows = cells(text)
+    columns = [headings.index(heading) for heading in quoted_headings]
+    known = {row[0]: [row[column] for column in columns] for row in rows}
+    assert quoted_rows, page
+    for row in quoted_rows:
+        assert row == known[row[0]], page
+
+
+def test_the_kept_page_is_that_of_the_kept_report(kept: Report) -> None:
+    assert KEPT.with_suffix(".md").read_text("utf-8").strip() == markdown(kept)
+
+
+def test_the_kept_file_is_written_as_a_report_is(kept: Report) -> None:
+    assert KEPT.read_text("utf-8") == kept.to_json() + "\n"
+
+
+def test_the_figures_of_the_kept_report_come_from_its_raw_samples(kept: Report) -> None:
+    for case in kept.cases:
+        for latency in (*map(case.latency, SOURCES), *case.stages.values()):
+            assert latency == Latency.of(latency.samples_ms)
+        assert case.verdict == Verdict.of(case.from_file, hop_s=case.verdict.hop_s)
+    assert kept.speedups == speedups(kept.cases, rounds=kept.method.rounds)
+
+
+def test_the_kept_report_follows_the_schema_and_has_every_kind_of_case(kept: Report) -> None:
+    jsonschema.validate(json.loads(KEPT.read_text("utf-8")), json.loads(REPORT_SCHEMA.read_text("utf-8")))
+    assert kept.failures == ()
     exports = {f"tflite-{recipe}" for recipe in ("float32", "float16", "dynamic", "int8")}
     exports |= {f"onnx-{recipe}" for recipe in ("float32", "dynamic", "int8")}
-    assert {"original", "keras-predict", "keras-compiled", *exports} <= named
+    assert {"reference", "keras-predict", "keras-compiled", *exports} <= {case.name for case in kept.cases}
 
 
 @pytest.mark.parametrize(("figure", "least"), [("latency", 15.0), ("memory", 5.0), ("start", 10.0)])
-def test_the_kept_report_shows_what_the_project_promises_of_its_int8_file(figure: str, least: float) -> None:
-    report = json.loads(KEPT.read_text("utf-8"))
-    rows = {row["name"]: row for row in report["rows"] if row["threads"] == 2}
-    original, export = rows["original"], rows["tflite-int8"]
-    (ratio,) = [
-        each["median"]
-        for each in report["ratios"]
-        if (each["of"], each["to"], each["threads"], each["from"]) == ("original", "tflite-int8", 2, "file")
+def test_the_kept_report_shows_what_the_project_promises_of_its_int8_file(
+    kept: Report, figure: str, least: float
+) -> None:
+    cases = {case.name: case for case in kept.with_threads(2)}
+    reference, export = cases["reference"], cases["tflite-int8"]
+    (speedup,) = [
+        each
+        for each in kept.speedups
+        if (each.baseline, each.case, each.threads, each.source) == ("reference", "tflite-int8", 2, "file")
     ]
     found = {
-        "latency": ratio,
-        "memory": original["peak_memory_mb"] / export["peak_memory_mb"],
-        "start": original["start_ms"] / export["start_ms"],
+        "latency": speedup.ratio.median,
+        "memory": reference.peak_memory_mb / export.peak_memory_mb,
+        "start": reference.start_ms / export.start_ms,
     }
     assert found[figure] >= least
-    assert export["verdict"]["sub_second"]
+    assert export.verdict.sub_second

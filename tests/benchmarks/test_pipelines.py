@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from benchmarks.cases import rows_of
+from benchmarks.cases import find_cases
 from benchmarks.inputs import Excerpt, excerpts_of_run
 from benchmarks.pipelines import ExportPipeline, load_network, open_pipeline, read_window
 from edge_runtime.errors import TmgcError
@@ -24,13 +24,13 @@ def test_a_window_is_read_at_the_models_rate_and_is_silent_beyond_the_files_end(
 
 
 @pytest.mark.parametrize("name", ["tflite-float32", "onnx-float32"])
-def test_an_export_answers_with_a_genre_and_the_time_of_its_stages(tiny_run: Run, name: str) -> None:
-    row = next(row for row in rows_of(tiny_run)[0] if row.name == name)
-    pipeline = open_pipeline(row, threads=1)
+def test_an_export_predicts_a_genre_and_times_its_stages(tiny_run: Run, name: str) -> None:
+    case = next(case for case in find_cases(tiny_run)[0] if case.name == name)
+    pipeline = open_pipeline(case, threads=1)
     assert isinstance(pipeline, ExportPipeline)
-    answered = pipeline.prediction(pipeline.read(excerpts_of_run(tiny_run)[0]))
-    assert answered.genre in range(3)
-    assert set(answered.stages_ms) == {"spectrogram", "model", "decision"}
+    prediction = pipeline.predict(pipeline.read(excerpts_of_run(tiny_run)[0]))
+    assert prediction.class_index in range(3)
+    assert set(prediction.stages_ms) == {"spectrogram", "model", "decision"}
 
 
 def test_a_missing_network_is_refused_before_tensorflow_is_loaded(tmp_path: Path) -> None:

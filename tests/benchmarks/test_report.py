@@ -1,6 +1,9 @@
-import hashlib
+"""What a report computes from its samples, and its way to JSON and back."""
+
+from __future__ import annotations
+
 import json
-import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,120 +11,115 @@ import jsonschema
 import numpy as np
 import pytest
 
-from benchmarks.report import REPORT_SCHEMA, made_folder, pairwise_ratio, summarize
+from benchmarks.report import REPORT_SCHEMA, Latency, Minute, Ratio, Report, Sustained, Verdict, report_schema
 from edge_runtime.errors import TmgcError
-from train.run import Run
-
-MEASURED = ["original", "keras-predict", "keras-compiled", "tflite-float32", "tflite-dynamic", "onnx-float32"]
 
 
-def rows(benched: Any) -> dict[str, dict[str, Any]]:
-    return {row["name"]: row for row in benched.report["rows"]}
+def test_percentiles_and_spread_are_right_on_known_numbers() -> None:
+    latency = Latency.of([float(number) for number in range(101)])
+    assert (latency.p50_ms, latency.p90_ms, latency.p99_ms) == (50.0, 90.0, 99.0)
+    assert (latency.min_ms, latency.mean_ms, latency.max_ms) == (0.0, 50.0, 100.0)
+    assert latency.std_ms == pytest.approx(np.sqrt(101 * 102 / 12))
 
 
-def test_every_row_is_reported_and_the_broken_one_says_why(benched: Any) -> None:
-    assert [name for name, row in rows(benched).items() if row["ok"]] == MEASURED
-    broken = rows(benched)["tflite-int8"]
-    assert not broken["ok"]
-    assert broken["error"]
-    assert "\n" not in broken["error"]
-    assert "samples_ms" not in broken
+def test_an_outlier_is_kept() -> None:
+    assert Latency.of([1.0] * 99 + [1000.0]).max_ms == 1000.0
 
 
-def test_an_export_that_failed_its_parity_check_is_left_out_with_a_line(benched: Any) -> None:
-    assert [line for line in benched.report["left_out"] if "tiny.int8.FAILED.onnx" in line]
-    assert "onnx-int8" not in rows(benched)
+def test_one_sample_has_no_spread() -> None:
+    assert Latency.of([7.0]) == Latency(7.0, 7.0, 7.0, 7.0, 7.0, 7.0, 0.0, (7.0,))
 
 
-@pytest.mark.parametrize("name", MEASURED)
-def test_a_row_keeps_as_many_raw_samples_as_the_method_says_and_its_figures_follow_from_them(
-    benched: Any, name: str
-) -> None:
-    row, method = rows(benched)[name], benched.report["method"]
-    for samples, latency in (("samples_ms", "latency_ms"), ("in_memory_samples_ms", "in_memory_latency_ms")):
-        assert len(row[samples]) == method["rounds"] * row["windows_per_round"] >= 12
-        assert row[latency] == summarize(row[samples])
-    assert [row["threads"]] == method["threads"] == [1]
-    assert row["realtime_factor"] == pytest.approx(np.mean(row["samples_ms"]) / 2000)
+def test_figures_come_from_the_samples_as_they_are_kept() -> None:
+    latency = Latency.of([1.00004, 2.00006])
+    assert latency.samples_ms == (1.0, 2.0001)
+    assert latency.mean_ms == np.mean(latency.samples_ms)
 
 
-@pytest.mark.parametrize("name", MEASURED)
-def test_the_stages_of_a_window_add_up_to_no_more_than_the_window(benched: Any, name: str) -> None:
-    row = rows(benched)[name]
-    total = np.sum(list(row["stage_samples_ms"].values()), axis=0)
-    assert np.all(total <= np.array(row["samples_ms"]) + 1e-3)
-    assert {"read", "spectrogram", "model"} <= set(row["stages_ms"])
+def test_a_ratio_is_taken_round_by_round() -> None:
+    ratio = Ratio.of([10.0, 30.0, 40.0, 60.0, 9.0, 11.0], [2.0, 2.0, 10.0, 15.0, 5.0, 5.0], rounds=3)
+    assert ratio == Ratio(median=4.0, low=2.0, high=10.0, rounds=(10.0, 4.0, 2.0))
 
 
-@pytest.mark.parametrize("name", MEASURED)
-def test_start_load_first_answer_and_memory_are_reported_apart(benched: Any, name: str) -> None:
-    row = rows(benched)[name]
-    assert row["start_ms"] > row["load_ms"] > 0
-    assert row["first_answer_ms"] > 0
-    assert row["peak_memory_mb"] >= row["memory_mb"] > 1
+def test_a_machine_that_slows_down_for_both_cases_leaves_their_ratio_alone() -> None:
+    drift = np.linspace(1.0, 3.0, 10)
+    ratio = Ratio.of(list(100.0 * drift), list(5.0 * drift), rounds=10)
+    assert [ratio.low, ratio.high] == pytest.approx([20.0, 20.0])
 
 
-def test_the_ratios_are_what_the_raw_samples_give(benched: Any) -> None:
-    measured, rounds = rows(benched), benched.report["method"]["rounds"]
-    ratios = benched.report["ratios"]
-    assert len(ratios) == 2 * (5 + 4)
-    for ratio in ratios:
-        samples = {"file": "samples_ms", "memory": "in_memory_samples_ms"}[ratio["from"]]
-        slow, fast = measured[ratio["of"]][samples], measured[ratio["to"]][samples]
-        expected = pairwise_ratio(slow, fast, rounds=rounds)
-        assert {key: ratio[key] for key in expected} == expected
+def test_a_fast_case_keeps_up() -> None:
+    assert Verdict.of(Latency.of([20.0, 20.0]), hop_s=1.0) == Verdict(1.0, True, 50.0, True)
 
 
-def test_a_file_is_described_by_its_size_and_its_hash(benched: Any, tiny_run: Run) -> None:
-    path, row = tiny_run.exports / "tiny.float32.tflite", rows(benched)["tflite-float32"]
-    assert row["file_mb"] == path.stat().st_size / 1e6
-    assert row["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
-    assert row["runtime"].startswith("ai-edge-litert")
+def test_a_slow_case_does_not() -> None:
+    verdict = Verdict.of(Latency.of([1600.0, 1600.0]), hop_s=1.0)
+    assert (verdict.keeps_up, verdict.sub_second, verdict.times_over) == (False, False, 0.625)
 
 
-def test_an_exact_export_answers_as_keras_does_and_the_original_has_no_say(benched: Any) -> None:
-    same = rows(benched)["tflite-float32"]["same_answer_as_keras"]
-    assert same == {"same": 5, "of": 5}
-    assert rows(benched)["original"]["same_answer_as_keras"] is None
+def test_the_fastest_is_an_export_of_the_run_however_fast_the_others_were(kept: Report) -> None:
+    packaged = next(case for case in kept.with_threads(2) if case.pipeline == "packaged")
+    best = kept.fastest_export
+    assert best is not None
+    assert packaged.from_file.p50_ms < best.from_file.p50_ms
+    assert (best.name, best.threads) == ("tflite-int8", 2)
 
 
-def test_the_report_names_its_schema_and_every_excerpt_that_was_timed(benched: Any) -> None:
-    assert benched.report["schema"] == 1
-    assert len(benched.report["method"]["excerpts"]) == 5
-    assert json.loads(json.dumps(benched.report)) == benched.report
+def test_without_exports_it_is_whatever_was_measured(report: Report) -> None:
+    assert replace(report, cases=report.cases[:1]).fastest_export is report.cases[0]
+    assert replace(report, cases=()).fastest_export is None
 
 
-def test_the_report_keeps_its_schema(benched: Any) -> None:
-    jsonschema.validate(benched.report, json.loads(REPORT_SCHEMA.read_text("utf-8")))
+def test_the_slowdown_is_that_of_the_last_minute(report: Report) -> None:
+    minutes = (Minute(Latency.of([2.0]), report.before), Minute(Latency.of([3.0]), report.after))
+    assert Sustained("tflite-int8", 2, None, minutes).slowdown == 1.5
 
 
-def test_every_process_was_pinned_to_as_many_cores_as_it_has_threads(benched: Any) -> None:
-    if not hasattr(os, "sched_getaffinity"):
-        pytest.skip("this system does not pin")
-    first = sorted(os.sched_getaffinity(0))[:1]
-    assert {tuple(row["cores"]) for row in benched.report["rows"] if row["ok"]} == {tuple(first)}
+def test_a_report_survives_its_way_through_json(report: Report) -> None:
+    minutes = (Minute(Latency.of([2.0]), report.before),)
+    whole = replace(report, sustained=Sustained("tflite-int8", 2, None, minutes))
+    assert Report.from_json(whole.to_json()) == whole
+    jsonschema.validate(json.loads(whole.to_json()), json.loads(REPORT_SCHEMA.read_text("utf-8")))
 
 
-def test_the_verdict_is_that_of_the_quickest_export(benched: Any) -> None:
-    verdict = benched.report["verdict"]
-    exports = {name: row for name, row in rows(benched).items() if row["ok"] and name.startswith(("tflite", "onnx"))}
-    assert verdict["row"] == min(exports, key=lambda name: exports[name]["latency_ms"]["p50"])
-    assert verdict["lines"] == rows(benched)[verdict["row"]]["verdict"]["lines"]
+def test_each_list_of_samples_is_one_line(report: Report) -> None:
+    lines = [line for line in report.to_json().splitlines() if '"samples_ms"' in line]
+    latencies = sum(2 + len(case.stages) for case in report.cases)
+    assert len(lines) == latencies
+    assert all(line.rstrip(",").endswith("]") for line in lines)
 
 
-def test_all_rows_of_one_network_have_the_same_macs(benched: Any) -> None:
-    convolution = 3 * 3 * 3 * 4 * (6 * 8)  # a filter of 3 x 3 on three colours, four of them, every fourth pixel
-    dense = 4 * 3
-    assert {row["roofline"]["macs"] for row in rows(benched).values() if row["ok"]} == {convolution + dense}
+def test_the_schema_that_is_kept_is_that_of_the_dataclasses() -> None:
+    kept = REPORT_SCHEMA.read_text("utf-8")
+    assert kept == report_schema(), "write it again: python -m benchmarks.report"
+    jsonschema.Draft202012Validator.check_schema(json.loads(kept))
 
 
-def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(TmgcError, match="--output"):
-        made_folder(tmp_path / "file" / "bench")
+def test_the_schema_describes_its_fields() -> None:
+    fields = json.loads(REPORT_SCHEMA.read_text("utf-8"))["$defs"]["CaseReport"]["properties"]
+    assert fields["peak_memory_mb"]["description"] == "Resident at most."
+    assert fields["sha256"]["pattern"] == "^[0-9a-f]{64}$"
 
 
-def test_a_folder_that_cannot_be_written_to_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("benchmarks.report.os.access", lambda *question: False)  # whoever runs the test may be root
-    with pytest.raises(TmgcError, match="permission denied"):
-        made_folder(tmp_path)
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda document: [], "must be an object"),
+        (lambda document: document | {"schema": 1}, "schema 2 is needed, got 1"),
+        (lambda document: {"schema": 2}, "keys of Report"),
+        (lambda document: document | {"method": document["method"] | {"rounds": 7}}, "in each of its rounds"),
+        (lambda document: document | {"method": document["method"] | {"rounds": 0}}, "is none"),
+    ],
+)
+def test_what_is_no_report_is_refused(report: Report, tmp_path: Path, change: Any, reason: str) -> None:
+    path = tmp_path / "bench.json"
+    path.write_text(json.dumps(change(json.loads(report.to_json()))), "utf-8")
+    with pytest.raises(TmgcError, match=reason):
+        Report.read(path)
+
+
+def test_a_damaged_or_missing_report_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TmgcError, match="a report must exist"):
+        Report.read(tmp_path / "bench.json")
+    (tmp_path / "bench.json").write_text("{")
+    with pytest.raises(TmgcError, match=r"bench\.json is none"):
+        Report.read(tmp_path / "bench.json")

@@ -1,32 +1,53 @@
+"""Both sides of the process that measures a case: the requests that it answers, and how it is started and ended."""
+
+from __future__ import annotations
+
 import io
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
-from benchmarks.cases import rows_of
+from benchmarks.cases import Case, find_cases
+from benchmarks.documents import to_document
 from benchmarks.inputs import excerpts_of_run
-from benchmarks.worker import peak_mb, resident_mb, serve
+from benchmarks.worker import CaseFailedError, WorkerProcess, environment, peak_memory_mb, serve
 from train.run import Run
 
 
+def case_of(run: Run, name: str) -> Case:
+    return next(case for case in find_cases(run)[0] if case.name == name)
+
+
 def replies(*commands: dict[str, Any]) -> list[dict[str, Any]]:
-    told = io.StringIO()
-    serve(io.StringIO("".join(json.dumps(command) + "\n" for command in commands)), told)
-    return [json.loads(line) for line in told.getvalue().splitlines()]
+    written = io.StringIO()
+    serve(io.StringIO("".join(json.dumps(command) + "\n" for command in commands)), written)
+    return [json.loads(line) for line in written.getvalue().splitlines()]
 
 
 def load(run: Run, name: str) -> dict[str, Any]:
-    row = next(row for row in rows_of(run)[0] if row.name == name)
-    excerpts = [excerpt.to_json() for excerpt in excerpts_of_run(run)]
-    return {"do": "load", "row": row.to_json(), "threads": 1, "excerpts": excerpts}
+    excerpts = to_document(excerpts_of_run(run))
+    return {"do": "load", "case": to_document(case_of(run, name)), "threads": 1, "excerpts": excerpts}
 
 
 def measure(source: str, first: int, count: int) -> dict[str, Any]:
-    return {"do": "measure", "source": source, "first": first, "count": count, "load": {"scenario": "single"}}
+    return {
+        "do": "measure",
+        "source": source,
+        "first": first,
+        "count": count,
+        "load": {"scenario": "single", "hop_s": 1.0},
+    }
 
 
-def test_a_row_loads_and_then_measures_windows_round_and_round(tiny_run: Run) -> None:
+def test_a_case_loads_and_then_measures_windows_round_and_round(tiny_run: Run) -> None:
     loaded, measured = replies(load(tiny_run, "tflite-float32"), measure("file", 3, 4))
     assert loaded["load_ms"] > 0
     assert [window["excerpt"] for window in measured["windows"]] == [3, 4, 0, 1]
@@ -35,9 +56,11 @@ def test_a_row_loads_and_then_measures_windows_round_and_round(tiny_run: Run) ->
     )
 
 
-def test_from_memory_the_answers_are_the_same_and_nothing_is_read(tiny_run: Run) -> None:
+def test_from_memory_the_predictions_are_the_same_and_nothing_is_read(tiny_run: Run) -> None:
     _, files, memory = replies(load(tiny_run, "tflite-float32"), measure("file", 0, 5), measure("memory", 0, 5))
-    assert [window["genre"] for window in files["windows"]] == [window["genre"] for window in memory["windows"]]
+    assert [window["class_index"] for window in files["windows"]] == [
+        window["class_index"] for window in memory["windows"]
+    ]
     assert all(window["stages_ms"]["read"] < 0.5 for window in memory["windows"])
 
 
@@ -62,16 +85,101 @@ def test_a_model_that_cannot_be_loaded_is_an_error_in_one_line(tiny_run: Run) ->
 
 
 def test_a_missing_library_names_the_extra_that_brings_it(tiny_run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "librosa", None)
-    (reply,) = replies(load(tiny_run, "original"))
+    monkeypatch.setitem(sys.modules, "librosa", None)
+    (reply,) = replies(load(tiny_run, "reference"))
     assert "pip install 'tmgc[bench]'" in reply["error"]
 
 
-def test_an_unexpected_error_is_told_and_the_process_goes_on(tiny_run: Run) -> None:
+def test_an_unexpected_error_is_reported_and_the_process_goes_on(tiny_run: Run) -> None:
     broken, memory = replies(measure("file", 0, 1), {"do": "memory"})
     assert broken["error"].startswith("ZeroDivisionError: ")
     assert memory["peak_memory_mb"] > 1
 
 
 def test_the_peak_is_at_least_what_is_resident() -> None:
-    assert peak_mb() >= resident_mb() > 1
+    assert peak_memory_mb() >= psutil.Process().memory_info().rss / 1e6 > 1
+
+
+def test_the_peak_of_a_process_does_not_include_the_one_that_started_it() -> None:
+    code = "from benchmarks.worker import peak_memory_mb; print(peak_memory_mb())"
+    ballast = bytearray(os.urandom(1) * 400_000_000)
+    done = subprocess.run([sys.executable, "-c", code], env=environment(1), capture_output=True, text=True, check=True)
+    assert float(done.stdout) < 300 < len(ballast) / 1e6
+
+
+def test_a_worker_imports_nothing_heavy_before_its_case_needs_it() -> None:
+    heavy = {
+        "tensorflow",
+        "keras",
+        "librosa",
+        "matplotlib",
+        "scipy",
+        "sklearn",
+        "onnx",
+        "PIL",
+        "jinja2",
+        "rich",
+        "psutil",
+    }
+    code = f"import sys, benchmarks.worker; sys.exit(', '.join({heavy} & set(sys.modules)) or 0)"
+    done = subprocess.run([sys.executable, "-c", code], env=environment(1), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_case_runs_in_a_process_of_its_own_that_ends_with_it(tiny_run: Run) -> None:
+    with WorkerProcess(case_of(tiny_run, "tflite-float32"), threads=1) as process:
+        loaded = process.load(excerpts_of_run(tiny_run))
+        assert loaded.start_ms > loaded.load_ms > 0
+        assert loaded.runtime.startswith("ai-edge-litert")
+        assert process.peak_memory_mb() >= loaded.memory_mb > 1
+        assert len(process.measure("file", first=0, count=3)) == 3
+        many = process.measure("memory", first=2, count=150)
+        assert [window.excerpt for window in many] == [number % 5 for number in range(2, 152)]
+        child = process._process
+        assert child.pid != os.getpid()
+    assert child.poll() is not None
+
+
+def test_a_folder_called_benchmarks_in_the_working_directory_is_not_taken_for_the_package(
+    tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "benchmarks").mkdir()
+    (tmp_path / "benchmarks" / "__init__.py").write_text("raise RuntimeError")
+    monkeypatch.chdir(tmp_path)
+    with WorkerProcess(case_of(tiny_run, "tflite-float32"), threads=1) as process:
+        process.load(excerpts_of_run(tiny_run))
+
+
+def test_a_model_that_cannot_be_loaded_fails_its_case(tiny_run: Run) -> None:
+    with (
+        WorkerProcess(case_of(tiny_run, "tflite-int8"), threads=1) as process,
+        pytest.raises(CaseFailedError, match=r"tiny\.int8\.tflite"),
+    ):
+        process.load(excerpts_of_run(tiny_run))
+
+
+@pytest.mark.parametrize(
+    ("number", "reason"), [(signal.SIGKILL, "out of memory"), (signal.SIGSEGV, r"its process ended \(SIGSEGV\)")]
+)
+def test_a_process_that_dies_fails_its_case_with_the_reason(tiny_run: Run, number: int, reason: str) -> None:
+    with WorkerProcess(case_of(tiny_run, "tflite-float32"), threads=1) as process:
+        process.load(excerpts_of_run(tiny_run))
+        process._process.send_signal(number)
+        with pytest.raises(CaseFailedError, match=reason):
+            process.measure("file", first=0, count=1)
+
+
+def test_a_process_that_hangs_is_ended(tiny_run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.worker.TIMEOUT_SECONDS", 0.2)
+    with WorkerProcess(case_of(tiny_run, "tflite-float32"), threads=1) as process:
+        process._process.send_signal(signal.SIGSTOP)
+        begun = time.monotonic()
+        with pytest.raises(CaseFailedError, match="no answer"):
+            process.load(excerpts_of_run(tiny_run))
+        assert time.monotonic() - begun < 60
+
+
+def test_every_thread_pool_has_the_same_number_of_threads() -> None:
+    variables = environment(3)
+    assert {value for name, value in variables.items() if name.endswith("_THREADS")} == {"3"}
+    assert variables["TF_NUM_INTRAOP_THREADS"] == variables["OMP_NUM_THREADS"] == "3"

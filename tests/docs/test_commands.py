@@ -25,8 +25,8 @@ COMMANDS = {
     "tmgc-bench": "benchmarks.cli:main",
 }
 
-OF_OTHER_PROGRAMS = {"--unit", "--follow"}
-"""Options of systemctl, journalctl and the like."""
+OF_OTHER_PROGRAMS = {"--unit", "--follow", "--logdir"}
+"""Options of journalctl and TensorBoard."""
 
 
 def command(name: str) -> click.Command:

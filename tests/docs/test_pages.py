@@ -12,6 +12,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from benchmarks.cases import REFERENCE
+from benchmarks.render import number
+from benchmarks.report import Report
 from edge_runtime import ModelCard, SpectrogramSettings
 from tests.docs.pages import PAGES, READMES, ROOT, anchors, code_blocks, inline_code, links, tables, text_of
 
@@ -78,6 +81,29 @@ def test_the_turkish_readme_has_the_same_figures_links_and_sections() -> None:
     assert outline(turkish) == outline(english)
     assert figures(turkish) == figures(english)
     assert set(links(turkish)) - {"README.md"} == set(links(english)) - {"README.tr.md"}
+
+
+def test_the_latency_table_of_the_readme_is_that_of_the_kept_report() -> None:
+    report = Report.read(ROOT / "benchmarks" / "reports" / "inception_resnet_v2_224.json")
+    speedups = {
+        each.case: each.ratio.median
+        for each in report.speedups
+        if (each.baseline, each.threads, each.source) == (REFERENCE, 2, "file")
+    }
+    expected = {
+        f"`{case.name}`": [
+            number(case.from_file.p50_ms),
+            number(case.from_file.p99_ms),
+            "1" if case.name == REFERENCE else number(speedups[case.name]),
+            number(case.peak_memory_mb),
+            number(case.file_mb),
+        ]
+        for case in report.with_threads(2)
+    }
+    for readme in READMES:
+        (quoted,) = [table for table in tables(readme) if "p50 ms" in table[0]]
+        assert len(quoted) == 6
+        assert {row[0]: row[1:] for row in quoted[1:]}.items() <= expected.items()
 
 
 def test_the_documentation_builds_without_a_warning_and_names_no_path_of_this_machine(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Model files whose answer is known: each genre's probability follows the brightness of one colour of the picture."""
+"""Models with known probabilities: each genre's follows the brightness of one colour of the image."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PortAudio's place taken by a test: devices that it names, and streams whose callback it feeds."""
+"""A fake of sounddevice: devices that a test names, and streams whose callback it feeds."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ class FakePortAudio:
         self.sample_rate = sample_rate
         self.channels = channels
         self.missing_queries = 0
-        """As often no device is there when it is asked for."""
+        """Number of queries that find no device."""
         self.started_anew = 0
         self.streams: list[FakeStream] = []
         self.on_start: Callable[[FakeStream], None] | None = None
-        """What a stream that is opened from now on does first."""
+        """Called with each stream that is opened."""
 
     @property
     def default(self) -> SimpleNamespace:

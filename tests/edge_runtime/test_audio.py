@@ -1,4 +1,4 @@
-"""Audio files of every kind become mono float32 at the rate that was asked for, or one clear line."""
+"""Audio files of every kind become mono float32 at the requested rate, or one clear line."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_a_stretch_beyond_the_end_is_empty(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3"])
-def test_a_truncated_file_is_read_as_far_as_it_decodes_and_that_is_said(tmp_path: Path, suffix: str) -> None:
+def test_a_truncated_file_is_read_as_far_as_it_decodes_with_a_warning(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"song.{suffix}"
     soundfile.write(path, np.random.default_rng(0).uniform(-0.5, 0.5, 10 * 22_050), 22_050)
     content = path.read_bytes()
@@ -74,7 +74,7 @@ def test_a_truncated_file_is_read_as_far_as_it_decodes_and_that_is_said(tmp_path
     assert file.read_seconds == pytest.approx(len(samples) / 22_050)
 
 
-def test_a_wav_that_was_written_to_a_pipe_is_whole(tmp_path: Path) -> None:
+def test_a_wav_that_was_written_to_a_pipe_is_complete(tmp_path: Path) -> None:
     path = tmp_path / "streamed.wav"
     soundfile.write(path, tone(3, sample_rate=8_000), 8_000)
     content = path.read_bytes()
@@ -84,7 +84,7 @@ def test_a_wav_that_was_written_to_a_pipe_is_whole(tmp_path: Path) -> None:
     assert not file.warnings
 
 
-def test_samples_that_are_not_numbers_count_as_silence_and_that_is_said(tmp_path: Path) -> None:
+def test_invalid_samples_become_silence_with_a_warning(tmp_path: Path) -> None:
     path = tmp_path / "nan.wav"
     sound = tone(1, sample_rate=8_000)
     sound[100:200] = np.nan
@@ -100,16 +100,16 @@ def test_samples_that_are_not_numbers_count_as_silence_and_that_is_said(tmp_path
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("name", "content", "message"),
     [
         ("empty.mp3", b"", "is empty"),
         ("text.wav", b"no music\n" * 500, "is not one that can be decoded"),
         ("zeros.mp3", bytes(5_000), "is not one that can be decoded"),
     ],
 )
-def test_what_is_not_audio_is_refused_in_one_line(tmp_path: Path, name: str, content: bytes, said: str) -> None:
+def test_what_is_not_audio_is_refused_in_one_line(tmp_path: Path, name: str, content: bytes, message: str) -> None:
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(TmgcError, match=said) as caught:
+    with pytest.raises(TmgcError, match=message) as caught:
         read_audio(tmp_path / name, sample_rate=44_100)
     assert "\n" not in str(caught.value)
 

@@ -1,4 +1,4 @@
-"""A classifier draws the card's picture and gives tempered probabilities."""
+"""A classifier computes the card's image and scales probabilities with its temperature."""
 
 from __future__ import annotations
 
@@ -22,12 +22,10 @@ def softmax(logits: NDArray[np.float64]) -> NDArray[np.float32]:
 
 
 @pytest.mark.parametrize("form", ["tflite", "onnx"])
-def test_the_sound_goes_through_the_spectrogram_of_the_card(
-    form: str, models: dict[str, Path], card: ModelCard
-) -> None:
+def test_samples_become_the_spectrogram_image_of_the_card(form: str, models: dict[str, Path], card: ModelCard) -> None:
     samples = tone(2.0, sample_rate=22_050)
-    picture = Spectrogram(card.spectrogram, card.colormap_array).image(samples)
-    expected = open_interpreter(models[form]).invoke(picture)
+    image = Spectrogram(card.spectrogram, card.colormap_array).image(samples)
+    expected = open_interpreter(models[form]).invoke(image)
     found = GenreClassifier.open(models[form]).classify(samples)
     np.testing.assert_array_equal(found.probabilities, expected)
     assert found.spectrogram_ms > 0

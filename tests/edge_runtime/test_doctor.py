@@ -91,14 +91,14 @@ def test_without_any_model_the_small_one_is_checked(tmp_path: Path, monkeypatch:
     assert str(SMALL_MODEL) in model.found
 
 
-def test_answers_that_are_no_probabilities_are_a_problem(models: dict[str, Path]) -> None:
+def test_outputs_that_are_no_probabilities_are_a_problem(models: dict[str, Path]) -> None:
     broken: Any = open_interpreter(models["onnx"])
-    broken.invoke = lambda picture: np.full(3, np.nan, np.float32)
+    broken.invoke = lambda image: np.full(3, np.nan, np.float32)
     assert self_test(broken).state == PROBLEM
 
 
 @pytest.mark.parametrize(
-    ("latencies_ms", "state", "said"),
+    ("latencies_ms", "state", "message"),
     [
         ([900.0, 100.0, 80.0], OK, "hop 1.0 s: keeps up 10.0 times over, hop 2.0 s: keeps up 20.0 times over"),
         ([900.0, 1600.0, 900.0], WARNING, "hop 1.0 s: does not keep up, hop 2.0 s: keeps up 1.2 times over"),
@@ -106,11 +106,11 @@ def test_answers_that_are_no_probabilities_are_a_problem(models: dict[str, Path]
     ],
 )
 def test_the_slowest_window_once_warm_decides_which_hops_keep_up(
-    latencies_ms: list[float], state: str, said: str
+    latencies_ms: list[float], state: str, message: str
 ) -> None:
     found = check_latency(latencies_ms)
     assert found.state == state
-    assert found.found.endswith(said)
+    assert found.found.endswith(message)
     assert bool(found.fix) == (state != OK)
 
 
@@ -128,14 +128,14 @@ def test_no_check_imports_a_training_library(models: dict[str, Path]) -> None:
 @pytest.mark.parametrize(
     ("level", "state", "fix"), [(0.1, OK, ""), (1e-4, WARNING, "turn it up"), (1.0, WARNING, "turn it down")]
 )
-def test_a_level_is_judged(level: float, state: str, fix: str) -> None:
+def test_a_level_is_fine_too_low_or_clipped(level: float, state: str, fix: str) -> None:
     found = check_level(np.stack([tone(3, sample_rate=16_000, level=level)] * 2, axis=1))
     assert found.state == state
     assert found.fix.startswith(fix)
     assert "dBFS" in found.found
 
 
-def test_a_microphone_that_gives_nothing_is_a_problem() -> None:
+def test_a_microphone_that_delivers_nothing_is_a_problem() -> None:
     assert check_level(np.zeros((0, 1), np.float32)).state == PROBLEM
 
 
@@ -213,12 +213,12 @@ def test_a_cool_board_is_well(board: Path) -> None:
     assert (found.state, found.found) == (OK, "52 degrees Celsius")
 
 
-def test_a_hot_board_wants_cooling(board: Path) -> None:
+def test_a_hot_board_needs_cooling(board: Path) -> None:
     (board / "class/thermal/thermal_zone0/temp").write_text("84000\n")
     assert "cool the processor" in check_temperature(board).fix
 
 
-def test_a_throttled_board_wants_cooling_and_says_what_happened(board: Path) -> None:
+def test_a_throttled_board_needs_cooling_and_the_reasons_are_listed(board: Path) -> None:
     (board / "devices/platform/soc/soc:firmware/get_throttled").write_text("40004\n")
     found = check_temperature(board)
     assert found.state == WARNING
@@ -226,7 +226,7 @@ def test_a_throttled_board_wants_cooling_and_says_what_happened(board: Path) -> 
     assert "cool the processor" in found.fix
 
 
-def test_under_voltage_wants_another_power_supply(board: Path) -> None:
+def test_under_voltage_needs_another_power_supply(board: Path) -> None:
     (board / "devices/platform/soc/soc:firmware/get_throttled").write_text("50005\n")
     assert "power supply" in check_temperature(board).fix
 

@@ -1,4 +1,4 @@
-"""Model files of both formats give the same answers, and a bad one gives one clear line."""
+"""Models of both formats compute the same probabilities, and a bad file is one clear line."""
 
 from __future__ import annotations
 
@@ -25,12 +25,14 @@ FORMATS = pytest.mark.parametrize("form", ["tflite", "onnx"])
 
 @FORMATS
 @pytest.mark.parametrize("threads", [1, 2])
-def test_the_answer_is_that_of_the_network(form: str, threads: int, models: dict[str, Path], card: ModelCard) -> None:
+def test_probabilities_are_those_of_the_network(
+    form: str, threads: int, models: dict[str, Path], card: ModelCard
+) -> None:
     interpreter = open_interpreter(models[form], threads=threads)
-    picture = np.random.default_rng(0).integers(0, 256, (32, 48, 3), np.uint8)
-    logits = picture.mean(axis=(0, 1)) * SHARPNESS / 255
+    image = np.random.default_rng(0).integers(0, 256, (32, 48, 3), np.uint8)
+    logits = image.mean(axis=(0, 1)) * SHARPNESS / 255
     expected = np.exp(logits) / np.exp(logits).sum()
-    probabilities = interpreter.invoke(picture)
+    probabilities = interpreter.invoke(image)
     assert probabilities.dtype == np.float32
     np.testing.assert_allclose(probabilities, expected, atol=1e-5)
     assert interpreter.threads == threads
@@ -39,7 +41,7 @@ def test_the_answer_is_that_of_the_network(form: str, threads: int, models: dict
 
 
 @FORMATS
-def test_an_answer_is_not_overwritten_by_the_next(form: str, models: dict[str, Path]) -> None:
+def test_probabilities_are_not_overwritten_by_the_next_call(form: str, models: dict[str, Path]) -> None:
     interpreter = open_interpreter(models[form])
     dark, bright = np.zeros((32, 48, 3), np.uint8), np.zeros((32, 48, 3), np.uint8)
     bright[..., 1] = 255
@@ -96,10 +98,10 @@ def test_a_card_that_does_not_fit_its_model_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("name", "said"), [("model.h5", "ends in .tflite or .onnx"), ("none.onnx", "there is no file")]
+    ("name", "message"), [("model.h5", "ends in .tflite or .onnx"), ("none.onnx", "there is no file")]
 )
-def test_a_path_that_is_no_model_file_is_refused(name: str, said: str, tmp_path: Path) -> None:
-    with pytest.raises(TmgcError, match=said):
+def test_a_path_that_is_no_model_file_is_refused(name: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(TmgcError, match=message):
         open_interpreter(tmp_path / name)
 
 
@@ -150,7 +152,7 @@ def test_a_missing_interpreter_is_one_line_with_the_fix(
 
 
 @pytest.mark.usefixtures("no_interpreter")
-def test_a_32_bit_system_is_told_to_become_a_64_bit_one(
+def test_a_32_bit_system_is_one_line_with_the_fix(
     models: dict[str, Path], song: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(litert, "sys", SimpleNamespace(maxsize=2**31 - 1))

@@ -50,7 +50,7 @@ def noise(seconds: float, seed: int = 0) -> NDArray[np.float32]:
     return np.random.default_rng(seed).uniform(-0.5, 0.5, round(seconds * RATE)).astype(np.float32)
 
 
-def test_every_window_is_answered_with_its_place_and_all_probabilities(classifier: GenreClassifier) -> None:
+def test_every_window_has_a_prediction_with_its_position_and_all_probabilities(classifier: GenreClassifier) -> None:
     sound = noise(6)
     predictions = list(listen(Sound(sound), classifier, ListenSettings(hop_seconds=2.0)))
     assert [(prediction.start_seconds, prediction.end_seconds) for prediction in predictions] == [
@@ -68,7 +68,7 @@ def test_every_window_is_answered_with_its_place_and_all_probabilities(classifie
         assert prediction.delay_ms >= prediction.spectrogram_ms + prediction.model_ms
 
 
-def test_overlapping_windows_are_answered_as_if_each_were_alone(classifier: GenreClassifier) -> None:
+def test_overlapping_windows_are_classified_as_if_each_were_alone(classifier: GenreClassifier) -> None:
     sound = noise(6) * np.linspace(0.1, 1, 6 * RATE, dtype=np.float32)
     predictions = list(listen(Sound(sound), classifier, ListenSettings(hop_seconds=0.5)))
     assert len(predictions) == 9
@@ -96,7 +96,7 @@ def test_the_level_below_which_it_is_silent_is_minus_50_dbfs(
     assert bool(prediction.probabilities) is not silence
 
 
-def test_an_answer_below_the_threshold_is_unknown(classifier: GenreClassifier) -> None:
+def test_a_prediction_below_the_threshold_is_unknown(classifier: GenreClassifier) -> None:
     (sure,) = listen(Sound(noise(2)), classifier)
     (unsure,) = listen(Sound(noise(2)), classifier, ListenSettings(threshold=min(1.0, sure.confidence + 0.01)))
     assert (unsure.genre, unsure.smoothed_genre) == ("unknown", "unknown")
@@ -154,7 +154,7 @@ STALEST_SECONDS = 4.0
 
 
 class Performance:
-    """Sound that goes on while an answer is worked out, and whenever the microphone's reader waits for more."""
+    """Sound that continues while a prediction is computed, and whenever the microphone's reader waits."""
 
     def __init__(self, seconds: float, stream: FakeStream) -> None:
         sound = np.random.default_rng(0).uniform(-0.5, 0.5, round(seconds * RATE))
@@ -198,7 +198,7 @@ class StalledInterpreter:
 def perform(
     seconds: float, stalls: list[float], portaudio: FakePortAudio, model: Path
 ) -> tuple[list[Prediction], list[Event], int]:
-    """Answers, events, and the number of windows that came."""
+    """Predictions, events, and the number of windows that arrived."""
     stalled = StalledInterpreter(open_interpreter(model, threads=1), stalls)
     classifier = GenreClassifier(stalled)
     events: list[Event] = []
@@ -217,7 +217,7 @@ def perform(
 PlugIn = Callable[..., FakePortAudio]
 
 
-def test_under_twice_the_load_windows_are_dropped_counted_and_said_and_answers_stay_fresh(
+def test_under_twice_the_load_windows_are_dropped_and_counted_and_predictions_stay_fresh(
     fake_portaudio: PlugIn, models: dict[str, Path]
 ) -> None:
     predictions, events, came = perform(60, [2.0] * 100, fake_portaudio("live"), models["tflite"])

@@ -1,4 +1,4 @@
-"""A model card says everything, or is refused."""
+"""A model card is complete, or refused."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_a_card_survives_json(card: ModelCard) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"schema": 99}, "schema"),
         ({"genres": ["Halk"]}, "two different genres"),
@@ -32,10 +32,10 @@ def test_a_card_survives_json(card: ModelCard) -> None:
     ],
 )
 def test_a_card_that_makes_no_sense_is_refused_and_its_place_named(
-    card: ModelCard, change: dict[str, Any], said: str
+    card: ModelCard, change: dict[str, Any], message: str
 ) -> None:
     text = json.dumps(json.loads(card.to_json()) | change)
-    with pytest.raises(TmgcError, match=said) as caught:
+    with pytest.raises(TmgcError, match=message) as caught:
         ModelCard.from_json(text, where="model.tflite")
     assert str(caught.value).startswith("model.tflite")
 

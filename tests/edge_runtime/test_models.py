@@ -1,4 +1,4 @@
-"""The model that is taken where none is named."""
+"""The default model and the newest run."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from edge_runtime import GenreClassifier
-from edge_runtime.models import SMALL_MODEL, default_model
+from edge_runtime import GenreClassifier, TmgcError
+from edge_runtime.models import SMALL_MODEL, default_model, newest_run
 from tests.edge_runtime.factories import listen_command
 from train.demo_corpus import synthesize_song
 
 MOST_BYTES = 4_000_000
 
 
-def test_the_newest_export_that_held_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_newest_export_that_passed_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     exports = tmp_path / "runs" / "mine" / "exports"
     exports.mkdir(parents=True)
@@ -27,7 +27,20 @@ def test_the_newest_export_that_held_comes_first(tmp_path: Path, monkeypatch: py
     assert default_model() == Path("runs/mine/exports/mine.int8.onnx")
 
 
-def test_the_small_model_is_small_and_says_that_it_is_a_demonstration() -> None:
+def test_the_newest_run_is_the_one_whose_file_was_written_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(TmgcError, match=r"no \./runs/\*/model\.keras here"):
+        newest_run("model.keras")
+    for age, name in enumerate(["second", "first"]):
+        model = tmp_path / "runs" / name / "model.keras"
+        model.parent.mkdir(parents=True)
+        model.touch()
+        os.utime(model, (1e9 + age, 1e9 + age))
+    (tmp_path / "runs" / "empty").mkdir()
+    assert newest_run("model.keras") == Path("runs/first")
+
+
+def test_the_small_model_is_small_and_marked_as_a_demonstration() -> None:
     card = GenreClassifier.open(SMALL_MODEL).card
     assert SMALL_MODEL.stat().st_size < MOST_BYTES
     assert card.demonstration

@@ -66,12 +66,12 @@ def run(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, **options)
 
 
-def test_a_microphone_is_heard(
-    restricted: list[str], virtual_microphone: VirtualMicrophone, models: dict[str, Path], tmp_path: Path
+def test_a_microphone_is_classified(
+    restricted: list[str], virtual_microphone: VirtualMicrophone, brief_model: Path, tmp_path: Path
 ) -> None:
     soundfile.write(tmp_path / "song.wav", tone(20, sample_rate=44_100), 44_100)
     virtual_microphone.play(tmp_path / "song.wav")
-    model = shutil.copy(models["tflite"], tmp_path)
+    model = shutil.copy(brief_model, tmp_path)
     state = str(tmp_path / "state")
     listen = [sys.executable, "-c", "from edge_runtime.cli.listen import main; main()", "--json", "--model"]
     process = subprocess.Popen(
@@ -84,9 +84,9 @@ def test_a_microphone_is_heard(
     assert process.stdout is not None
     windows = [json.loads(process.stdout.readline() or "{}") for _ in range(2)]
     process.terminate()
-    _, said = process.communicate()
-    assert process.returncode == 0, said
-    assert [window.get("type") for window in windows] == ["window", "window"], said
+    _, stderr = process.communicate()
+    assert process.returncode == 0, stderr
+    assert [window.get("type") for window in windows] == ["window", "window"], stderr
     assert windows[1]["level_dbfs"] > -40
 
 

@@ -1,4 +1,4 @@
-"""The unit, held against systemd's own analysis, and its installation with programs that log their calls."""
+"""The unit, checked by systemd's own analysis, and its installation with programs that log their calls."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_without_the_program_in_its_place_nothing_is_changed(
     assert not (tmp_path / "units").exists()
 
 
-def test_what_the_system_refuses_is_said(settings: ServiceSettings, notes: Path, tmp_path: Path) -> None:
+def test_a_step_that_fails_is_reported(settings: ServiceSettings, notes: Path, tmp_path: Path) -> None:
     (tmp_path / "programs" / "systemctl").write_text("#!/bin/sh\necho Access denied >&2\nexit 4\n")
     with pytest.raises(TmgcError, match=r"systemctl daemon-reload failed: Access denied\. See: journalctl"):
         install(settings, units=tmp_path / "units")
@@ -94,7 +94,7 @@ def test_what_the_system_refuses_is_said(settings: ServiceSettings, notes: Path,
 
 @pytest.fixture
 def refused_hop(notes: Path, tmp_path: Path) -> None:
-    """A system where a service with ``--hop 0`` does not start, and says why in the journal."""
+    """A system where a service with ``--hop 0`` does not start, with the reason in the journal."""
     programs, unit = tmp_path / "programs", tmp_path / "units" / "tmgc.service"
     fails = f'[ "$1" != restart ] || ! grep -q -e "--hop 0" {unit} || {{ echo failed. >&2; exit 1; }}'
     (programs / "systemctl").write_text(f'#!/bin/sh\necho systemctl "$@" >>{notes}\n{fails}\n')
@@ -119,7 +119,7 @@ def test_a_service_that_does_not_start_leaves_the_earlier_one_running(
 
 
 @pytest.mark.usefixtures("refused_hop")
-def test_a_first_service_that_does_not_start_is_taken_away_again(
+def test_a_first_service_that_does_not_start_is_removed_again(
     settings: ServiceSettings, notes: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(TmgcError, match=r"does not start: the hop must be one frame\. It is removed again$"):
@@ -129,7 +129,7 @@ def test_a_first_service_that_does_not_start_is_taken_away_again(
     assert notes.read_text().splitlines()[-2:] == ["systemctl disable --now tmgc.service", "systemctl daemon-reload"]
 
 
-def test_where_neither_starts_both_reasons_are_said(settings: ServiceSettings, notes: Path, tmp_path: Path) -> None:
+def test_where_neither_starts_both_reasons_are_reported(settings: ServiceSettings, notes: Path, tmp_path: Path) -> None:
     unit = install(settings, units=tmp_path / "units")
     before = unit.read_text()
     (tmp_path / "programs" / "systemctl").write_text("#!/bin/sh\necho no room >&2\nexit 1\n")
@@ -165,7 +165,7 @@ def test_another_init_system_is_refused(tmp_path: Path) -> None:
         check_system(booted=tmp_path / "nothing")
 
 
-def test_another_user_than_root_is_told_to_ask_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_user_than_root_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: NOT_ROOT)
     with pytest.raises(TmgcError, match="sudo /opt/tmgc/bin/tmgc-listen"):
         check_system(booted=tmp_path)
@@ -251,7 +251,7 @@ def test_it_waits_for_a_microphone_without_end() -> None:
         ("it's", '"it\'s"'),
     ],
 )
-def test_arguments_reach_the_program_as_they_were_given(argument: str, written: str) -> None:
+def test_arguments_reach_the_program_unchanged(argument: str, written: str) -> None:
     text = unit_text(ServiceSettings(Path("m.tflite"), (argument,)))
     command = next(line for line in text.splitlines() if line.startswith("ExecStart="))
     assert command.endswith(f" inf {written}")

@@ -1,4 +1,4 @@
-"""The end is asked for by signals, once, and heeded by whoever looks."""
+"""The end is requested by signals, once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from edge_runtime.shutdown import Shutdown
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_asks_and_interrupts_nothing_and_the_next_one_is_the_systems_again(number: signal.Signals) -> None:
+def test_a_signal_requests_the_end_and_the_next_one_has_its_usual_effect(number: signal.Signals) -> None:
     before = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
     with Shutdown() as stop:
         assert not stop.requested
@@ -21,14 +21,14 @@ def test_a_signal_asks_and_interrupts_nothing_and_the_next_one_is_the_systems_ag
         assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == before
 
 
-def test_signals_are_given_back_where_nobody_asked() -> None:
+def test_handlers_are_restored_without_a_request() -> None:
     before = signal.getsignal(signal.SIGTERM)
     with Shutdown():
         assert signal.getsignal(signal.SIGTERM) != before
     assert signal.getsignal(signal.SIGTERM) == before
 
 
-def test_a_rest_is_over_once_the_end_is_asked_for() -> None:
+def test_a_rest_ends_once_the_end_is_requested() -> None:
     stop = Shutdown()
     stop.request()
     stop.rest(1e9)

@@ -1,4 +1,4 @@
-"""The spectrogram is librosa's, and the picture is what the settings say."""
+"""The spectrogram is librosa's, and the image follows the settings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edge_runtime import Spectrogram, SpectrogramSettings, TmgcError, read_audio
 from edge_runtime.spectrogram import mel_weights, periodic_hann, stretch_weights
 
 DECIBEL_TOLERANCE = 1e-3
-"""Float32 Fourier transforms of different libraries differ by less than this, and no picture shows it."""
+"""Float32 Fourier transforms of different libraries differ by less than this, which no image shows."""
 
 
 def by_librosa(samples: NDArray[np.float32], settings: SpectrogramSettings) -> NDArray[np.float32]:
@@ -85,20 +85,20 @@ def test_two_seconds_at_44100_hz_are_345_frames() -> None:
     assert (settings.window_samples, settings.frame_count) == (88_200, 345)
 
 
-def test_a_picture_has_low_notes_at_the_bottom_and_early_ones_at_the_left(colormap: NDArray[np.uint8]) -> None:
+def test_an_image_has_low_frequencies_at_the_bottom_and_early_ones_at_the_left(colormap: NDArray[np.uint8]) -> None:
     settings = SpectrogramSettings()
     samples = np.zeros(settings.window_samples, np.float32)
     first_half = np.arange(settings.window_samples // 2)
     samples[: len(first_half)] = np.sin(2 * np.pi * 200 * first_half / settings.sample_rate)
-    grey = Spectrogram(settings, colormap).index_image(samples)
-    row, column = np.unravel_index(np.argmax(grey), grey.shape)
-    assert grey.shape == (224, 224)
+    index_image = Spectrogram(settings, colormap).index_image(samples)
+    row, column = np.unravel_index(np.argmax(index_image), index_image.shape)
+    assert index_image.shape == (224, 224)
     assert row > 200
     assert column < 112
-    assert grey[row, 200] == 0
+    assert index_image[row, 200] == 0
 
 
-def test_the_image_is_the_grey_picture_in_the_colours_of_the_palette(colormap: NDArray[np.uint8]) -> None:
+def test_the_image_is_the_index_image_with_the_colormap_applied(colormap: NDArray[np.uint8]) -> None:
     settings = SpectrogramSettings(image_height=40, image_width=60)
     spectrogram = Spectrogram(settings, colormap)
     samples = np.random.default_rng(1).uniform(-1, 1, settings.window_samples).astype(np.float32)
@@ -119,7 +119,7 @@ def test_scaling_is_bilinear_with_half_pixel_centres(colormap: NDArray[np.uint8]
     np.testing.assert_allclose(spectrogram.index_image(samples), np.asarray(enlarged) * 255, atol=0.51)
 
 
-def test_louder_sound_makes_the_same_picture(colormap: NDArray[np.uint8]) -> None:
+def test_louder_sound_makes_the_same_image(colormap: NDArray[np.uint8]) -> None:
     settings = SpectrogramSettings()
     spectrogram = Spectrogram(settings, colormap)
     samples = np.random.default_rng(3).uniform(-0.4, 0.4, settings.window_samples).astype(np.float32)

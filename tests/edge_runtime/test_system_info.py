@@ -41,14 +41,14 @@ def test_the_firmwares_flags_are_put_into_words(flags: str | None, reasons: list
     assert throttling(flags) == reasons
 
 
-def test_the_mark_of_timesyncd_is_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_file_of_timesyncd_means_a_synchronised_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "synchronized").touch()
     monkeypatch.setattr(clock, "_SYNCHRONISED", tmp_path / "synchronized")
     assert clock.clock_synchronised() is True
 
 
 @pytest.mark.parametrize(("state", "expected"), [(0, True), (1, True), (5, False), (-1, None)])
-def test_without_it_the_kernel_is_asked(
+def test_without_it_the_kernel_is_queried(
     state: int, expected: bool | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(clock, "_SYNCHRONISED", tmp_path / "none")

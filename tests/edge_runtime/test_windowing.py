@@ -29,7 +29,7 @@ def test_a_hop_below_one_frame_is_refused() -> None:
 
 @pytest.mark.parametrize("hop", [0.3, 1.0, 2.0, 2.5, 7.0])
 @pytest.mark.parametrize("block", [1, 999, 22_050, 100_000])
-def test_windows_do_not_depend_on_the_blocks_that_the_stream_comes_in(hop: float, block: int) -> None:
+def test_windows_do_not_depend_on_the_blocks_of_the_stream(hop: float, block: int) -> None:
     sound = np.random.default_rng(0).uniform(-1, 1, 100_000 if block > 1 else 45_000).astype(np.float32)
     blocks = (sound[start : start + block] for start in range(0, len(sound), block))
     windows = list(cut_windows(blocks, SETTINGS, hop_seconds=hop))
@@ -40,12 +40,12 @@ def test_windows_do_not_depend_on_the_blocks_that_the_stream_comes_in(hop: float
         np.testing.assert_array_equal(window.samples, expected)
 
 
-def test_a_stream_shorter_than_a_window_gives_none() -> None:
+def test_a_stream_shorter_than_a_window_has_none() -> None:
     sound = np.zeros(SETTINGS.window_samples - 1, np.float32)
     assert list(cut_windows([sound], SETTINGS, hop_seconds=1.0)) == []
 
 
-def test_a_window_is_given_as_soon_as_its_last_sample_has_come() -> None:
+def test_a_window_is_yielded_as_soon_as_its_last_sample_has_arrived() -> None:
     taken = 0
 
     def blocks() -> Iterator[NDArray[np.float32]]:
@@ -76,7 +76,7 @@ def test_the_first_window_after_a_gap_is_marked(hop: float) -> None:
 
 SMALL = SpectrogramSettings(sample_rate=8_000, n_mels=20, image_height=32, image_width=48)
 DECIBEL_TOLERANCE = 1e-3
-GREY_LEVELS = 1
+INDEX_LEVELS = 1
 
 GRIDS = {
     "11 025 Hz": SpectrogramSettings(sample_rate=11_025),
@@ -117,12 +117,12 @@ def assert_as_at_once(window: StreamedWindow, spectrogram: Spectrogram) -> None:
     np.testing.assert_allclose(to_decibels(power, top_db=top_db), at_once, atol=DECIBEL_TOLERANCE)
     # The green of the test's colormap falls by one a level.
     streamed = spectrogram.image(window.samples, window.inner_power)[..., 1].astype(int)
-    assert np.abs(streamed - spectrogram.image(window.samples)[..., 1]).max() <= GREY_LEVELS
+    assert np.abs(streamed - spectrogram.image(window.samples)[..., 1]).max() <= INDEX_LEVELS
 
 
 @pytest.mark.parametrize("hop_share", [0.11, 0.5, 1.0, 1.7])
 @pytest.mark.parametrize("name", GRIDS)
-def test_a_stream_agrees_with_the_pictures_computed_at_once(
+def test_a_stream_agrees_with_the_images_computed_at_once(
     name: str, hop_share: float, colormap: NDArray[np.uint8]
 ) -> None:
     settings = GRIDS[name]

@@ -44,7 +44,8 @@ class VirtualMicrophone:
         server = ["pulseaudio", "-n", "--exit-idle-time=-1", "--use-pid-file=no"]
         # Anonymous, since another user listens where the unit's restrictions are tried.
         listens = f"module-native-protocol-unix auth-anonymous=1 socket={self._socket}"
-        self._server = self._run([*server, "-L", "module-null-sink sink_name=virt", "-L", listens])
+        sink = "module-null-sink sink_name=virt norewinds=1"  # or sound comes in blocks of two seconds
+        self._server = self._run([*server, "-L", sink, "-L", listens])
         for _ in range(100):
             if self._run(["pactl", "set-default-source", "virt.monitor"]).wait() == 0:
                 return

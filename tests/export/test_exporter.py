@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,19 @@ def test_a_step_is_logged_before_it_is_done_and_measured(
         print("a library's message")
     assert steps.seconds["Converting songs [live]"] >= 0
     assert capfd.readouterr().out == ""
+
+
+def test_steps_are_logged_to_the_end_although_an_interpreter_silences_native_code_in_between() -> None:
+    code = (
+        "from edge_runtime.logs import setup_logging, silence_native_stderr\n"
+        "from export.exporter import Steps\n"
+        "setup_logging()\n"
+        "steps = Steps()\n"
+        "with steps.step('Comparing'), silence_native_stderr():\n    pass\n"
+        "with steps.step('Writing'):\n    pass\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.splitlines() == ["Comparing ...", "Writing ..."]
 
 
 def test_float_files_are_made_once_and_shared(image_kit: ParityKit, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""A dataset of the size that users have, from songs to judgement, on a small machine."""
+"""A dataset of the size that users have, from songs to evaluation, with the memory of a small machine."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from train.run import Run
 MOST_BYTES = 4 * 1024**3
 
 
-# The process between resets what a process inherits: Linux counts the memory of who started it as its own.
+# The process between starts with little memory: Linux counts the memory of a parent at the fork as its child's.
 _MEASURED = """
 import resource, subprocess, sys
 code = subprocess.run([sys.executable, "-c", "from train.cli import main; main()", *sys.argv[1:]], stdout=2).returncode
@@ -24,7 +24,7 @@ sys.exit(code)
 
 
 def peak_memory(*arguments: object) -> int:
-    """Run ``tmgc-train`` and give the resident memory, bytes, that it or one of its workers had at most."""
+    """Run ``tmgc-train``; the peak resident memory, bytes, of it or of one of its workers."""
     command = [sys.executable, "-c", _MEASURED, *map(str, arguments)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 0, arguments
@@ -32,7 +32,7 @@ def peak_memory(*arguments: object) -> int:
 
 
 @pytest.mark.full
-def test_1500_songs_are_prepared_learned_and_judged_in_4_gb(tmp_path: Path) -> None:
+def test_1500_songs_are_prepared_trained_on_and_evaluated_in_4_gb(tmp_path: Path) -> None:
     songs, run = tmp_path / "songs", Run(tmp_path / "run")
     peak_memory("demo-corpus", songs, "--songs", 150, "--seconds", 8)
     small = ["--architecture", "mobilenet_v3_small", "--weights", "none", "--head-epochs", 2, "--epochs", 2]
@@ -45,4 +45,4 @@ def test_1500_songs_are_prepared_learned_and_judged_in_4_gb(tmp_path: Path) -> N
     assert max(peaks) < MOST_BYTES
     evaluation = json.loads(run.evaluation_json("test").read_text("utf-8"))
     assert (evaluation["songs"], evaluation["clips"]) == (150, 600)
-    assert evaluation["clip_accuracy"] > 0.2, "twice what chance gives"
+    assert evaluation["clip_accuracy"] > 0.2, "twice the accuracy of chance"

@@ -1,4 +1,4 @@
-"""Songs to clips: finds the songs, cuts 2-second clips, draws their pictures, and splits them."""
+"""From a folder of songs to a dataset: clips of 2 seconds, their index images, and the split."""
 
 from __future__ import annotations
 

@@ -234,9 +234,11 @@ _FAILURE_NAME = "skipped.failed.csv"
 def _check_folder(run: Run, songs_folder: Path) -> None:
     """Refuse a run among the songs, where it would become a genre, and a folder that holds something else."""
     if os.path.lexists(run.folder) and not run.folder.is_dir():
-        raise TmgcError(f"a run is a folder: {run.folder} is something else, or a link to nowhere. Name another")
+        raise TmgcError(f"a run is a folder: {run.folder} is something else, or a broken link. Name another")
     if run.folder.resolve().is_relative_to(songs_folder.resolve()):
-        raise TmgcError(f"a run must not stand among the songs: {run.folder} is inside {songs_folder}. Name another")
+        raise TmgcError(
+            f"a run must not be in the folder of songs: {run.folder} is inside {songs_folder}. Name another"
+        )
     if not run.folder.is_dir() or run.dataset_json.is_file():
         return
     unfinished = {run.clips.name, run.images.name, _FAILURE_NAME}

@@ -1,4 +1,4 @@
-"""Finds the songs below a folder, and says of every other file why it is none."""
+"""Finds the songs in a folder, and the reason why each other file is not one."""
 
 from __future__ import annotations
 
@@ -14,35 +14,35 @@ from edge_runtime.errors import TmgcError
 from train.demo_corpus import MARKER
 
 FFMPEG_SUFFIXES = (".m4a", ".aac", ".wma")
-"""Sound that libsndfile does not know."""
+"""Formats that ffmpeg decodes, since libsndfile does not."""
 
 SONG_SUFFIXES = (*AUDIO_SUFFIXES, *FFMPEG_SUFFIXES)
-"""File names that count as songs."""
+"""Suffixes of songs."""
 
 
 class Song(NamedTuple):
-    """An audio file, by its name."""
+    """A file whose name is that of an audio file."""
 
     path: Path
     relative_path: str
-    """Its path below the folder of songs, with forward slashes, as the system spells it."""
+    """Path relative to the folder of songs, with forward slashes, spelt as the file system spells it."""
     genre: str
-    """The first folder of that path, in Unicode's composed form (NFC), however the folder is spelt."""
+    """The first folder of that path, in Unicode's composed form (NFC)."""
 
 
 class Skipped(NamedTuple):
-    """Something that was left out."""
+    """A file, a song or a clip that is not in the dataset."""
 
     song: str
-    """A path below the folder of songs."""
+    """Path relative to the folder of songs."""
     reason: str
 
 
 def find_songs(folder: Path) -> tuple[list[Song], list[Skipped]]:
-    """Every file below the folder, sorted: the songs, and what is no song.
+    """Find all files in a folder of songs, ``folder/<genre>/**``, and tell songs from other files.
 
-    Links are followed, to folders as well, but for a link to a folder that it stands in. Hidden files and what stands
-    in hidden folders are no songs. What the project itself puts beside the genres is neither.
+    Symbolic links are followed, also to folders, except for a link to a folder that contains it. Hidden files and
+    files in hidden folders are not songs. ``groups.csv`` and the marker of a demonstration corpus are ignored.
 
     Parameters
     ----------
@@ -51,35 +51,37 @@ def find_songs(folder: Path) -> tuple[list[Song], list[Skipped]]:
     Returns
     -------
     songs : list of Song
-    left_out : list of Skipped
+        Sorted by path.
+    skipped : list of Skipped
+        All other files.
 
     Raises
     ------
     TmgcError
-        There is no such folder, it cannot be read, or it holds no songs in at least two genres.
+        The folder does not exist, cannot be read, or does not hold songs of at least two genres.
     """
     _check_readable(folder)
-    songs, left_out = [], []
+    songs, skipped = [], []
     for path, unreadable in sorted(_files(folder)):
-        below = path.relative_to(folder)
-        if below.as_posix() in _OURS:
+        relative = path.relative_to(folder)
+        if relative.as_posix() in _IGNORED:
             continue
-        song = Song(path, below.as_posix(), nfc(below.parts[0]))
-        if reason := unreadable or _no_song(below, song.genre):
-            left_out.append(Skipped(song.relative_path, reason))
+        song = Song(path, relative.as_posix(), nfc(relative.parts[0]))
+        if reason := unreadable or _reason_against(relative, song.genre):
+            skipped.append(Skipped(song.relative_path, reason))
         else:
             songs.append(song)
     genres = {song.genre for song in songs}
     if len(genres) < 2:
         raise TmgcError(
-            f"songs stand in {folder}/<genre>/ with at least two genres: found {len(songs)} songs in {len(genres)} "
+            f"songs must be in {folder}/<genre>/, with at least two genres: found {len(songs)} songs in {len(genres)} "
             f"genre(s). Songs are files that end in {', '.join(SONG_SUFFIXES)}"
         )
-    return songs, left_out
+    return songs, skipped
 
 
 def nfc(text: str) -> str:
-    """Text in Unicode's composed form, in which two spellings of the same letters are equal."""
+    """Text in Unicode's composed form: the same letters have one spelling."""
     return unicodedata.normalize("NFC", text)
 
 
@@ -87,7 +89,9 @@ def _check_readable(folder: Path) -> None:
     try:
         next(folder.iterdir(), None)
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise TmgcError(f"songs stand in a folder with one folder a genre: there is no folder {folder}") from error
+        raise TmgcError(
+            f"songs must be in a folder with a folder for each genre: there is no folder {folder}. Check the path"
+        ) from error
     except OSError as error:
         raise TmgcError(
             f"a folder of songs must be readable: {folder} is not ({error.strerror}). Check its permissions"
@@ -95,10 +99,10 @@ def _check_readable(folder: Path) -> None:
 
 
 def _files(folder: Path) -> Iterator[tuple[Path, str]]:
-    """All that is not a folder, each with the reason if it cannot be read."""
+    """Every path that is not a folder, with the reason if it cannot be read, else an empty string."""
     waiting = [(folder, frozenset([_identity(folder.stat())]))]
     while waiting:
-        inside, above = waiting.pop()
+        inside, ancestors = waiting.pop()
         try:
             paths = list(inside.iterdir())
         except OSError as error:
@@ -108,38 +112,38 @@ def _files(folder: Path) -> Iterator[tuple[Path, str]]:
             try:
                 status = path.stat()
             except OSError as error:
-                yield path, "a link that leads nowhere" if path.is_symlink() else f"cannot be read: {error.strerror}"
+                yield path, "a broken link" if path.is_symlink() else f"cannot be read: {error.strerror}"
                 continue
             if stat.S_ISDIR(status.st_mode):
-                if (identity := _identity(status)) in above:
-                    yield path, "a link to a folder that it stands in"
+                if (identity := _identity(status)) in ancestors:
+                    yield path, "a link to a folder that contains it"
                 else:
-                    waiting.append((path, above | {identity}))
+                    waiting.append((path, ancestors | {identity}))
             else:
-                yield path, "" if stat.S_ISREG(status.st_mode) else "not a file but a pipe, a socket or a device"
+                yield path, "" if stat.S_ISREG(status.st_mode) else "a pipe, a socket or a device, not a file"
 
 
 def _identity(status: os.stat_result) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _no_song(below: Path, genre: str) -> str:
-    """Why a file is not taken for a song, by its path; nothing if it is."""
-    if any(part.startswith(".") for part in below.parts):
+def _reason_against(relative: Path, genre: str) -> str:
+    """Why the path is not that of a song; empty if it is."""
+    if any(part.startswith(".") for part in relative.parts):
         return "hidden"
-    if below.suffix.lower() not in SONG_SUFFIXES:
+    if relative.suffix.lower() not in SONG_SUFFIXES:
         return NOT_AUDIO
-    if len(below.parts) == 1:
-        return "it stands in no genre's folder"
+    if len(relative.parts) == 1:
+        return "not in the folder of a genre"
     if not genre.isprintable():
         return "the name of its genre's folder is not UTF-8 or holds control characters: rename the folder"
     return ""
 
 
 GROUPS_NAME = "groups.csv"
-"""A file beside the genres: see :func:`train.dataset.split.read_groups`."""
+"""A file next to the folders of the genres: see :func:`train.dataset.split.read_groups`."""
 
-_OURS = {GROUPS_NAME, MARKER}
+_IGNORED = {GROUPS_NAME, MARKER}
 
 NOT_AUDIO = "not an audio file, by its name"
-"""The reason for covers, playlists and texts."""
+"""The reason for cover images, playlists and texts."""

@@ -1,4 +1,8 @@
-"""Files with the same sound: exact copies, and the same recording under another name, level, format or bit rate."""
+"""Audio fingerprints, which find the same recording at another level, in another format or at another bit rate.
+
+The method is that of Haitsma and Kalker, "A Highly Robust Audio Fingerprinting System" (ISMIR 2002): 32 bits a frame,
+each the sign of a difference of band energies along time and frequency, compared by their bit error rate.
+"""
 
 from __future__ import annotations
 
@@ -15,23 +19,23 @@ Fingerprint = NDArray[np.uint32]
 """``[shape=(n_frames,)], uint32``; about 43 frames a second."""
 
 MOST_DIFFERENT = 0.22
-"""Share of bits. The paper takes 0.35, on blocks of 256 frames; a clip has less than half as many, so that chance has
-more play. Twelve recordings and ten synthesised songs that were encoded anew as mp3 and Vorbis at 32 kbit/s to
-320 kbit/s differ from themselves by 0.00 to 0.17; the nearest of 124 251 pairs of different clips of ``gtzan_short``
-by 0.31, and of synthesised songs by 0.37."""
+"""Largest bit error rate of the same recording. The paper uses 0.35 for 256 frames; a clip has fewer than half as many,
+so that chance matches are likelier. Twelve recordings and ten synthesised songs, encoded again as mp3 and Vorbis at
+32 kbit/s to 320 kbit/s, differ from themselves by 0.00 to 0.17; the nearest of 124 251 pairs of different clips of
+``gtzan_short`` differs by 0.31, and of synthesised songs by 0.37."""
 
-_SAMPLE_RATE = 44_100 / 8  # the paper's 5 kHz, or so, which resampling has less to do for
+_SAMPLE_RATE = 44_100 / 8  # close to the paper's 5 kHz, and fast to resample to
 _N_FFT = 2048
 _HOP_LENGTH = 128
 _BANDS = 33
 _LOWEST_HZ, _HIGHEST_HZ = 300.0, 2000.0
 
 _COMMONPLACE = 64
-"""A frame that so many clips share tells nothing: a steady tone, a rest."""
+"""A frame that so many clips have identifies none of them: a steady tone, a rest."""
 
 
 def fingerprint(samples: Samples, *, sample_rate: int) -> Fingerprint:
-    """The fingerprint of a clip.
+    """Compute the fingerprint of a clip.
 
     Parameters
     ----------
@@ -41,7 +45,7 @@ def fingerprint(samples: Samples, *, sample_rate: int) -> Fingerprint:
     Returns
     -------
     frames : np.ndarray [shape=(n_frames,)], uint32
-        None where the sound is shorter than two frames of 0.37 s.
+        Empty if the audio is shorter than two overlapping frames, 0.39 s.
     """
     import soxr
     from scipy.fft import rfft
@@ -59,12 +63,12 @@ def fingerprint(samples: Samples, *, sample_rate: int) -> Fingerprint:
 
 
 def same_recordings(songs: Sequence[Sequence[Fingerprint]]) -> list[tuple[int, int]]:
-    """Pairs of songs of which at least half the clips, of the one with fewer, are the same recording.
+    """Find pairs of songs of which at least half the clips, of the song with fewer clips, are the same recording.
 
     Parameters
     ----------
     songs : sequence of sequence of Fingerprint
-        Of each song, those of its clips.
+        For each song the fingerprints of its clips.
 
     Returns
     -------
@@ -76,14 +80,14 @@ def same_recordings(songs: Sequence[Sequence[Fingerprint]]) -> list[tuple[int, i
     matched: dict[tuple[int, int], set[int]] = defaultdict(set)
     for one, other, shift in _candidates([frames for _, frames in clips]):
         pair = int(owner[one]), int(owner[other])
-        if pair[0] != pair[1] and _differing(clips[one][1], clips[other][1], shift) < MOST_DIFFERENT:
+        if pair[0] != pair[1] and _bit_error_rate(clips[one][1], clips[other][1], shift) < MOST_DIFFERENT:
             matched[pair].add(one)
     fewer = {pair: min(len(songs[pair[0]]), len(songs[pair[1]])) for pair in matched}
     return sorted(pair for pair, found in matched.items() if 2 * len(found) >= fewer[pair])
 
 
 def _candidates(clips: Sequence[Fingerprint]) -> Iterator[tuple[int, int, int]]:
-    """Two clips, the lower first, and the frames by which the first lags, wherever they have a frame in common."""
+    """Pairs of clips that have a frame in common, the lower index first, with the lag of the first in frames."""
     if not clips:
         return
     values = np.concatenate(clips)
@@ -92,19 +96,19 @@ def _candidates(clips: Sequence[Fingerprint]) -> Iterator[tuple[int, int, int]]:
     order = np.lexsort((place, clip, values))
     values, clip, place = values[order], clip[order], place[order]
     _, run, run_lengths = np.unique(values, return_inverse=True, return_counts=True)
-    telling = run_lengths[run] < _COMMONPLACE
+    specific = run_lengths[run] < _COMMONPLACE
     seen: set[tuple[int, int, int]] = set()
     for distance in range(1, _COMMONPLACE):
-        # Equal frames stand next to each other, so that those of a run are this far apart, for some distance.
-        first = np.flatnonzero((values[distance:] == values[:-distance]) & telling[:-distance])
+        # Sorted, equal frames are neighbours: all pairs of a run are some distance apart.
+        first = np.flatnonzero((values[distance:] == values[:-distance]) & specific[:-distance])
         first = first[clip[first] != clip[first + distance]]
         lags = place[first] - place[first + distance]
         seen.update(zip(clip[first].tolist(), clip[first + distance].tolist(), lags.tolist(), strict=True))
     yield from sorted(seen)
 
 
-def _differing(one: Fingerprint, other: Fingerprint, shift: int) -> float:
-    """Share of bits that differ; all of them where less than half of the shorter clip is compared."""
+def _bit_error_rate(one: Fingerprint, other: Fingerprint, shift: int) -> float:
+    """Fraction of different bits in the overlap, in [0, 1]; 1 if the overlap is less than half of the shorter clip."""
     begin, end = max(shift, 0), min(len(one), len(other) + shift)
     if 2 * (end - begin) < min(len(one), len(other)):
         return 1.0
@@ -114,6 +118,6 @@ def _differing(one: Fingerprint, other: Fingerprint, shift: int) -> float:
 
 @cache
 def _tables() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """The Hann window, and the first FFT bin of each band with the end of the last."""
+    """The Hann window, and the FFT bins where bands begin, with the end of the last band."""
     hz = np.geomspace(_LOWEST_HZ, _HIGHEST_HZ, _BANDS + 1)
     return np.hanning(_N_FFT).astype(np.float32), np.rint(hz * _N_FFT / _SAMPLE_RATE).astype(np.int64)

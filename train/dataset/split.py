@@ -31,52 +31,52 @@ _NOBODY = {
     "bilinmeyen sanatçi",
     "çeşitli sanatçilar",
 }
-"""What programs write where they know no artist, as :func:`same_artist` spells it."""
+"""What programs write for an unknown artist, in the spelling of :func:`same_artist`."""
 
 _GUEST = re.compile(r"\s[(\[]?(?:feat|ft|featuring)\b.*", re.IGNORECASE | re.DOTALL)
 
 
 def same_artist(artist: str) -> str:
-    """What two spellings of an artist have in common; nothing where the artist is not known.
+    """A key that is equal for all spellings of an artist, and empty for an unknown artist.
 
-    Case, Unicode form, spaces and guests (``feat. somebody``) do not count, nor do the dots of i: I is the capital of
-    ı in Turkish and of i elsewhere, and no tag says which it is.
+    Case, Unicode form, spaces and guests (``feat. somebody``) are ignored. So are the dots of i: I is the capital of ı
+    in Turkish and of i in other languages, and tags do not name their language.
     """
     spelling = " ".join(_GUEST.sub("", nfc(artist)).split()).casefold().replace("i\u0307", "i").replace("ı", "i")
     return "" if spelling in _NOBODY else spelling
 
 
 def read_groups(folder: Path, songs: Iterable[Song]) -> dict[str, str] | None:
-    """The group of each song that ``groups.csv`` names.
+    """Read ``groups.csv``, which names groups of songs that must be in the same split.
 
     Parameters
     ----------
     folder : Path
-        Of the songs, with ``groups.csv`` in it: UTF-8, columns ``path`` (below the folder, forward slashes, in any
-        Unicode form) and ``group``.
+        Folder of songs. ``groups.csv`` in it is UTF-8 with the columns ``path`` (relative to the folder, with forward
+        slashes, in any Unicode form) and ``group``.
     songs : iterable of Song
 
     Returns
     -------
     groups : dict of str to str
-        By the path that the system spells. None where there is no ``groups.csv``.
+        Group by relative path, for the songs that have one. None if there is no ``groups.csv``.
 
     Raises
     ------
     TmgcError
-        The file is damaged, or names a song that is not there.
+        The file is damaged, or names a song that does not exist.
     """
     path = folder / GROUPS_NAME
     if not os.path.lexists(path):
         return None
     if not path.is_file():
-        raise TmgcError(f"{path} must be a file: it is something else, or a link to nowhere. Correct or remove it")
+        raise TmgcError(f"{path} must be a file: it is something else, or a broken link. Correct or remove it")
     rows = _rows(path)
     groups = {song.relative_path: rows[nfc(song.relative_path)] for song in songs if nfc(song.relative_path) in rows}
-    if strangers := sorted(set(rows) - {nfc(below) for below in groups}):
+    if unknown := sorted(set(rows) - {nfc(relative_path) for relative_path in groups}):
         raise TmgcError(
-            f"{path} must name songs by their path below {folder}: there is no song {strangers[0]} "
-            f"({len(strangers)} such rows). Correct the spelling, or take the rows out"
+            f"{path} must name songs by their path relative to {folder}: there is no song {unknown[0]} "
+            f"({len(unknown)} such rows). Correct the spelling, or remove the rows"
         )
     return groups
 
@@ -93,31 +93,31 @@ def _rows(path: Path) -> dict[str, str]:
                 if rows.setdefault(name, group) != group:
                     raise TmgcError(
                         f"{path} must name one group for each path: {name} has {rows[name]!r} and {group!r}. "
-                        "Take one of the rows out"
+                        "Remove one of the rows"
                     )
     except (UnicodeDecodeError, csv.Error) as error:
-        raise TmgcError(f"{path} must be CSV in UTF-8 ({first_line(error)}): save it again as that") from error
-    if nameless := [name for name, group in rows.items() if not group]:
-        raise TmgcError(f"{path} must name a group for each path: {nameless[0]} has none. Correct the row")
+        raise TmgcError(f"{path} must be CSV in UTF-8 ({first_line(error)}): save it as that") from error
+    if without_group := [name for name, group in rows.items() if not group]:
+        raise TmgcError(f"{path} must name a group for each path: {without_group[0]} has none. Correct the row")
     return rows
 
 
 def connected_groups(count: int, kinds: Iterable[Iterable[str]], pairs: Iterable[tuple[int, int]]) -> list[list[int]]:
-    """Sets of songs that hang together, directly or through others.
+    """Connected components of songs, where songs with the same key and the songs of a pair are connected.
 
     Parameters
     ----------
-    count : int
-        Of songs.
+    count : int >= 0
+        Number of songs.
     kinds : iterable of iterable of str [length=count]
-        Of each kind a key for every song. Songs with the same key of one kind hang together; an empty one ties nothing.
-    pairs : iterable of (int, int)
-        Songs that hang together, by their index.
+        For each kind of key, such as artist, the key of every song. An empty key connects nothing.
+    pairs : iterable of (int, int), in [0, count)
+        Connected songs, by index.
 
     Returns
     -------
-    sets : list of list of int
-        Every song is in one. Sorted.
+    groups : list of list of int
+        Sorted. Every song is in exactly one group, often alone.
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
@@ -128,49 +128,50 @@ def connected_groups(count: int, kinds: Iterable[Iterable[str]], pairs: Iterable
         edges += [(first.setdefault(key, song), song) for song, key in enumerate(keys) if key]
     one, other = np.array(edges, np.int64).reshape(-1, 2).T
     graph = coo_array((np.ones(len(edges), np.int8), (one, other)), shape=(count, count))
-    sets: dict[int, list[int]] = defaultdict(list)
+    groups: dict[int, list[int]] = defaultdict(list)
     for song, number in enumerate(connected_components(graph, directed=False)[1].tolist()):
-        sets[number].append(song)
-    return sorted(sets.values())
+        groups[number].append(song)
+    return sorted(groups.values())
 
 
 _NOTABLE = 0.02
-"""A split that is further from its share than this part of a genre's songs, and a whole song, is spoken of."""
+"""A split is reported if it differs from its ratio by more than this fraction of a genre's songs, and by a song."""
 
 
 class Unit(NamedTuple):
-    """Songs that stay on one side of the split."""
+    """A group of songs that must be in the same split."""
 
     name: str
-    """Whatever tells it from others."""
+    """Unique: it decides the order in which the seed draws."""
     genres: Counter[str]
-    """How many songs of each genre it holds."""
+    """Number of songs by genre."""
 
 
 def split_units(units: Sequence[Unit], *, split_ratios: tuple[float, float, float], seed: int, kind: str) -> list[str]:
-    """The split of every unit.
+    """Assign every unit to a split, stratified by genre.
 
-    The largest units come first and those of one size in an order drawn from the seed; each goes where its genres lack
-    most songs, and the last units of a genre go to the splits that have none of it. A unit's place in the drawing
-    hangs on its name and the seed alone, so that more songs change little.
+    Units are assigned from the largest to the smallest, those of equal size in an order drawn from the seed. Each goes
+    to the split that lacks most songs of its genres; the last units of a genre go to splits that have none of it. The
+    order depends on names and seed alone, so that adding songs moves few others.
 
     Parameters
     ----------
     units : sequence of Unit
-    shares : three floats that add up to 1
-        Of each genre's songs; each split gets at least one unit of each genre.
+    split_ratios : (float, float, float), each > 0, with sum 1
+        Fractions of each genre's songs; each split gets at least one unit of each genre.
     seed : int
     kind : str
-        What the units are called in an error.
+        Name of the units in error messages: ``songs`` or ``artists``.
 
     Returns
     -------
-    splits : list of str
+    splits : list of str [length=len(units)]
+        ``train``, ``validation`` or ``test``.
 
     Raises
     ------
     TmgcError
-        A genre has fewer units than there are splits, or units that span genres leave a split without one.
+        A genre has fewer than three units, or units of several genres leave a split without it.
     """
     songs = _songs(units)
     left = Counter(genre for unit in units for genre in unit.genres)
@@ -180,10 +181,10 @@ def split_units(units: Sequence[Unit], *, split_ratios: tuple[float, float, floa
     lacking = {genre: _wanted(count, split_ratios) for genre, count in songs.items()}
     filled: dict[str, set[str]] = {genre: set() for genre in songs}
     splits = [""] * len(units)
-    for index in sorted(range(len(units)), key=lambda index: _turn(units[index], seed)):
+    for index in sorted(range(len(units)), key=lambda index: _order(units[index], seed)):
         genres = units[index].genres
-        pressing = [genre for genre in genres if left[genre] <= len(SPLITS) - len(filled[genre])]
-        open_splits = [split for split in SPLITS if all(split not in filled[genre] for genre in pressing)] or SPLITS
+        urgent = [genre for genre in genres if left[genre] <= len(SPLITS) - len(filled[genre])]
+        open_splits = [split for split in SPLITS if all(split not in filled[genre] for genre in urgent)] or SPLITS
         split = max(open_splits, key=lambda split: sum(n * lacking[genre][split] for genre, n in genres.items()))
         splits[index] = split
         for genre, count in genres.items():
@@ -192,8 +193,8 @@ def split_units(units: Sequence[Unit], *, split_ratios: tuple[float, float, floa
             left[genre] -= 1
     if unfilled := sorted(genre for genre in songs if len(filled[genre]) < len(SPLITS)):
         raise TmgcError(
-            f"every genre needs songs in every split: {unfilled[0]} cannot have them, since its {kind} also stand in "
-            "other genres. Move songs, or split by song: --group-by song"
+            f"every genre needs songs in every split: {unfilled[0]} cannot have them, since its {kind} also have songs "
+            "of other genres. Move songs, or split by song: --group-by song"
         )
     return splits
 
@@ -201,8 +202,8 @@ def split_units(units: Sequence[Unit], *, split_ratios: tuple[float, float, floa
 def shortfalls(
     units: Sequence[Unit], splits: Sequence[str], *, split_ratios: tuple[float, float, float], kind: str
 ) -> list[str]:
-    """A line for each genre whose songs could not be shared as asked for, because units stay together."""
-    lines = []
+    """A message for each genre whose split differs from the ratios because units stay together."""
+    lines, together = [], "duplicates" if kind == "songs" else kind
     for genre, count in sorted(_songs(units).items()):
         wanted = _wanted(count, split_ratios)
         got = {
@@ -211,16 +212,16 @@ def shortfalls(
         }
         if max(abs(wanted[split] - got[split]) for split in SPLITS) > max(1, _NOTABLE * count):
             have, asked = ("/".join(str(counts[split]) for split in SPLITS) for counts in (got, wanted))
-            lines.append(f"{genre} is split into {have} songs, not {asked}, since its {kind} stay whole")
+            lines.append(f"{genre} is split into {have} songs, not {asked}, since its {together} stay together")
     return lines
 
 
 def too_few(genre: str, count: int, kind: str) -> TmgcError:
-    """The error of a genre that cannot be split."""
+    """The error for a genre that cannot be divided among the splits."""
     advice = "Add songs" if kind == "songs" else f"Add other {kind}, split by song (--group-by song)"
     return TmgcError(
         f"a genre needs at least {len(SPLITS)} {kind}, one for each of {', '.join(SPLITS)}: {genre} has {count} "
-        f"(those with the same sound count once). {advice}, or take the folder away"
+        f"(those with the same audio count once). {advice}, or remove the folder"
     )
 
 
@@ -233,8 +234,8 @@ def _wanted(songs: int, split_ratios: tuple[float, float, float]) -> dict[str, i
     return {"train": songs - validation - test, "validation": validation, "test": test}
 
 
-def _turn(unit: Unit, seed: int) -> tuple[int, str]:
-    """Its turn when units are given out: by size, and by lot."""
+def _order(unit: Unit, seed: int) -> tuple[int, str]:
+    """Sort key of a unit: by size, then by the seed."""
     return -unit.genres.total(), hashlib.sha256(f"{seed} ".encode() + os.fsencode(unit.name)).hexdigest()
 
 

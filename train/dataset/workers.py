@@ -1,4 +1,4 @@
-"""Shares work among processes that die with this one, and outlives those that a damaged file brings down."""
+"""Maps a function over items in worker processes: they end with this process, and one that crashes costs one item."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _AHEAD = 3
-"""Items in hand for each process: enough that none is idle, few enough that an interruption is quick."""
+"""Items submitted for each process: enough that none is idle, few enough that an interruption is quick."""
 
 
 def work_through(
     function: Callable[[Item], Result], items: Iterable[Item], *, workers: int
 ) -> Iterator[tuple[Item, Result | None]]:
-    """Call a function on each item, in processes, and give each result as soon as it is there.
+    """Call a function on each item in worker processes, and yield the results as they complete.
 
     Parameters
     ----------
     function : callable
-        Of a module, so that another process can import it.
+        Of a module: another process imports it.
     items : iterable
     workers : int > 0
 
@@ -37,25 +37,25 @@ def work_through(
     ------
     item : Item
     result : Result or None
-        None where the item killed its process: a decoder that crashes, memory that runs out.
+        None if the item killed its process: its decoder crashed or memory ran out.
     """
     waiting = iter(items)
-    while in_hand := (yield from _until_broken(function, waiting, workers)):
-        for item in in_hand:  # one at a time, so that it is known which of them broke it
-            if (yield from _until_broken(function, iter([item]), 1)):
-                yield item, None
+    while submitted := (yield from _until_broken(function, waiting, workers)):
+        suspects = iter(submitted)  # one at a time, to find the one that kills its process
+        while crashed := (yield from _until_broken(function, suspects, 1, ahead=1)):
+            yield crashed[0], None
 
 
 def _until_broken(
-    function: Callable[[Item], Result], waiting: Iterator[Item], workers: int
+    function: Callable[[Item], Result], waiting: Iterator[Item], workers: int, *, ahead: int = _AHEAD
 ) -> Generator[tuple[Item, Result], None, list[Item]]:
-    """Results until all items are done or a process dies; returns the items that were in hand then."""
+    """Results until all items are done or a process dies; returns the items that were submitted then."""
     running: dict[Future[Result], Item] = {}
-    # "spawn" is the one way to start processes that works everywhere and next to TensorFlow's threads.
+    # "spawn" is the only start method that works everywhere and next to TensorFlow's threads.
     pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_begin)
     try:
         while True:
-            for item in islice(waiting, _AHEAD * workers - len(running)):
+            for item in islice(waiting, ahead * workers - len(running)):
                 try:
                     with _without_interrupts():
                         running[pool.submit(function, item)] = item
@@ -75,7 +75,7 @@ def _until_broken(
 
 @contextmanager
 def _without_interrupts() -> Iterator[None]:
-    """Processes that are started here never see Ctrl-C, which the terminal sends to all: this one ends them."""
+    """Block Ctrl-C in processes that are started here: the terminal sends it to all, and this process ends them."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
@@ -88,7 +88,7 @@ def _without_interrupts() -> Iterator[None]:
 
 @contextmanager
 def _ignoring_interrupts() -> Iterator[None]:
-    """Who presses Ctrl-C again must not leave processes behind that nobody ends."""
+    """Ignore a second Ctrl-C while processes are ended: none may be left behind."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -100,7 +100,7 @@ def _ignoring_interrupts() -> Iterator[None]:
 
 
 def _begin() -> None:
-    """Prepare a process: decoders' own messages are of no use to anybody, and it must not outlive its parent."""
+    """Initialise a worker process: discard the messages of decoders, and end with the parent."""
     _keep_memory()
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
@@ -108,7 +108,7 @@ def _begin() -> None:
 
 
 def _keep_memory() -> None:
-    """Have glibc keep what is freed: to give it back and ask for it anew with each clip takes a tenth of the time."""
+    """Let glibc keep freed memory: returning it to the system after each clip takes a tenth of the time."""
     with suppress(OSError, AttributeError, TypeError):  # another C library
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(_M_MMAP_THRESHOLD, 32 * 2**20)
@@ -116,7 +116,7 @@ def _keep_memory() -> None:
 
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-"""Names of malloc.h, mallopt(3)."""
+"""From malloc.h, see mallopt(3)."""
 
 
 def _die_with_parent() -> None:

@@ -1,7 +1,7 @@
-"""A demonstration corpus: ten folders of synthesised songs, for a machine that has no music to train on.
+"""A demonstration corpus: synthesised songs of ten genres, to try everything on a machine without music.
 
-The songs are naive sketches of ten genres, made with numpy from the recipes in :mod:`train.demo_corpus.genres`. They
-show that the whole way from sound to answer works; no claim about real Turkish music rests on them.
+The songs are simple sketches of the genres, synthesised with numpy from the recipes in :mod:`train.demo_corpus.genres`.
+They show that the pipeline from audio to prediction works. Results on them say nothing about real Turkish music.
 """
 
 from train.demo_corpus.composer import synthesize_song

@@ -1,4 +1,4 @@
-"""One song from one set of numbers: plan it, let every instrument play its part, mix, and set it in a room."""
+"""Composes and synthesises one song from its recipe: draws a plan, writes and renders each part, mixes, adds a room."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from train.synthesis.dsp import SAMPLE_RATE, Canvas, Curve, Notes, Sound, Spectr
 _MELODIC_STEPS = np.array([-2, -1, -1, 0, 1, 1, 2])
 _LOWEST_DEGREE, _HIGHEST_DEGREE = -2, 7
 _VARIATION = 0.3
-"""Chance that a note of a motif differs when the motif comes again."""
+"""Probability that a note of a motif is changed when the motif is repeated."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What all instruments of one song agree on."""
+    """What all instruments of one song have in common."""
 
     metre: Metre
-    """The cycle."""
+    """Pattern of strokes of one cycle."""
     scale: Scale
-    """The notes to choose from."""
+    """Its degrees are the notes of the song."""
     progression: tuple[int, ...]
     """Degree of each cycle's chord."""
     step_s: float
     """Length of one step of the metre, s."""
     lead_s: float
-    """Part of the first cycle that is over when the song begins, s."""
+    """How far into a cycle the song begins, s."""
     tonic: float
-    """Octaves above 1 Hz."""
+    """The tonic in octaves above 1 Hz."""
     looseness_s: float
-    """Standard deviation of a note from its beat, s."""
+    """Standard deviation of the onset of a note from its beat, s."""
     seconds: float
     """Length of the song."""
 
@@ -48,7 +48,7 @@ class Plan:
 
 
 def make_plan(recipe: GenreRecipe, *, seconds: float, rng: np.random.Generator) -> Plan:
-    """Draw one song's plan from its recipe."""
+    """Draw the plan of a song from its recipe."""
     metre = METRES[str(rng.choice(recipe.metres))]
     step_s = 60.0 / (rng.uniform(*recipe.tempo_bpm) * metre.steps_per_beat)
     progression = recipe.progressions[int(rng.integers(len(recipe.progressions)))]
@@ -65,7 +65,7 @@ def make_plan(recipe: GenreRecipe, *, seconds: float, rng: np.random.Generator) 
 
 
 def write_strokes(plan: Plan, *, rng: np.random.Generator) -> Strokes:
-    """A percussion part: the metre again and again, with filling strokes of the song's own."""
+    """Write a percussion part: the metre repeated, with random additional light strokes."""
     rows = [plan.metre.loudness(row) for row in ("low", "high", "light")]
     rows[2] = np.where(rng.random(plan.metre.steps) < 0.12, rng.uniform(0.3, 0.6, plan.metre.steps), rows[2])
     cycles = np.arange(int(np.ceil((plan.seconds + plan.lead_s) / plan.cycle_s)))
@@ -80,7 +80,7 @@ def write_strokes(plan: Plan, *, rng: np.random.Generator) -> Strokes:
 
 
 def write_notes(layer: Layer, plan: Plan, *, rng: np.random.Generator) -> Notes:
-    """A melodic part: a motif of one cycle that comes again with changes, over the song's chords."""
+    """Write a melodic part: a motif of one cycle, repeated with variations over the song's chords."""
     onsets = _motif(layer.durations, plan.metre.steps, rng)
     cycles = int(np.ceil((plan.seconds + plan.lead_s) / plan.cycle_s))
     count = cycles * len(onsets)
@@ -98,7 +98,7 @@ def write_notes(layer: Layer, plan: Plan, *, rng: np.random.Generator) -> Notes:
 
 
 def _motif(durations: tuple[int, ...], steps: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Steps at which the notes of one cycle begin."""
+    """Steps of the metre at which the notes of one cycle begin."""
     lengths = rng.choice(durations, size=steps)
     ends = np.cumsum(lengths)
     onsets = np.concatenate([[0], ends[ends < steps]])
@@ -117,7 +117,7 @@ def _pitches(
         figure = rng.permutation([0, 2, 4, 7])
         degrees = roots + figure[np.arange(len(roots)) % len(figure)]
     elif layer.style == "chords":
-        # A root above the fifth is taken from below, so that the part keeps its register.
+        # A root above the fifth is moved down an octave, so that the part keeps its register.
         degrees = np.where(roots > 4, roots - len(plan.scale.steps), roots)
     else:
         degrees = np.zeros_like(roots)
@@ -125,7 +125,7 @@ def _pitches(
 
 
 def _melody(count: int, motif: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Degrees of a melody that walks about, repeats its motif and varies it."""
+    """Degrees of a melody: a random walk as the motif, repeated with variations."""
     walk = np.cumsum(rng.choice(_MELODIC_STEPS, size=motif)) + int(rng.integers(0, 5))
     degrees = np.tile(walk, -(-count // motif))[:count]
     varied = rng.random(count) < _VARIATION
@@ -135,7 +135,7 @@ def _melody(count: int, motif: int, rng: np.random.Generator) -> NDArray[np.int6
 
 
 def _speech(count: int, base: float, rng: np.random.Generator) -> Curve:
-    """Pitches of speech: they fall through each phrase of a dozen syllables and belong to no scale."""
+    """Pitches of speech: they fall over each phrase of twelve syllables and are in no scale."""
     phrase = (np.arange(count) % 12) / 12.0
     return base + 0.25 - 0.4 * phrase + rng.normal(0.0, 0.1, count)
 
@@ -145,7 +145,7 @@ def _strayed(count: int, plan: Plan, rng: np.random.Generator) -> Curve:
 
 
 def _sounding(count: int, rest: float, rng: np.random.Generator) -> Curve:
-    """1 for a note that sounds and 0 for a rest; two rests never follow each other."""
+    """1 for a note and 0 for a rest; two rests are never consecutive."""
     silent = rng.random(count) < rest
     silent[1:] &= ~silent[:-1]
     return np.where(silent, 0.0, 1.0)
@@ -156,7 +156,7 @@ SHORTEST_SECONDS = 2.0
 
 
 def synthesize_song(genre: str, *, song: int, seed: int = 0, seconds: float = 8.0, difficulty: str = "easy") -> Sound:
-    """One song. The same arguments give the same samples.
+    """Synthesise a song. The same arguments give the same samples.
 
     Parameters
     ----------
@@ -165,10 +165,10 @@ def synthesize_song(genre: str, *, song: int, seed: int = 0, seconds: float = 8.
     song : int >= 0
         Number of the song in its genre.
     seed : int >= 0
-        Another seed gives other songs.
+        Seed of the corpus.
     seconds : float >= 2
     difficulty : str
-        One of ``DIFFICULTIES``: how far the song leans towards the neighbour of its genre.
+        One of ``DIFFICULTIES``: how similar the song is to songs of a neighbouring genre.
 
     Returns
     -------
@@ -177,7 +177,7 @@ def synthesize_song(genre: str, *, song: int, seed: int = 0, seconds: float = 8.
     Raises
     ------
     TmgcError
-        An argument breaks one of these rules.
+        An argument is out of its range.
 
     Examples
     --------
@@ -189,7 +189,7 @@ def synthesize_song(genre: str, *, song: int, seed: int = 0, seconds: float = 8.
         raise TmgcError(f"a demonstration song has a genre of {', '.join(GENRES)}; got {genre!r}: choose one of them")
     if song < 0:
         raise TmgcError(f"songs are numbered from 0, got {song}: give 0 or more")
-    # Numbers, not hash(genre), which Python draws anew in every process.
+    # Not hash(genre), which differs between processes.
     numbers = (seed, GENRES.index(genre), song, DIFFICULTIES.index(difficulty))
     rng = np.random.default_rng(np.random.SeedSequence(numbers))
     recipe = song_recipe(genre, difficulty=difficulty, rng=rng)
@@ -201,7 +201,7 @@ def synthesize_song(genre: str, *, song: int, seed: int = 0, seconds: float = 8.
 
 
 def check_arguments(*, seed: int, seconds: float, difficulty: str) -> None:
-    """Refuse what no song can be made from."""
+    """Check the ranges of the arguments of :func:`synthesize_song`."""
     if difficulty not in DIFFICULTIES:
         raise TmgcError(f"difficulty must be one of {', '.join(DIFFICULTIES)}; got {difficulty!r}: choose one of them")
     if not (math.isfinite(seconds) and seconds >= SHORTEST_SECONDS):
@@ -211,7 +211,7 @@ def check_arguments(*, seed: int, seconds: float, difficulty: str) -> None:
 
 
 def _mix(recipe: GenreRecipe, plan: Plan, canvas: Canvas, rng: np.random.Generator) -> Sound:
-    """All instruments, each at the level that the recipe gives it."""
+    """Mix all parts, each at the level of the recipe."""
     mix = np.zeros(canvas.samples, dtype=np.float32)
     for layer in recipe.layers:
         track = _render(layer, plan, canvas, rng)
@@ -226,7 +226,7 @@ def _render(layer: Layer, plan: Plan, canvas: Canvas, rng: np.random.Generator) 
 
 
 def _background(mix: Spectrum, noise_db: tuple[float, float], canvas: Canvas, rng: np.random.Generator) -> Spectrum:
-    """Noise of a slope of its own: a quiet floor, so that no genre is known by an empty band."""
+    """A noise floor of random slope, so that no genre can be recognised by an empty frequency band."""
     colour = Tone(low_hz=40.0, tilt_db=float(rng.uniform(-4.0, 0.0)))
     hiss: Spectrum = noise(2 * len(mix), rng).view(np.complex64) * colour.gain(canvas.fft_length)
     ratio = level(np.abs(mix)) / level(np.abs(hiss))
@@ -234,20 +234,20 @@ def _background(mix: Spectrum, noise_db: tuple[float, float], canvas: Canvas, rn
 
 
 def _room(recipe: GenreRecipe, canvas: Canvas, rng: np.random.Generator) -> Spectrum:
-    """Transfer function of the room and the tone of the whole mix.
+    """Transfer function of the reverberation and of the tilt of the mix.
 
-    The tail wraps round from the end to the beginning, so that the first seconds are in the same room as the rest.
+    The convolution is circular: the reverberation of the end is heard at the beginning, which is not dry therefore.
     """
     tail = noise(min(canvas.samples, round(4.0 * recipe.reverb_s * SAMPLE_RATE)), rng)
     tail *= np.exp(-np.arange(len(tail), dtype=np.float32) / np.float32(recipe.reverb_s * SAMPLE_RATE))
     tail *= np.float32(from_db(recipe.reverb_db)) / np.sqrt(np.sum(tail**2))
-    # Air and walls take the highs out of the tail.
+    # Air and walls absorb high frequencies.
     wet = canvas.spectrum(tail) * Tone(low_hz=150.0, high_hz=5000.0, order=1).gain(canvas.fft_length)
     room: Spectrum = (np.float32(1.0) + wet) * Tone(tilt_db=recipe.tilt_db).gain(canvas.fft_length)
     return room
 
 
 def _master(sound: Sound, recipe: GenreRecipe) -> Sound:
-    """Soft clipping as on a finished record, then the recipe's peak."""
+    """Soft clipping as in mastering, then normalisation to the peak of the recipe."""
     clipped: Sound = np.tanh(sound * np.float32(0.4 * recipe.saturation / level(sound)))
     return clipped * np.float32(from_db(recipe.peak_db) / max(float(np.abs(clipped).max()), 1e-12))

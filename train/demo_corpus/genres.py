@@ -1,4 +1,4 @@
-"""How hard the ten genres are to tell apart: how far each song leans towards its genre's neighbour."""
+"""Recipes of the ten genres, and the three difficulties: how similar songs of neighbouring genres are."""
 
 from __future__ import annotations
 
@@ -22,52 +22,52 @@ GENRES: tuple[str, ...] = (
 
 @dataclass(frozen=True)
 class Layer:
-    """One instrument's part in a song."""
+    """The part of one instrument in a song."""
 
     instrument: str
     """A name in ``MELODIC`` or ``KITS``."""
     level_db: float
-    """Root-mean-square level in the mix, dB."""
+    """Level in the mix, root mean square, dB."""
     style: str = "melody"
-    """How its notes are found: melody, arpeggio, chords, drone or speech; strokes for a kit."""
+    """How its notes are chosen: melody, arpeggio, chords, drone or speech; strokes for a kit."""
     octave: int = 0
-    """Register, octaves above the song's tonic."""
+    """Octaves above the song's tonic."""
     durations: tuple[int, ...] = (2,)
-    """Lengths that a note may have, steps of the metre."""
+    """Possible lengths of a note, steps of the metre."""
     rest: float = 0.0
-    """Chance that a note is left out; two in a row never are."""
+    """Probability that a note is replaced by a rest; two rests are never consecutive."""
     voicing: tuple[int, ...] = (0,)
-    """Degrees above the root that sound at once."""
+    """Degrees above the root of the simultaneous notes."""
 
 
 @dataclass(frozen=True)
 class GenreRecipe:
-    """What all songs of a genre share. A pair is a range that each song draws from."""
+    """What all songs of a genre have in common. A pair is a range from which each song draws."""
 
     neighbour: str
-    """The genre that it is most easily mistaken for; higher difficulties borrow from it."""
+    """The most similar genre: with higher difficulty, songs take features from it."""
     scales: tuple[str, ...]
     """Names in ``SCALES``."""
     metres: tuple[str, ...]
     """Names in ``METRES``."""
     tempo_bpm: tuple[float, float]
-    """Beats a minute."""
+    """Beats per minute."""
     tonic_hz: tuple[float, float]
-    """The tonic in octave 0."""
+    """Frequency of the tonic in octave 0."""
     layers: tuple[Layer, ...]
-    """All of them play all the time, so that every cut of a song carries the genre's marks."""
+    """All parts play all the time, so that every clip of a song has the features of the genre."""
     progressions: tuple[tuple[int, ...], ...] = ((0,),)
-    """Roots of the chords as degrees of the scale, one a cycle of the metre."""
+    """Roots of the chords as degrees of the scale, one per cycle of the metre."""
     looseness_ms: float = 6.0
-    """How far a note strays from the beat, standard deviation."""
+    """Standard deviation of the onset of a note from its beat."""
     reverb_s: float = 0.4
-    """Time constant of the room, s."""
+    """Time constant of the reverberation, s."""
     reverb_db: float = -22.0
-    """Level of the room against the dry sound."""
+    """Level of the reverberation relative to the dry sound."""
     tilt_db: float = 0.0
-    """Slope of the whole mix, dB an octave."""
+    """Slope of the mix, dB per octave."""
     saturation: float = 0.5
-    """How far the mix is driven into soft clipping: what makes a loud record dense."""
+    """Gain before soft clipping: it makes the mix dense."""
     peak_db: float = -3.0
     """Peak of the song, dB of full scale."""
 
@@ -291,7 +291,7 @@ BLURS: dict[str, Blur] = {
 
 
 def song_recipe(genre: str, *, difficulty: str, rng: np.random.Generator) -> GenreRecipe:
-    """The recipe of one song: the genre's, leaning towards its neighbour's, with levels and a slope of its own.
+    """Draw the recipe of one song: between the recipes of its genre and the neighbour, with random levels and tilt.
 
     Parameters
     ----------
@@ -325,7 +325,7 @@ def song_recipe(genre: str, *, difficulty: str, rng: np.random.Generator) -> Gen
 def _layers(
     own: GenreRecipe, other: GenreRecipe, lean: float, blur: Blur, rng: np.random.Generator
 ) -> tuple[Layer, ...]:
-    """The genre's instruments and, softer, its neighbour's."""
+    """The genre's parts and, at a lower level, its neighbour's."""
     layers = [replace(layer, level_db=layer.level_db + 20.0 * np.log10(1.0 - lean)) for layer in own.layers]
     if lean > 0.0:
         layers += [replace(layer, level_db=layer.level_db + 20.0 * np.log10(lean)) for layer in other.layers]

@@ -1,4 +1,4 @@
-"""Every instrument of the demonstration songs as data, by name."""
+"""Parameters of all instruments of the demonstration songs, by name."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Melodic(Protocol):
     """An instrument that plays notes."""
 
     def render(self, notes: Notes, canvas: Canvas, rng: np.random.Generator) -> Sound:
-        """The notes as a track as long as the song."""
+        """Synthesise the notes as a track of the length of the song."""
         ...
 
 

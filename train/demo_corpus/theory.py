@@ -1,4 +1,4 @@
-"""The metres of the demonstration songs as data: usuls of Turkish music and the patterns of a drum kit.
+"""Scales and metres of the demonstration songs: makams and usuls of Turkish music, and scales and beats of others.
 
 A metre has three rows of strokes that any percussion can play: low (düm, bass drum), high (tek and ke, snare) and
 light (the filling strokes between them, cymbals). A row has one character a step: a digit is a loudness of 1 to 9, a
@@ -25,12 +25,12 @@ class Scale:
     """A scale that repeats at the octave."""
 
     steps: tuple[int, ...]
-    """From each degree to the next, in parts of the octave; together one octave."""
+    """Intervals from each degree to the next, in divisions of the octave, with one octave as their sum."""
     divisions: int = COMMAS_PER_OCTAVE
-    """Parts of the octave: 53 for commas, 12 for semitones."""
+    """Divisions of the octave: 53 commas or 12 semitones."""
 
     def octaves(self, degrees: NDArray[np.int64]) -> Curve:
-        """Height of the degrees above the tonic, in octaves; degree 0 is the tonic, negative ones lie below it."""
+        """Degrees in octaves above the tonic, which is degree 0; negative degrees are below it."""
         heights = np.concatenate([[0], np.cumsum(self.steps)[:-1]])
         octave, degree = np.divmod(degrees, len(self.steps))
         return octave + heights[degree] / self.divisions
@@ -65,7 +65,7 @@ class Metre:
     low: str
     """The heavy strokes."""
     high: str
-    """The answering strokes."""
+    """The strokes that answer them."""
     light: str
     """The strokes that fill in."""
 

@@ -1,4 +1,4 @@
-"""Writing the demonstration corpus: a folder a genre, a FLAC file a song, and the marker that says what it is."""
+"""Writes the demonstration corpus: a folder for each genre, a FLAC file for each song, and a marker file."""
 
 from __future__ import annotations
 
@@ -12,23 +12,24 @@ from pathlib import Path
 import soundfile
 
 from edge_runtime.errors import TmgcError
+from edge_runtime.files import atomic_write
 from edge_runtime.system_info import usable_cores
 from train.demo_corpus.composer import check_arguments, synthesize_song
 from train.demo_corpus.genres import GENRES
 from train.synthesis.dsp import SAMPLE_RATE
 
 MARKER = "demo_corpus.json"
-"""File at the root of a dataset that says that it is synthesised."""
+"""File in a folder of songs that marks them as synthesised."""
 
 _NOTE = (
-    "synthesised music in ten naive sketches of genres, made by tmgc-train demo-corpus to show that the whole way from "
-    "sound to answer works; no claim about real Turkish music rests on it"
+    "synthesised music in simple sketches of ten genres, written by tmgc-train demo-corpus to show that the pipeline "
+    "from audio to prediction works; results on it say nothing about real Turkish music"
 )
 
 
 @dataclass(frozen=True)
 class _Job:
-    """One file to write, in a form that travels to another process."""
+    """A file to write, in a form that can be sent to another process."""
 
     path: Path
     genre: str
@@ -50,13 +51,13 @@ def write_demo_corpus(
 ) -> int:
     """Write ``folder/<Genre>/<genre>_<nnn>.flac`` for all genres, 16-bit mono, and the marker.
 
-    The same arguments give the same bytes, whatever ``workers`` is, and a longer dataset begins with the songs of a
-    shorter one. Songs of an earlier demonstration corpus in the folder are replaced.
+    The same arguments give the same bytes, whatever ``workers`` is, and a corpus with more songs contains those of a
+    corpus with fewer. Songs of an earlier demonstration corpus in the folder are replaced.
 
     Parameters
     ----------
     folder : Path
-        New, empty, or a demonstration corpus.
+        New, empty, or with a demonstration corpus.
     songs_per_genre : int >= 1
     seconds : float >= 2
         Length of each song.
@@ -64,9 +65,9 @@ def write_demo_corpus(
     difficulty : str
         One of ``DIFFICULTIES``.
     workers : int >= 1 or None
-        Processes that share the work; None is one a processor core.
+        Processes; None is one for each core that this process may use.
     on_song : callable or None
-        Called here, in this process, with the path of each finished file.
+        Called in this process with the path of each finished file.
 
     Returns
     -------
@@ -76,17 +77,17 @@ def write_demo_corpus(
     Raises
     ------
     TmgcError
-        An argument breaks one of these rules, or the folder holds something else.
+        An argument is out of its range, or the folder holds something else.
     """
     check_arguments(seed=seed, seconds=seconds, difficulty=difficulty)
     if songs_per_genre < 1:
-        raise TmgcError(f"a dataset must have at least 1 song a genre, got {songs_per_genre}: ask for more")
+        raise TmgcError(f"a demonstration corpus has at least 1 song a genre, got {songs_per_genre}: ask for more")
     if workers is not None and workers < 1:
-        raise TmgcError(f"workers must be 1 or more, got {workers}: leave it out for one a processor core")
+        raise TmgcError(f"workers must be 1 or more, got {workers}: leave it out for one for each core")
     folder = Path(folder)
     _refuse_foreign(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    # The marker comes first, so that even an interrupted dataset says what it is.
+    # The marker comes first, so that an interrupted corpus is marked as well.
     _write_marker(folder, songs_per_genre=songs_per_genre, seconds=seconds, seed=seed, difficulty=difficulty)
     _remove_songs(folder)
     jobs = [
@@ -112,33 +113,30 @@ def _refuse_foreign(folder: Path) -> None:
 
 def _write_marker(folder: Path, **settings: int | float | str) -> None:
     document = {"demonstration": True, "note": _NOTE, **settings}
-    partial = folder / f".{MARKER}.part"
-    partial.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-    partial.replace(folder / MARKER)
+    with atomic_write(folder / MARKER) as partial:
+        partial.write_text(json.dumps(document, indent=2) + "\n", "utf-8")
 
 
 def _remove_songs(folder: Path) -> None:
-    """Remove the songs of an earlier dataset, which the new marker would describe wrongly, and nothing else."""
+    """Remove the songs of an earlier corpus, which the new marker does not describe, and nothing else."""
     for genre in GENRES:
-        for pattern in (f"{genre.lower()}_[0-9]*.flac", f".{genre.lower()}_[0-9]*.flac.part"):
+        for pattern in (f"{genre.lower()}_[0-9]*.flac", f".part-{genre.lower()}_[0-9]*.flac"):
             for song in (folder / genre).glob(pattern):
                 song.unlink()
 
 
 def _written(jobs: list[_Job], *, workers: int) -> Iterator[Path]:
-    """Paths of the files, each as soon as it and those before it are there."""
+    """Paths of the files, in order, each as soon as it is written."""
     if workers == 1:
         yield from map(_write_song, jobs)
         return
-    # "spawn" is the one way to start processes that works everywhere and next to TensorFlow's threads.
+    # "spawn" is the only start method that works everywhere and next to TensorFlow's threads.
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         yield from pool.map(_write_song, jobs)
 
 
 def _write_song(job: _Job) -> Path:
     samples = synthesize_song(job.genre, song=job.song, seed=job.seed, seconds=job.seconds, difficulty=job.difficulty)
-    job.path.parent.mkdir(parents=True, exist_ok=True)
-    partial = job.path.with_name(f".{job.path.name}.part")
-    soundfile.write(partial, samples, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
-    partial.replace(job.path)
+    with atomic_write(job.path) as partial:
+        soundfile.write(partial, samples, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
     return job.path

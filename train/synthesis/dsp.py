@@ -1,4 +1,4 @@
-"""Noise of a colour under sound, at a signal-to-noise ratio."""
+"""Signal processing for synthesis: levels, wavetables, spectral envelopes, coloured noise, and the notes of a part."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from numpy.typing import NDArray
 from edge_runtime.audio import Samples
 
 Sound = NDArray[np.float32]
-"""Mono sound, ``[shape=(n,)], float32``."""
+"""Mono audio, ``[shape=(n,)], float32``."""
 Curve = NDArray[np.float64]
 """Values over time, frequency or notes, ``[shape=(n,)], float64``."""
 Spectrum = NDArray[np.complex64]
-"""Real FFT of a song, ``[shape=(fft_length // 2 + 1,)]``."""
+"""Real FFT of a song, ``[shape=(fft_length // 2 + 1,)], complex64``."""
 
 SAMPLE_RATE = 44_100
 """Hz."""
 CONTROL_STEP = 64
-"""Samples between two points of a control curve: 1.5 ms, finer than any slide or attack needs."""
+"""Samples between two points of a control curve: 1.5 ms, short against any slide or attack."""
 TABLE_SIZE = 4096
 """Samples in one period of a wavetable; a power of two, so that the phase wraps with a mask."""
 
 
 @dataclass(frozen=True)
 class Canvas:
-    """The axes of one song: how long it is in samples, in control points and as a spectrum."""
+    """The time and frequency axes of one song."""
 
     samples: int
     """Length of the song, samples."""
@@ -44,49 +44,49 @@ class Canvas:
 
     @cached_property
     def control_times(self) -> Curve:
-        """Seconds of the control points, one more than the steps that cover the song."""
+        """Times of the control points, seconds: one more than the steps that cover the song."""
         points = -(-self.samples // CONTROL_STEP) + 1
         return np.arange(points, dtype=np.float64) * (CONTROL_STEP / SAMPLE_RATE)
 
     def upsample(self, control: Curve) -> Sound:
-        """A control curve at the sample rate, linear between its points; ``[shape=(samples,)]``."""
-        return _stretched(control.astype(np.float32), CONTROL_STEP)[: self.samples]
+        """Interpolate a control curve linearly to the sample rate; ``[shape=(samples,)]``."""
+        return _interpolated(control.astype(np.float32), CONTROL_STEP)[: self.samples]
 
     def spectrum(self, track: Sound) -> Spectrum:
-        """Real FFT of a track at most as long as the song."""
+        """Real FFT of a track that is not longer than the song."""
         # numpy's real FFT is several times faster on float64 than on float32.
         return np.fft.rfft(track.astype(np.float64), self.fft_length).astype(np.complex64)
 
     def sound(self, spectrum: Spectrum) -> Sound:
-        """The inverse of :meth:`spectrum`."""
+        """Inverse of :meth:`spectrum`; ``[shape=(samples,)]``."""
         return np.fft.irfft(spectrum, self.fft_length)[: self.samples].astype(np.float32, copy=False)
 
 
 @dataclass(frozen=True)
 class Tone:
-    """A fixed spectral envelope: two corners, a slope and resonances. A body, a cabinet, a room or a mouth."""
+    """A spectral envelope: high-pass, low-pass, tilt and resonances. It models a body, a cabinet, a room or a mouth."""
 
     low_hz: float = 30.0
-    """High-pass corner."""
+    """Corner frequency of the high-pass."""
     high_hz: float = 18_000.0
-    """Low-pass corner."""
+    """Corner frequency of the low-pass."""
     order: int = 2
-    """Order of both corners: 6 dB an octave each."""
+    """Order of both filters: 6 dB per octave each."""
     tilt_db: float = 0.0
-    """Slope about 1 kHz, dB an octave."""
+    """Slope around 1 kHz, dB per octave."""
     peaks: tuple[tuple[float, float, float], ...] = ()
     """Resonances: centre in Hz, width in Hz, height in dB."""
 
     def gain(self, length: int) -> Sound:
         """Gain at the frequencies of a real FFT of ``length`` samples; ``[shape=(length // 2 + 1,)], >= 0``."""
         count = length // 2 + 1
-        # The envelope is smooth, so in a long spectrum a point every few Hz and lines between them do.
+        # The envelope is smooth: in a long spectrum, interpolating points a few Hz apart is enough.
         every = max(1, count // 4096)
         coarse = np.arange(-(-count // every) + 1.0) * (every * SAMPLE_RATE / length)
-        return _stretched(self.gain_at(coarse).astype(np.float32), every)[:count]
+        return _interpolated(self.gain_at(coarse).astype(np.float32), every)[:count]
 
     def gain_at(self, hz: Curve) -> Curve:
-        """Gain at any frequencies."""
+        """Gain at given frequencies, Hz; ``[shape=(n,)], >= 0``."""
         audible = np.maximum(hz, 1.0)
         gain: Curve = (audible / 1000.0) ** (self.tilt_db / 6.02)
         gain /= np.sqrt(1.0 + (audible / self.high_hz) ** (2 * self.order))
@@ -103,12 +103,12 @@ def from_db(decibels: float) -> float:
 
 
 def level(sound: Sound) -> float:
-    """Root mean square of a sound, never 0."""
+    """Root mean square, > 0 also for silence."""
     return max(float(np.sqrt(np.mean(sound**2))), 1e-12)
 
 
 def wavetable(amplitudes: Curve) -> Sound:
-    """One period from the amplitudes of its harmonics, the first being the fundamental; peak 1."""
+    """One period from the amplitudes of its harmonics, fundamental first; ``[shape=(TABLE_SIZE,)]``, peak 1."""
     bins = np.zeros(TABLE_SIZE // 2 + 1, dtype=np.complex128)
     bins[1 : len(amplitudes) + 1] = -1j * amplitudes
     period = np.fft.irfft(bins, TABLE_SIZE)
@@ -116,19 +116,19 @@ def wavetable(amplitudes: Curve) -> Sound:
 
 
 def place(track: Sound, sound: Sound, at: int, gain: float) -> None:
-    """Add a sound to a track, cut off at both ends of the track; ``at`` may be negative."""
+    """Add a sound to a track from sample ``at`` on, which may be negative; what is outside the track is cut off."""
     first, last = max(at, 0), min(at + len(sound), len(track))
     if first < last:
         track[first:last] += sound[first - at : last - at] * np.float32(gain)
 
 
 def noise(count: int, rng: np.random.Generator) -> Sound:
-    """White Gaussian noise of level 1."""
+    """White Gaussian noise, root mean square 1; ``[shape=(count,)]``."""
     return rng.standard_normal(count, dtype=np.float32)
 
 
 def coloured_noise(count: int, tone: Tone, rng: np.random.Generator) -> Sound:
-    """Noise with a tone's envelope, of level 1."""
+    """Noise with a spectral envelope, root mean square 1; ``[shape=(count,)]``."""
     length = fast_length(count)
     spectrum = np.fft.rfft(noise(length, rng).astype(np.float64)) * tone.gain(length)
     sound = np.fft.irfft(spectrum, length)[:count]
@@ -136,7 +136,7 @@ def coloured_noise(count: int, tone: Tone, rng: np.random.Generator) -> Sound:
 
 
 def fast_length(count: int) -> int:
-    """The next even length with no prime factor above 5: others transform several times slower."""
+    """The next even FFT length without a prime factor above 5: other lengths are several times slower."""
     length = count + count % 2
     while _without_small_factors(length) != 1:
         length += 2
@@ -150,8 +150,8 @@ def _without_small_factors(number: int) -> int:
     return number
 
 
-def _stretched(points: Sound, factor: int) -> Sound:
-    """``factor`` values from each point to the next, linear between them."""
+def _interpolated(points: Sound, factor: int) -> Sound:
+    """Linear interpolation with ``factor`` values from each point to the next."""
     ramp = np.arange(factor, dtype=np.float32) / np.float32(factor)
     dense: Sound = points[:-1, None] + np.diff(points)[:, None] * ramp
     return dense.reshape(-1)
@@ -159,12 +159,12 @@ def _stretched(points: Sound, factor: int) -> Sound:
 
 @dataclass(frozen=True)
 class Notes:
-    """Notes in the order of their start. The first may start before the song does."""
+    """Notes ordered by start. The first may start before the song."""
 
     start: Curve
     """[shape=(n,)], s"""
     length: Curve
-    """[shape=(n,)], s, up to the next note"""
+    """[shape=(n,)], s, until the next note"""
     pitch: Curve
     """[shape=(n, voices)], octaves above 1 Hz"""
     gain: Curve
@@ -172,7 +172,7 @@ class Notes:
 
     @property
     def voices(self) -> int:
-        """Notes that sound at once."""
+        """Number of simultaneous notes."""
         return int(self.pitch.shape[1])
 
     @property
@@ -194,25 +194,25 @@ class Strokes:
 
 
 PINK = 0.5
-"""Equal power in every octave, as the noise of rooms and streets nearly has."""
+"""Slope of pink noise: equal power in every octave, approximately as in rooms and streets."""
 
 
 def add_noise(samples: Samples, *, snr_db: float, slope: float, random: np.random.Generator) -> Samples:
-    """Samples with noise.
+    """Add coloured noise at a signal-to-noise ratio.
 
     Parameters
     ----------
-    samples : np.ndarray [shape=(n,)], float32
+    samples : np.ndarray [shape=(n,)], float32 in [-1, 1]
     snr_db : float, dB
-        Mean power of the samples against that of the noise.
+        Ratio of the mean powers of samples and noise.
     slope : float >= 0
-        By which power of the frequency the noise's amplitude falls: 0 is white, 0.5 pink, 1 brown.
+        The noise's amplitude is proportional to ``frequency ** -slope``: 0 is white, 0.5 pink and 1 brown.
     random : np.random.Generator
 
     Returns
     -------
     noisy : np.ndarray [shape=(n,)], float32
-        It may leave [-1, 1].
+        Not clipped to [-1, 1].
     """
     spectrum = np.fft.rfft(random.standard_normal(len(samples)))
     spectrum[1:] *= np.arange(1, len(spectrum)) ** -slope

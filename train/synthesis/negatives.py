@@ -1,7 +1,8 @@
-"""Sound that is no music, made on the spot, which no model should give a genre.
+"""Out-of-distribution sounds, for which a model should predict no genre: speech, noise, hum, silence and clatter.
 
-Speech, noise, hum and silence are shown to a network in training as nothing that it knows. Clatter never is: it
-stands for all the sounds that nobody thought of.
+Training uses speech, noise, hum and silence as negatives without a genre (outlier exposure: Hendrycks, Mazeika and
+Dietterich, "Deep Anomaly Detection with Outlier Exposure", ICLR 2019). Clatter is for evaluation only: it measures
+whether the rejection generalises to sounds that were not trained on.
 """
 
 from __future__ import annotations
@@ -29,27 +30,27 @@ from train.synthesis.tones import Gesture
 from train.synthesis.voice import Voice
 
 _LOUDNESS_DBFS = (-35.0, -15.0)
-"""Levels of what is to be heard, root mean square: well above the listener's silence, and seldom clipped."""
+"""Range of levels of audible sounds, root mean square: well above the listener's silence, and rarely clipped."""
 _QUIET_DBFS = (-95.0, -65.0)
-"""Levels of a microphone that hears nothing."""
+"""Range of levels of a microphone in a silent room."""
 _NOISE_TILTS_DB = (0.0, -3.0, -6.0)
-"""White, pink and brown, dB an octave."""
+"""White, pink and brown, dB per octave."""
 _MAINS_HZ = 50.0
 _HARMONICS = 20
 
 
 def negatives(kind: str, settings: SpectrogramSettings, *, count: int, seed: int) -> Iterator[Samples]:
-    """Windows of one kind of sound that is no music.
+    """Synthesise windows of one kind of out-of-distribution sound.
 
     Parameters
     ----------
     kind : str
         One of :data:`KINDS`.
     settings : SpectrogramSettings
-        Whose windows are to be filled.
+        Sample rate and length of a window.
     count : int >= 0
     seed : int
-        Another seed gives other sounds.
+        The same seed gives the same sounds.
 
     Yields
     ------
@@ -60,14 +61,14 @@ def negatives(kind: str, settings: SpectrogramSettings, *, count: int, seed: int
     length = settings.window_samples
     for number in range(count):
         rng = np.random.default_rng((seed, KINDS.index(kind), number))
-        # A little longer, since resampling rounds.
+        # A little longer than the window, since resampling rounds.
         sound = _MAKERS[kind](round((settings.window_seconds + 0.1) * SAMPLE_RATE), rng)
         resampled = soxr.resample(sound, SAMPLE_RATE, settings.sample_rate)[:length]
         yield np.clip(resampled, -1.0, 1.0).astype(np.float32)
 
 
 def _speech(samples: int, rng: np.random.Generator) -> Sound:
-    """A voice that speaks three to six syllables a second, its pitch falling over each phrase, and rests in between."""
+    """Speech of three to six syllables a second, with a pitch that falls over each phrase, and pauses."""
     canvas = Canvas(samples)
     length = np.maximum(rng.normal(1.0, 0.25, 8 + int(canvas.seconds * 8)), 0.4) / rng.uniform(3.0, 6.0)
     start = np.cumsum(length) - length - rng.uniform(0.0, length[0])
@@ -89,7 +90,7 @@ def _noise(samples: int, rng: np.random.Generator) -> Sound:
 
 
 def _hum(samples: int, rng: np.random.Generator) -> Sound:
-    """Mains and its harmonics, of which a rectifier makes the even ones louder."""
+    """Mains hum and its harmonics, the even ones louder as after a rectifier."""
     harmonic = np.arange(1, _HARMONICS + 1)
     amplitude = rng.uniform(0.3, 1.0, _HARMONICS) * harmonic ** rng.uniform(-2.0, -0.7)
     amplitude[1::2] *= rng.uniform(1.0, 3.0)
@@ -99,27 +100,27 @@ def _hum(samples: int, rng: np.random.Generator) -> Sound:
 
 
 def _clatter(samples: int, rng: np.random.Generator) -> Sound:
-    """Dishes and cutlery: two to eight blows a second, each of a few decaying partials that are in no harmony."""
-    canvas = np.zeros(samples + SAMPLE_RATE, np.float32)
+    """Dishes and cutlery: two to eight strokes a second, each of a few decaying inharmonic partials."""
+    track = np.zeros(samples + SAMPLE_RATE, np.float32)
     time = np.arange(SAMPLE_RATE // 2) / SAMPLE_RATE
     for start in rng.integers(0, samples, 1 + rng.poisson(rng.uniform(2.0, 8.0) * samples / SAMPLE_RATE)):
         hz = 800.0 * 10.0 ** rng.uniform(0.0, 1.0, rng.integers(3, 9))
         decay = rng.uniform(0.02, 0.3, len(hz)) / 6.9  # to -60 dB
         partials = np.exp(-time / decay[:, None]) * np.sin(2 * np.pi * hz[:, None] * time)
-        blow = rng.uniform(0.2, 1.0, len(hz)) @ partials
-        canvas[start : start + len(time)] += np.float32(rng.uniform(0.1, 1.0)) * blow.astype(np.float32)
-    return _at_random_level(_in_a_room(canvas[:samples], rng), rng)
+        stroke = rng.uniform(0.2, 1.0, len(hz)) @ partials
+        track[start : start + len(time)] += np.float32(rng.uniform(0.1, 1.0)) * stroke.astype(np.float32)
+    return _at_random_level(_in_a_room(track[:samples], rng), rng)
 
 
 def _silence(samples: int, rng: np.random.Generator) -> Sound:
-    """Nothing at all, or the faint noise of a microphone."""
+    """Digital silence, or the faint noise of a microphone."""
     if rng.random() < 0.5:
         return np.zeros(samples, np.float32)
     return noise(samples, rng) * np.float32(from_db(rng.uniform(*_QUIET_DBFS)))
 
 
 def _in_a_room(sound: Sound, rng: np.random.Generator) -> Sound:
-    """With the faint noise that every recording has."""
+    """Add the faint noise that every recording has."""
     return sound + noise(len(sound), rng) * np.float32(level(sound) * from_db(rng.uniform(-60.0, -30.0)))
 
 
@@ -136,7 +137,7 @@ _MAKERS: dict[str, Callable[[int, np.random.Generator], Sound]] = {
 }
 
 KINDS = tuple(_MAKERS)
-"""What there is."""
+"""All kinds of out-of-distribution sounds."""
 
 TRAINED_ON = ("speech", "noise", "hum", "silence")
-"""What training may show a network. The others are kept for judging it."""
+"""Kinds for training. The others are for evaluation only."""

@@ -1,4 +1,4 @@
-"""Drums and cymbals: a falling tone with modes, and a burst of coloured noise."""
+"""Percussion: each hit is a tone with falling pitch and several modes, and a burst of coloured noise."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from train.synthesis.dsp import SAMPLE_RATE, Canvas, Curve, Sound, Strokes, Tone, coloured_noise, from_db, place
 
 VARIANTS = 2
-"""Renderings of each hit in a song: no drummer strikes twice alike."""
+"""Renderings of each hit in a song, since no two strokes of a drummer are equal."""
 
 
 @dataclass(frozen=True)
@@ -17,17 +17,17 @@ class Hit:
     """One sound of a percussion instrument."""
 
     level_db: float = 0.0
-    """Level against the other hits of the kit, dB."""
+    """Level relative to the other hits of the kit, dB."""
     hz: float = 0.0
-    """Pitch of the tone once it has settled, Hz; 0 for no tone."""
+    """Final pitch of the tone, Hz; 0 for no tone."""
     drop: float = 1.0
-    """Pitch at the stroke, as a multiple of the settled one."""
+    """Pitch at the stroke, as a multiple of the final pitch."""
     modes: tuple[float, ...] = (1.0,)
     """Partials of the tone, as multiples of its pitch."""
     tone_s: float = 0.1
     """Time constant of the tone, s."""
     noise_db: float | None = None
-    """Level of the noise against the tone, dB."""
+    """Level of the noise relative to the tone, dB; None for no noise."""
     noise_s: float = 0.05
     """Time constant of the noise, s."""
     colour: Tone = Tone()
@@ -36,12 +36,12 @@ class Hit:
     """Bursts of noise, 11 ms apart: several hands, or a rattle."""
 
     def render(self, tuning: float, rng: np.random.Generator) -> Sound:
-        """The hit, until it has died away, with a pitch and a length a little of its own.
+        """Synthesise the hit until it has decayed, with small random changes of pitch and length.
 
         Parameters
         ----------
         tuning : float > 0
-            Factor on the pitch: how the whole kit is tuned.
+            Factor on the pitch: the tuning of the whole kit.
         rng : np.random.Generator
         """
         spread = rng.uniform(0.97, 1.03)
@@ -76,7 +76,7 @@ class Hit:
 
 @dataclass(frozen=True)
 class Kit:
-    """Three hits for the three rows of a metre."""
+    """The three hits for the three rows of a metre."""
 
     low: Hit
     """Bass drum, düm."""
@@ -86,7 +86,7 @@ class Kit:
     """Cymbal or filling stroke."""
 
     def render(self, strokes: Strokes, canvas: Canvas, rng: np.random.Generator) -> Sound:
-        """The strokes as a track as long as the song."""
+        """Synthesise the strokes as a track of the length of the song."""
         tuning = rng.uniform(0.85, 1.15)
         sounds = [[hit.render(tuning, rng) for _ in range(VARIANTS)] for hit in (self.low, self.high, self.light)]
         track = np.zeros(canvas.samples, dtype=np.float32)

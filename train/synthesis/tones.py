@@ -1,4 +1,4 @@
-"""Sustained lines and chords from wavetables: bowed strings, reeds, flutes, synthesisers and distorted guitars."""
+"""Pitched tones: plucked strings, and sustained lines from wavetables (bowed strings, reeds, flutes, synthesisers)."""
 
 from __future__ import annotations
 
@@ -27,25 +27,25 @@ from train.synthesis.dsp import (
 
 @dataclass(frozen=True)
 class Pluck:
-    """A string instrument whose notes die away by themselves."""
+    """A plucked string instrument: additive synthesis with a decay for each harmonic."""
 
     decay_s: float
     """Time constant of the fundamental, s."""
     damping: float
-    """Extra loss of the harmonics: the k-th decays faster by a factor of 1 + damping * k**2."""
+    """Loss of the harmonics: the k-th decays faster than the fundamental by a factor of 1 + damping * k**2."""
     brightness_db: float
-    """Slope of the excitation, dB an octave; 0 is a hard plectrum, -6 a finger."""
+    """Slope of the excitation, dB per octave; 0 is a hard plectrum, -6 a finger."""
     position: float = 0.15
-    """Where the string is plucked, as a part of its length: harmonics with a node there are weak."""
+    """Where the string is plucked, as a fraction of its length: harmonics with a node there are weak."""
     courses: int = 1
-    """Strings to a note, slightly out of tune with each other."""
+    """Strings per note, slightly detuned."""
     strum_s: float = 0.0
-    """Time from one voice of a chord to the next, s."""
+    """Time between the voices of a chord, s."""
     tone: Tone = Tone()
     """The body."""
 
     def render(self, notes: Notes, canvas: Canvas, rng: np.random.Generator) -> Sound:
-        """The notes as a track as long as the song. Each distinct pitch is rendered once."""
+        """Synthesise the notes as a track of the length of the song. Each distinct pitch is rendered once."""
         track = np.zeros(canvas.samples, dtype=np.float32)
         rendered: dict[float, Sound] = {}
         for start, pitches, gain in zip(notes.start, notes.pitch, notes.gain, strict=True):
@@ -68,7 +68,7 @@ class Pluck:
         return note
 
     def _periods(self, hz: float, period: int, rng: np.random.Generator) -> Curve:
-        """All periods of a note one after the other, each of ``period`` samples, until it has died away by 26 dB."""
+        """All periods of a note in order, each of ``period`` samples, until it has decayed by 26 dB."""
         harmonic = np.arange(1.0, int(20_000 / hz) + 1)
         count = int(np.ceil(3.0 * self.decay_s * hz)) + 1
         loss = (1.0 + self.damping * harmonic**2) / (self.decay_s * hz)
@@ -78,7 +78,7 @@ class Pluck:
         return np.fft.irfft(spectra, period).reshape(-1).astype(np.float64)
 
     def _excitation(self, harmonic: Curve, hz: float, rng: np.random.Generator) -> NDArray[np.complex64]:
-        """The first period's harmonics: a burst of noise, combed by the place of the pluck, in the body."""
+        """Harmonics of the first period: a burst of noise, filtered by the position of the pluck and by the body."""
         amplitude = harmonic ** (self.brightness_db / 6.02) * np.abs(np.sin(np.pi * harmonic * self.position))
         amplitude *= self.tone.gain_at(harmonic * hz)
         burst: NDArray[np.complex64] = (amplitude * np.exp(2j * np.pi * rng.random(len(harmonic)))).astype(np.complex64)
@@ -86,7 +86,7 @@ class Pluck:
 
 
 def _resampled(periods: Curve, *, step: float) -> Sound:
-    """The note at the step that gives its exact pitch, as a period has a whole number of samples; faded out."""
+    """Resample a note to its exact pitch, since a period has a whole number of samples, and fade it out."""
     places = np.arange(0.0, len(periods) - 1.0, step)
     before = places.astype(np.int64)
     note = periods[before] + (places - before) * (periods[before + 1] - periods[before])
@@ -98,7 +98,7 @@ def _resampled(periods: Curve, *, step: float) -> Sound:
 _TABLE_SHIFT = np.uint32(32 - (TABLE_SIZE - 1).bit_length())
 """From a phase in 2**-32 cycles to a position in a wavetable."""
 BREATH_SECONDS = 2.0
-"""Breath repeats after this time: as noise it sounds no different, and it is made once."""
+"""Breath noise is repeated after this time, which is inaudible and saves time."""
 
 
 @dataclass(frozen=True)
@@ -106,44 +106,44 @@ class Gesture:
     """How a note begins, moves and ends."""
 
     attack_s: float = 0.02
-    """Rise of the loudness, s."""
+    """Attack time, s."""
     decay_s: float = 60.0
-    """Time constant of the loudness while the note is held, s; a minute is as good as none."""
+    """Time constant of the decay while the note is held, s; a minute is practically none."""
     gate: float = 0.95
-    """Part of the way to the next note for which the note is held."""
+    """Fraction of the time to the next note for which the note is held."""
     slide_s: float = 0.0
-    """Time to glide from the note before, s."""
+    """Time of the glide from the previous note, s."""
     vibrato_hz: float = 5.5
     """Rate of the vibrato, Hz."""
     vibrato_cents: float = 0.0
-    """Swing of the vibrato to each side, cents."""
+    """Depth of the vibrato, cents."""
     detune_cents: float = 4.0
     """Standard deviation of a player's tuning, cents."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """An instrument that holds its notes, played as one continuous line."""
+    """An instrument with sustained notes, played as one continuous line: wavetable synthesis."""
 
     slope_db: float
-    """Slope of the harmonics, dB an octave; -6 is a sawtooth."""
+    """Slope of the harmonics, dB per octave; -6 is a sawtooth."""
     gesture: Gesture = Gesture()
-    """How its notes move."""
+    """Envelope and pitch of its notes."""
     even_db: float = 0.0
-    """Level of the even harmonics against the odd ones, dB."""
+    """Level of the even harmonics relative to the odd ones, dB."""
     players: int = 1
-    """Players in unison, each with a tuning and a vibrato of their own."""
+    """Players in unison, with different tuning and vibrato."""
     breath_db: float | None = None
-    """Level of the breath or bow noise against the tone, dB."""
+    """Level of the breath or bow noise relative to the tone, dB; None for no noise."""
     breath: Tone = Tone(low_hz=1500.0, high_hz=9000.0)
     """Colour of that noise."""
     drive: float = 0.0
-    """Distortion: how far the sum of all voices is driven into tanh; 0 is clean."""
+    """Gain of the sum of all voices before tanh distortion; 0 is clean."""
     tone: Tone = Tone()
     """The body, or the cabinet after the distortion."""
 
     def render(self, notes: Notes, canvas: Canvas, rng: np.random.Generator) -> Sound:
-        """The notes as a track as long as the song."""
+        """Synthesise the notes as a track of the length of the song."""
         track = np.zeros(canvas.samples, dtype=np.float32)
         for voice in range(notes.voices):
             tables = self._tables(notes.pitch[:, voice])
@@ -160,7 +160,7 @@ class Line:
         return track
 
     def _tables(self, pitch: Curve) -> list[Sound]:
-        """One period of each note; a clean body is part of it, and the cabinet of a driven one comes later."""
+        """One period of each note, with the body unless there is distortion: the cabinet comes after it."""
         tone = Tone() if self.drive > 0.0 else self.tone
         tables = {octaves: self._table(2.0**octaves, tone) for octaves in set(pitch.tolist())}
         return [tables[octaves] for octaves in pitch.tolist()]
@@ -172,12 +172,12 @@ class Line:
 
 
 def harmonics(hz: float) -> Curve:
-    """Numbers of the harmonics below 20 kHz, with room for a vibrato."""
+    """Numbers of the harmonics below 19 kHz, so that vibrato does not alias."""
     return np.arange(1.0, min(200, max(2, int(19_000 / hz))) + 1)
 
 
 def sing(track: Sound, tables: list[Sound], notes: Notes, positions: NDArray[np.intp]) -> None:
-    """Add a line to a track: each note reads its own table, at the positions of a continuous phase."""
+    """Add a line to a track: each note reads its wavetable at the positions of a continuous phase."""
     edges = np.clip(np.rint(notes.start * SAMPLE_RATE), 0, len(track)).astype(np.int64)
     edges = np.append(edges, len(track))
     for table, first, last in zip(tables, edges[:-1], edges[1:], strict=True):
@@ -185,7 +185,7 @@ def sing(track: Sound, tables: list[Sound], notes: Notes, positions: NDArray[np.
 
 
 def note_numbers(notes: Notes, canvas: Canvas) -> NDArray[np.intp]:
-    """Which note sounds at each control point."""
+    """Index of the note at each control point."""
     return np.maximum(np.searchsorted(notes.start, canvas.control_times, side="right") - 1, 0)
 
 
@@ -201,9 +201,9 @@ def loudness(notes: Notes, gesture: Gesture, canvas: Canvas) -> Curve:
 
 
 def glide(notes: Notes, voice: int, gesture: Gesture, canvas: Canvas, rng: np.random.Generator) -> NDArray[np.intp]:
-    """Position in a wavetable at every sample of one player's line, with slides, vibrato and a tuning of its own.
+    """Position in a wavetable at every sample of one player's line, with glides, vibrato and detuning.
 
-    The phase is counted in 2**-32 cycles and wraps by itself, so it stays exact in a song of any length.
+    The phase is counted in 2**-32 cycles and wraps around, so that it is exact in a song of any length.
     """
     number = note_numbers(notes, canvas)
     since = canvas.control_times - notes.start[number]
@@ -212,13 +212,13 @@ def glide(notes: Notes, voice: int, gesture: Gesture, canvas: Canvas, rng: np.ra
     before = pitch[np.maximum(number - 1, 0)]
     octaves = before + (pitch[number] - before) * way * way * (3.0 - 2.0 * way)
     rate = gesture.vibrato_hz * rng.uniform(0.9, 1.1)
-    # A player lets a note settle before the vibrato comes.
+    # The vibrato begins after the onset of a note.
     depth = gesture.vibrato_cents / 1200.0 * np.clip(since / 0.25, 0.0, 1.0)
     octaves += depth * np.sin(2.0 * np.pi * (rate * canvas.control_times + rng.random()))
     octaves += rng.normal(0.0, gesture.detune_cents / 1200.0)
     increment: NDArray[np.uint32] = np.rint(2.0**octaves / SAMPLE_RATE * 2.0**32).astype(np.uint32)
     stretch = increment * np.uint32(CONTROL_STEP)
-    # Each control point begins where the one before it ends.
+    # Each control step begins where the previous one ends.
     begin = np.cumsum(stretch, dtype=np.uint32) - stretch
     phase: NDArray[np.uint32] = np.multiply.outer(increment, np.arange(CONTROL_STEP, dtype=np.uint32))
     phase += begin[:, None]

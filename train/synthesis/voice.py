@@ -1,4 +1,4 @@
-"""A naive voice, sung or spoken: a buzz through the formants of Turkish vowels, with consonants before them."""
+"""A simple source-filter voice, sung or spoken: a buzz filtered by the formants of Turkish vowels, and consonants."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ _CONSONANTS = (
     (Tone(low_hz=1500.0, high_hz=9000.0), 0.008),
     (Tone(low_hz=500.0, high_hz=2500.0), 0.010),
 )
-"""Colour and length in seconds of s, ş, t and k."""
+"""Spectral envelope and length in seconds of s, ş, t and k."""
 
 
 @dataclass(frozen=True)
 class Voice:
-    """A voice."""
+    """A voice: one vowel a note, with a consonant before it."""
 
     gesture: Gesture
-    """How its notes move."""
+    """Envelope and pitch of its notes."""
     formant_scale: float = 1.0
-    """Size of the mouth: 1 is the speaker of :data:`VOWELS`, 1.17 a woman."""
+    """Factor on the formants: 1 is the male speaker of :data:`VOWELS`, 1.17 a female speaker."""
     slope_db: float = -8.0
-    """Slope of the buzz of the vocal folds, dB an octave."""
+    """Slope of the source spectrum, dB per octave."""
     consonant_db: float = -14.0
-    """Level of the consonants, dB against the peak of the buzz."""
+    """Level of the consonants relative to the peak of the vowels, dB."""
     vowels: int = 4
-    """Different vowels in one song."""
+    """Number of different vowels in a song."""
 
     def render(self, notes: Notes, canvas: Canvas, rng: np.random.Generator) -> Sound:
-        """The notes as a track as long as the song, one syllable a note."""
+        """Synthesise the notes as a track of the length of the song, one syllable per note."""
         vowels = rng.choice(sorted(VOWELS), size=self.vowels, replace=False)
         mouth = self.formant_scale * rng.uniform(0.92, 1.08)
         spoken = vowels[rng.integers(self.vowels, size=len(notes.start))].tolist()
@@ -69,7 +69,7 @@ class Voice:
         chosen = rng.integers(len(sounds), size=len(notes.start))
         for start, gain, number in zip(notes.start, notes.gain, chosen, strict=True):
             sound = sounds[number]
-            # A consonant ends where its vowel begins.
+            # The middle of a consonant is where its vowel begins.
             place(track, sound, round(start * SAMPLE_RATE) - len(sound) // 2, gain * from_db(self.consonant_db))
         return track
 

@@ -2,18 +2,18 @@ from time import perf_counter
 
 import numpy as np
 
-from benchmarks.checks.listening import PacedNoise
-from benchmarks.checks.listening import measure_overhead as measure
+from benchmarks.checks.listening import PacedNoise, time_overhead
 from edge_runtime.interpreters import open_interpreter
 from train.run import Run
 
 
-def test_every_window_has_its_time_beside_invoke_and_in_it(tiny_run: Run) -> None:
+def test_every_window_has_its_time_in_invoke_and_beside_it(tiny_run: Run) -> None:
     interpreter = open_interpreter(tiny_run.exports / "tiny.float32.tflite", threads=1)
-    overheads_ms, invokes_ms = measure(interpreter, windows=4, hop_seconds=0.1)
-    assert len(overheads_ms) == len(invokes_ms) == 4
-    assert min(overheads_ms) > 0
-    assert min(invokes_ms) > 0
+    result = time_overhead(interpreter, windows=4, hop_seconds=0.1)
+    assert len(result.overhead.samples_ms) == len(result.invoke.samples_ms) == 4
+    assert result.overhead.min_ms > 0
+    assert result.invoke.min_ms > 0
+    assert result.lines[-1].startswith("ratio: ")
 
 
 def test_the_noise_comes_no_faster_than_time_goes_by() -> None:

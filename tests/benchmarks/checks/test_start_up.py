@@ -2,9 +2,8 @@ from pathlib import Path
 
 import pytest
 import soundfile
-from click.testing import CliRunner
 
-from benchmarks.checks.start_up import main, seconds_of, write_window
+from benchmarks.checks.start_up import _LISTEN, time_process, time_start_up, write_window
 from edge_runtime.errors import TmgcError
 from train.run import Run
 
@@ -14,20 +13,31 @@ def test_the_window_is_a_file_of_two_seconds(tiny_run: Run, tmp_path: Path) -> N
     assert soundfile.info(path).duration == pytest.approx(2.0)
 
 
-def test_both_ways_are_started_and_the_ratio_is_printed(tiny_run: Run) -> None:
-    result = CliRunner().invoke(main, [str(tiny_run.folder), "--row", "tflite-float32", "--pairs", "1"])
-    assert result.exit_code == 0, result.output
-    lines = dict(line.split(": ", 1) for line in result.stdout.splitlines()[:3])
-    assert list(lines) == ["original", "tmgc-listen (tflite-float32)", "ratio"]
-    assert float(lines["ratio"].split()[0]) > 1.0
+def test_the_start_of_tmgc_listen_is_timed(tiny_run: Run, tmp_path: Path) -> None:
+    audio = write_window(tiny_run, tmp_path / "two-seconds.wav")
+    assert time_process((_LISTEN, str(audio), "--model", str(tiny_run.exports / "tiny.float32.tflite"))) > 0
+
+
+@pytest.mark.full
+def test_both_ways_are_started_in_turn_and_their_ratio_is_given(tiny_run: Run) -> None:
+    pairs: list[int] = []
+    result = time_start_up(tiny_run, "tflite-float32", pairs=1, progress=pairs.append)
+    assert pairs == [0, 1]
+    assert [line.split(": ")[0] for line in result.lines] == ["reference", "tmgc-listen (tflite-float32)", "ratio"]
+    assert result.ratio.median > 1.0
 
 
 def test_a_process_that_fails_is_not_timed() -> None:
     with pytest.raises(TmgcError, match="ended with 3"):
-        seconds_of(("-c", "raise SystemExit(3)"))
+        time_process(("raise SystemExit(3)",))
+
+
+def test_a_process_that_hangs_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.checks.start_up.TIMEOUT_SECONDS", 0.2)
+    with pytest.raises(TmgcError, match=r"must end within 0\.2 s"):
+        time_process(("import time; time.sleep(60)",))
 
 
 def test_an_unknown_export_is_refused_with_those_that_there_are(tiny_run: Run) -> None:
-    result = CliRunner().invoke(main, [str(tiny_run.folder), "--row", "tflite-int4"])
-    assert result.exit_code == 2
-    assert "tflite-float32" in result.stderr
+    with pytest.raises(TmgcError, match="tflite-float32"):
+        time_start_up(tiny_run, "tflite-int4", pairs=1, progress=lambda pair: None)

@@ -38,7 +38,7 @@ NOT_FOR_THE_EDGE = {
 
 
 def piped_to_listen(content: bytes, *arguments: object, folder: Path | None = None) -> Result:
-    """What :func:`listen_command` gives, with standard input."""
+    """As :func:`listen_command`, with standard input, in a process of its own."""
     command = [*LISTEN, *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, input=content, cwd=folder, check=False)
     return Result(CliRunner(), done.stdout, done.stderr, b"", None, done.returncode, None)
@@ -80,7 +80,7 @@ def test_a_person_gets_a_line_a_window_and_one_for_the_song(song: Path, models: 
     assert lines[-1].startswith(f"{song}: ")
 
 
-def test_every_recording_is_answered(recordings: list[Path], models: dict[str, Path]) -> None:
+def test_every_recording_is_classified(recordings: list[Path], models: dict[str, Path]) -> None:
     done = listen_command(*recordings, "--model", models["tflite"], "--json", "--hop", 20)
     assert done.exit_code == 0, done.stderr
     summaries = [line for line in json_lines(done.stdout) if line["type"] == "summary"]
@@ -105,7 +105,7 @@ def test_silence_ends_with_1(models: dict[str, Path], tmp_path: Path) -> None:
     assert json_lines(done.stdout)[-1]["genre"] == "silence"
 
 
-def test_a_truncated_song_is_answered_with_a_warning(models: dict[str, Path], tmp_path: Path) -> None:
+def test_a_truncated_song_is_classified_with_a_warning(models: dict[str, Path], tmp_path: Path) -> None:
     path = tmp_path / "cut.flac"
     soundfile.write(path, np.random.default_rng(0).uniform(-0.5, 0.5, 10 * 22_050), 22_050)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
@@ -141,7 +141,7 @@ BAD_INPUT: dict[str, tuple[Any, ...]] = {
     "no speed": (["song.wav", "--speed", "0"], "--speed must be above 0"),
     "a speed that is no number": (["song.wav", "--speed", "nan"], "--speed must be above 0"),
     "the speed of a microphone": (["--speed", "1"], "--speed is for files"),
-    "an empty standard input": (["-"], "standard input must hold sound: it is empty"),
+    "an empty standard input": (["-"], "standard input must contain audio: it is empty"),
     "a standard input that is text": (["-"], "does not begin as one", b"no music " * 100),
     "a standard input below one window": (["-", "--raw", "8000,1,s16"], "at least one window of 2.0 s", bytes(20_000)),
     "no threads": (["song.wav", "--model", "MODEL", "--threads", "0"], "threads must be at least 1"),
@@ -157,7 +157,7 @@ def test_bad_input_gets_one_line_and_exit_code_2(
     (tmp_path / "empty.wav").touch()
     (tmp_path / "text.mp3").write_text("no music")
     (tmp_path / "samples.raw").write_bytes(bytes(10_000))
-    arguments, said, *piped = BAD_INPUT[case]
+    arguments, message, *piped = BAD_INPUT[case]
     if "--model" not in arguments:
         arguments = [*arguments, "--model", "MODEL"]
     named = [str(models["tflite"]) if item == "MODEL" else item for item in arguments]
@@ -169,7 +169,7 @@ def test_bad_input_gets_one_line_and_exit_code_2(
     errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert done.exit_code == 2
     assert len(errors) == ONE_LINE
-    assert said in errors[0]
+    assert message in errors[0]
     assert "Traceback" not in done.stderr
     assert not done.stdout
 
@@ -178,7 +178,7 @@ def test_bad_input_gets_one_line_and_exit_code_2(
 @pytest.mark.parametrize(
     ("form", "raw"), [("wav -ac 2", ()), ("s16le -ar 48000 -ac 1", ("--raw", "48000,1,s16"))], ids=["wav", "raw"]
 )
-def test_what_ffmpeg_pipes_in_is_heard_as_the_file_is(
+def test_the_output_of_ffmpeg_is_classified_as_the_file_is(
     form: str, raw: tuple[str, ...], song: Path, models: dict[str, Path]
 ) -> None:
     command = ["ffmpeg", "-loglevel", "error", "-i", str(song), "-f", *form.split(), "-"]
@@ -193,7 +193,7 @@ def test_what_ffmpeg_pipes_in_is_heard_as_the_file_is(
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("source", ["file", "pipe"])
-def test_a_signal_ends_every_source_with_a_summary_of_what_was_heard(
+def test_a_signal_ends_every_source_with_a_summary_so_far(
     source: str, number: signal.Signals, models: dict[str, Path], tmp_path: Path
 ) -> None:
     soundfile.write(tmp_path / "long.wav", tone(60, sample_rate=8_000), 8_000)
@@ -224,9 +224,9 @@ def test_a_reader_that_has_read_enough_ends_it_quietly(song: Path, models: dict[
         assert listening.stderr
         listening.stdout.readline()
         listening.stdout.close()
-        said = listening.stderr.read()
-    assert "Error" not in said
-    assert "Traceback" not in said
+        message = listening.stderr.read()
+    assert "Error" not in message
+    assert "Traceback" not in message
 
 
 def test_the_edge_imports_no_training_library(models: dict[str, Path], song: Path) -> None:
@@ -276,7 +276,7 @@ def test_what_needs_no_sound_loads_click_and_nothing_else(arguments: str) -> Non
     assert int(count) < MOST_MODULES
 
 
-def test_the_package_gives_its_names_all_the_same() -> None:
+def test_the_package_imports_its_public_names_on_demand() -> None:
     import edge_runtime
 
     for name in edge_runtime.__all__:

@@ -32,7 +32,7 @@ def test_another_user_stands_in_the_unit(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("song.mp3",), "leave out the files"),
         (("--list-devices",), "leave out --list-devices"),
@@ -45,11 +45,11 @@ def test_another_user_stands_in_the_unit(tmp_path: Path) -> None:
     ],
 )
 def test_what_the_service_could_not_run_is_refused_at_once(
-    arguments: tuple[str, ...], said: str, tmp_path: Path
+    arguments: tuple[str, ...], message: str, tmp_path: Path
 ) -> None:
     done = listen_command("install-service", "--model", "m.tflite", "--dry-run", *arguments)
     assert done.exit_code == REFUSED
-    assert said in done.stderr
+    assert message in done.stderr
     assert not done.stdout
 
 

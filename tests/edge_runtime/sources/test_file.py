@@ -1,4 +1,4 @@
-"""A file is played at the pace that was asked for, until somebody asks to stop."""
+"""A file is read at the requested speed, until the end is requested."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def song(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("speed", [1.0, 2.0])
-def test_a_block_comes_once_it_would_have_been_heard(song: Path, speed: float) -> None:
+def test_a_block_is_yielded_at_the_time_when_it_ends(song: Path, speed: float) -> None:
     watch = Watch()
     with AudioFile(song, sample_rate=RATE) as file:
         playback = PacedSource(file, sample_rate=RATE, stop=watch, speed=speed)
@@ -47,14 +47,14 @@ def test_a_block_comes_once_it_would_have_been_heard(song: Path, speed: float) -
     assert playback.idle_seconds == pytest.approx(sum(watch.rests))
 
 
-def test_it_is_played_as_fast_as_it_can_unless_told(song: Path) -> None:
+def test_it_is_read_as_fast_as_possible_by_default(song: Path) -> None:
     watch = Watch()
     with AudioFile(song, sample_rate=RATE) as file:
         assert len(list(PacedSource(file, sample_rate=RATE, stop=watch, speed=math.inf).blocks())) > 100
     assert not watch.rests
 
 
-def test_it_ends_between_two_blocks_when_asked(song: Path) -> None:
+def test_it_ends_between_two_blocks_when_requested(song: Path) -> None:
     stop = Shutdown()
     with AudioFile(song, sample_rate=RATE) as file:
         blocks = PacedSource(file, sample_rate=RATE, stop=stop).blocks()

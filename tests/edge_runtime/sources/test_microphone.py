@@ -1,7 +1,9 @@
-"""A microphone of any kind gives mono sound, and one that goes away is missed, looked for and picked up again."""
+"""A microphone of any kind yields mono samples, and one that is lost is reported, searched for and opened again."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 
@@ -28,8 +30,8 @@ def noise(seconds: float, *, rate: int = RATE, channels: int = 1) -> NDArray[np.
     return sound.astype(np.float32)
 
 
-def heard(microphone: Microphone, portaudio: FakePortAudio) -> Samples:
-    """What a microphone that then goes away has given."""
+def read_all(microphone: Microphone, portaudio: FakePortAudio) -> Samples:
+    """The samples of a microphone that is then unplugged."""
     portaudio.streams[-1].active = False
     return np.concatenate([block for block in microphone.blocks() if block is not None])
 
@@ -45,7 +47,7 @@ def test_sound_of_eight_channels_at_48_khz_is_their_mean_at_the_models_rate(fake
     with Microphone(sample_rate=RATE, exit_on_loss=True) as microphone:
         for start in range(0, len(sound), 480):
             portaudio.streams[-1].play(sound[start : start + 480])
-        samples = heard(microphone, portaudio)
+        samples = read_all(microphone, portaudio)
     expected = soxr.resample(sound.mean(axis=1), 48_000, RATE)
     assert portaudio.streams[-1].channels == 8
     assert len(samples) == pytest.approx(len(expected), abs=0.05 * RATE)
@@ -58,25 +60,25 @@ def test_a_sound_server_that_offers_any_number_of_channels_mixes_them_itself(fak
         assert portaudio.streams[-1].channels == 1
 
 
-def test_samples_that_are_not_numbers_count_as_silence_and_that_is_said(fake_portaudio: PlugIn) -> None:
+def test_invalid_samples_become_silence_with_a_warning(fake_portaudio: PlugIn) -> None:
     portaudio = fake_portaudio("broken")
     sound = tone(1, sample_rate=RATE)
     sound[100:200] = np.nan
     sound[300:302] = np.inf, 1e38
     with Microphone(sample_rate=RATE, exit_on_loss=True) as microphone:
         portaudio.streams[-1].play(sound)
-        samples = heard(microphone, portaudio)
+        samples = read_all(microphone, portaudio)
     assert np.isfinite(samples).all()
     assert not samples[100:200].any()
     assert len(microphone.warnings) == 1
     assert microphone.warnings[0].startswith("broken holds invalid samples")
 
 
-def test_clipped_sound_is_heard_as_it_is(fake_portaudio: PlugIn) -> None:
+def test_clipped_sound_is_not_changed(fake_portaudio: PlugIn) -> None:
     portaudio = fake_portaudio("loud")
     with Microphone(sample_rate=RATE, exit_on_loss=True) as microphone:
         portaudio.streams[-1].play(np.clip(100 * tone(1, sample_rate=RATE), -1, 1))
-        samples = heard(microphone, portaudio)
+        samples = read_all(microphone, portaudio)
     assert np.abs(samples).max() == 1
     assert level_dbfs(samples) == pytest.approx(0, abs=0.1)
     assert not microphone.warnings
@@ -114,7 +116,7 @@ def until_gap(blocks: Iterator[Samples | None]) -> None:
             return
 
 
-def test_a_device_that_gives_only_zeros_is_lost_once_and_back_with_its_first_sound(
+def test_a_device_that_delivers_only_zeros_is_lost_once_and_back_with_its_first_sound(
     fake_portaudio: PlugIn, events: list[Event]
 ) -> None:
     def mute(stream: FakeStream) -> None:
@@ -137,7 +139,7 @@ def test_a_device_that_gives_only_zeros_is_lost_once_and_back_with_its_first_sou
     assert portaudio.started_anew == 2
 
 
-def test_a_device_that_gives_nothing_is_lost(
+def test_a_device_that_delivers_nothing_is_lost(
     fake_portaudio: PlugIn, events: list[Event], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(microphone_module, "LOST_AFTER_SECONDS", 0.2)
@@ -145,7 +147,7 @@ def test_a_device_that_gives_nothing_is_lost(
     with Microphone(sample_rate=RATE, notify=events.append, exit_on_loss=True) as microphone:
         portaudio.streams[-1].play(np.zeros(0, np.float32))
         assert list(microphone.blocks()) == []
-    assert [event.reason for event in events] == ["it gives nothing any more"]
+    assert [event.reason for event in events] == ["it delivers no samples"]
 
 
 def test_a_device_that_is_gone_is_looked_for_and_found_by_its_name_under_another_number(
@@ -198,7 +200,37 @@ def test_a_device_that_never_opens_is_refused(fake_portaudio: PlugIn, monkeypatc
     forever.set()
 
 
-def test_a_device_that_is_not_there_is_waited_for_as_long_as_was_asked(fake_portaudio: PlugIn) -> None:
+HANGING_PORTAUDIO = """
+import sys, threading
+from edge_runtime.sources import microphone
+from tests.edge_runtime.fake_portaudio import FakePortAudio
+
+def hang():
+    print("while PortAudio hangs", file=sys.stderr)
+    threading.Timer(0.1, print, ["from another thread"], {"file": sys.stderr}).start()
+    threading.Event().wait()
+
+portaudio = sys.modules["sounddevice"] = FakePortAudio("dying")
+portaudio._initialize = hang
+microphone.HANGING_SECONDS = 1.0
+with microphone.Microphone(sample_rate=22_050, notify=lambda event: print(event.reason, file=sys.stderr)) as source:
+    portaudio.streams[-1].active = False
+    assert [block for block in source.blocks() if block is not None] == []
+"""
+
+
+def test_warnings_arrive_while_portaudio_hangs_in_its_initialisation() -> None:
+    done = subprocess.run([sys.executable, "-c", HANGING_PORTAUDIO], capture_output=True, text=True, check=False)
+    assert done.stderr.splitlines() == [
+        "it is gone",
+        "while PortAudio hangs",
+        "from another thread",
+        "a microphone must open: dying hangs. Plug it in again, and start anew",
+    ]
+    assert done.returncode == 0
+
+
+def test_a_missing_device_is_waited_for_as_long_as_requested(fake_portaudio: PlugIn) -> None:
     portaudio = fake_portaudio("late")
     portaudio.missing_queries = 1
     with pytest.raises(TmgcError, match="the system has none"), Microphone(sample_rate=RATE):
@@ -208,7 +240,7 @@ def test_a_device_that_is_not_there_is_waited_for_as_long_as_was_asked(fake_port
         assert microphone.name == "late"
 
 
-def test_waiting_for_a_device_ends_when_asked(fake_portaudio: PlugIn) -> None:
+def test_waiting_for_a_device_ends_when_requested(fake_portaudio: PlugIn) -> None:
     fake_portaudio()
     stop = Shutdown()
     stop.request()

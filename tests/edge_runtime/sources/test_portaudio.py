@@ -1,4 +1,4 @@
-"""Microphones are listed, and found by what a person calls them."""
+"""Microphones are listed and selected, and recorded into a queue."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_device_is_found_by_its_number_its_name_or_a_part_of_it(
 
 
 @pytest.mark.parametrize(
-    ("wanted", "said"),
+    ("wanted", "message"),
     [
         ("usb", "'usb' matches 0: USB one; 1: USB two. Give its number"),
         ("guitar", "none matches 'guitar'. Name one of these with --device: 0: USB one; 1: USB two; 2: webcam"),
@@ -45,12 +45,12 @@ def test_a_device_is_found_by_its_number_its_name_or_a_part_of_it(
     ],
 )
 def test_a_name_that_fits_none_or_several_is_refused_with_the_list(
-    wanted: str, said: str, fake_portaudio: PlugIn
+    wanted: str, message: str, fake_portaudio: PlugIn
 ) -> None:
     fake_portaudio("USB one", "USB two", "webcam")
     with pytest.raises(TmgcError) as caught:
         find_device(wanted)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_no_device_at_all_is_one_line(fake_portaudio: PlugIn) -> None:

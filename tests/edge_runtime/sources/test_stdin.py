@@ -1,4 +1,4 @@
-"""Sound of every format comes out of a pipe as it went in, however it ends."""
+"""Every PCM format is read from a pipe without a change, however it ends."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ RAW_SUBTYPES = {"s16": "PCM_16", "s24": "PCM_24", "s32": "PCM_32", "f32": "FLOAT
 
 @contextmanager
 def pipe(content: bytes) -> Iterator[int]:
-    """A pipe that gives the content a little at a time, and then ends; or sooner, where nobody wants it."""
+    """A pipe that delivers the content in small pieces, and ends."""
     given, taken = os.pipe()
 
     def write() -> None:
@@ -41,7 +41,7 @@ def pipe(content: bytes) -> Iterator[int]:
         writer.join()
 
 
-def heard(content: bytes, raw: PcmFormat | None = None) -> Samples:
+def read_all(content: bytes, raw: PcmFormat | None = None) -> Samples:
     with pipe(content) as descriptor:
         return np.concatenate(list(StandardInput(descriptor, sample_rate=RATE, stop=Shutdown(), raw=raw).blocks()))
 
@@ -61,14 +61,14 @@ def wav(subtype: str = "PCM_16", *, form: str = "WAV") -> bytes:
 def test_a_wav_is_what_it_is_as_a_file(subtype: str, form: str) -> None:
     content = wav(subtype, form=form)
     expected, _ = soundfile.read(io.BytesIO(content), dtype="float32")
-    np.testing.assert_allclose(heard(content), expected.mean(axis=1), atol=1e-6)
+    np.testing.assert_allclose(read_all(content), expected.mean(axis=1), atol=1e-6)
 
 
 @pytest.mark.parametrize("sample", RAW_SUBTYPES)
-def test_raw_samples_are_what_they_were_said_to_be(sample: str) -> None:
+def test_raw_samples_are_decoded_by_the_named_format(sample: str) -> None:
     file = io.BytesIO()
     soundfile.write(file, sound(), RATE, format="RAW", subtype=RAW_SUBTYPES[sample])
-    samples = heard(file.getvalue(), raw_format(f"{RATE},2,{sample}"))
+    samples = read_all(file.getvalue(), raw_format(f"{RATE},2,{sample}"))
     np.testing.assert_allclose(samples, sound().mean(axis=1), atol=1e-4)
 
 
@@ -78,21 +78,21 @@ def with_length(content: bytes, length: int) -> bytes:
 
 
 @pytest.mark.parametrize("length", [0, 0x7FFFF000, 0xFFFFFFFF])
-def test_a_wav_whose_writer_could_not_know_its_length_is_heard_to_its_end(length: int) -> None:
-    assert len(heard(with_length(wav(), length))) == 30_000
+def test_a_wav_of_unknown_length_is_read_to_its_end(length: int) -> None:
+    assert len(read_all(with_length(wav(), length))) == 30_000
 
 
 def test_what_stands_behind_the_sound_of_a_wav_is_no_sound() -> None:
-    assert len(heard(wav() + b"LIST" + bytes(1000))) == 30_000
+    assert len(read_all(wav() + b"LIST" + bytes(1000))) == 30_000
 
 
 @pytest.mark.parametrize("missing", [1, 3, 50_001])
 def test_an_end_in_the_middle_of_a_sample_is_an_end(missing: int) -> None:
     content = wav()
-    assert len(heard(content[:-missing])) == 30_000 - -(-missing // 4)
+    assert len(read_all(content[:-missing])) == 30_000 - -(-missing // 4)
 
 
-def test_samples_that_are_not_numbers_count_as_silence_and_that_is_said() -> None:
+def test_invalid_samples_become_silence_with_a_warning() -> None:
     broken = np.full(1000, np.nan, "<f4")
     with pipe(broken.tobytes()) as descriptor:
         source = StandardInput(descriptor, sample_rate=RATE, stop=Shutdown(), raw=raw_format(f"{RATE},1,f32"))
@@ -102,7 +102,7 @@ def test_samples_that_are_not_numbers_count_as_silence_and_that_is_said() -> Non
     assert len(source.warnings) == 1
 
 
-def test_a_pipe_that_gives_nothing_ends_when_asked() -> None:
+def test_a_pipe_that_delivers_nothing_ends_when_requested() -> None:
     given, taken = os.pipe()
     stop = Shutdown()
     threading.Timer(0.2, stop.request).start()
@@ -112,7 +112,7 @@ def test_a_pipe_that_gives_nothing_ends_when_asked() -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b"", "it is empty"),
         (b"no music\n" * 100, "does not begin as one"),
@@ -123,9 +123,9 @@ def test_a_pipe_that_gives_nothing_ends_when_asked() -> None:
         (wav()[:22] + bytes(2) + wav()[24:], "1 to 256 channels"),
     ],
 )
-def test_what_is_no_wav_is_refused_in_one_line(content: bytes, said: str) -> None:
-    with pytest.raises(TmgcError, match=said) as caught:
-        heard(content)
+def test_what_is_no_wav_is_refused_in_one_line(content: bytes, message: str) -> None:
+    with pytest.raises(TmgcError, match=message) as caught:
+        read_all(content)
     assert "\n" not in str(caught.value)
 
 

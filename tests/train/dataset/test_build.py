@@ -30,7 +30,7 @@ from train.dataset.split import same_artist
 from train.run import SPLITS, Run
 
 
-def test_every_clip_has_its_picture_and_its_sound_with_a_margin(tmp_path: Path) -> None:
+def test_every_clip_has_its_image_and_its_audio_with_a_margin(tmp_path: Path) -> None:
     run = Run(tmp_path / "run")
     dataset, skipped = prepare(write_songs(tmp_path / "songs"), run, SETTINGS, workers=1)
     assert not skipped
@@ -39,15 +39,17 @@ def test_every_clip_has_its_picture_and_its_sound_with_a_margin(tmp_path: Path) 
         sound = read_audio(clip.audio_path(run), sample_rate=11_025)
         assert clip.lead_seconds == pytest.approx(min(0.5, clip.offset_seconds), abs=1e-4)
         assert len(sound) / 11_025 == pytest.approx(clip.lead_seconds + 2.5, abs=0.01)
-        with Image.open(clip.image_path(run)) as picture:
-            assert picture.size == (32, 32)
-            colours = np.asarray(picture.convert("RGB"))
+        with Image.open(clip.image_path(run)) as image:
+            assert image.size == (32, 32)
+            colours = np.asarray(image.convert("RGB"))
         first = round(clip.lead_seconds * 11_025)
         expected = Spectrogram(SETTINGS.spectrogram, magma()).image(sound[first : first + 22_050])
-        assert np.abs(colours.astype(int) - expected.astype(int)).max() <= 4, "16-bit FLAC moves a grey level at most"
+        assert np.abs(colours.astype(int) - expected.astype(int)).max() <= 4, (
+            "16-bit FLAC changes the index of a pixel by one at most"
+        )
 
 
-def test_a_prepared_corpus_is_read_back_as_it_was(tmp_path: Path) -> None:
+def test_a_dataset_is_read_back_as_it_was(tmp_path: Path) -> None:
     run = Run(tmp_path / "run")
     dataset, _ = prepare(write_songs(tmp_path / "songs"), run, SETTINGS, workers=1)
     again = read_dataset(run)
@@ -58,7 +60,7 @@ def test_a_prepared_corpus_is_read_back_as_it_was(tmp_path: Path) -> None:
     assert not again.demonstration
 
 
-def test_no_song_is_on_two_sides_of_the_split(tmp_path: Path) -> None:
+def test_no_song_is_in_two_splits(tmp_path: Path) -> None:
     dataset, _ = prepare(write_songs(tmp_path / "songs", songs=12), Run(tmp_path / "run"), SETTINGS, workers=2)
     songs = {split: {clip.song for clip in dataset.of(split)} for split in SPLITS}
     assert all(songs.values())
@@ -119,7 +121,7 @@ def test_a_run_can_be_prepared_again_and_holds_only_the_new_clips(tmp_path: Path
 
 def test_a_folder_of_something_else_is_not_taken_for_a_run(tmp_path: Path) -> None:
     songs = write_songs(tmp_path / "songs")
-    with pytest.raises(TmgcError, match="must not stand among the songs"):
+    with pytest.raises(TmgcError, match="must not be in the folder of songs"):
         prepare(songs, Run(songs / "run"), SETTINGS, workers=1)
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "letter.txt").touch()
@@ -128,7 +130,7 @@ def test_a_folder_of_something_else_is_not_taken_for_a_run(tmp_path: Path) -> No
     assert len(list(songs.rglob("*.wav"))) == 10
 
 
-def test_songs_that_fit_no_offset_leave_a_split_empty_and_that_is_said(tmp_path: Path) -> None:
+def test_songs_that_are_too_short_for_every_offset_are_refused_with_advice(tmp_path: Path) -> None:
     far = DatasetConfig(offsets_seconds=(60.0,), spectrogram=SETTINGS.spectrogram)
     with pytest.raises(TmgcError, match="--offsets"):
         prepare(write_songs(tmp_path / "songs"), Run(tmp_path / "run"), far, workers=1)
@@ -165,7 +167,7 @@ def test_a_group_of_a_song_that_is_not_there_is_refused(tmp_path: Path) -> None:
         prepare(songs, Run(tmp_path / "run"), SETTINGS, workers=1)
 
 
-def test_artists_known_by_their_tags_stay_on_one_side(tmp_path: Path) -> None:
+def test_the_songs_of_an_artist_in_their_tags_are_in_one_split(tmp_path: Path) -> None:
     songs = tmp_path / "songs"
     for number in range(24):
         path = songs / ("Halk", "Caz")[number % 2] / f"{number}.flac"
@@ -174,12 +176,12 @@ def test_artists_known_by_their_tags_stay_on_one_side(tmp_path: Path) -> None:
     run = Run(tmp_path / "run")
     dataset, _ = prepare(songs, run, SETTINGS, workers=1)
     assert read_dataset(run).clips[0].artist == dataset.clips[0].artist != ""
-    sides: dict[str, set[str]] = {}
+    splits: dict[str, set[str]] = {}
     for clip in dataset.clips:
-        sides.setdefault(same_artist(clip.artist), set()).add(clip.split)
-    nobody = sides.pop("")
-    assert len(sides) == 5
-    assert all(len(found) == 1 for found in sides.values()), "an artist of two genres as well"
+        splits.setdefault(same_artist(clip.artist), set()).add(clip.split)
+    nobody = splits.pop("")
+    assert len(splits) == 5
+    assert all(len(found) == 1 for found in splits.values()), "an artist of two genres as well"
     assert nobody <= set(SPLITS)
     for split in SPLITS:
         assert {clip.genre for clip in dataset.of(split)} == {"Halk", "Caz"}
@@ -198,7 +200,7 @@ def test_groups_add_to_the_artists(tmp_path: Path, group_by: str | None) -> None
     dataset, _ = prepare(songs, Run(tmp_path / "run"), replace(SETTINGS, group_by=group_by, seed=6), workers=1)
     split = {int(Path(clip.song).stem): clip.split for clip in dataset.clips}
     artists = [{split[4 * singer + song] for song in range(4)} for singer in range(4)]
-    assert all(len(sides) == 1 for sides in artists) == (group_by in (None, "artist"))
+    assert all(len(splits) == 1 for splits in artists) == (group_by in (None, "artist"))
     assert (split[0] == split[23]) == (group_by in (None, "groups"))
 
 
@@ -210,14 +212,14 @@ def test_the_same_audio_is_in_one_split_and_a_warning_names_it_under_two_genres(
     sound, _ = soundfile.read(songs / "Halk" / "song 2.wav", dtype="float32")
     write_sound(songs / "Caz" / "again.mp3", 0.4 * sound)
     dataset, _ = prepare(songs, run, SETTINGS, workers=1)
-    side = {clip.song: clip.split for clip in dataset.clips}
-    assert side["Halk/copy.wav"] == side["Halk/song 1.wav"]
-    assert side["Caz/again.mp3"] == side["Halk/song 2.wav"]
+    split_of = {clip.song: clip.split for clip in dataset.clips}
+    assert split_of["Halk/copy.wav"] == split_of["Halk/song 1.wav"]
+    assert split_of["Caz/again.mp3"] == split_of["Halk/song 2.wav"]
     count, two_genres = notices()[-2:]
     assert "4 songs have the same audio as another" in count
     assert two_genres == "the same audio is under two genres: Caz/again.mp3, Halk/song 2.wav"
     with run.duplicates_csv.open(encoding="utf-8") as file:
-        rows = [(row["song"], row["split"] == side[row["song"]], row["same"]) for row in csv.DictReader(file)]
+        rows = [(row["song"], row["split"] == split_of[row["song"]], row["same"]) for row in csv.DictReader(file)]
     assert rows == [
         ("Caz/again.mp3", True, "same recording"),
         ("Halk/song 2.wav", True, "same recording"),
@@ -254,7 +256,7 @@ def test_two_spellings_of_a_genre_and_its_groups_become_one(tmp_path: Path) -> N
         assert (songs / clip.song).is_file()
 
 
-def test_a_model_is_not_judged_on_another_split_than_its_own(tmp_path: Path) -> None:
+def test_a_model_is_not_evaluated_on_another_split_than_its_own(tmp_path: Path) -> None:
     songs, run = write_songs(tmp_path / "songs", songs=12), Run(tmp_path / "run")
     dataset, _ = prepare(songs, run, SETTINGS, workers=1)
     triples = tuple((int(red), int(green), int(blue)) for red, green, blue in dataset.colormap)
@@ -274,7 +276,7 @@ def test_a_genre_with_too_few_songs_is_refused_by_name(tmp_path: Path) -> None:
         prepare(songs, Run(tmp_path / "run"), SETTINGS, workers=1)
 
 
-def test_the_demonstration_corpus_is_known_for_what_it_is(tmp_path: Path) -> None:
+def test_a_demonstration_corpus_is_marked_as_such(tmp_path: Path) -> None:
     from train.demo_corpus import MARKER
 
     songs = write_songs(tmp_path / "songs")

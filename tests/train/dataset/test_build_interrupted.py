@@ -123,10 +123,10 @@ def test_ctrl_c_ends_with_one_line_that_says_how_to_continue(
         time.sleep(pause)
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGINT)
-    _, said = process.communicate()
+    _, message = process.communicate()
     assert process.returncode == 130
-    assert said.splitlines()[-1].startswith("interrupted, nothing is lost: the same command continues")
-    assert "Traceback" not in said
+    assert message.splitlines()[-1].startswith("interrupted, nothing is lost: the same command continues")
+    assert "Traceback" not in message
     assert_nobody_left(process.pid)
     prepare(songs, run, SETTINGS, workers=1)
     assert contents(run) == undisturbed(songs)

@@ -36,9 +36,9 @@ def test_a_clip_that_is_whole_has_its_window_even_without_its_last_margin(datase
 
 def test_a_clip_that_is_too_short_is_refused_wherever_its_sound_is_asked_for(dataset: Dataset) -> None:
     soundfile.write(CLIP.audio_path(dataset.run), tone(2.4, sample_rate=RATE), RATE)
-    said = r"a\.flac is too short\. Run: tmgc-train prepare"
+    message = r"a\.flac is too short\. Run: tmgc-train prepare"
     for ask in (dataset.sound, dataset.samples, lambda clip: list(dataset.windows([clip], hop_seconds=1.0))):
-        with pytest.raises(TmgcError, match=said):
+        with pytest.raises(TmgcError, match=message):
             ask(CLIP)
 
 

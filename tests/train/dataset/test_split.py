@@ -76,7 +76,7 @@ def test_what_artists_make_impossible_is_said() -> None:
     units = units_of("Halk", [20, 20, 20])
     splits = split_units(units, split_ratios=RATIOS, seed=0, kind="artists")
     (line,) = shortfalls(units, splits, split_ratios=RATIOS, kind="artists")
-    assert line == "Halk is split into 20/20/20 songs, not 48/6/6, since its artists stay whole"
+    assert line == "Halk is split into 20/20/20 songs, not 48/6/6, since its artists stay together"
 
 
 def test_units_of_two_genres_stay_whole_and_both_genres_are_filled() -> None:
@@ -115,7 +115,7 @@ def test_without_the_file_there_are_no_groups(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("path,group\nCaz/2.mp3,a\n", r"there is no song Caz/2\.mp3 \(1 such rows\)"),
         ("path,group\nCaz/1.mp3,\n", r"Caz/1\.mp3 has none"),
@@ -125,9 +125,9 @@ def test_without_the_file_there_are_no_groups(tmp_path: Path) -> None:
         ("", "must have the columns"),
     ],
 )
-def test_a_damaged_file_is_refused(tmp_path: Path, text: str, said: str) -> None:
+def test_a_damaged_file_is_refused(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "groups.csv").write_text(text, "utf-8")
-    with pytest.raises(TmgcError, match=said):
+    with pytest.raises(TmgcError, match=message):
         read_groups(tmp_path, songs_of(tmp_path, "Caz/1.mp3"))
 
 

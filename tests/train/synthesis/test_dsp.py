@@ -1,4 +1,4 @@
-"""Noise is as loud as it is asked to be."""
+"""Noise has the signal-to-noise ratio that was asked for, and FFT lengths are fast."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import tone
-from train.synthesis.dsp import PINK, add_noise
+from train.synthesis.dsp import PINK, add_noise, fast_length
 
 RATE = 11_025
 
@@ -23,3 +23,7 @@ def test_noise_has_the_signal_to_noise_ratio_that_was_asked_for(snr_db: float, s
 def test_noise_on_silence_is_silence() -> None:
     silence = np.zeros(RATE, np.float32)
     np.testing.assert_array_equal(add_noise(silence, snr_db=10, slope=PINK, random=np.random.default_rng(0)), silence)
+
+
+def test_the_transform_length_has_only_small_factors() -> None:
+    assert [fast_length(count) for count in (2, 7, 11, 101, 88_201)] == [2, 8, 12, 108, 90_000]

@@ -1,4 +1,4 @@
-"""Sound that is no music: what it says it is, the same for the same seed, at any rate."""
+"""Out-of-distribution sounds are of their kind, the same for the same seed, at any sample rate."""
 
 from __future__ import annotations
 
