@@ -19,6 +19,7 @@ from train.cli.prepare import prepare_options, prepare_settings, run_prepare
 if TYPE_CHECKING:
     from train.dataset.dataset import Dataset
     from train.evaluation import Evaluation
+    from train.training import TrainingConfig
 
 
 @click.command()
@@ -69,40 +70,53 @@ def compare_rates(songs: Path, run: Path, as_json: bool, **options: Any) -> None
     resume it after an interruption.
     """
     require_keras()
-    from keras.utils import clear_session
-
-    from train.dataset.dataset import read_dataset
-    from train.evaluation.sample_rates import RATES, check_same_split
+    from train.evaluation.sample_rates import RATES
     from train.evaluation.sample_rates import compare_rates as compare
-    from train.run import Run
-    from train.training import Checkpoint
 
-    fitting = fit_settings(seed=options["seed"], **fit_options.of(options))
-    preparing = {rate: prepare_settings(sample_rate=rate, **_prepare_options.of(options)) for rate in RATES}
-    runs = {rate: Run(run / str(rate)) for rate in RATES}
+    config = fit_settings(seed=options["seed"], **fit_options.of(options))
     settings = json.dumps({"songs": songs.resolve(), **options}, default=str, indent=1)
     _refuse_others(run / "settings.json", settings)
-    begun = (run / "settings.json").is_file()
-    for rate in RATES:
-        if not (begun and runs[rate].dataset_csv.is_file()):
-            say(f"{rate} Hz: preparing")
-            run_prepare(songs, runs[rate].folder, preparing[rate])
-    datasets = [read_dataset(runs[rate]) for rate in RATES]
-    check_same_split(datasets)
+    datasets = _prepare_rates(songs, {rate: run / str(rate) for rate in RATES}, options, run / "settings.json")
     with atomic_write(run / "settings.json") as path:
         path.write_text(settings, "utf-8")
-    for rate, dataset in zip(RATES, datasets, strict=True):
-        clear_session()  # or the networks of all three rates stay in memory
-        if not _is_trained(dataset):
-            say(f"{rate} Hz: training")
-            run_fit(dataset.run.folder, None if Checkpoint(dataset.run).exists() else fitting)
-        if not dataset.run.evaluation_json("test").is_file():
-            say(f"{rate} Hz: evaluating")
-            run_evaluate(dataset.run.folder, "test")
+    for dataset in datasets:
+        _train_and_evaluate(dataset, config)
     result = compare(datasets)
     with atomic_write(run / "compare-rates.json") as path:
         path.write_text(result.to_json(), "utf-8")
     click.echo(result.to_json() if as_json else result.as_text())
+
+
+def _prepare_rates(songs: Path, folders: dict[int, Path], options: dict[str, Any], begun: Path) -> list[Dataset]:
+    """The dataset of each rate; those of an earlier call are kept where its file ``begun`` exists."""
+    from train.dataset.dataset import read_dataset
+    from train.evaluation.sample_rates import check_same_split
+    from train.run import Run
+
+    settings = {rate: prepare_settings(sample_rate=rate, **_prepare_options.of(options)) for rate in folders}
+    for rate, folder in folders.items():
+        if not (begun.is_file() and Run(folder).dataset_csv.is_file()):
+            say(f"{rate} Hz: preparing")
+            run_prepare(songs, folder, settings[rate])
+    datasets = [read_dataset(Run(folder)) for folder in folders.values()]
+    check_same_split(datasets)
+    return datasets
+
+
+def _train_and_evaluate(dataset: Dataset, config: TrainingConfig) -> None:
+    """Do what an earlier call has not done."""
+    from keras.utils import clear_session
+
+    from train.training import Checkpoint
+
+    run, rate = dataset.run, dataset.spectrogram.sample_rate
+    clear_session()  # or the networks of all rates stay in memory
+    if not _is_trained(dataset):
+        say(f"{rate} Hz: training")
+        run_fit(run.folder, None if Checkpoint(run).exists() else config)
+    if not run.evaluation_json("test").is_file():
+        say(f"{rate} Hz: evaluating")
+        run_evaluate(run.folder, "test")
 
 
 def _refuse_others(path: Path, settings: str) -> None:

@@ -31,7 +31,7 @@ _EXAMPLES = 6
 _EXAMPLE_INCHES = 1.1
 _COLUMNS = 5
 """Of spectrograms side by side."""
-_HZ_TICKS = (250, 500, 1000, 2000, 4000, 8000, 16_000)
+_HZ_TICKS = (500, 1000, 2000, 4000, 8000, 16_000)
 _BLUE, _ORANGE, _GREY = "#2f6fb0", "#d9692b", "#8a8a94"
 _STYLE: dict[Any, Any] = {
     "font.size": 10,
@@ -43,6 +43,7 @@ _STYLE: dict[Any, Any] = {
     "xtick.color": "#3c3c46",
     "ytick.color": "#3c3c46",
     "legend.frameon": False,
+    "figure.constrained_layout.h_pad": 0.06,
     # A genre's name may hold a dollar, which would begin a formula.
     "text.parse_math": False,
 }
@@ -179,7 +180,7 @@ def spectrograms_figure(dataset: Dataset, clips: Sequence[Clip]) -> Figure:
     shown.sort(key=lambda clip: dataset.genres.index(clip.genre))
     columns = min(_COLUMNS, len(shown))
     rows = math.ceil(len(shown) / columns)
-    figure = _figure(0.8 + 1.9 * columns, 0.4 + 2.1 * rows)
+    figure = _figure(0.8 + 1.7 * columns, 0.5 + 1.9 * rows)
     panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     hertz = _visible_ticks(dataset.spectrogram)
     for axes, clip in zip(panels.flat, shown, strict=False):

@@ -86,8 +86,10 @@ def _genre_rows(evaluation: Evaluation) -> list[Row]:
 
 
 def _calibration_rows(evaluation: Evaluation) -> list[Row]:
-    fit, before, after = (getattr(evaluation.calibration, name) for name in ("fit", "before", "after"))
-    rows = {"unscaled": before, f"temperature {fit.temperature:.2f}": after}
+    calibration = evaluation.calibration
+    rows = {"unscaled": calibration.before}
+    if calibration.fit.temperature != 1:
+        rows[f"temperature {calibration.fit.temperature:.2f}"] = calibration.after
     return [
         (name, percent(each.expected_calibration_error), f"{each.negative_log_likelihood:.3f} nats")
         for name, each in rows.items()

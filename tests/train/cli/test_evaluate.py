@@ -12,6 +12,7 @@ import soundfile
 from click.testing import CliRunner, Result
 
 from tests.conftest import tone
+from tests.factories import SIDE
 from train.cli import main
 from train.dataset.dataset import Dataset
 from train.evaluation.results import Evaluation
@@ -76,7 +77,7 @@ def test_a_comparison_is_resumed_only_with_the_options_that_it_began_with(tmp_pa
 @pytest.mark.full
 def test_compare_rates_trains_and_evaluates_at_every_rate_and_resumes(tmp_path: Path) -> None:
     rates = tmp_path / "rates"
-    quick = ["--offsets", "0,0.5", "--image-size", 64, "--architecture", "mobilenet_v3_small", "--weights", "none"]
+    quick = ["--offsets", "0,0.5", "--image-size", SIDE, "--architecture", "tiny", "--weights", "none"]
     command = ["compare-rates", write_songs(tmp_path / "songs"), rates, *quick, "--head-epochs", 2, "--epochs", 1]
     done = tmgc_train(*command)
     assert done.exit_code == 0, done.output
