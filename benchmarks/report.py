@@ -435,7 +435,7 @@ class Report:
             return cls.from_json(path.read_text("utf-8"))
         except (ValueError, ZeroDivisionError) as error:
             raise TmgcError(
-                f"a report is a bench.json of tmgc-bench: {path} is none ({error}). Make it anew"
+                f"a report must be a bench.json of this tmgc-bench: {path} is not ({error}). Measure again"
             ) from error
 
 
