@@ -14,9 +14,6 @@ from edge_runtime.interpreters import ModelInput
 from edge_runtime.spectrogram import Spectrogram
 from train.dataset.dataset import Clip, Dataset
 
-CALIBRATION_CLIPS = 200
-"""Default number of clips."""
-
 CALIBRATION_SEED = 2026
 """Fixed, so that the same run gives the same clips and hence the same file."""
 

@@ -21,6 +21,7 @@ from edge_runtime.model_card import INPUT_KINDS
 from edge_runtime.models import newest_run
 from export.recipes import (
     BATCHES,
+    CALIBRATION_CLIPS,
     FORMATS,
     ONNX_OPSET,
     ONNX_OPSETS,
@@ -84,7 +85,12 @@ log = logging.getLogger("tmgc.export")
 @click.option(
     "--output", type=click.Path(path_type=Path, file_okay=False), help="Folder of the files. Default: RUN/exports."
 )
-@click.option("--calibration", default=200, show_default=True, help="Number of training clips that calibrate int8.")
+@click.option(
+    "--calibration",
+    default=CALIBRATION_CLIPS,
+    show_default=True,
+    help="Number of training clips that calibrate int8.",
+)
 @click.option("--genres", help="Of a bare model: its genres in the order of its outputs, separated by commas.")
 @click.option(
     "--settings",
@@ -189,7 +195,12 @@ def _print(reports: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
         log.info("Listen with it: tmgc-listen song.mp3 --model %s", reports[0]["file"])
 
 
-@click.command("inspect", cls=OneLineCommand, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(
+    "inspect",
+    cls=OneLineCommand,
+    short_help="Print what an exported file contains.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def inspect(file: Path, as_json: bool) -> None:

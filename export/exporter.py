@@ -20,12 +20,13 @@ from edge_runtime.interpreters import ModelInput
 from edge_runtime.model_card import ModelCard
 from edge_runtime.system_info import usable_cores
 from export import onnx, tflite
-from export.calibration import CALIBRATION_CLIPS, CALIBRATION_SEED, calibration_clips, calibration_inputs
+from export.calibration import CALIBRATION_SEED, calibration_clips, calibration_inputs
 from export.frontend import KerasModel
 from export.metadata import graph_facts, write_with_card
 from export.parity import ParityReport
 from export.parity_reference import ParityReference, collect_reference
 from export.recipes import (
+    CALIBRATION_CLIPS,
     FLOAT32,
     Format,
     GraphOptions,

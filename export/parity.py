@@ -226,10 +226,11 @@ class ParityReport:
         """What the comparison cannot show, where there were too few windows."""
         if self.windows >= PARITY_WINDOWS:
             return None
+        percent = min(100.0, 300.0 / self.windows)  # the rule of three
         return (
             f"only {self.windows} windows ({self.clips} clips of {self.songs} songs) could be compared instead of "
-            f"{PARITY_WINDOWS}: even with no disagreement among them, up to {min(1.0, 3 / self.windows):.1%} of all "
-            "windows may disagree (95 % confidence)"
+            f"{PARITY_WINDOWS}: even with no disagreement among them, up to {percent:.1f} % of all windows may "
+            "disagree (95 % confidence)"
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -250,8 +251,8 @@ class ParityReport:
         failures = []
         if self.top1_agreement < tolerance.top1_agreement:
             failures.append(
-                f"top-1 agreement with Keras is {self.top1_agreement:.2%}, at least {tolerance.top1_agreement:.2%} "
-                "is required"
+                f"top-1 agreement with Keras is {self.top1_agreement * 100:.2f} %, at least "
+                f"{tolerance.top1_agreement * 100:g} % is required"
             )
         limit = tolerance.probability_difference
         if limit is not None and not self.max_probability_difference <= limit:

@@ -161,6 +161,9 @@ ONNX_OPSET = 17
 ONNX_OPSETS = range(13, 19)
 """Supported versions: 13 is the first with per-channel quantisation, 18 the last that tf2onnx writes."""
 
+CALIBRATION_CLIPS = 200
+"""Default number of training clips that calibrate int8: see :mod:`export.calibration`."""
+
 BATCHES = ("dynamic", "1")
 """Batch sizes of an ONNX file: any, or one window."""
 

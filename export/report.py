@@ -117,10 +117,11 @@ def parity_table(reports: Sequence[Mapping[str, Any]]) -> Table:
 
 def _title(reports: Sequence[Mapping[str, Any]]) -> str:
     parity = reports[0]["parity"]
+    accuracy = parity["accuracy"]["accuracy_keras"] * 100
     return (
         f"Compared with Keras on {parity['windows']} windows of the {parity['split']} split "
         f"({parity['clips']} clips of {parity['songs']} songs),\n"
-        f"a window every {parity['hop_seconds']} s; accuracy of Keras {parity['accuracy']['accuracy_keras']:.1%}"
+        f"a window every {parity['hop_seconds']} s; accuracy of Keras {accuracy:.1f} %"
         f"\n{reports[0]['macs'] / 1e6:,.0f} million multiplications a window; "
         f"peak memory {max(report['peak_memory_mb'] for report in reports) / 1e3:.1f} GB"
     )
@@ -225,7 +226,8 @@ def _parity(parity: Mapping[str, Any]) -> str:
     if not parity:
         return "not compared with Keras"
     verdict = "passed" if parity["passed"] else f"FAILED ({'; '.join(parity['failures'])})"
-    return f"{verdict}: top-1 agreement with Keras {parity['top1_agreement']:.1%} of {parity['windows']} windows"
+    agreement = f"top-1 agreement with Keras {parity['top1_agreement'] * 100:.1f} % on {parity['windows']} windows"
+    return f"{verdict}: {agreement}"
 
 
 def _shape(tensor: Mapping[str, Any]) -> str:

@@ -79,14 +79,6 @@ def until(what: Callable[[], object]) -> None:
     raise AssertionError("it did not happen in 20 s")
 
 
-@pytest.fixture(scope="session")
-def tiny_trained_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A network of two convolutions, trained and evaluated within seconds. Do not write into it."""
-    from tests import factories
-
-    return factories.tiny_trained_run(tmp_path_factory.mktemp("tiny"))
-
-
 TRAINED_EPOCHS = 9
 """Of fine-tuning: after 6, a song or so is near enough to the edge for 8 bits to push it over."""
 

@@ -1,4 +1,4 @@
-"""The heavy libraries: imported when they are needed, and quiet."""
+"""Import of heavy libraries when they are needed, without the messages that they print."""
 
 from __future__ import annotations
 
@@ -28,17 +28,21 @@ _QUIET = {
 }
 
 _NOWHERE = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
-"""Never closed: what a library sets up for its log while it is kept silent goes on writing there."""
+"""Never closed: a log handler that a library creates while it is silenced goes on writing there."""
 
 
 def library(name: str, *, extra: str) -> Any:
-    """Import a library of one of the extras.
+    """Import an optional library.
 
     Parameters
     ----------
     name : str
     extra : str
-        The extra of the distribution that brings it.
+        The extra of this distribution that installs it.
+
+    Returns
+    -------
+    module : module
 
     Raises
     ------
@@ -56,7 +60,16 @@ def library(name: str, *, extra: str) -> Any:
 
 
 def load_keras_model(path: Path) -> Any:
-    """The Keras model of a file, as it answers: without what training needs.
+    """Load a Keras model for inference.
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    model : keras.Model
+        Not compiled.
 
     Raises
     ------
@@ -71,7 +84,7 @@ def load_keras_model(path: Path) -> Any:
 
 
 def versions(distributions: Iterable[str]) -> dict[str, str]:
-    """Versions of Python and of those of the distributions that are installed."""
+    """Versions of Python and of the distributions, by name; those that are not installed are left out."""
     found = {"python": python_version()}
     for distribution in distributions:
         try:
@@ -83,10 +96,7 @@ def versions(distributions: Iterable[str]) -> dict[str, str]:
 
 @contextmanager
 def silence() -> Iterator[None]:
-    """Keep what libraries print, log and warn about from the terminal: what they cannot do, they raise.
-
-    TensorFlow's native code writes to the file descriptor itself, so that is turned away as well.
-    """
+    """Discard what libraries print, log and warn about, native code included; their errors are raised as ever."""
     level = logging.root.manager.disable
     logging.disable(logging.ERROR)
     try:
@@ -103,7 +113,7 @@ def silence() -> Iterator[None]:
 
 
 def own_stderr() -> TextIO:
-    """A standard error that :func:`silence` does not turn away."""
+    """Open a copy of standard error that :func:`silence` does not discard."""
     try:
         return os.fdopen(os.dup(sys.stderr.fileno()), "w", buffering=1, encoding="utf-8", errors="replace")
     except (OSError, io.UnsupportedOperation, AttributeError):

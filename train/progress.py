@@ -1,7 +1,8 @@
-"""Progress on standard error: a bar in a terminal, a line a phase elsewhere."""
+"""Progress of a long job: a bar in a terminal, a logged line for each phase and epoch elsewhere."""
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping
 from types import TracebackType
@@ -19,27 +20,49 @@ from rich.progress import (
 )
 from rich.table import Table
 
-_SHOWN = 15
+log = logging.getLogger("tmgc.train")
+
+_TABLE_ROWS = 15
 """Epochs in the live table: more would not fit into a terminal of usual height."""
 
 
 class Reporter:
-    """Is told how a long job goes. This one keeps it to itself."""
+    """Receives the progress of a long job. This one ignores it; subclasses show it."""
 
     def phase(self, name: str, steps: int) -> None:
-        """A phase of so many steps begins; 0 where nobody knows."""
+        """A phase begins.
+
+        Parameters
+        ----------
+        name : str
+        steps : int >= 0
+            0 where the number is unknown.
+        """
 
     def step(self, values: Mapping[str, float]) -> None:
-        """One step of the phase is done, and this is how it went."""
+        """One step of the phase is done.
+
+        Parameters
+        ----------
+        values : mapping of str to float
+            Metrics by name, such as the loss so far.
+        """
 
     def epoch(self, number: int, values: Mapping[str, float]) -> None:
-        """One epoch of the phase is done."""
+        """One epoch of the phase is done.
+
+        Parameters
+        ----------
+        number : int >= 1
+        values : mapping of str to float
+            Metrics by name.
+        """
 
 
 class ProgressBar(Reporter):
-    """A bar for each phase, with time left, and a table of its epochs; as a context manager it clears up behind itself.
+    """A bar for each phase with the time left, and a table of its epochs; to be used as a context manager.
 
-    Outside a terminal each phase and each epoch is one line, so that a log file can be read.
+    Outside a terminal each phase and each epoch is one line of the log.
     """
 
     def __init__(self) -> None:
@@ -69,29 +92,35 @@ class ProgressBar(Reporter):
             self._live.stop()
 
     def phase(self, name: str, steps: int) -> None:
+        """Log the phase, and begin its bar."""
         self._end_phase()
-        self._console.print(f"[bold]{name}[/bold]" + (f" ({steps} steps)" if steps else ""))
+        count = f" ({steps} steps)" if steps else ""
+        if self._live:
+            self._console.print(f"[bold]{name}[/bold]{count}")
+        else:
+            log.info("%s%s", name, count)
         self._task = self._bar.add_task(name, total=steps or None, values="")
-        self._show()
+        self._update()
 
     def step(self, values: Mapping[str, float]) -> None:
+        """Advance the bar."""
         if self._task is not None:
             self._bar.update(self._task, advance=1, values=_short(values))
 
     def epoch(self, number: int, values: Mapping[str, float]) -> None:
+        """Log the epoch, or add it to the table."""
         self._epochs.append((number, values))
         if not self._live:
-            self._console.print(f"  epoch {number}: {_short(values)}")
-        self._show()
+            log.info("  epoch %d: %s", number, _short(values))
+        self._update()
 
-    def _show(self) -> None:
+    def _update(self) -> None:
         if self._live:
-            self._live.update(
-                Group(_table(self._epochs[-_SHOWN:]), self._bar) if self._epochs else self._bar, refresh=True
-            )
+            table = [_table(self._epochs[-_TABLE_ROWS:])] if self._epochs else []
+            self._live.update(Group(*table, self._bar), refresh=True)
 
     def _end_phase(self) -> None:
-        """Leave the table of the phase's epochs on the screen, and take its bar away."""
+        """Leave the table of the phase's epochs on the screen, and remove its bar."""
         if self._task is not None:
             self._bar.remove_task(self._task)
             self._task = None

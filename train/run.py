@@ -1,4 +1,4 @@
-"""A training run: one folder, and what stands in it under which name."""
+"""A training run: a folder, and the names of the files in it."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from edge_runtime.model_card import ModelCard
 SPLITS = ("train", "validation", "test")
 
 PLOTS = ("confusion", "reliability", "training", "spectrograms", "examples")
-"""What an evaluation draws."""
+"""Plots of an evaluation."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """The folder of a run. Nothing is read or made until it is asked for."""
+    """The folder of a run; nothing is read or created until it is needed."""
 
     folder: Path
 
     @property
     def name(self) -> str:
-        """The run's name, which its exports carry on."""
+        """The name of the folder, which the exported files bear, too."""
         return self.folder.resolve().name
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Keep other commands from changing the run meanwhile, where the system can. The folder is made.
+        """Lock the run against other commands that change it, where the system supports it; creates the folder.
 
         Raises
         ------
         TmgcError
-            Another one holds it.
+            Another command holds the lock.
         """
         try:
             import fcntl
@@ -46,7 +46,7 @@ class Run:
         folder = os.open(self.folder, os.O_RDONLY)
         try:
             try:
-                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)  # let go by the system if this process is killed
+                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)  # released by the system if this process is killed
             except BlockingIOError:
                 raise TmgcError(
                     f"one command at a time changes a run: another is at work in {self.folder}. Wait for it, or end it"
@@ -62,27 +62,27 @@ class Run:
 
     @property
     def dataset_json(self) -> Path:
-        """The settings that the clips were prepared with."""
+        """The settings that the clips were cut with."""
         return self.folder / "dataset.json"
 
     @property
     def skipped_csv(self) -> Path:
-        """Songs and clips that were left out, each with its reason."""
+        """Skipped songs and clips, each with its reason."""
         return self.folder / "skipped.csv"
 
     @property
     def duplicates_csv(self) -> Path:
-        """Songs with the same sound, those of one sound under one number."""
+        """Songs that sound the same, with a number for each group of them."""
         return self.folder / "duplicates.csv"
 
     @property
     def clips(self) -> Path:
-        """The audio of each clip with margins, FLAC, and a JSON file for each song."""
+        """Audio of each clip with margins, FLAC, and a JSON file for each song."""
         return self.folder / "clips"
 
     @property
     def images(self) -> Path:
-        """The index images, PNG."""
+        """Index images, PNG."""
         return self.folder / "images"
 
     @property
@@ -102,20 +102,20 @@ class Run:
 
     @property
     def tensorboard(self) -> Path:
-        """The same, for TensorBoard."""
+        """The same as TensorBoard logs."""
         return self.folder / "tensorboard"
 
     @property
     def plots(self) -> Path:
-        """What can be seen of a training and of its judgement, PNG."""
+        """Plots of the training and of its evaluation, PNG."""
         return self.folder / "plots"
 
     def evaluation_json(self, split: str) -> Path:
-        """How the model does on a split: ``evaluation.json`` on songs that it has not heard, the test split."""
+        """Metrics on a split: ``evaluation.json`` for the test split."""
         return self.folder / f"evaluation{_ending(split)}.json"
 
     def report_html(self, split: str) -> Path:
-        """The same for a person to read, with its plots: ``report.html`` for the test split."""
+        """The same as a page with plots: ``report.html`` for the test split."""
         return self.folder / f"report{_ending(split)}.html"
 
     def plot(self, name: str, split: str) -> Path:
@@ -123,7 +123,7 @@ class Run:
         return self.plots / f"{name}{_ending(split)}.png"
 
     def remove_evaluation(self) -> None:
-        """Take away what was found out about a model that is no longer here, and nothing else."""
+        """Remove the evaluation of a model that was replaced, and nothing else."""
         for split in SPLITS:
             plots = (self.plot(name, split) for name in PLOTS)
             for path in (self.evaluation_json(split), self.report_html(split), *plots):
@@ -132,17 +132,17 @@ class Run:
             self.lr_finder(ending).unlink(missing_ok=True)
 
     def lr_finder(self, ending: str) -> Path:
-        """How the learning rate was found: ``csv`` or ``png``."""
-        return self.plots / f"learning_rate.{ending}"
+        """The learning-rate range test: ``csv`` or ``png``."""
+        return self.plots / f"lr_finder.{ending}"
 
     @property
     def exports(self) -> Path:
-        """The files for the edge."""
+        """Exported models."""
         return self.folder / "exports"
 
     @property
     def parity_json(self) -> Path:
-        """How far the exports' answers are from Keras'."""
+        """Differences between the exported models and Keras."""
         return self.folder / "parity.json"
 
     @property
@@ -161,18 +161,18 @@ class Run:
         return ModelCard.read(self.card_json)
 
     def existing(self) -> Run:
-        """The run itself, if its folder is there.
+        """The run itself, if its folder exists.
 
         Raises
         ------
         TmgcError
-            It is not.
+            It does not.
         """
         if not self.folder.is_dir():
-            raise TmgcError(f"a run folder must exist: there is none at {self.folder}. Make one: tmgc-train prepare")
+            raise TmgcError(f"a run folder must exist: there is none at {self.folder}. Create one: tmgc-train prepare")
         return self
 
 
 def _ending(split: str) -> str:
-    """What tells the files of another split from those of the test split, which is the one that counts."""
+    """Suffix of the files of a split; those of the test split have none."""
     return "" if split == "test" else f".{split}"

@@ -1,7 +1,7 @@
-"""Defaults where none is named: the newest run, and its newest export or else the small model of this package.
+"""Defaults: the newest run, and the newest export or else the small model of this package.
 
-``small.float16.tflite`` is a MobileNetV3Small that knows the synthesised music of ``tmgc-train demo-corpus``, and
-nothing else; ``make small-model`` makes it.
+``small.float16.tflite`` is a MobileNetV3Small that was trained on the synthesised music of ``tmgc-train demo-corpus``
+only; ``make small-model`` trains it.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ RUNS = Path("runs")
 """Folder of the runs unless a command is told otherwise."""
 
 SMALL_MODEL = Path(__file__).with_name("small.float16.tflite")
-"""The model that the package brings along."""
+"""The model that is part of this package."""
 
 
 def default_model() -> Path:
-    """The model file under ``./runs`` that was exported last and held its parity check, else the small one."""
+    """The last exported model under ``./runs`` that passed its parity check, or else :data:`SMALL_MODEL`."""
     found = [
         path
         for pattern in ("*.tflite", "*.onnx")
@@ -28,20 +28,22 @@ def default_model() -> Path:
     return max(found, key=lambda path: path.stat().st_mtime, default=SMALL_MODEL)
 
 
-def newest_run(holding: str) -> Path:
-    """The run folder under ``./runs`` whose file ``holding`` was written last.
+def newest_run(file_name: str) -> Path:
+    """The run folder under ``./runs`` in which a file was written last.
 
     Parameters
     ----------
-    holding : str
-        Name of a file, e.g. ``model.keras``.
+    file_name : str
+        For example ``model.keras``.
 
     Raises
     ------
     TmgcError
         There is none.
     """
-    found = [path for path in RUNS.glob(f"*/{holding}") if path.is_file()]
+    found = [path for path in RUNS.glob(f"*/{file_name}") if path.is_file()]
     if not found:
-        raise TmgcError(f"a run folder is needed: no ./{RUNS}/*/{holding} here. Name one, or make one: tmgc-train all")
+        raise TmgcError(
+            f"a run folder is needed: no ./{RUNS}/*/{file_name} here. Name one, or make one: tmgc-train all"
+        )
     return max(found, key=lambda path: path.stat().st_mtime).parent

@@ -201,4 +201,4 @@ def test_a_run_folder_with_the_name_of_a_subcommand_is_reachable(
 
 
 def test_help_lists_the_subcommand() -> None:
-    assert "inspect  Print the card" in _call("--help").stdout
+    assert "inspect  Print what an exported file contains." in _call("--help").stdout

@@ -208,7 +208,7 @@ def test_too_few_windows_give_a_caveat(image_kit: ParityKit) -> None:
     assert report.passed
     assert report.caveat is not None
     assert "only 60 windows" in report.caveat
-    assert "up to 5.0%" in report.caveat
+    assert "up to 5.0 %" in report.caveat
 
 
 def test_divergence_is_zero_for_equal_predictions_and_positive_for_others() -> None:

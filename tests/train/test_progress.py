@@ -1,9 +1,10 @@
-"""Progress is a line a phase and an epoch in a log, and a table with a bar in a terminal; never on standard output."""
+"""Progress is one line for each phase and epoch in a log, and a table with a bar in a terminal; never on stdout."""
 
 from __future__ import annotations
 
 import pytest
 
+from edge_runtime.logs import setup_logging
 from train.progress import ProgressBar
 
 
@@ -17,14 +18,12 @@ def train_for_two_epochs(epochs: int = 2) -> None:
         bar.phase("saving the model", 0)
 
 
-def test_a_log_holds_a_line_for_each_phase_and_each_epoch(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("NO_COLOR", "1")
+def test_a_log_holds_a_line_for_each_phase_and_each_epoch(capsys: pytest.CaptureFixture[str]) -> None:
+    setup_logging()
     train_for_two_epochs()
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert said.err.splitlines() == [
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.splitlines() == [
         "fine-tuning (4 steps)",
         "  epoch 1: loss 1.000  val_loss 2.000",
         "  epoch 2: loss 0.500  val_loss 1.000",
@@ -38,7 +37,7 @@ def test_a_terminal_keeps_the_table_of_all_epochs(
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "100")
     train_for_two_epochs(epochs=20)
-    said = capsys.readouterr()
-    assert said.out == ""
+    output = capsys.readouterr()
+    assert output.out == ""
     first, last = "1        1.000    2.000", "20       0.050    0.100"
-    assert said.err.index(last) < said.err.rindex(first), "the live table has fewer rows than the one that stays"
+    assert output.err.index(last) < output.err.rindex(first), "the live table has fewer rows than the one that stays"

@@ -1,4 +1,4 @@
-"""``tmgc-train``: makes a demonstration corpus, prepares songs, trains and judges."""
+"""``tmgc-train``: synthesise a demonstration corpus, prepare a dataset, train and evaluate."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from edge_runtime.cli.base import OneLineGroup, one_line_errors, say
+from edge_runtime.cli.base import OneLineGroup, say
 from train.cli.evaluate import compare_rates, evaluate, run_evaluate
 from train.cli.fit import fit, fit_options, fit_settings, refuse_interrupted, run_fit
 from train.cli.prepare import demo_corpus, prepare, prepare_options, prepare_settings, run_prepare
@@ -18,13 +18,12 @@ from train.cli.prepare import demo_corpus, prepare, prepare_options, prepare_set
 @click.argument("run", type=click.Path(path_type=Path))
 @prepare_options
 @fit_options
-@one_line_errors
 def everything(songs: Path, run: Path, **options: Any) -> None:
-    """Prepare SONGS, train on them and judge the result, all in RUN."""
+    """Prepare SONGS, train on them and evaluate the result, all in RUN."""
     refuse_interrupted(run)
-    fitting = fit_settings(seed=options["seed"], **fit_options.of(options))
+    config = fit_settings(seed=options["seed"], **fit_options.of(options))
     run_prepare(songs, run, prepare_settings(**prepare_options.of(options)))
-    run_fit(run, fitting)
+    run_fit(run, config)
     click.echo(run_evaluate(run, "test").as_text())
     say(f"next: tmgc-export {run}")
 

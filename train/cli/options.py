@@ -1,4 +1,4 @@
-"""What the options of several commands have in common."""
+"""Options that several commands share, and the import of Keras before they run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SEED = click.IntRange(min=0, max=2**32 - 1)
 
 
 class Options:
-    """Options that more than one command takes; a decorator, and help lists them in this order."""
+    """Options of more than one command, as a decorator; help lists them in this order."""
 
     def __init__(self, *options: Callable[[Command], Command]) -> None:
         self._options = {_name(option): option for option in options}
@@ -24,11 +24,11 @@ class Options:
         return command
 
     def without(self, name: str) -> Options:
-        """The same but for one, which is named as its value is: ``sample_rate``."""
+        """The same options except for the one of this parameter name, such as ``sample_rate``."""
         return Options(*(option for own, option in self._options.items() if own != name))
 
     def of(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Those of a command's values that these options gave."""
+        """The values of these options among all values of a command."""
         return {name: value for name, value in values.items() if name in self._options}
 
 
@@ -38,9 +38,9 @@ def _name(option: Callable[[Command], Command]) -> str:
 
 
 def require_keras() -> None:
-    """Import Keras and wake its backend without what they print on the way: no user can act on it."""
+    """Import Keras and initialise its backend without the messages that they print: no user can act on them."""
     from train.libraries import library, silence
 
     with silence():
-        library("tensorflow", extra="train")  # Keras loads it for its data sets and logs whatever the backend is
+        library("tensorflow", extra="train")  # Keras imports it for its datasets, whatever the backend is
         library("keras", extra="train").ops.zeros(1)

@@ -12,6 +12,7 @@ from pathlib import Path
 import soundfile
 
 from edge_runtime.errors import TmgcError
+from edge_runtime.files import atomic_write
 from edge_runtime.system_info import usable_cores
 from train.demo_corpus.composer import check_arguments, synthesize_song
 from train.demo_corpus.genres import GENRES
@@ -112,15 +113,14 @@ def _refuse_foreign(folder: Path) -> None:
 
 def _write_marker(folder: Path, **settings: int | float | str) -> None:
     document = {"demonstration": True, "note": _NOTE, **settings}
-    partial = folder / f".{MARKER}.part"
-    partial.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-    partial.replace(folder / MARKER)
+    with atomic_write(folder / MARKER) as partial:
+        partial.write_text(json.dumps(document, indent=2) + "\n", "utf-8")
 
 
 def _remove_songs(folder: Path) -> None:
     """Remove the songs of an earlier corpus, which the new marker does not describe, and nothing else."""
     for genre in GENRES:
-        for pattern in (f"{genre.lower()}_[0-9]*.flac", f".{genre.lower()}_[0-9]*.flac.part"):
+        for pattern in (f"{genre.lower()}_[0-9]*.flac", f".part-{genre.lower()}_[0-9]*.flac"):
             for song in (folder / genre).glob(pattern):
                 song.unlink()
 
@@ -137,8 +137,6 @@ def _written(jobs: list[_Job], *, workers: int) -> Iterator[Path]:
 
 def _write_song(job: _Job) -> Path:
     samples = synthesize_song(job.genre, song=job.song, seed=job.seed, seconds=job.seconds, difficulty=job.difficulty)
-    job.path.parent.mkdir(parents=True, exist_ok=True)
-    partial = job.path.with_name(f".{job.path.name}.part")
-    soundfile.write(partial, samples, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
-    partial.replace(job.path)
+    with atomic_write(job.path) as partial:
+        soundfile.write(partial, samples, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
     return job.path

@@ -68,11 +68,10 @@ def html_report(evaluation: Evaluation, dataset: Dataset, card: ModelCard, plots
         robustness=_robustness_rows(evaluation),
         baseline=_baseline_rows(evaluation),
         facts=_facts(card),
-        percent=percent,
-        with_ci=with_ci,
+        percent=lambda share: _unbroken(percent(share)),
+        with_ci=lambda share, ci: _unbroken(with_ci(share, ci)),
         interval=_interval,
         points=_points,
-        ci=lambda ci, count, unit: f"95 % CI {100 * ci[0]:.0f} to {100 * ci[1]:.0f}, {count} {unit}",
     )
 
 
@@ -190,3 +189,8 @@ def _interval(ci: Interval) -> str:
 def _points(difference: float) -> str:
     """A difference of two shares in percentage points, with its sign."""
     return f"{100 * difference:+.1f}"
+
+
+def _unbroken(text: str) -> str:
+    """With no-break spaces before the percent signs."""
+    return text.replace(" %", "\N{NO-BREAK SPACE}%")

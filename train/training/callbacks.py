@@ -1,4 +1,4 @@
-"""What happens after each step and each epoch of a training."""
+"""Keras callbacks: progress, the history file, and checkpoints with early stopping."""
 
 from __future__ import annotations
 
@@ -14,92 +14,89 @@ from edge_runtime.errors import TmgcError
 from edge_runtime.files import atomic_write
 from train.progress import Reporter
 from train.run import Run
-from train.training.checkpoint import Checkpoint, Progress
+from train.training.checkpoint import Checkpoint, TrainingState
 from train.training.config import TrainingConfig
 
+Logs = Mapping[str, Any]
 
-class Steps(keras.callbacks.Callback):
-    """Tells the reporter of every batch."""
+
+class BatchProgress(keras.callbacks.Callback):
+    """Reports every batch."""
 
     def __init__(self, reporter: Reporter) -> None:
         super().__init__()
         self._reporter = reporter
 
-    def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         self._reporter.step(logs or {})
 
-    def on_predict_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
+    def on_predict_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         self._reporter.step({})
 
 
-class History(keras.callbacks.Callback):
-    """Adds every epoch to the progress and to ``history.csv``, and tells the reporter."""
+class EpochHistory(keras.callbacks.Callback):
+    """Adds every epoch to the training state and to ``history.csv``, and reports it."""
 
-    def __init__(self, phase: str, progress: Progress, run: Run, reporter: Reporter) -> None:
+    def __init__(self, phase: str, state: TrainingState, run: Run, reporter: Reporter) -> None:
         super().__init__()
-        self._phase, self._progress, self._run, self._reporter = phase, progress, run, reporter
+        self._phase, self._state, self._run, self._reporter = phase, state, run, reporter
 
-    def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        self._begun = perf_counter()
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        self._start = perf_counter()
 
-    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         values = {name: float(value) for name, value in (logs or {}).items()}
-        seconds = perf_counter() - self._begun
-        self._progress.seconds += seconds
-        self._progress.history.append(
-            {
-                "phase": self._phase,
-                "epoch": epoch + 1,
-                **values,
-                "learning_rate": float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)),
-                "seconds": seconds,
-            }
+        seconds = perf_counter() - self._start
+        learning_rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        self._state.seconds += seconds
+        self._state.history.append(
+            {"phase": self._phase, "epoch": epoch + 1, **values, "learning_rate": learning_rate, "seconds": seconds}
         )
-        _write_history(self._run, self._progress.history)
+        _write_history(self._run, self._state.history)
         self._reporter.epoch(epoch + 1, values)
 
 
 class CheckpointAndEarlyStopping(keras.callbacks.Callback):
-    """Keeps the best weights and the state to resume from, and ends a training that no longer gets better."""
+    """Saves the best weights and the state to resume from after every epoch, and ends the training when it is over."""
 
     def __init__(
-        self, checkpoint: Checkpoint, progress: Progress, settings: TrainingConfig, *, dataset_sha256: str
+        self, checkpoint: Checkpoint, state: TrainingState, config: TrainingConfig, *, dataset_sha256: str
     ) -> None:
         super().__init__()
-        self._checkpoint, self._progress, self._settings = checkpoint, progress, settings
-        self._corpus_sha256 = dataset_sha256
+        self._checkpoint, self._state, self._config = checkpoint, state, config
+        self._dataset_sha256 = dataset_sha256
 
-    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        progress, values = self._progress, {name: float(value) for name, value in (logs or {}).items()}
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        state, values = self._state, {name: float(value) for name, value in (logs or {}).items()}
         if not all(map(math.isfinite, values.values())):
             raise TmgcError(
-                f"the loss of epoch {epoch + 1} is not a number: the learning rate, {progress.learning_rate:.1e} at "
-                "most, is too high. Start anew with a lower --learning-rate and --no-resume"
+                f"the loss of epoch {epoch + 1} is not a number: the learning rate, {state.learning_rate:.1e} at most, "
+                "is too high. Train again with a lower --learning-rate and --no-resume"
             )
-        progress.epochs = epoch + 1
-        progress.waited += 1
-        if progress.lowest_loss is None or values["val_loss"] < progress.lowest_loss:
-            progress.lowest_loss, progress.waited = values["val_loss"], 0
-        score = values["val_accuracy"] if self._settings.keep == "val_accuracy" else -values["val_loss"]
-        is_best = progress.best is None or score > progress.best
+        state.epochs = epoch + 1
+        state.epochs_without_improvement += 1
+        if state.lowest_val_loss is None or values["val_loss"] < state.lowest_val_loss:
+            state.lowest_val_loss, state.epochs_without_improvement = values["val_loss"], 0
+        score = values["val_accuracy"] if self._config.monitor == "val_accuracy" else -values["val_loss"]
+        is_best = state.best_score is None or score > state.best_score
         if is_best:
-            progress.best = score
+            state.best_score = score
         self.save(self.model, is_best=is_best)
-        if is_over(progress, self._settings):
+        if is_over(state, self._config):
             self.model.stop_training = True
 
     def save(self, network: keras.Model, *, is_best: bool) -> None:
         """Write the state to resume from."""
         self._checkpoint.save(
-            network, self._progress, settings=self._settings, dataset_sha256=self._corpus_sha256, is_best=is_best
+            network, self._state, config=self._config, dataset_sha256=self._dataset_sha256, is_best=is_best
         )
 
 
-def is_over(progress: Progress, settings: TrainingConfig) -> bool:
-    """Whether a training is done: all its epochs, its time, or its patience; one epoch is trained whatever happens."""
-    out_of_time = settings.minutes is not None and progress.seconds >= 60 * settings.minutes
-    out_of_patience = progress.waited >= settings.patience
-    return progress.epochs >= 1 and (progress.epochs >= settings.epochs or out_of_patience or out_of_time)
+def is_over(state: TrainingState, config: TrainingConfig) -> bool:
+    """Whether all epochs, the time or the patience are used up; one epoch is always trained."""
+    out_of_time = config.minutes is not None and state.seconds >= 60 * config.minutes
+    out_of_patience = state.epochs_without_improvement >= config.patience
+    return state.epochs >= 1 and (state.epochs >= config.epochs or out_of_patience or out_of_time)
 
 
 def _write_history(run: Run, history: list[dict[str, Any]]) -> None:

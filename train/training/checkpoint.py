@@ -1,4 +1,4 @@
-"""A trained network and its card, written into its run."""
+"""Checkpoints of a training that is under way, and the model and card that it ends with."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
-
-import keras
+from typing import TYPE_CHECKING, Any
 
 from edge_runtime.errors import TmgcError, first_line
 from edge_runtime.files import atomic_write
@@ -22,23 +20,33 @@ from train.run import SPLITS, Run
 from train.training.config import TrainingConfig
 from train.training.model import build_network
 
+if TYPE_CHECKING:
+    import keras
+
+_LAST, _BEST, _STATE = "last.weights.h5", "best.weights.h5", "state.json"
+
+_FLOAT32_BYTES = 4
+_FILE_OVERHEAD_BYTES = 16_000_000
+"""Names and groups of a weights file."""
+
+_LIBRARIES = ("tmgc", "keras", "tensorflow", "jax", "torch", "numpy")
+
 
 @dataclass
-class Progress:
-    """How far a training has come."""
+class TrainingState:
+    """What a training has done so far, besides weights and optimizer."""
 
     epochs: int = 0
-    """Of fine-tuning that are done."""
+    """Of fine-tuning that are complete."""
     learning_rate: float | None = None
-    """Of fine-tuning, at its highest, once it is known."""
+    """Highest learning rate of fine-tuning, once it is known."""
     lr_finder: dict[str, list[float]] | None = None
-    """How that was found: see :class:`train.training.lr_finder.LRFinder`."""
-    lowest_loss: float | None = None
-    """On validation."""
-    waited: int = 0
-    """Epochs since then."""
-    best: float | None = None
-    """Of what decides which weights are kept."""
+    """How it was found: the fields of :class:`train.training.lr_finder.LRFinderCurve`."""
+    lowest_val_loss: float | None = None
+    epochs_without_improvement: int = 0
+    """Since the lowest validation loss."""
+    best_score: float | None = None
+    """Of the epoch whose weights are kept: validation accuracy or negative validation loss."""
     seconds: float = 0.0
     """Of the whole training."""
     history: list[dict[str, Any]] = field(default_factory=list)
@@ -46,10 +54,10 @@ class Progress:
 
 
 class Checkpoint:
-    """The state of a training in its run's folder.
+    """The state of an unfinished training in its run's folder.
 
-    Each epoch is written into a folder of its own, which gets its name when it is whole. Killed at any moment, the
-    training so finds an epoch that is.
+    Each epoch is written into a folder of its own, which is renamed when it is complete, before the folder of the
+    epoch before is removed: a training that is killed at any moment leaves one complete epoch.
 
     Parameters
     ----------
@@ -61,67 +69,84 @@ class Checkpoint:
         self._folder = run.folder / ".training"
 
     def exists(self) -> bool:
-        """Whether a training was interrupted here."""
+        """Whether the run has an unfinished training."""
         return bool(self._epochs())
 
     def save(
-        self, network: keras.Model, progress: Progress, *, settings: TrainingConfig, dataset_sha256: str, is_best: bool
+        self, network: keras.Model, state: TrainingState, *, config: TrainingConfig, dataset_sha256: str, is_best: bool
     ) -> None:
-        """Write the state after an epoch; ``is_best`` says that its weights are the best so far."""
-        writing = self._folder / "writing"
-        shutil.rmtree(writing, ignore_errors=True)
-        writing.mkdir(parents=True)
-        _check_room(writing, network)
-        network.save_weights(writing / _LAST)
-        _link(writing / _LAST if is_best else self._epochs()[-1] / _BEST, writing / _BEST)
-        document = {"settings": settings.to_json(), "dataset_sha256": dataset_sha256, "progress": asdict(progress)}
-        (writing / _STATE).write_text(json.dumps(document), "utf-8")
-        older = self._epochs()
-        writing.rename(self._folder / f"epoch-{progress.epochs:06d}")
-        for path in older:
-            shutil.rmtree(path)
+        """Write the state after an epoch.
 
-    def read(self, dataset_sha256: str) -> tuple[TrainingConfig, Progress]:
-        """The settings and the progress of the interrupted training.
+        Parameters
+        ----------
+        network : keras.Model
+            Compiled.
+        state : TrainingState
+        config : TrainingConfig
+        dataset_sha256 : str
+            See :meth:`train.dataset.dataset.Dataset.fingerprint`.
+        is_best : bool
+            Whether these weights are the best so far.
 
         Raises
         ------
         TmgcError
-            There is none, it cannot be read, or it was trained on other clips.
+            The disk is full.
+        """
+        writing = self._folder / "writing"
+        shutil.rmtree(writing, ignore_errors=True)
+        writing.mkdir(parents=True)
+        _check_disk_space(writing, network)
+        network.save_weights(writing / _LAST)
+        _link(writing / _LAST if is_best else self._epochs()[-1] / _BEST, writing / _BEST)
+        document = {"config": config.to_json(), "dataset_sha256": dataset_sha256, "state": asdict(state)}
+        (writing / _STATE).write_text(json.dumps(document), "utf-8")
+        older = self._epochs()
+        writing.rename(self._folder / f"epoch-{state.epochs:06d}")
+        for path in older:
+            shutil.rmtree(path)
+
+    def read(self, dataset_sha256: str) -> tuple[TrainingConfig, TrainingState]:
+        """Read the settings and the state of the unfinished training.
+
+        Raises
+        ------
+        TmgcError
+            There is none, it cannot be read, or the dataset has changed since.
         """
         if not self.exists():
             raise TmgcError(
-                f"--resume goes on with an interrupted training: there is none in {self._run.folder}. Leave it out"
+                f"--resume continues an interrupted training: there is none in {self._run.folder}. Leave it out"
             )
         try:
             document: Mapping[str, Any] = json.loads((self._epochs()[-1] / _STATE).read_text("utf-8"))
-            settings, progress = TrainingConfig.from_json(document["settings"]), Progress(**document["progress"])
+            config, state = TrainingConfig.from_json(document["config"]), TrainingState(**document["state"])
             trained_on = document["dataset_sha256"]
         except (ValueError, KeyError, TypeError, OSError) as error:
             raise TmgcError(
-                f"the interrupted training in {self._folder} cannot be read ({first_line(error)}): start anew with "
+                f"the interrupted training in {self._folder} cannot be read ({first_line(error)}): train again with "
                 "--no-resume"
             ) from error
         if trained_on != dataset_sha256:
             raise TmgcError(
-                f"the interrupted training in {self._run.folder} saw other clips than the run holds now: start anew "
-                "with --no-resume"
+                f"the dataset in {self._run.folder} has changed since its training was interrupted: train again with "
+                "--no-resume"
             )
-        return settings, progress
+        return config, state
 
     def load_last(self, network: keras.Model) -> None:
-        """Give a compiled network the weights, and its optimizer the state, of the last whole epoch."""
+        """Load weights and optimizer state of the last complete epoch into a compiled network."""
         self._load(network, _LAST)
 
     def load_best(self, network: keras.Model) -> None:
-        """Give a compiled network the weights of the epoch that is to be kept."""
+        """Load the weights of the best epoch into a compiled network."""
         self._load(network, _BEST)
 
     def remove(self) -> None:
-        """Forget the training: it is done, or starts anew."""
-        if self._folder.exists():  # renamed first, so that nothing half taken away is found
-            forgotten = self._folder.rename(self._folder.with_name(".training-forgotten"))
-            shutil.rmtree(forgotten, ignore_errors=True)
+        """Remove the checkpoint."""
+        if self._folder.exists():  # renamed first, so that no half-removed checkpoint is ever found
+            removed = self._folder.rename(self._folder.with_name(".training-removed"))
+            shutil.rmtree(removed, ignore_errors=True)
 
     def _load(self, network: keras.Model, name: str) -> None:
         path = self._epochs()[-1] / name
@@ -129,7 +154,7 @@ class Checkpoint:
             network.load_weights(path)
         except (ValueError, OSError, KeyError) as error:
             raise TmgcError(
-                f"the weights of the interrupted training, {path}, cannot be read ({first_line(error)}): start anew "
+                f"the weights of the interrupted training, {path}, cannot be read ({first_line(error)}): train again "
                 "with --no-resume"
             ) from error
 
@@ -137,84 +162,90 @@ class Checkpoint:
         return sorted(self._folder.glob("epoch-*"))
 
 
-def _check_room(folder: Path, network: keras.Model) -> None:
-    """HDF5 ends the whole process where a disk is full."""
+def _check_disk_space(folder: Path, network: keras.Model) -> None:
+    """Check before writing, since HDF5 aborts the whole process when the disk is full."""
     variables = [*network.variables, *network.optimizer.variables]
-    needed = _OVERHEAD + sum(math.prod(variable.shape) * _BYTES for variable in variables)
+    needed = _FILE_OVERHEAD_BYTES + sum(math.prod(variable.shape) * _FLOAT32_BYTES for variable in variables)
     free = shutil.disk_usage(folder).free
     if free < needed:
         folder.rmdir()
         raise TmgcError(
-            f"the state after an epoch needs {needed / 1e6:.0f} MB, {folder.parent} has {free / 1e6:.0f} MB left: make "
-            "room, then go on with --resume"
+            f"the checkpoint of an epoch needs {needed / 1e6:.0f} MB, {folder.parent} has {free / 1e6:.0f} MB left: "
+            "make room, then continue with --resume"
         )
 
 
-_BYTES = 4
-"""Of a float32."""
-_OVERHEAD = 16_000_000
-"""Names and groups in the file."""
-
-
 def _link(path: Path, name: Path) -> None:
-    """One file under two names, or a copy where the file system knows no links."""
+    """Give a file a second name, or copy it where the file system has no hard links."""
     try:
         os.link(path, name)
     except OSError:
         shutil.copyfile(path, name)
 
 
-_LAST, _BEST, _STATE = "last.weights.h5", "best.weights.h5", "state.json"
+def save_model(network: keras.Model, dataset: Dataset, config: TrainingConfig, state: TrainingState) -> ModelCard:
+    """Write ``model.keras`` and ``card.json``, and remove the evaluation of an earlier model.
 
+    Parameters
+    ----------
+    network : keras.Model
+        It is saved in float32, whatever precision it was trained in, and without the optimizer's state, which would
+        make the file three times as large.
+    dataset : Dataset
+    config : TrainingConfig
+    state : TrainingState
 
-_LIBRARIES = ("tmgc", "keras", "tensorflow", "jax", "torch", "numpy")
-
-
-def save_network(network: keras.Model, dataset: Dataset, settings: TrainingConfig, progress: Progress) -> ModelCard:
-    """Write ``model.keras`` and ``card.json``; what was said of an earlier model is forgotten.
-
-    The model is in float32 whatever it was trained in, and without the optimizer's state, which would make the file
-    three times as large.
+    Returns
+    -------
+    card : ModelCard
     """
-    card = _card(network, dataset, settings, progress)
-    if settings.precision == "float32":
+    import keras
+
+    card = _card(network, dataset, config, state)
+    if config.precision == "float32":
         whole = keras.Model(network.inputs, network.outputs, name=network.name)
     else:
-        whole = _in_float32(network, dataset, settings)
+        whole = _in_float32(network, dataset, config)
     with atomic_write(dataset.run.model) as path:
         whole.save(path)
-        dataset.run.card_json.unlink(missing_ok=True)  # or the new model could stand beside the old one's card
+        dataset.run.card_json.unlink(missing_ok=True)  # or a new model could stand beside the card of an old one
     with atomic_write(dataset.run.card_json) as path:
         path.write_text(card.to_json(), "utf-8")
     dataset.run.remove_evaluation()
     return card
 
 
-def _in_float32(network: keras.Model, dataset: Dataset, settings: TrainingConfig) -> keras.Model:
+def _in_float32(network: keras.Model, dataset: Dataset, config: TrainingConfig) -> keras.Model:
+    import keras
+
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32")
-    whole = build_network(
-        settings.architecture,
-        image_height=dataset.spectrogram.image_height,
-        image_width=dataset.spectrogram.image_width,
-        n_genres=len(dataset.genres),
-        weights="none",
-        rescale_to_unit=settings.rescale_to_unit,
-    )
-    keras.config.set_dtype_policy(policy)
+    try:
+        whole = build_network(
+            config.architecture,
+            image_height=dataset.spectrogram.image_height,
+            image_width=dataset.spectrogram.image_width,
+            n_genres=len(dataset.genres),
+            weights="none",
+            rescale_to_unit=config.rescale_to_unit,
+        )
+    finally:
+        keras.config.set_dtype_policy(policy)
     whole.set_weights(network.get_weights())
     return whole
 
 
-def _card(network: keras.Model, dataset: Dataset, settings: TrainingConfig, progress: Progress) -> ModelCard:
-    phases = [row["phase"] for row in progress.history]
+def _card(network: keras.Model, dataset: Dataset, config: TrainingConfig, state: TrainingState) -> ModelCard:
+    import keras
+
+    phases = [row["phase"] for row in state.history]
     training: dict[str, Any] = {
         "dataset_sha256": dataset.fingerprint(),
-        "settings": settings.to_json(),
-        "learning_rate": progress.learning_rate,
+        "settings": config.to_json(),
+        "learning_rate": state.learning_rate,
         "head_epochs": phases.count("head"),
         "epochs": phases.count("fine-tuning"),
-        "seconds": round(progress.seconds, 1),
+        "seconds": round(state.seconds, 1),
         "backend": keras.config.backend(),
     }
     for split in SPLITS:
@@ -229,7 +260,7 @@ def _card(network: keras.Model, dataset: Dataset, settings: TrainingConfig, prog
         network={
             "architecture": network.name,
             "parameters": network.count_params(),
-            "initial_weights": settings.weights,
+            "initial_weights": config.weights,
         },
         training=training,
         versions=versions(_LIBRARIES),

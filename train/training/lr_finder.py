@@ -1,13 +1,13 @@
-"""A learning rate found by trying: the learning-rate range test.
+"""The learning-rate finder: a range test of learning rates.
 
 Smith 2017, "Cyclical learning rates for training neural networks", WACV: train for a few steps while the rate rises
-from far too low to far too high, and look where the loss falls and where it breaks out.
+from far too low to far too high, and see where the loss is lowest before it diverges.
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,28 +23,28 @@ STEPS = 80
 LOWEST_RATE, HIGHEST_RATE = 1e-6, 1.0
 
 _SMOOTHING = 0.9
-"""Of the moving average that takes out what differs from batch to batch."""
+"""Decay of the moving average over the losses, which differ from batch to batch."""
 
-_BROKEN_OUT = 4.0
-"""The test ends where the loss is so many times its lowest: higher rates are not worth trying."""
+_DIVERGED = 4.0
+"""The test ends at this multiple of the lowest loss: higher rates are not worth trying."""
 
-_BELOW_LOWEST = 10.0
-"""The rate of the lowest loss is already on the edge; one so many times smaller is safe for a whole training."""
+_SAFETY = 10.0
+"""At the rate of the lowest loss training is about to diverge; a rate lower by this factor is safe throughout."""
 
 
 @dataclass(frozen=True)
-class LRFinder:
-    """The curve of a range test."""
+class LRFinderCurve:
+    """Learning rates and the losses that they lead to."""
 
     rates: list[float]
     """Of each step, rising."""
     losses: list[float]
-    """After each step, smoothed."""
+    """After each step, moving average."""
 
     @property
-    def chosen(self) -> float:
+    def suggestion(self) -> float:
         """A tenth of the rate at which the loss was lowest."""
-        return self.rates[int(np.argmin(self.losses))] / _BELOW_LOWEST
+        return self.rates[int(np.argmin(self.losses))] / _SAFETY
 
 
 def lr_finder(
@@ -54,47 +54,51 @@ def lr_finder(
     reporter: Reporter,
     *,
     steps: int = STEPS,
-) -> LRFinder:
-    """Try learning rates on a network, which afterwards is as it was before.
+) -> LRFinderCurve:
+    """Train with rising learning rates, and restore the weights afterwards.
 
     Parameters
     ----------
     network : keras.Model
     batches : keras.utils.PyDataset
-        To train on; they are used again from the start where there are fewer than steps.
+        To train on; repeated from the start where there are fewer than steps.
     compile_with : callable
         Compiles the network with a learning rate or a schedule.
     reporter : Reporter
     steps : int > 1
 
+    Returns
+    -------
+    curve : LRFinderCurve
+
     Raises
     ------
     TmgcError
-        The loss was never a number.
+        The loss was not a number from the first step on.
     """
     before = network.get_weights()
     compile_with(keras.optimizers.schedules.ExponentialDecay(LOWEST_RATE, steps - 1, HIGHEST_RATE / LOWEST_RATE))
-    reporter.phase("trying learning rates", steps)
-    curve = _Curve(reporter)
-    network.fit(_Repeated(batches, steps), epochs=1, callbacks=[curve], verbose=0)
+    reporter.phase("finding the learning rate", steps)
+    losses = _SmoothedLosses(reporter)
+    network.fit(_Repeated(batches, steps), epochs=1, callbacks=[losses], verbose=0)
     network.set_weights(before)
-    if not curve.smoothed:
-        raise TmgcError("no learning rate could be found: the loss was not a number from the first step. Give one")
-    rates = LOWEST_RATE * (HIGHEST_RATE / LOWEST_RATE) ** (np.arange(len(curve.smoothed)) / (steps - 1))
-    return LRFinder(rates.tolist(), curve.smoothed)
+    if not losses.smoothed:
+        raise TmgcError("no learning rate was found: the loss is not a number from the first step on. Set one")
+    rates = LOWEST_RATE * (HIGHEST_RATE / LOWEST_RATE) ** (np.arange(len(losses.smoothed)) / (steps - 1))
+    return LRFinderCurve(rates.tolist(), losses.smoothed)
 
 
-def write_lr_finder(run: Run, found: LRFinder) -> None:
-    """Write the curve as ``learning_rate.csv`` and as a plot."""
+def write_lr_finder(run: Run, curve: LRFinderCurve) -> None:
+    """Write the curve into ``plots/`` of a run, as ``lr_finder.csv`` and ``lr_finder.png``."""
     from matplotlib.figure import Figure
 
     run.plots.mkdir(exist_ok=True)
     with atomic_write(run.lr_finder("csv")) as path, path.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([("learning_rate", "smoothed_loss"), *zip(found.rates, found.losses, strict=True)])
+        csv.writer(file).writerows([("learning_rate", "smoothed_loss"), *zip(curve.rates, curve.losses, strict=True)])
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
-    axes.semilogx(found.rates, found.losses)
-    axes.axvline(found.chosen, linestyle="--", color="tab:red", label=f"chosen: {found.chosen:.1e}")
+    axes.semilogx(curve.rates, curve.losses)
+    axes.axvline(curve.suggestion, linestyle="--", color="tab:red", label=f"chosen: {curve.suggestion:.1e}")
     axes.set(xlabel="learning rate", ylabel="training loss (moving average)", title="Learning-rate range test")
     axes.legend()
     with atomic_write(run.lr_finder("png")) as path:
@@ -113,8 +117,8 @@ class _Repeated(keras.utils.PyDataset):
         return self._batches[number % len(self._batches)]
 
 
-class _Curve(keras.callbacks.Callback):
-    """The loss of each step, which Keras reports as a mean over the steps so far."""
+class _SmoothedLosses(keras.callbacks.Callback):
+    """The loss of each step, which Keras logs as a mean over the steps so far."""
 
     def __init__(self, reporter: Reporter) -> None:
         super().__init__()
@@ -122,13 +126,13 @@ class _Curve(keras.callbacks.Callback):
         self._reporter = reporter
         self._mean = self._average = 0.0
 
-    def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         mean = float((logs or {})["loss"])
         loss = mean * (batch + 1) - self._mean * batch
         self._mean = mean
         self._average = _SMOOTHING * self._average + (1 - _SMOOTHING) * loss
         smoothed = self._average / (1 - _SMOOTHING ** (batch + 1))
-        if not np.isfinite(smoothed) or smoothed > _BROKEN_OUT * min(self.smoothed, default=np.inf):
+        if not np.isfinite(smoothed) or smoothed > _DIVERGED * min(self.smoothed, default=np.inf):
             self.model.stop_training = True
             return
         self.smoothed.append(smoothed)

@@ -1,4 +1,4 @@
-"""Variations change what they should, by as much as they say, and nothing when they are off."""
+"""Each transform changes what it should, within its limits, and nothing when it is off."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import tone
-from train.training.augmentation import augment_waveform, mask, mix
+from train.training.augmentation import augment_waveform, mixup, spec_augment
 from train.training.config import AUGMENTATIONS, Augmentation
 
 OFF = Augmentation.only(())
@@ -16,43 +16,47 @@ RATE = 11_025
 
 
 def ramp(count: int = 40_000) -> np.ndarray:
-    """Samples that tell where they come from."""
+    """Samples whose value is their position."""
     return np.linspace(-0.5, 0.5, count, dtype=np.float32)
 
 
 def test_nothing_changes_when_everything_is_off() -> None:
-    varied = augment_waveform(ramp(), 5000, 22_050, sample_rate=RATE, how=OFF, random=np.random.default_rng(0))
+    varied = augment_waveform(ramp(), 5000, 22_050, sample_rate=RATE, augmentation=OFF, random=np.random.default_rng(0))
     np.testing.assert_array_equal(varied, ramp()[5000:27_050])
-    assert not OFF.varies_sound
+    assert not OFF.of_waveform
 
 
-def test_a_shifted_clip_is_another_moment_of_its_song_and_no_farther_than_asked() -> None:
-    how, random = replace(OFF, shift_seconds=0.5), np.random.default_rng(0)
-    sound = ramp()
+def test_a_shifted_clip_begins_elsewhere_and_no_farther_than_allowed() -> None:
+    augmentation, random = replace(OFF, shift_seconds=0.5), np.random.default_rng(0)
+    samples = ramp()
     starts = []
     for _ in range(200):
-        varied = augment_waveform(sound, 8000, 22_050, sample_rate=RATE, how=how, random=random)
-        starts.append(int(np.flatnonzero(sound == varied[0])[0]))
-        np.testing.assert_array_equal(varied, sound[starts[-1] : starts[-1] + 22_050])
+        varied = augment_waveform(samples, 8000, 22_050, sample_rate=RATE, augmentation=augmentation, random=random)
+        starts.append(int(np.flatnonzero(samples == varied[0])[0]))
+        np.testing.assert_array_equal(varied, samples[starts[-1] : starts[-1] + 22_050])
     assert 8000 - 5513 <= min(starts) < 8000 - 4000
     assert 8000 + 4000 < max(starts) <= 8000 + 5513
 
 
 @pytest.mark.parametrize(("first", "length"), [(0, 22_050), (100, 39_900)])
-def test_a_shift_stays_within_the_sound_there_is(first: int, length: int) -> None:
-    how = replace(OFF, shift_seconds=0.5)
+def test_a_shift_stays_within_the_samples(first: int, length: int) -> None:
+    augmentation = replace(OFF, shift_seconds=0.5)
     for seed in range(20):
-        varied = augment_waveform(ramp(), first, length, sample_rate=RATE, how=how, random=np.random.default_rng(seed))
+        varied = augment_waveform(
+            ramp(), first, length, sample_rate=RATE, augmentation=augmentation, random=np.random.default_rng(seed)
+        )
         assert len(varied) == length
 
 
-def test_gain_makes_it_louder_and_softer_and_clips_at_full_scale() -> None:
-    how = replace(OFF, gain_db=12.0)
-    sound = tone(2, sample_rate=RATE, level=0.5)
+def test_gain_makes_a_clip_louder_or_softer_and_clips_it_at_full_scale() -> None:
+    augmentation = replace(OFF, gain_db=12.0)
+    samples = tone(2, sample_rate=RATE, level=0.5)
     peaks = [
         float(
             np.abs(
-                augment_waveform(sound, 0, 22_050, sample_rate=RATE, how=how, random=np.random.default_rng(seed))
+                augment_waveform(
+                    samples, 0, 22_050, sample_rate=RATE, augmentation=augmentation, random=np.random.default_rng(seed)
+                )
             ).max()
         )
         for seed in range(50)
@@ -61,15 +65,25 @@ def test_gain_makes_it_louder_and_softer_and_clips_at_full_scale() -> None:
     assert max(peaks) == 1.0
 
 
-def test_masks_hide_whole_rows_and_columns_and_no_more_than_their_share() -> None:
-    how, random = replace(OFF, masks=2, mask_share=0.15), np.random.default_rng(0)
+def test_noise_on_a_loud_clip_stays_within_full_scale() -> None:
+    augmentation = replace(OFF, noise_share=1.0, noise_snr_db=(0.0, 0.0))
+    loud = tone(2, sample_rate=RATE, level=1.0)
+    noisy = augment_waveform(
+        loud, 0, 22_050, sample_rate=RATE, augmentation=augmentation, random=np.random.default_rng(0)
+    )
+    assert np.abs(noisy - loud).max() > 0.1
+    assert np.abs(noisy).max() == 1.0
+
+
+def test_spec_augment_masks_whole_rows_and_columns_and_no_more_than_their_share() -> None:
+    augmentation, random = replace(OFF, masks=2, mask_share=0.15), np.random.default_rng(0)
     hidden = []
     for _ in range(50):
-        picture = random.integers(100, 156, (40, 60)).astype(np.uint8)
-        original, mean = picture.copy(), round(float(picture.mean()))
-        mask(picture, how=how, random=random)
-        changed = picture != original
-        assert (picture[changed] == mean).all()
+        image = random.integers(100, 156, (40, 60)).astype(np.uint8)
+        original, mean = image.copy(), round(float(image.mean()))
+        spec_augment(image, augmentation=augmentation, random=random)
+        changed = image != original
+        assert (image[changed] == mean).all()
         rows, columns = (changed | (original == mean)).all(axis=1), (changed | (original == mean)).all(axis=0)
         assert not changed[~rows][:, ~columns].any()
         assert rows.sum() <= 2 * 6
@@ -78,16 +92,16 @@ def test_masks_hide_whole_rows_and_columns_and_no_more_than_their_share() -> Non
     assert max(hidden) > 0.1
 
 
-def test_mixed_pictures_and_their_genres_have_the_same_shares() -> None:
-    grey = np.stack([np.full((4, 5), level, np.uint8) for level in (0, 100, 200)])
-    mixed, targets = mix(grey, np.eye(3, dtype=np.float32), alpha=1.0, random=np.random.default_rng(0))
+def test_mixup_blends_images_and_targets_in_the_same_proportion() -> None:
+    images = np.stack([np.full((4, 5), level, np.uint8) for level in (0, 100, 200)])
+    mixed, targets = mixup(images, np.eye(3, dtype=np.float32), alpha=1.0, random=np.random.default_rng(0))
     np.testing.assert_allclose(targets.sum(axis=1), 1, atol=1e-6)
     np.testing.assert_allclose(mixed[:, 0, 0], targets @ [0, 100, 200], atol=0.51)
     assert (targets.max(axis=1) < 1).any()
 
 
-def test_each_variation_can_be_left_on_alone() -> None:
+def test_each_transform_can_be_used_alone() -> None:
     only = Augmentation.only(("noise",))
     assert only.noise_share > 0
-    assert (only.shift_seconds, only.gain_db, only.masks, only.impostor_share, only.mixup_alpha) == (0, 0, 0, 0, 0)
+    assert (only.shift_seconds, only.gain_db, only.masks, only.negative_share, only.mixup_alpha) == (0, 0, 0, 0, 0)
     assert Augmentation.only(AUGMENTATIONS) == Augmentation()

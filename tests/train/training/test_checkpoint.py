@@ -1,4 +1,4 @@
-"""An interrupted training is found whole or not at all."""
+"""A checkpoint is complete or not found at all."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from edge_runtime import TmgcError
 from train.run import Run
-from train.training.checkpoint import Checkpoint, Progress
+from train.training.checkpoint import Checkpoint, TrainingState
 from train.training.config import TrainingConfig
 
 
@@ -25,8 +25,8 @@ def network() -> keras.Model:
 
 def save(checkpoint: Checkpoint, network: keras.Model, epochs: int, *, is_best: bool, level: float) -> None:
     network.layers[0].kernel.assign([[level], [level]])
-    progress = Progress(epochs=epochs, learning_rate=0.1, history=[{"phase": "fine-tuning", "epoch": epochs}])
-    checkpoint.save(network, progress, settings=TrainingConfig(), dataset_sha256="clips", is_best=is_best)
+    state = TrainingState(epochs=epochs, learning_rate=0.1, history=[{"phase": "fine-tuning", "epoch": epochs}])
+    checkpoint.save(network, state, config=TrainingConfig(), dataset_sha256="clips", is_best=is_best)
 
 
 def kernel(network: keras.Model) -> float:
@@ -38,8 +38,8 @@ def test_the_last_and_the_best_epoch_are_both_kept_and_nothing_else(tmp_path: Pa
     assert not checkpoint.exists()
     for epochs, is_best in enumerate([True, True, False, False]):
         save(checkpoint, network, epochs, is_best=is_best, level=float(epochs))
-    settings, progress = checkpoint.read("clips")
-    assert (settings, progress.epochs) == (TrainingConfig(), 3)
+    config, state = checkpoint.read("clips")
+    assert (config, state.epochs) == (TrainingConfig(), 3)
     checkpoint.load_last(network)
     assert kernel(network) == 3
     checkpoint.load_best(network)
@@ -47,7 +47,7 @@ def test_the_last_and_the_best_epoch_are_both_kept_and_nothing_else(tmp_path: Pa
     assert [path.name for path in (tmp_path / ".training").iterdir()] == ["epoch-000003"]
 
 
-def test_the_optimizer_goes_on_where_it_was(tmp_path: Path, network: keras.Model) -> None:
+def test_the_optimizer_resumes_where_it_was(tmp_path: Path, network: keras.Model) -> None:
     network.fit(np.ones((8, 2)), np.ones((8, 1)), batch_size=1, verbose=0)
     checkpoint = Checkpoint(Run(tmp_path))
     save(checkpoint, network, 1, is_best=True, level=0.5)
@@ -60,7 +60,7 @@ def test_the_optimizer_goes_on_where_it_was(tmp_path: Path, network: keras.Model
     assert int(again.optimizer.iterations) == 8
 
 
-def test_what_was_half_written_is_not_taken_for_an_epoch(tmp_path: Path, network: keras.Model) -> None:
+def test_a_half_written_checkpoint_is_ignored(tmp_path: Path, network: keras.Model) -> None:
     checkpoint = Checkpoint(Run(tmp_path))
     save(checkpoint, network, 1, is_best=True, level=1.0)
     writing = tmp_path / ".training" / "writing"
@@ -71,14 +71,14 @@ def test_what_was_half_written_is_not_taken_for_an_epoch(tmp_path: Path, network
     assert checkpoint.read("clips")[1].epochs == 2
 
 
-def test_a_training_on_other_clips_is_not_gone_on_with(tmp_path: Path, network: keras.Model) -> None:
+def test_a_training_on_another_dataset_is_not_resumed(tmp_path: Path, network: keras.Model) -> None:
     checkpoint = Checkpoint(Run(tmp_path))
     save(checkpoint, network, 1, is_best=True, level=1.0)
-    with pytest.raises(TmgcError, match="saw other clips"):
+    with pytest.raises(TmgcError, match="has changed since"):
         checkpoint.read("others")
 
 
-def test_a_damaged_state_is_said_in_one_line(tmp_path: Path, network: keras.Model) -> None:
+def test_a_damaged_checkpoint_is_refused_in_one_line(tmp_path: Path, network: keras.Model) -> None:
     checkpoint = Checkpoint(Run(tmp_path))
     save(checkpoint, network, 1, is_best=True, level=1.0)
     epoch = tmp_path / ".training" / "epoch-000001"
@@ -91,7 +91,7 @@ def test_a_damaged_state_is_said_in_one_line(tmp_path: Path, network: keras.Mode
         checkpoint.read("clips")
 
 
-def test_without_room_on_the_disk_it_says_so_and_keeps_the_epoch_before(
+def test_a_full_disk_is_refused_and_the_epoch_before_is_kept(
     tmp_path: Path, network: keras.Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checkpoint = Checkpoint(Run(tmp_path))

@@ -1,4 +1,4 @@
-"""Settings that make no sense are refused, and all others survive being written down."""
+"""Invalid settings are refused, and valid ones survive JSON."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from train.training.config import Augmentation, TrainingConfig
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "message"),
     [
-        ({"epochs": 0}, "fine-tuned"),
+        ({"epochs": 0}, "--epochs is at least 1"),
         ({"head_epochs": -1}, "--head-epochs"),
         ({"batch_size": 0}, "--batch-size"),
         ({"learning_rate": 0.0}, "--learning-rate"),
@@ -23,10 +23,12 @@ from train.training.config import Augmentation, TrainingConfig
         ({"unfreeze": 0.0}, "--unfreeze"),
         ({"label_smoothing": 1.0}, "--label-smoothing"),
         ({"minutes": 0.0}, "--minutes"),
+        ({"schedule": "linear"}, "schedule is one of cosine"),
+        ({"monitor": "loss"}, "monitor is one of val_loss"),
     ],
 )
-def test_settings_that_make_no_sense_are_refused(wrong: dict[str, float], said: str) -> None:
-    with pytest.raises(TmgcError, match=said):
+def test_invalid_settings_are_refused(wrong: dict[str, object], message: str) -> None:
+    with pytest.raises(TmgcError, match=message):
         TrainingConfig(**wrong)  # type: ignore[arg-type]
 
 
@@ -36,18 +38,23 @@ def test_an_unknown_augmentation_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "settings", [TrainingConfig(), TrainingConfig(learning_rate=None, minutes=3.0).as_the_original()]
+    "settings", [TrainingConfig(), TrainingConfig(learning_rate=None, minutes=3.0).with_reference_recipe()]
 )
-def test_settings_survive_being_written_down(settings: TrainingConfig) -> None:
+def test_settings_survive_json(settings: TrainingConfig) -> None:
     assert TrainingConfig.from_json(json.loads(json.dumps(settings.to_json()))) == settings
 
 
-def test_the_originals_recipe_keeps_the_architecture_the_weights_and_the_time() -> None:
+def test_the_reference_recipe_keeps_the_architecture_the_weights_and_the_time() -> None:
     asked = TrainingConfig(architecture="mobilenet", weights="none", minutes=5.0, seed=3)
-    original = asked.as_the_original()
-    assert (original.architecture, original.weights, original.minutes, original.seed) == ("mobilenet", "none", 5.0, 3)
-    assert original.augmentation.flip
-    assert not original.augmentation.varies_sound
-    assert (original.optimizer, original.patience, original.keep) == ("adamax", 8, "val_accuracy")
-    assert original.trains_batch_normalization
-    assert original.head_epochs == 0
+    reference = asked.with_reference_recipe()
+    assert (reference.architecture, reference.weights, reference.minutes, reference.seed) == (
+        "mobilenet",
+        "none",
+        5.0,
+        3,
+    )
+    assert reference.augmentation.flip
+    assert not reference.augmentation.of_waveform
+    assert (reference.optimizer, reference.patience, reference.monitor) == ("adamax", 8, "val_accuracy")
+    assert reference.trains_batch_normalization
+    assert reference.head_epochs == 0

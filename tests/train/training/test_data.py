@@ -1,4 +1,4 @@
-"""Batches are coloured pictures; those to train on are varied, and repeat for a seed."""
+"""Batches are RGB images; those for training are augmented, and repeat for a seed."""
 
 from __future__ import annotations
 
@@ -7,46 +7,62 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from edge_runtime import TmgcError
+from edge_runtime import Spectrogram, TmgcError
 from train.dataset.dataset import Dataset
 from train.training.config import Augmentation
-from train.training.data import PictureBatches, Split, TrainingBatches, negative_images
+from train.training.data import ImageBatches, Split, TrainingBatches, negative_images
 
 OFF = Augmentation.only(())
 
 
-IMPOSTORS = np.full((2, 32, 32), 7, np.uint8)
+NEGATIVES = np.full((2, 32, 32), 7, np.uint8)
+
+
+def in_order(split: Split, *, batch_size: int, multiple: int = 1) -> ImageBatches:
+    return ImageBatches(
+        split.index_images,
+        split.targets,
+        colormap=split.dataset.colormap,
+        batch_size=batch_size,
+        multiple=multiple,
+    )
 
 
 def training(
-    split: Split, *, batch_size: int = 8, how: Augmentation = OFF, seed: int = 0, **rest: int
+    split: Split, *, batch_size: int = 8, augmentation: Augmentation = OFF, seed: int = 0, first_epoch: int = 0
 ) -> TrainingBatches:
     return TrainingBatches(
-        split, batch_size=batch_size, augmentation=how, weighted=True, negatives=IMPOSTORS, seed=seed, **rest
+        split,
+        batch_size=batch_size,
+        augmentation=augmentation,
+        weighted=True,
+        negatives=NEGATIVES,
+        seed=seed,
+        first_epoch=first_epoch,
     )
 
 
-def test_pictures_to_judge_come_as_they_are_and_in_order(small_dataset: Dataset) -> None:
+def test_images_for_validation_are_unchanged_and_in_order(small_dataset: Dataset) -> None:
     split = Split(small_dataset, "train")
-    batches = PictureBatches(split, batch_size=8)
-    pictures, targets, weights = (
+    batches = in_order(split, batch_size=8)
+    images, targets, weights = (
         np.concatenate(part) for part in zip(*(batches[n] for n in range(len(batches))), strict=True)
     )
     assert (weights == 1).all()
-    np.testing.assert_array_equal(pictures, small_dataset.images(small_dataset.of("train")))
+    np.testing.assert_array_equal(images, small_dataset.images(small_dataset.of("train")))
     np.testing.assert_array_equal(targets.argmax(axis=1), split.labels)
 
 
 @pytest.mark.parametrize("size", [5, 8, 1000])
-def test_all_batches_to_train_on_are_of_one_size_and_no_clip_comes_twice(size: int, small_dataset: Dataset) -> None:
+def test_all_training_batches_have_one_size_and_no_clip_comes_twice(size: int, small_dataset: Dataset) -> None:
     split = Split(small_dataset, "train")
     batches = training(split, batch_size=size)
-    seen = [picture.tobytes() for number in range(len(batches)) for picture in batches[number][0]]
+    seen = [image.tobytes() for number in range(len(batches)) for image in batches[number][0]]
     assert {len(batches[number][0]) for number in range(len(batches))} == {min(size, len(split.labels))}
     assert len(set(seen)) == len(seen) == len(split.labels) // len(batches[0][0]) * len(batches[0][0])
 
 
-def test_the_order_is_another_each_epoch_and_the_same_for_a_seed(small_dataset: Dataset) -> None:
+def test_the_order_differs_in_each_epoch_and_repeats_for_a_seed(small_dataset: Dataset) -> None:
     split = Split(small_dataset, "train")
     batches, again = training(split), training(split)
     first = batches[0][0]
@@ -56,33 +72,33 @@ def test_the_order_is_another_each_epoch_and_the_same_for_a_seed(small_dataset: 
     assert not np.array_equal(first, training(split, seed=1)[0][0])
 
 
-def test_varied_batches_depend_on_nothing_but_seed_epoch_and_number(small_dataset: Dataset) -> None:
+def test_augmented_batches_depend_on_nothing_but_seed_epoch_and_number(small_dataset: Dataset) -> None:
     split = Split(small_dataset, "train")
-    whole = training(split, how=Augmentation())
+    whole = training(split, augmentation=Augmentation())
     whole.on_epoch_end()
     expected = whole[2]
-    resumed = training(split, how=Augmentation(), first_epoch=1, workers=3)[2]
+    resumed = training(split, augmentation=Augmentation(), first_epoch=1)[2]
     for part, same in zip(expected, resumed, strict=True):
         np.testing.assert_array_equal(part, same)
 
 
-def test_a_picture_drawn_anew_without_a_variation_is_the_one_that_was_prepared(small_dataset: Dataset) -> None:
+def test_an_image_from_the_waveform_without_a_change_is_the_prepared_one(small_dataset: Dataset) -> None:
     split = Split(small_dataset, "train")
     inaudible = replace(OFF, noise_share=1.0, noise_snr_db=(100.0, 100.0))
-    drawn = training(split, how=inaudible)[0][0].astype(int)
-    np.testing.assert_allclose(drawn, training(split)[0][0], atol=4)  # 16-bit FLAC moves a grey level
+    drawn = training(split, augmentation=inaudible)[0][0].astype(int)
+    np.testing.assert_allclose(drawn, training(split)[0][0], atol=4)  # 16-bit FLAC moves an index
 
 
-def test_variations_leave_what_is_judged_alone(small_dataset: Dataset) -> None:
+def test_augmentation_does_not_change_the_split_itself(small_dataset: Dataset) -> None:
     split = Split(small_dataset, "train")
-    before = split.grey.copy()
-    batches = training(split, how=replace(Augmentation(), flip=True))
+    before = split.index_images.copy()
+    batches = training(split, augmentation=replace(Augmentation(), flip=True))
     for number in range(len(batches)):
         batches[number]
-    np.testing.assert_array_equal(split.grey, before)
+    np.testing.assert_array_equal(split.index_images, before)
 
 
-def test_genres_with_few_clips_count_as_much_as_those_with_many(small_dataset: Dataset) -> None:
+def test_class_weights_make_every_genre_contribute_equally(small_dataset: Dataset) -> None:
     few = [clip for clip in small_dataset.clips if clip.split != "train" or clip.genre != "Caz"]
     few += [clip for clip in small_dataset.of("train") if clip.genre == "Caz"][:3]
     split = Split(replace(small_dataset, clips=tuple(few)), "train")
@@ -92,37 +108,37 @@ def test_genres_with_few_clips_count_as_much_as_those_with_many(small_dataset: D
     assert weights.mean() == pytest.approx(1, rel=1e-5)
 
 
-def test_impostors_take_the_place_of_some_pictures_and_are_no_genre(small_dataset: Dataset) -> None:
+def test_negatives_replace_some_images_with_equal_probabilities_as_target(small_dataset: Dataset) -> None:
     split = Split(small_dataset, "train")
-    batches = training(split, batch_size=36, how=replace(OFF, impostor_share=0.5))
-    pictures, targets, _ = batches[0]
-    taken = (pictures == small_dataset.colormap[7]).all(axis=(1, 2, 3))
+    batches = training(split, batch_size=36, augmentation=replace(OFF, negative_share=0.5))
+    images, targets, _ = batches[0]
+    taken = (images == small_dataset.colormap[7]).all(axis=(1, 2, 3))
     assert 5 < taken.sum() < 31
     np.testing.assert_allclose(targets[taken], 1 / 3, rtol=1e-6)
     assert (targets[~taken].max(axis=1) == 1).all()
-    assert (split.targets.max(axis=1) == 1).all(), "what is judged stays as it is"
+    assert (split.targets.max(axis=1) == 1).all(), "the split itself does not change"
 
 
-def test_there_are_impostors_of_every_kind_that_may_be_trained_on(small_dataset: Dataset) -> None:
-    pictures = negative_images(small_dataset.spectrogram, small_dataset.colormap)
-    assert pictures.shape == (400, 32, 32)
-    assert len(np.unique(pictures[:300], axis=0)) == 300
+def test_there_are_negatives_of_every_kind_that_is_trained_on(small_dataset: Dataset) -> None:
+    images = negative_images(Spectrogram(small_dataset.spectrogram, small_dataset.colormap), per_kind=10)
+    assert images.shape == (40, 32, 32)
+    assert len(np.unique(images[:30], axis=0)) == 30
 
 
-def test_the_last_batch_is_filled_up_for_all_devices_with_pictures_that_count_nothing(small_dataset: Dataset) -> None:
+def test_the_last_batch_is_padded_for_all_devices_with_images_of_weight_0(small_dataset: Dataset) -> None:
     split = Split(small_dataset, "train")
     assert len(split.labels) == 36
-    pictures, targets, weights = PictureBatches(split, batch_size=32, multiple=8)[1]
-    assert len(pictures) == len(targets) == len(weights) == 8
+    images, targets, weights = in_order(split, batch_size=32, multiple=8)[1]
+    assert len(images) == len(targets) == len(weights) == 8
     np.testing.assert_array_equal(weights, [2, 2, 2, 2, 0, 0, 0, 0])
     np.testing.assert_array_equal(targets[:4], split.targets[32:])
 
 
-def test_what_is_wrong_with_a_clips_sound_is_said_as_it_is(small_dataset: Dataset) -> None:
+def test_the_error_of_a_damaged_clip_is_raised_itself(small_dataset: Dataset) -> None:
     split = Split(small_dataset, "train")
     lost = split.clips[0].audio_path(small_dataset.run)
     lost.unlink()
-    batches = training(split, batch_size=36, how=Augmentation())
+    batches = training(split, batch_size=36, augmentation=Augmentation())
 
     def as_tensorflow_does() -> None:
         try:
@@ -141,3 +157,11 @@ def test_a_split_without_clips_is_refused(name: str, small_dataset: Dataset) -> 
     others = tuple(clip for clip in small_dataset.clips if clip.split != name)
     with pytest.raises(TmgcError, match=f"training needs {name} clips"):
         Split(replace(small_dataset, clips=others), name)
+
+
+def test_batches_are_computed_by_as_many_threads_as_the_process_may_use_cores(
+    small_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 64)
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: {0, 2, 5})
+    assert training(Split(small_dataset, "train")).workers == 3

@@ -1,0 +1,75 @@
+"""``tmgc-train prepare`` and ``demo-corpus``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from tests.factories import RATE
+from tests.train.cli.conftest import one_error, tmgc_train
+
+USUAL = ["--image-size", 32, "--sample-rate", RATE]
+
+
+def test_a_demonstration_corpus_is_announced_as_such(tmp_path: Path) -> None:
+    done = tmgc_train("demo-corpus", tmp_path / "songs", "--songs", 1, "--seconds", 2)
+    assert done.exit_code == 0, done.stderr
+    assert "demonstration only" in done.stderr
+    assert len(list((tmp_path / "songs").glob("*/*.flac"))) == 10
+
+
+def test_prepare_counts_the_clips_of_each_split_and_names_the_next_step(songs: Path, run: Path) -> None:
+    done = tmgc_train("prepare", songs, run, "--offsets", "0", *USUAL)
+    assert done.exit_code == 0, done.stderr
+    assert "train: 2 clips of 2 songs" in done.stderr
+    assert done.stderr.splitlines()[-1] == f"next: tmgc-train fit {run}"
+    assert done.stdout == ""
+
+
+def test_prepare_accounts_for_every_file(songs: Path, run: Path) -> None:
+    for genre in ("Caz", "Halk"):
+        soundfile.write(songs / genre / "another.wav", np.random.default_rng(len(genre)).random(3 * RATE) - 0.5, RATE)
+    (songs / "Halk" / "cover.jpg").touch()
+    (songs / "Halk" / "empty.mp3").touch()
+    (songs / "Caz" / ".hidden.wav").touch()
+    soundfile.write(songs / "Caz" / "short.wav", np.zeros(100), RATE)
+    done = tmgc_train("prepare", songs, run, "--offsets", "0,9", "--split-ratios", "50,25,25", *USUAL)
+    assert "train: 4 clips of 4 songs" in done.stderr
+    assert f"12 files: 8 used, 3 left out, 1 not audio. Reasons: {run / 'skipped.csv'}" in done.stderr
+    assert sum(path.is_file() for path in songs.rglob("*")) == 12
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["prepare", "NOWHERE", "RUN"], "there is no folder"),
+        (["prepare", "EMPTY", "RUN"], "found 0 songs"),
+        (["prepare", "SONGS", "RUN", "--offsets", "0,x"], "offsets are numbers"),
+        (["prepare", "SONGS", "RUN", "--offsets", "-1"], "offsets are seconds"),
+        (["prepare", "SONGS", "RUN", "--offsets", "60"], "--offsets must fit"),
+        (["prepare", "SONGS", "RUN", "--split-ratios", "80,20"], "add up to 100 %"),
+        (["prepare", "SONGS", "RUN", "--split-ratios", "90,10,10"], "add up to 100 %"),
+        (["prepare", "SONGS", "RUN", "--split-ratios", "100,0,0"], "each above 0"),
+        (["prepare", "SONGS", "RUN", "--group-by", "groups"], "groups.csv"),
+        (["prepare", "SONGS", "RUN", "--group-by", "album"], "album"),
+        (["prepare", "SONGS", "RUN", "--image-size", "0"], "image_height must be a number above 0"),
+        (["demo-corpus", "SONGS"], "SONGS"),
+        (["demo-corpus", "RUN", "--difficulty", "impossible"], "impossible"),
+    ],
+)
+def test_bad_input_is_refused_in_one_line_and_no_song_is_lost(
+    arguments: list[str], message: str, songs: Path, run: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").mkdir()
+    paths = {"SONGS": songs, "RUN": run, "EMPTY": tmp_path / "empty", "NOWHERE": tmp_path / "nowhere"}
+    error = one_error(tmgc_train(*(paths.get(argument, argument) for argument in arguments)))
+    assert message.replace("SONGS", str(songs)) in error
+    assert len(list(songs.rglob("*.wav"))) == 6
+
+
+def test_a_genre_with_too_few_songs_to_split_is_named(songs: Path, run: Path) -> None:
+    (songs / "Halk" / "song 0.wav").unlink()
+    assert "Halk has 2" in one_error(tmgc_train("prepare", songs, run, "--offsets", "0"))
