@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from benchmarks.scenarios import SCENARIOS, SINGLE
+from benchmarks.scenarios import SCENARIOS, SINGLE, Scenario
 from edge_runtime.cli.base import CommandWithSubcommands, OneLineCommand
 from edge_runtime.errors import TmgcError
 from edge_runtime.models import newest_run
@@ -68,7 +68,7 @@ def main(
     min_seconds: float | None,
     quick: bool,
     only: str,
-    load: str,
+    load: Scenario,
     sustain: int,
     output: Path | None,
     as_json: bool,
