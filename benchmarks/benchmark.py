@@ -9,7 +9,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.cases import KERAS_PREDICT, PACKAGED, REFERENCE, TFLITE_RUNTIME, Case, find_cases, select_cases
+from benchmarks.cases import (
+    KERAS_PREDICT,
+    PACKAGED,
+    REFERENCE,
+    TFLITE_RUNTIME,
+    Case,
+    InputKind,
+    find_cases,
+    select_cases,
+)
 from benchmarks.inputs import WINDOW_SECONDS, Excerpt, excerpts_of_file, excerpts_of_run
 from benchmarks.render import html_report, markdown
 from benchmarks.report import (
@@ -32,7 +41,7 @@ from benchmarks.report import (
 )
 from benchmarks.roofline import measure_peak, roofline
 from benchmarks.runner import CaseResult, Plan, Progress, run_cases, sustain
-from benchmarks.scenarios import PACED, SINGLE, Load
+from benchmarks.scenarios import PACED, SINGLE, Load, Scenario
 from benchmarks.system_info import describe_machine, installed_mb, thermal_state
 from edge_runtime.errors import TmgcError
 from edge_runtime.files import atomic_write, sha256_of
@@ -70,8 +79,7 @@ class BenchConfig:
     """Few cases and windows, and the machine's peak is not measured."""
     only: tuple[str, ...] = ()
     """Names of cases; all by default."""
-    scenario: str = SINGLE
-    """One of :data:`benchmarks.scenarios.SCENARIOS`."""
+    scenario: Scenario = SINGLE
     sustain_minutes: int = 0
     """How long the fastest export is run at full speed in the end."""
     output: Path | None = None
@@ -198,7 +206,7 @@ def build_report(measured: Measured) -> Report:
             rounds=plan.rounds,
             windows_per_round=plan.windows_per_round,
             min_s=plan.min_seconds,
-            load=plan.load.scenario,  # type: ignore[arg-type]  # one of SCENARIOS
+            load=plan.load.scenario,
             warmup_windows=plan.warmup_windows,
             settling_windows=plan.settling_windows,
             loading_at_once=plan.loading_at_once,
@@ -231,7 +239,7 @@ class Context:
     """The reports of the run's ``parity.json``."""
     peaks: Mapping[int, Peak]
     """By threads."""
-    macs: Mapping[str, int | None]
+    macs: Mapping[InputKind, int | None]
     """Of the run's network by input kind, from a TFLite file of it."""
 
     @classmethod
@@ -255,10 +263,10 @@ def case_report(result: CaseResult, context: Context) -> CaseReport:
     macs, peak = _macs(case, context), context.peaks.get(result.plan.threads)
     return CaseReport(
         name=case.name,
-        pipeline=case.pipeline,  # type: ignore[arg-type]  # one of the constants of benchmarks.cases
-        format=case.format,  # type: ignore[arg-type]
+        pipeline=case.pipeline,
+        format=case.format,
         recipe=case.recipe,
-        input_kind=case.input_kind,  # type: ignore[arg-type]
+        input_kind=case.input_kind,
         threads=result.plan.threads,
         cores=loaded.cores,
         runtime=loaded.runtime,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Final, Literal, cast
 
 from edge_runtime.errors import TmgcError, first_line
 from edge_runtime.interpreters import SUFFIXES
@@ -16,17 +17,21 @@ from edge_runtime.models import SMALL_MODEL
 from train.libraries import library
 from train.run import Run
 
-REFERENCE = "reference"
+PipelineName = Literal["reference", "keras-predict", "keras-compiled", "export", "tflite-runtime", "packaged"]
+Format = Literal["keras", "tflite", "onnx"]
+InputKind = Literal["image", "waveform"]
+
+REFERENCE: Final = "reference"
 """What the project replaces: librosa, a matplotlib figure, Keras ``predict``."""
-KERAS_PREDICT = "keras-predict"
-KERAS_COMPILED = "keras-compiled"
-EXPORT = "export"
-TFLITE_RUNTIME = "tflite-runtime"
+KERAS_PREDICT: Final = "keras-predict"
+KERAS_COMPILED: Final = "keras-compiled"
+EXPORT: Final = "export"
+TFLITE_RUNTIME: Final = "tflite-runtime"
 """An export again, run by the interpreter that came before LiteRT."""
-PACKAGED = "packaged"
+PACKAGED: Final = "packaged"
 """The model that ``edge_runtime`` brings along: its cases are named ``small-...``."""
 
-KERAS_PIPELINES = (REFERENCE, KERAS_PREDICT, KERAS_COMPILED)
+KERAS_PIPELINES: tuple[PipelineName, ...] = (REFERENCE, KERAS_PREDICT, KERAS_COMPILED)
 """Pipelines that run ``model.keras`` itself."""
 
 QUICK = (REFERENCE, KERAS_PREDICT, "tflite-dynamic", "tflite-int8", "onnx-int8")
@@ -41,17 +46,14 @@ class Case:
 
     name: str
     """``reference``, ``keras-predict``, or format, input kind and recipe: ``tflite-int8``, ``tflite-waveform-int8``."""
-    pipeline: str
-    """:data:`REFERENCE`, :data:`KERAS_PREDICT`, :data:`KERAS_COMPILED`, :data:`EXPORT`, :data:`TFLITE_RUNTIME` or
-    :data:`PACKAGED`."""
+    pipeline: PipelineName
     model: Path
     card: Path
     """The card beside ``model.keras``; an export carries its own."""
-    format: str = "keras"
-    """``keras``, ``tflite`` or ``onnx``."""
+    format: Format = "keras"
     recipe: str = "float32"
     """How the file keeps its weights."""
-    input_kind: str = "image"
+    input_kind: InputKind = "image"
     """``image``, or ``waveform`` for a file that computes the spectrogram itself."""
 
     @property
@@ -161,13 +163,14 @@ def _exports(run: Run) -> tuple[list[Case], list[str]]:
     return sorted(cases, key=_order), left_out
 
 
-def _export_case(model: Path, run: Run, *, pipeline: str = EXPORT) -> Case:
+def _export_case(model: Path, run: Run, *, pipeline: PipelineName = EXPORT) -> Case:
     card = read_card(model)
-    form, recipe = model.suffix[1:], card.export.get("recipe")
+    form, recipe = cast(Format, model.suffix[1:]), card.export.get("recipe")
+    input_kind = cast(InputKind, card.input_kind)
     if not isinstance(recipe, str):
         raise TmgcError(f"the card of an export names its recipe: that of {model} does not. Export it with tmgc-export")
-    kind = "" if card.input_kind == "image" else f"{card.input_kind}-"
-    return Case(f"{form}-{kind}{recipe}", pipeline, model, run.card_json, form, recipe, card.input_kind)
+    infix = "" if input_kind == "image" else f"{input_kind}-"
+    return Case(f"{form}-{infix}{recipe}", pipeline, model, run.card_json, form, recipe, input_kind)
 
 
 def _order(case: Case) -> tuple[int, int, int, str]:

@@ -6,6 +6,7 @@ The name of a subcommand as the first argument is the subcommand; a run of that 
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,8 +15,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from benchmarks.scenarios import SCENARIOS, SINGLE
-from edge_runtime.cli.base import CommandWithSubcommands, OneLineCommand, say
+from benchmarks.scenarios import SCENARIOS, SINGLE, Scenario
+from edge_runtime.cli.base import CommandWithSubcommands, OneLineCommand
 from edge_runtime.errors import TmgcError
 from edge_runtime.models import newest_run
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from benchmarks.compare import Comparison
     from benchmarks.report import Report
     from benchmarks.runner import Progress
+
+log = logging.getLogger("tmgc.bench")
 
 
 @click.command(
@@ -65,7 +68,7 @@ def main(
     min_seconds: float | None,
     quick: bool,
     only: str,
-    load: str,
+    load: Scenario,
     sustain: int,
     output: Path | None,
     as_json: bool,
@@ -97,11 +100,16 @@ def main(
         click.echo(report.to_json())
     else:
         _print_report(report)
-    say(f"report: {output or chosen.bench}/bench.json, bench.md, report.html")
+    log.info("report: %s/bench.json, bench.md, report.html", output or chosen.bench)
     sys.exit(0 if report.cases else 1)
 
 
-@click.command("compare", cls=OneLineCommand, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(
+    "compare",
+    cls=OneLineCommand,
+    short_help="Compare two reports.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.argument("before", type=click.Path(path_type=Path))
 @click.argument("after", type=click.Path(path_type=Path))
 @click.option(
@@ -124,13 +132,15 @@ def compare(before: Path, after: Path, fail_above: float, as_json: bool) -> None
 
     comparison = compare_reports(Report.read(before), Report.read(after))
     for line in (*comparison.differences, *comparison.failures):
-        say(f"warning: {line}")
+        log.warning("%s", line)
     if as_json:
         click.echo(json.dumps(comparison.to_document(fail_above), indent=1))
     else:
         _print_comparison(comparison, fail_above)
     slower = comparison.regressions(fail_above)
-    say(f"{len(slower)} of {len(comparison.changes)} have become slower by more than {fail_above - 1:.0%}")
+    log.info(
+        "%d of %d have become slower by more than %.0f %%", len(slower), len(comparison.changes), 100 * fail_above - 100
+    )
     sys.exit(1 if slower or comparison.failures else 0)
 
 
@@ -167,7 +177,7 @@ def _step_lines() -> Progress:
     def show(case: str, step: str, done: int, steps: int) -> None:
         nonlocal last
         if step != last:
-            say(f"{step} ({done}/{steps})")
+            log.info("%s (%d/%d)", step, done, steps)
         last = step
 
     return show

@@ -15,9 +15,10 @@ from typing import Annotated, Literal
 
 import numpy as np
 
-from benchmarks.cases import EXPORT, TFLITE_RUNTIME
+from benchmarks.cases import EXPORT, TFLITE_RUNTIME, Format, InputKind, PipelineName
 from benchmarks.documents import Constraint, dumps, from_document, schema_of, to_document
 from benchmarks.inputs import Excerpt
+from benchmarks.scenarios import Scenario
 from edge_runtime.errors import TmgcError
 
 SCHEMA = 2
@@ -178,11 +179,11 @@ class CaseReport:
 
     name: str
     """``reference``, ``keras-predict``, ``tflite-int8``, ``onnx-waveform-int8`` ..."""
-    pipeline: Literal["reference", "keras-predict", "keras-compiled", "export", "tflite-runtime", "packaged"]
-    format: Literal["keras", "tflite", "onnx"]
+    pipeline: PipelineName
+    format: Format
     recipe: str
     """``float32``, ``float16``, ``dynamic`` or ``int8``, from the model card."""
-    input_kind: Literal["image", "waveform"]
+    input_kind: InputKind
     threads: PositiveInt
     cores: tuple[Count, ...] | None
     """The cores that the process was pinned to; null where the system does not pin."""
@@ -259,7 +260,7 @@ class Method:
     """Of each case and source, at least."""
     min_s: Annotated[float, Constraint("minimum", 0)]
     """How long each case and source was measured at least."""
-    load: Literal["single", "paced", "offline"]
+    load: Scenario
     warmup_windows: Count
     settling_windows: Count
     """Not kept, at the beginning of each turn of a case."""
@@ -435,7 +436,7 @@ class Report:
             return cls.from_json(path.read_text("utf-8"))
         except (ValueError, ZeroDivisionError) as error:
             raise TmgcError(
-                f"a report is a bench.json of tmgc-bench: {path} is none ({error}). Make it anew"
+                f"a report must be a bench.json of this tmgc-bench: {path} is not ({error}). Measure again"
             ) from error
 
 

@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter, sleep
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
     from benchmarks.pipelines import Pipeline
     from edge_runtime.audio import Samples
 
-SINGLE = "single"
+Scenario = Literal["single", "paced", "offline"]
+
+SINGLE: Final = "single"
 """Each window follows the prediction for the one before: MLPerf's single stream."""
-PACED = "paced"
+PACED: Final = "paced"
 """A window each hop, as listening gets them; latency counts from when a window is due."""
-OFFLINE = "offline"
+OFFLINE: Final = "offline"
 """All windows are there, as in an archive: batches, of whose time each window has its share."""
-SCENARIOS = (SINGLE, PACED, OFFLINE)
+SCENARIOS: tuple[Scenario, ...] = (SINGLE, PACED, OFFLINE)
 
 BATCH = 32
 """Windows in a batch: what Keras ``predict`` takes by default."""
@@ -30,7 +32,7 @@ ReadWindow = Callable[[int], "Samples"]
 class Load:
     """One of the scenarios, and its hop."""
 
-    scenario: str = SINGLE
+    scenario: Scenario = SINGLE
     hop_s: float = 1.0
     """From one window to the next, where they are paced."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,23 +10,27 @@ from typing import Any
 
 import click
 
-from edge_runtime.cli.base import OneLineCommand, OneLineGroup, say
+from edge_runtime.cli.base import OneLineCommand, OneLineGroup
 from edge_runtime.models import default_model, newest_run
+
+log = logging.getLogger("tmgc.bench")
 
 _HELP = {"help_option_names": ["-h", "--help"]}
 
 
-@click.group("check", cls=OneLineGroup, context_settings=_HELP)
+@click.group("check", cls=OneLineGroup, short_help="Measure the speed or memory of one part.", context_settings=_HELP)
 def check() -> None:
-    """Measure one part: start-up, hours of audio, dataset building, listening, the spectrogram, the machine's peak."""
+    """Measure the speed or memory of one part, and print its ratio to what it is compared with."""
 
 
-def _command(name: str) -> Callable[[Callable[..., None]], click.Command]:
+def _command(name: str, short_help: str) -> Callable[[Callable[..., None]], click.Command]:
     """A check's click command, with ``--json``."""
 
     def decorate(function: Callable[..., None]) -> click.Command:
         option = click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
-        command: click.Command = check.command(name, cls=OneLineCommand, context_settings=_HELP)(option(function))
+        command: click.Command = check.command(name, cls=OneLineCommand, short_help=short_help, context_settings=_HELP)(
+            option(function)
+        )
         return command
 
     return decorate
@@ -44,7 +49,7 @@ def _print(result: Any, lines: Sequence[str], *, as_json: bool) -> None:
         click.echo(line)
 
 
-@_command("start-up")
+@_command("start-up", "tmgc-listen against the reference, from process start")
 @click.argument("run", required=False, type=click.Path(path_type=Path))
 @click.option("--case", "name", default="tflite-int8", show_default=True, help="The export, as tmgc-bench names it.")
 @click.option("--pairs", default=5, show_default=True, type=click.IntRange(min=1), help="Starts of each.")
@@ -60,12 +65,12 @@ def start_up(run: Path | None, name: str, pairs: int, as_json: bool) -> None:
         Run(run or newest_run("model.keras")).existing(),
         name,
         pairs=pairs,
-        progress=lambda pair: say(f"pair {pair} of {pairs}" if pair else "warming the system's file cache"),
+        progress=lambda pair: log.info("%s", f"pair {pair} of {pairs}" if pair else "warming the system's file cache"),
     )
     _print(result, result.lines, as_json=as_json)
 
 
-@_command("soak")
+@_command("soak", "Memory, files and threads after hours of audio")
 @click.argument("model", required=False, type=click.Path(path_type=Path))
 @click.option("--hours", default=10.0, show_default=True, type=click.FloatRange(min=0.05), help="Of audio.")
 @click.option("--threads", type=click.IntRange(min=1), help="Of the model. Default: as tmgc-listen.")
@@ -79,13 +84,13 @@ def soak(model: Path | None, hours: float, threads: int | None, as_json: bool) -
     from benchmarks.checks.soak import soak as stream
 
     model = model or default_model()
-    say(f"{model}: {hours:g} h of audio at full speed ...")
+    log.info("%s: %g h of audio at full speed ...", model, hours)
     result = stream(model, hours=hours, threads=threads)
     _print(result, result.lines, as_json=as_json)
     sys.exit(0 if result.passed else 1)
 
 
-@_command("preparing")
+@_command("preparing", "tmgc-train prepare against the reference's script")
 @click.option("--songs", default=1500, show_default=True, type=click.IntRange(min=12), help="Songs to prepare.")
 @click.option(
     "--sample", default=80, show_default=True, type=click.IntRange(min=2), help="Clips in the reference's way."
@@ -94,12 +99,12 @@ def preparing(songs: int, sample: int, as_json: bool) -> None:
     """Time tmgc-train prepare against the reference's script on synthesised mp3 songs."""
     from benchmarks.checks.preparing import SONG_SECONDS, time_preparing
 
-    say(f"synthesising mp3 songs of {SONG_SECONDS:g} s ...")
+    log.info("synthesising mp3 songs of %g s ...", SONG_SECONDS)
     result = time_preparing(songs, sample=sample)
     _print(result, result.lines, as_json=as_json)
 
 
-@_command("listening")
+@_command("listening", "What listening adds to the inference of a model")
 @click.argument("model", required=False, type=click.Path(path_type=Path))
 @click.option("--windows", default=40, show_default=True, type=click.IntRange(min=1), help="Windows to time.")
 @click.option("--hop", default=1.0, show_default=True, help="Seconds between them.")
@@ -110,12 +115,12 @@ def listening(model: Path | None, windows: int, hop: float, threads: int, as_jso
     from edge_runtime.interpreters import open_interpreter
 
     model = model or default_model()
-    say(f"{model}: {windows} windows, one every {hop:g} s, with {threads} thread(s) ...")
+    log.info("%s: %d windows, one every %g s, with %d thread(s) ...", model, windows, hop, threads)
     result = time_overhead(open_interpreter(model, threads=threads), windows=windows, hop_seconds=hop)
     _print(result, result.lines, as_json=as_json)
 
 
-@_command("streamed-spectrogram")
+@_command("streamed-spectrogram", "Streamed frames against whole windows")
 @click.option("--windows", default=100, show_default=True, type=click.IntRange(min=2), help="Windows to time.")
 @click.option("--hop", default=1.0, show_default=True, help="Seconds between them.")
 @click.option("--sample-rate", default=44_100, show_default=True, help="Hz.")
@@ -125,12 +130,12 @@ def streamed_spectrogram(windows: int, hop: float, sample_rate: int, as_json: bo
     from edge_runtime.spectrogram import SpectrogramSettings
 
     settings = SpectrogramSettings(sample_rate=sample_rate)
-    say(f"{windows} windows, one every {hop:g} s, at {sample_rate} Hz ...")
+    log.info("%d windows, one every %g s, at %d Hz ...", windows, hop, sample_rate)
     result = time_streaming(settings, windows=windows, hop_seconds=hop)
     _print(result, result.lines, as_json=as_json)
 
 
-@_command("peak")
+@_command("peak", "Multiply-accumulates a second of this machine")
 @click.option("--threads", default=2, show_default=True, type=click.IntRange(min=1), help="Threads of the libraries.")
 def peak(threads: int, as_json: bool) -> None:
     """Measure the machine's peak of multiply-accumulates a second, float32 and int8.

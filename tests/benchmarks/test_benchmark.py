@@ -14,7 +14,7 @@ import pytest
 import soundfile
 
 from benchmarks.benchmark import BenchConfig, benchmark, quality_of, speedups, writable_folder
-from benchmarks.cases import EXPORT, KERAS_PREDICT, REFERENCE, TFLITE_RUNTIME, Case
+from benchmarks.cases import EXPORT, KERAS_PREDICT, REFERENCE, TFLITE_RUNTIME, Case, PipelineName
 from benchmarks.inputs import Excerpt
 from benchmarks.render import markdown
 from benchmarks.report import REPORT_SCHEMA, SOURCES, CaseReport, KerasAgreement, Latency, Report
@@ -189,7 +189,7 @@ PARITY: dict[str, Any] = {
 }
 
 
-def quality(pipeline: str, sha256: str) -> Any:
+def quality(pipeline: PipelineName, sha256: str) -> Any:
     return quality_of(Case(pipeline, pipeline, Path("a.int8.tflite"), Path("card.json")), sha256, [PARITY])
 
 
@@ -209,7 +209,7 @@ def test_keras_has_its_own_accuracy_on_the_same_windows_and_no_agreement() -> No
 @pytest.mark.parametrize(
     ("pipeline", "sha256"), [(EXPORT, "another"), (REFERENCE, "network"), (TFLITE_RUNTIME, "file")]
 )
-def test_what_the_parity_check_did_not_run_has_no_accuracy(pipeline: str, sha256: str) -> None:
+def test_what_the_parity_check_did_not_run_has_no_accuracy(pipeline: PipelineName, sha256: str) -> None:
     assert quality(pipeline, sha256) is None
 
 

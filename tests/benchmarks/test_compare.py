@@ -129,7 +129,7 @@ def test_what_is_no_report_is_refused_in_one_line(tmp_path: Path) -> None:
     path.write_text("[1]")
     result = CliRunner().invoke(main, [str(path), str(path)])
     assert result.exit_code == 2
-    assert "a report is a bench.json of tmgc-bench" in result.stderr
+    assert "a report must be a bench.json" in result.stderr
     assert result.stderr.count("\n") == 1
 
 

@@ -107,7 +107,7 @@ def test_the_schema_describes_its_fields() -> None:
         (lambda document: document | {"schema": 1}, "schema 2 is needed, got 1"),
         (lambda document: {"schema": 2}, "keys of Report"),
         (lambda document: document | {"method": document["method"] | {"rounds": 7}}, "in each of its rounds"),
-        (lambda document: document | {"method": document["method"] | {"rounds": 0}}, "is none"),
+        (lambda document: document | {"method": document["method"] | {"rounds": 0}}, "is not"),
     ],
 )
 def test_what_is_no_report_is_refused(report: Report, tmp_path: Path, change: Any, reason: str) -> None:
@@ -121,5 +121,5 @@ def test_a_damaged_or_missing_report_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TmgcError, match="a report must exist"):
         Report.read(tmp_path / "bench.json")
     (tmp_path / "bench.json").write_text("{")
-    with pytest.raises(TmgcError, match=r"bench\.json is none"):
+    with pytest.raises(TmgcError, match=r"bench\.json is not"):
         Report.read(tmp_path / "bench.json")

@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.inputs import Excerpt
 from benchmarks.pipelines import TimedPrediction
-from benchmarks.scenarios import BATCH, OFFLINE, PACED, SINGLE, Load, time_windows
+from benchmarks.scenarios import BATCH, OFFLINE, PACED, SINGLE, Load, Scenario, time_windows
 from edge_runtime.audio import Samples
 
 
@@ -36,7 +36,7 @@ def read(number: int) -> Samples:
 
 
 @pytest.mark.parametrize("scenario", [SINGLE, PACED, OFFLINE])
-def test_every_window_is_classified_in_order_whatever_the_load(scenario: str) -> None:
+def test_every_window_is_classified_in_order_whatever_the_load(scenario: Scenario) -> None:
     windows = time_windows(Slow(0.001), read, [2, 0, 1], Load(scenario, 0.01))
     assert [window.excerpt for window in windows] == [window.class_index for window in windows] == [2, 0, 1]
     assert all(window.total_ms >= 1.0 for window in windows)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.cases import EXPORT, KERAS_PREDICT, REFERENCE, TFLITE_RUNTIME, Case
+from benchmarks.cases import EXPORT, KERAS_PREDICT, REFERENCE, TFLITE_RUNTIME, Case, Format, PipelineName
 from benchmarks.system_info import (
     board_model,
     cpu_model,
@@ -52,7 +52,7 @@ def test_the_present_state_of_the_machine_is_typed() -> None:
     assert state.throttled is None or isinstance(state.throttled, tuple)
 
 
-def case(pipeline: str, form: str = "tflite") -> Case:
+def case(pipeline: PipelineName, form: Format = "tflite") -> Case:
     return Case(pipeline, pipeline, Path("model"), Path("card.json"), format=form)
 
 
