@@ -17,8 +17,8 @@ from tests.conftest import tone
 
 def softmax(logits: NDArray[np.float64]) -> NDArray[np.float32]:
     exponentials = np.exp(logits)
-    split_ratios: NDArray[np.float64] = exponentials / exponentials.sum(axis=-1, keepdims=True)
-    return split_ratios.astype(np.float32)
+    probabilities: NDArray[np.float64] = exponentials / exponentials.sum(axis=-1, keepdims=True)
+    return probabilities.astype(np.float32)
 
 
 @pytest.mark.parametrize("form", ["tflite", "onnx"])
