@@ -10,11 +10,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final, Literal, cast
 
-from edge_runtime.errors import TmgcError, first_line
+from edge_runtime.errors import TmgcError
 from edge_runtime.interpreters import SUFFIXES
-from edge_runtime.model_card import INPUT_KINDS, METADATA_KEY, ModelCard
+from edge_runtime.model_card import INPUT_KINDS
 from edge_runtime.models import SMALL_MODEL
-from train.libraries import library
+from export.metadata import read_card
 from train.run import Run
 
 PipelineName = Literal["reference", "keras-predict", "keras-compiled", "export", "tflite-runtime", "packaged"]
@@ -124,29 +124,6 @@ def select_cases(cases: Sequence[Case], run: Run, *, only: Sequence[str] = (), q
             f"cases that need none: --only {REFERENCE},{KERAS_PREDICT}"
         )
     return [case for case in cases if case.name in QUICK] if quick else list(cases)
-
-
-def read_card(model: Path) -> ModelCard:
-    """The card inside an export, without loading the model.
-
-    Raises
-    ------
-    TmgcError
-        The file carries no readable card, or the library that reads it is not installed.
-    """
-    if model.suffix == ".tflite":
-        from edge_runtime.interpreters.litert import read_card as read_tflite_card
-
-        return read_tflite_card(model)
-    onnx = library("onnx", extra="export")
-    try:
-        document = onnx.ModelProto.FromString(model.read_bytes())
-    except Exception as error:  # protobuf's own, whose class its implementations do not share
-        raise TmgcError(f"{model} must be an ONNX file ({first_line(error)}): export it again") from error
-    text = next((entry.value for entry in document.metadata_props if entry.key == METADATA_KEY), None)
-    if text is None:
-        raise TmgcError(f"a model file must carry its model card: {model} has none. Export it with tmgc-export")
-    return ModelCard.from_json(text, where=str(model))
 
 
 def _exports(run: Run) -> tuple[list[Case], list[str]]:

@@ -19,6 +19,20 @@ MUSIC = Path(os.environ.get("TMGC_MUSIC", Path(__file__).parents[2] / "shared" /
 """Optional folder of real music; tests that need it are skipped where it is missing."""
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Under ``--dist loadgroup`` a file's tests share a worker, and so do all of the whole network, trained once."""
+
+    def group(item: pytest.Item) -> str:
+        parameters = getattr(getattr(item, "callspec", None), "params", {}).values()
+        needs = [name for name in (*getattr(item, "fixturenames", ()), *parameters) if isinstance(name, str)]
+        return "trained_run" if "trained_run" in needs else item.nodeid.partition("::")[0]
+
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(group(item)))
+    items.sort(key=lambda item: group(item) != "trained_run")  # the longest first
+
+
 @pytest.fixture(autouse=True)
 def no_thread_stays_behind() -> Iterator[None]:
     """Python waits at its end for threads that are no daemons: one that never ends would hold up the whole run."""

@@ -3,10 +3,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.cases import Case, find_cases, read_card, select_cases
+from benchmarks.cases import Case, find_cases, select_cases
 from benchmarks.documents import from_document, to_document
 from edge_runtime.errors import TmgcError
 from edge_runtime.model_card import ModelCard
+from export.metadata import read_card
 from train.run import Run
 
 from .conftest import write_onnx, write_tflite
