@@ -6,7 +6,8 @@ import soundfile
 
 from benchmarks.cases import find_cases, read_card
 from benchmarks.inputs import Excerpt, excerpts_of_run
-from benchmarks.pipelines import ExportPipeline, load_network, open_pipeline, read_window
+from benchmarks.pipelines import ExportPipeline, load_network, read_window
+from benchmarks.worker import open_pipeline
 from edge_runtime.errors import TmgcError
 from edge_runtime.spectrogram import SpectrogramSettings
 from train.run import Run
