@@ -20,6 +20,7 @@ from benchmarks.cases import (
     select_cases,
 )
 from benchmarks.inputs import WINDOW_SECONDS, Excerpt, excerpts_of_file, excerpts_of_run
+from benchmarks.plots import plots_of
 from benchmarks.render import html_report, markdown
 from benchmarks.report import (
     SCHEMA,
@@ -170,7 +171,11 @@ def writable_folder(folder: Path) -> Path:
 
 def write_report(report: Report, folder: Path) -> None:
     """Write ``bench.json``, ``bench.md`` and ``report.html``, each atomically."""
-    files = {"bench.json": report.to_json(), "bench.md": markdown(report), "report.html": html_report(report)}
+    files = {
+        "bench.json": report.to_json(),
+        "bench.md": markdown(report),
+        "report.html": html_report(report, plots_of(report)),
+    }
     for name, text in files.items():
         with atomic_write(folder / name) as partial:
             partial.write_text(text.rstrip("\n") + "\n", "utf-8")

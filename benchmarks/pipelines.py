@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter
@@ -11,7 +10,6 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.cases import KERAS_COMPILED, KERAS_PREDICT, REFERENCE, TFLITE_RUNTIME, Case
 from benchmarks.inputs import Excerpt
 from edge_runtime.audio import Samples, read_audio
 from edge_runtime.errors import TmgcError
@@ -65,29 +63,6 @@ class Stopwatch:
         now = perf_counter()
         self.stages_ms[name] = (now - self._last) * 1e3 / self._windows
         self._last = now
-
-
-def open_pipeline(case: Case, *, threads: int) -> Pipeline:
-    """Import what a case needs, and load its model.
-
-    Parameters
-    ----------
-    case : Case
-    threads : int > 0
-        Threads of the network.
-    """
-    if case.pipeline == REFERENCE:
-        from benchmarks.reference import ReferencePipeline
-
-        return ReferencePipeline(case.model, threads=threads)
-    if case.pipeline == KERAS_PREDICT:
-        return KerasPipeline(case.model, ModelCard.read(case.card), threads=threads)
-    if case.pipeline == KERAS_COMPILED:
-        return CompiledPipeline(case.model, ModelCard.read(case.card), threads=threads)
-    if case.pipeline == TFLITE_RUNTIME:
-        # A module that cannot be imported is skipped: the next interpreter is then tflite-runtime.
-        sys.modules["ai_edge_litert.interpreter"] = None  # type: ignore[assignment]
-    return ExportPipeline(case.model, threads=threads)
 
 
 class ExportPipeline:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from benchmarks.cases import KERAS_PIPELINES
-from benchmarks.render import n_threads
+from benchmarks.render import Plot, n_threads
 from benchmarks.report import CaseReport, Report, Sustained
 
 if TYPE_CHECKING:
@@ -20,18 +21,11 @@ _WIDTH = 8.0
 _STAGES = ("read", "spectrogram", "figure", "resize", "model", "decision")
 
 
-class Plot(NamedTuple):
-    """An image with its caption."""
-
-    caption: str
-    png: bytes
-
-
 def plots_of(report: Report) -> list[Plot]:
-    """Every plot that the report has figures for; none where no case was measured with the most threads."""
+    """Every plot that the report has figures for; none without matplotlib or without a measured case."""
     threads = max(report.method.threads)
     cases, with_threads = report.with_threads(threads), n_threads(threads)
-    if not cases:
+    if not cases or find_spec("matplotlib") is None:
         return []
     found = [
         (f"Latency from a file, {with_threads}: every sample, and the median", latency_figure(cases)),

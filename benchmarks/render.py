@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -13,9 +13,6 @@ from rich.text import Text
 from benchmarks.cases import REFERENCE
 from benchmarks.report import DTYPES, SOURCES, CaseReport, Proportion, Report, Source, Speedup, Sustained, Verdict
 from benchmarks.scenarios import OFFLINE
-
-if TYPE_CHECKING:
-    from benchmarks.plots import Plot
 
 WIDTH = 100
 """Columns that the terminal's tables need at most."""
@@ -44,6 +41,13 @@ class Section(NamedTuple):
     title: str
     headings: tuple[str, ...]
     rows: list[tuple[str, ...]]
+
+
+class Plot(NamedTuple):
+    """A chart of the report, PNG, with its caption."""
+
+    caption: str
+    png: bytes
 
 
 def number(value: float | None) -> str:
@@ -77,12 +81,14 @@ def section_markdown(section: Section) -> str:
     return f"{section.title}:\n\n{table}"
 
 
-def html_report(report: Report) -> str:
-    """The page: without plots where matplotlib is not installed.
+def html_report(report: Report, plots: Sequence[Plot] = ()) -> str:
+    """The page.
 
     Parameters
     ----------
     report : Report
+    plots : sequence of Plot
+        Of :func:`benchmarks.plots.plots_of`.
 
     Returns
     -------
@@ -100,7 +106,7 @@ def html_report(report: Report) -> str:
         n_threads=n_threads,
         verdict=verdict_lines,
         sections=sections(report),
-        plots=_plots(report),
+        plots=plots,
         details=_details(report),
         files=_files(report),
         footnotes=footnotes(report),
@@ -281,14 +287,6 @@ def _rich(section: Section) -> Table:
     for row in section.rows:
         table.add_row(*row)
     return table
-
-
-def _plots(report: Report) -> list[Plot]:
-    if find_spec("matplotlib") is None:
-        return []
-    from benchmarks.plots import plots_of
-
-    return plots_of(report)
 
 
 def _details(report: Report) -> list[Section]:

@@ -20,13 +20,14 @@ from time import perf_counter
 from types import TracebackType
 from typing import Any, TextIO
 
-from benchmarks.cases import Case
+from benchmarks.cases import KERAS_COMPILED, KERAS_PREDICT, REFERENCE, TFLITE_RUNTIME, Case
 from benchmarks.documents import from_document, to_document
 from benchmarks.inputs import Excerpt
-from benchmarks.pipelines import Pipeline, open_pipeline
+from benchmarks.pipelines import CompiledPipeline, ExportPipeline, KerasPipeline, Pipeline
 from benchmarks.scenarios import BATCH, SINGLE_STREAM, Load, Window, time_windows
 from edge_runtime.audio import Samples
 from edge_runtime.errors import TmgcError, first_line
+from edge_runtime.model_card import ModelCard
 
 TIMEOUT_SECONDS = 600.0
 """A process that answers nothing for so long is ended. Loading a large network on a small board takes minutes."""
@@ -80,6 +81,29 @@ class Worker:
             if number not in self._samples:
                 self._samples[number] = self._from_file(number)
         return self._samples
+
+
+def open_pipeline(case: Case, *, threads: int) -> Pipeline:
+    """Import what a case needs, and load its model.
+
+    Parameters
+    ----------
+    case : Case
+    threads : int > 0
+        Threads of the network.
+    """
+    if case.pipeline == REFERENCE:
+        from benchmarks.reference import ReferencePipeline
+
+        return ReferencePipeline(case.model, threads=threads)
+    if case.pipeline == KERAS_PREDICT:
+        return KerasPipeline(case.model, ModelCard.read(case.card), threads=threads)
+    if case.pipeline == KERAS_COMPILED:
+        return CompiledPipeline(case.model, ModelCard.read(case.card), threads=threads)
+    if case.pipeline == TFLITE_RUNTIME:
+        # A module that cannot be imported is skipped: the next interpreter is then tflite-runtime.
+        sys.modules["ai_edge_litert.interpreter"] = None  # type: ignore[assignment]
+    return ExportPipeline(case.model, threads=threads)
 
 
 def peak_memory_mb() -> float:

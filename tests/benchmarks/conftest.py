@@ -16,8 +16,9 @@ import soundfile
 from click.testing import CliRunner
 
 from benchmarks.report import CaseFailure, Report
-from edge_runtime.interpreters.litert import CARD_ENTRY
+from edge_runtime.interpreters.litert import CARD_ENTRY, read_card
 from edge_runtime.model_card import METADATA_KEY, ModelCard
+from edge_runtime.models import SMALL_MODEL
 from edge_runtime.spectrogram import SpectrogramSettings
 from train.dataset.dataset import Clip, Dataset, write_dataset
 from train.run import Run
@@ -33,8 +34,9 @@ SAMPLE_CASES = ("reference", "keras-predict", "tflite-float32", "tflite-int8", "
 
 @dataclass(frozen=True)
 class Benched:
-    """The result of ``tmgc-bench`` on the tiny run."""
+    """The result of ``tmgc-bench`` on a run."""
 
+    run: Run
     exit_code: int
     stdout: str
     stderr: str
@@ -68,15 +70,27 @@ def tiny_card() -> ModelCard:
 
 @pytest.fixture(scope="session")
 def tiny_run(tmp_path_factory: pytest.TempPathFactory, tiny_card: ModelCard) -> Run:
-    """A run with ``model.keras``, test clips, three exports that work, one that does not, one that failed parity."""
-    run = Run(tmp_path_factory.mktemp("runs") / "tiny")
-    run.exports.mkdir(parents=True)
-    run.clips.mkdir()
-    run.card_json.write_text(tiny_card.to_json(), "utf-8")
-    _write_clips(run)
+    """A run with test clips, three exports that work, one that does not, one that failed parity; no ``model.keras``."""
+    run = _run_with_clips(tmp_path_factory.mktemp("runs") / "tiny", tiny_card)
+    packaged = read_card(SMALL_MODEL)
+    with zipfile.ZipFile(SMALL_MODEL) as archive:
+        graph = SMALL_MODEL.read_bytes()[: min(entry.header_offset for entry in archive.infolist())]
+    for recipe in ("float32", "dynamic"):
+        write_tflite(run.exports / f"tiny.{recipe}.tflite", graph, packaged, recipe)
+    write_onnx(run.exports / "tiny.float32.onnx", tiny_card, "float32")
+    _write_broken_exports(run, tiny_card)
+    return run
+
+
+@pytest.fixture(scope="session")
+def keras_run(tmp_path_factory: pytest.TempPathFactory, tiny_card: ModelCard) -> Run:
+    """The same with a tiny Keras network, and TFLite files that were converted from it."""
+    run = _run_with_clips(tmp_path_factory.mktemp("runs") / "tiny", tiny_card)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what the exporters warn about is not tested here
-        _write_models(run, tiny_card)
+        warnings.simplefilter("ignore")  # what the converters warn about is not tested here
+        _write_keras_models(run, tiny_card)
+    write_onnx(run.exports / "tiny.float32.onnx", tiny_card, "float32")
+    _write_broken_exports(run, tiny_card)
     return run
 
 
@@ -97,13 +111,35 @@ def bench() -> Callable[..., Any]:
 
 @pytest.fixture(scope="session")
 def benched(tiny_run: Run, bench: Callable[..., Any]) -> Benched:
-    """Cases of every kind of the tiny run, measured once for all tests."""
-    everything = "reference,keras-predict,tflite,onnx"
-    result = bench(tiny_run.folder, "--quick", "--only", everything, "--runs", 12, "--threads", 1)
-    report = Report.read(tiny_run.bench / "bench.json")
-    markdown = (tiny_run.bench / "bench.md").read_text("utf-8")
-    html = (tiny_run.bench / "report.html").read_text("utf-8")
-    return Benched(result.exit_code, result.stdout, result.stderr, report, markdown, html)
+    """The exports of the tiny run, measured once for all tests."""
+    return _measure(tiny_run, bench, only="tflite,onnx")
+
+
+@pytest.fixture(scope="session")
+def benched_with_keras(keras_run: Run, bench: Callable[..., Any]) -> Benched:
+    """Cases of every kind, measured once for all tests."""
+    return _measure(keras_run, bench, only="reference,keras,tflite,onnx")
+
+
+def _measure(run: Run, bench: Callable[..., Any], *, only: str) -> Benched:
+    result = bench(run.folder, "--quick", "--only", only, "--runs", 12, "--threads", 1)
+    report = Report.read(run.bench / "bench.json")
+    markdown, html = ((run.bench / name).read_text("utf-8") for name in ("bench.md", "report.html"))
+    return Benched(run, result.exit_code, result.stdout, result.stderr, report, markdown, html)
+
+
+def _run_with_clips(folder: Path, card: ModelCard) -> Run:
+    run = Run(folder)
+    run.exports.mkdir(parents=True)
+    run.clips.mkdir()
+    run.card_json.write_text(card.to_json(), "utf-8")
+    _write_clips(run)
+    return run
+
+
+def _write_broken_exports(run: Run, card: ModelCard) -> None:
+    write_tflite(run.exports / "tiny.int8.tflite", b"\x1c\0\0\0TFL3" + bytes(1000), card, "int8")
+    (run.exports / "tiny.int8.FAILED.onnx").write_bytes(b"")
 
 
 def noise(seconds: float, *, seed: int) -> np.ndarray[Any, np.dtype[np.float32]]:
@@ -121,7 +157,7 @@ def _write_clips(run: Run) -> None:
     write_dataset(dataset)
 
 
-def _write_models(run: Run, card: ModelCard) -> None:
+def _write_keras_models(run: Run, card: ModelCard) -> None:
     import keras
     import tensorflow
 
@@ -138,10 +174,6 @@ def _write_models(run: Run, card: ModelCard) -> None:
         converter.optimizations = optimizations
         write_tflite(run.exports / f"tiny.{recipe}.tflite", converter.convert(), card, recipe)
     shutil.rmtree(saved)
-    whole = (run.exports / "tiny.float32.tflite").read_bytes()
-    write_tflite(run.exports / "tiny.int8.tflite", whole[:1000], card, "int8")
-    (run.exports / "tiny.int8.FAILED.onnx").write_bytes(b"")
-    write_onnx(run.exports / "tiny.float32.onnx", card, "float32")
 
 
 def write_tflite(path: Path, model: bytes, card: ModelCard, recipe: str) -> None:

@@ -1,5 +1,7 @@
 from dataclasses import replace
 
+import pytest
+
 from benchmarks.plots import plots_of
 from benchmarks.report import Latency, Minute, Report, Sustained
 
@@ -29,3 +31,8 @@ def test_what_was_not_measured_is_not_drawn(report: Report) -> None:
     assert len(captions) == 3
     assert not any(word in caption for caption in captions for word in ("Accuracy", "by threads", "by minute"))
     assert plots_of(replace(report, cases=())) == []
+
+
+def test_without_matplotlib_nothing_is_drawn(report: Report, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.plots.find_spec", lambda name: None)
+    assert plots_of(report) == []

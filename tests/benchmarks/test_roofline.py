@@ -22,7 +22,9 @@ PEAK = peak_of(
 )
 
 
-@pytest.mark.parametrize("kernels", [numpy_kernels(), onnx_kernels(1), litert_kernels(1)])
+@pytest.mark.parametrize(
+    "kernels", [numpy_kernels(), onnx_kernels(1), pytest.param(litert_kernels(1), marks=pytest.mark.full)]
+)
 @pytest.mark.filterwarnings("ignore")
 def test_a_kernel_of_every_library_runs(kernels: Any) -> None:
     for kernel in islice(kernels, 1):

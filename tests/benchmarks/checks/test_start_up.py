@@ -19,9 +19,9 @@ def test_the_start_of_tmgc_listen_is_timed(tiny_run: Run, tmp_path: Path) -> Non
 
 
 @pytest.mark.full
-def test_both_ways_are_started_in_turn_and_their_ratio_is_given(tiny_run: Run) -> None:
+def test_both_ways_are_started_in_turn_and_their_ratio_is_given(keras_run: Run) -> None:
     pairs: list[int] = []
-    result = time_start_up(tiny_run, "tflite-float32", pairs=1, progress=pairs.append)
+    result = time_start_up(keras_run, "tflite-float32", pairs=1, progress=pairs.append)
     assert pairs == [0, 1]
     assert [line.split(": ")[0] for line in result.lines] == ["reference", "tmgc-listen (tflite-float32)", "ratio"]
     assert result.ratio.median > 1.0
