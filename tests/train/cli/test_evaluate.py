@@ -6,14 +6,10 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
 import pytest
-import soundfile
-from click.testing import CliRunner, Result
 
-from tests.conftest import tone
-from tests.factories import SIDE
-from train.cli import main
+from tests.factories import SIDE, write_songs
+from tests.train.cli.conftest import one_error, tmgc_train
 from train.dataset.dataset import Dataset
 from train.evaluation.results import Evaluation
 from train.evaluation.sample_rates import RATES
@@ -21,28 +17,6 @@ from train.run import Run
 
 Evaluated = tuple[Dataset, Evaluation, Sequence[str]]
 Copy = Callable[[Dataset], Dataset]
-
-
-def tmgc_train(*arguments: object) -> Result:
-    """Run the command in this process."""
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
-
-
-def one_error(done: Result) -> str:
-    """The one line of a refusal."""
-    assert done.exit_code == 2, done.output
-    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-    return line
-
-
-def write_songs(folder: Path) -> Path:
-    rng = np.random.default_rng(0)
-    for number, genre in enumerate(("Caz", "Halk")):
-        (folder / genre).mkdir(parents=True)
-        for song in range(12):
-            sound = tone(2.6, sample_rate=22_050, hz=rng.uniform(0.9, 1.1) * (300.0, 1500.0)[number])
-            soundfile.write(folder / genre / f"{song}.wav", sound + rng.normal(0, 0.01, len(sound)), 22_050)
-    return folder
 
 
 def test_evaluate_prints_the_evaluation_on_one_screen(evaluated: Evaluated, copy_of: Copy) -> None:
@@ -66,10 +40,10 @@ def test_a_wrong_folder_of_songs_can_be_corrected(tmp_path: Path) -> None:
     assert not (tmp_path / "rates" / "settings.json").exists()
 
 
-def test_a_comparison_is_resumed_only_with_the_options_that_it_began_with(tmp_path: Path) -> None:
+def test_a_comparison_is_resumed_only_with_the_options_that_it_began_with(songs: Path, tmp_path: Path) -> None:
     (tmp_path / "rates").mkdir()
     (tmp_path / "rates" / "settings.json").write_text("{}", "utf-8")
-    line = one_error(tmgc_train("compare-rates", write_songs(tmp_path / "songs"), tmp_path / "rates", "--offsets", 0))
+    line = one_error(tmgc_train("compare-rates", songs, tmp_path / "rates", "--offsets", 0))
     assert "trained with the same songs and options" in line
     assert not (tmp_path / "rates" / "11025").exists()
 
@@ -78,7 +52,8 @@ def test_a_comparison_is_resumed_only_with_the_options_that_it_began_with(tmp_pa
 def test_compare_rates_trains_and_evaluates_at_every_rate_and_resumes(tmp_path: Path) -> None:
     rates = tmp_path / "rates"
     quick = ["--offsets", "0,0.5", "--image-size", SIDE, "--architecture", "tiny", "--weights", "none"]
-    command = ["compare-rates", write_songs(tmp_path / "songs"), rates, *quick, "--head-epochs", 2, "--epochs", 1]
+    songs = write_songs(tmp_path / "songs", songs=12, genres=("Caz", "Halk"), seconds=2.6)
+    command = ["compare-rates", songs, rates, *quick, "--head-epochs", 2, "--epochs", 1]
     done = tmgc_train(*command)
     assert done.exit_code == 0, done.output
     for rate in RATES:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from zipfile import ZipFile
@@ -180,3 +182,10 @@ def test_a_network_for_other_images_or_genres_is_refused(
         keras.Sequential(layers).save(copy.run.model)
     with pytest.raises(TmgcError, match="tmgc-train fit"):
         Predictor(copy)
+
+
+def test_importing_the_evaluation_imports_no_heavy_library() -> None:
+    heavy = {"keras", "tensorflow", "matplotlib", "librosa", "scipy", "sklearn", "jinja2", "PIL"}
+    code = f"import sys, train.evaluation, train.evaluation.sample_rates; print({heavy} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"

@@ -132,7 +132,17 @@ def test_robustness_and_the_baseline_have_tables_where_they_were_requested(docum
         assert warned in reader.text
 
 
-def test_without_errors_it_says_so(evaluated: Evaluated) -> None:
+def test_an_unscaled_model_has_the_reason_and_one_row_of_calibration(document: str, evaluated: Evaluated) -> None:
+    _, result, _ = evaluated
+    assert f"temperature {result.calibration.fit.temperature:.2f}" in Reader(document).text
+    fit = replace(result.calibration.fit, temperature=1.0, reason="there is too little <evidence>")
+    calibration = replace(result.calibration, fit=fit, after=result.calibration.before)
+    text = " ".join(Reader(report(evaluated, calibration=calibration)).text.split())
+    assert "there is too little <evidence>, so the temperature stays 1." in text
+    assert "temperature 1.00" not in text
+
+
+def test_without_errors_the_report_lists_none(evaluated: Evaluated) -> None:
     assert "every clip is classified correctly" in Reader(report(evaluated, misclassified=())).text
 
 

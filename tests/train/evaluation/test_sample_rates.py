@@ -9,11 +9,10 @@ from shutil import copytree
 
 import numpy as np
 import pytest
-import soundfile
 from numpy.typing import NDArray
 
 from edge_runtime import ModelCard, SpectrogramSettings, TmgcError
-from tests.conftest import tone
+from tests.factories import write_songs
 from train.dataset import DatasetConfig, prepare
 from train.dataset.dataset import Clip, Dataset, read_dataset, write_dataset
 from train.evaluation.sample_rates import RATES, check_same_split, compare_predictions, compare_rates
@@ -76,21 +75,11 @@ def test_the_text_names_the_significant_differences() -> None:
     assert "demonstration only" in text
 
 
-def write_songs(folder: Path) -> Path:
-    rng = np.random.default_rng(0)
-    for number, genre in enumerate(GENRES):
-        (folder / genre).mkdir(parents=True)
-        for song in range(12):
-            sound = tone(2.6, sample_rate=22_050, hz=rng.uniform(0.9, 1.1) * (300.0, 1500.0)[number])
-            soundfile.write(folder / genre / f"{song}.wav", sound + rng.normal(0, 0.01, len(sound)), 22_050)
-    return folder
-
-
 @pytest.fixture(scope="module")
 def datasets(tmp_path_factory: pytest.TempPathFactory) -> list[Dataset]:
     """The same songs at three rates. Do not write into them."""
     folder = tmp_path_factory.mktemp("rates")
-    songs = write_songs(folder / "songs")
+    songs = write_songs(folder / "songs", songs=12, genres=GENRES, seconds=2.6)
     found = []
     for rate in RATES:
         spectrogram = SpectrogramSettings(sample_rate=rate, image_height=32, image_width=32)
