@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 import soundfile
 
-from benchmarks.cases import find_cases, read_card
+from benchmarks.cases import find_cases
 from benchmarks.inputs import Excerpt, excerpts_of_run
 from benchmarks.pipelines import ExportPipeline, load_network, read_window
 from benchmarks.worker import open_pipeline
 from edge_runtime.errors import TmgcError
 from edge_runtime.spectrogram import SpectrogramSettings
+from export.metadata import read_card
 from train.run import Run
 
 
