@@ -20,21 +20,23 @@ help:
 	@echo "make arm64      the proof on emulated 64-bit ARM; needs root, debootstrap and qemu-user-static (10 minutes)"
 	@echo "make clean      take away .venv and dist; runs stay"
 
-# The pictures are small and the training is short, to fit into minutes; the network is the whole one.
+# The images are small and the training is short, to take minutes; the network is the whole one.
 demo: .venv/with-bench
 	$(BIN)/tmgc-train demo-corpus $(DEMO)-songs
-	$(BIN)/tmgc-train all $(DEMO)-songs $(DEMO) --offsets 0.5,3,5.5 --image-size 96 --weights none \
-		--head-epochs 10 --epochs 8 --learning-rate 3e-4 --batch-normalization frozen --augment none
+	@echo "a synthesised song, classified by the small model that the package contains:"
+	@$(BIN)/tmgc-listen $(DEMO)-songs/Halk/halk_001.flac --model edge_runtime/models/small.float16.tflite
+	$(BIN)/tmgc-train all $(DEMO)-songs $(DEMO) --offsets 1,5 --split-ratios 75,10,15 --image-size 75 --weights none \
+		--augment negatives --head-epochs 8 --epochs 6 --batch-size 16 --learning-rate 3e-4 --batch-normalization frozen
 	$(BIN)/tmgc-export $(DEMO) --format tflite --quantize dynamic,int8 --force
-	@echo "listening to a song that the network has not heard, with the int8 TFLite file:"
-	@$(BIN)/tmgc-listen $$($(HELD_OUT)) --model $(DEMO)/exports/demo.int8.tflite
+	@echo "a song of the test split, classified by the int8 TFLite file:"
+	@$(BIN)/tmgc-listen $$($(HELD_OUT)) --model $(DEMO)/exports/$(notdir $(DEMO)).int8.tflite
 	$(BIN)/tmgc-export $(DEMO) --format onnx --quantize dynamic,int8 --force
-	@echo "listening to the same song with the int8 ONNX file:"
-	@$(BIN)/tmgc-listen $$($(HELD_OUT)) --model $(DEMO)/exports/demo.int8.onnx
+	@echo "the same song, classified by the int8 ONNX file:"
+	@$(BIN)/tmgc-listen $$($(HELD_OUT)) --model $(DEMO)/exports/$(notdir $(DEMO)).int8.onnx
 	$(BIN)/tmgc-bench $(DEMO) --quick
 	@echo
 	@echo "That was synthesised music: a demonstration that everything works, not a model of real music."
-	@echo "Next, with songs of your own in SONGS/<genre>/*.mp3 (README: Train on your own songs):"
+	@echo "Next, with songs of your own in SONGS/<genre>/*.mp3 (docs/train.md):"
 	@echo "  $(BIN)/tmgc-train all SONGS runs/mine"
 	@echo "  $(BIN)/tmgc-export runs/mine"
 	@echo "  $(BIN)/tmgc-listen song.mp3"
