@@ -19,18 +19,23 @@ MUSIC = Path(os.environ.get("TMGC_MUSIC", Path(__file__).parents[2] / "shared" /
 """Optional folder of real music; tests that need it are skipped where it is missing."""
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_itemcollected(item: pytest.Item) -> None:
     """Under ``--dist loadgroup`` a file's tests share a worker, and so do all of the whole network, trained once."""
+    item.add_marker(pytest.mark.xdist_group(TRAINED if _is_of_the_trained_run(item) else item.path.name))
 
-    def group(item: pytest.Item) -> str:
-        parameters = getattr(getattr(item, "callspec", None), "params", {}).values()
-        needs = [name for name in (*getattr(item, "fixturenames", ()), *parameters) if isinstance(name, str)]
-        return "trained_run" if "trained_run" in needs else item.nodeid.partition("::")[0]
 
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(group(item)))
-    items.sort(key=lambda item: group(item) != "trained_run")  # the longest first
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest."""
+    items.sort(key=lambda item: not _is_of_the_trained_run(item))
+
+
+TRAINED = "trained_run"
+"""The fixture that trains the whole network."""
+
+
+def _is_of_the_trained_run(item: pytest.Item) -> bool:
+    parameters = getattr(getattr(item, "callspec", None), "params", {}).values()
+    return TRAINED in getattr(item, "fixturenames", ()) or any(value == TRAINED for value in map(str, parameters))
 
 
 @pytest.fixture(autouse=True)
