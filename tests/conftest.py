@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,23 +21,19 @@ MUSIC = Path(os.environ.get("TMGC_MUSIC", Path(__file__).parents[2] / "shared" /
 """Optional folder of real music; tests that need it are skipped where it is missing."""
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Under ``--dist loadgroup`` a file's tests share a worker, and so do all of the whole network, trained once."""
-    item.add_marker(pytest.mark.xdist_group(TRAINED if _is_of_the_trained_run(item) else item.path.name))
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes longest."""
-    items.sort(key=lambda item: not _is_of_the_trained_run(item))
+    """Begin with the file that needs the whole trained network most, and end with the others that need it.
+
+    pytest-xdist gives a worker a file: one trains meanwhile, and the other has something to do.
+    """
+    needing = Counter(item.path for item in items if "trained_run" in _fixtures_of(item))
+    first = max(needing, key=needing.__getitem__, default=None)
+    items.sort(key=lambda item: 0 if item.path == first else 2 if item.path in needing else 1)
 
 
-TRAINED = "trained_run"
-"""The fixture that trains the whole network."""
-
-
-def _is_of_the_trained_run(item: pytest.Item) -> bool:
+def _fixtures_of(item: pytest.Item) -> set[str]:
     parameters = getattr(getattr(item, "callspec", None), "params", {}).values()
-    return TRAINED in getattr(item, "fixturenames", ()) or any(value == TRAINED for value in map(str, parameters))
+    return {*getattr(item, "fixturenames", ()), *(value for value in parameters if isinstance(value, str))}
 
 
 @pytest.fixture(autouse=True)
@@ -103,22 +101,35 @@ TRAINED_EPOCHS = 9
 
 
 @pytest.fixture(scope="session")
-def trained_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """The whole InceptionResNetV2, trained for minutes on the demonstration corpus: for tests marked ``full`` only."""
+def trained_run(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Run:
+    """The whole InceptionResNetV2, trained for minutes on the demonstration corpus: for tests marked ``full`` only.
+
+    All workers of pytest-xdist share it: whoever comes first trains it.
+    """
+    shared = tmp_path_factory.getbasetemp()
+    folder = (shared.parent if hasattr(request.config, "workerinput") else shared) / "trained"
+    folder.mkdir(exist_ok=True)
+    run = Run(folder / "trained")
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not run.evaluation_json("test").is_file():
+            _train(folder / "songs", run)
+    return run
+
+
+def _train(songs: Path, run: Run) -> None:
     from train.dataset import DatasetConfig, prepare
     from train.demo_corpus import write_demo_corpus
     from train.evaluation.evaluate import evaluate
-    from train.progress import Reporter
     from train.training import Augmentation, TrainingConfig, fit
 
-    folder = tmp_path_factory.mktemp("trained")
-    write_demo_corpus(folder / "songs", songs_per_genre=20)
+    write_demo_corpus(songs, songs_per_genre=20)
     settings = DatasetConfig(
         offsets_seconds=(0.5, 3.0, 5.5),
         spectrogram=SpectrogramSettings(image_height=75, image_width=75),  # the smallest that the network takes
         split_ratios=(0.75, 0.1, 0.15),  # more songs to compare on than a user would keep back
     )
-    dataset, _ = prepare(folder / "songs", Run(folder / "trained"), settings)
+    dataset, _ = prepare(songs, run, settings)
     short = TrainingConfig(
         weights="none",
         head_epochs=10,
@@ -127,6 +138,5 @@ def trained_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         batch_normalization="frozen",  # a step takes half the time, and an easy dataset is learned all the same
         augmentation=Augmentation.only(()),
     )
-    fit(dataset, short, Reporter())
+    fit(dataset, short)
     evaluate(dataset, "test")
-    return dataset.run
