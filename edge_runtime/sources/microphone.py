@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import threading
 from collections.abc import Callable, Generator, Iterator
 from datetime import UTC, datetime
@@ -21,6 +23,8 @@ from edge_runtime.sources.portaudio import (
     skip_portaudio_exit,
 )
 
+log = logging.getLogger("tmgc.microphone")
+
 LOST_AFTER_SECONDS = 5.0
 """A device that delivers no samples, or only exact zeros, for this long counts as lost."""
 
@@ -29,6 +33,9 @@ LONGEST_PAUSE_SECONDS = 60.0
 
 HANGING_SECONDS = 60.0
 """A device that takes longer to close and open again hangs; only a new process can open it."""
+
+WARNING_PAUSE_SECONDS = 60.0
+"""Lost samples are reported at once, and not again before this time has passed."""
 
 _POLL_SECONDS = 0.1
 """Interval at which a wait checks whether the end was requested."""
@@ -100,6 +107,7 @@ class Microphone:
         self._exit_on_loss = exit_on_loss
         self._capture: Capture | None = None
         self._overflows_before = 0
+        self._warned_at = -math.inf
         self._pause_seconds = 0.0
         self._worker: threading.Thread | None = None
 
@@ -162,12 +170,23 @@ class Microphone:
                     self._report_loss("it delivers only zeros; is it muted?")
                     return False
             if captured.after_gap:
+                self._warn_of_lost_samples()
                 yield None
                 stream = MonoResampler(capture.device.sample_rate, self._sample_rate)
             yield stream.process(captured.samples)
             if stream.damaged and not self.warnings:
                 self.warnings.append(f"{self.name} {DAMAGED}")
         return False
+
+    def _warn_of_lost_samples(self) -> None:
+        """A window ends at each gap: where they are frequent, none is ever complete, and nothing is predicted."""
+        if monotonic() - self._warned_at >= WARNING_PAUSE_SECONDS:
+            self._warned_at = monotonic()
+            log.warning(
+                "%s: samples are lost (%d overflows): the machine is too slow, or the device fails",
+                self.name,
+                self.overflows,
+            )
 
     def _take(self, capture: Capture) -> CapturedBlock | None:
         begun = monotonic()
