@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from edge_runtime.errors import TmgcError, first_line
 from edge_runtime.interpreters import ModelInput, TensorInfo, check_signature
-from edge_runtime.logs import silence_native_stderr
 from edge_runtime.model_card import ModelCard
+from edge_runtime.native_stderr import silence_native_stderr
 
 CARD_ENTRY = "card.json"
 """Name of the card in the zip archive that is appended to the model."""
