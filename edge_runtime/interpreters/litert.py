@@ -94,8 +94,11 @@ def read_card(path: Path) -> ModelCard:
         raise TmgcError(f"a model file must be TFLite: {path} is not. Make one with tmgc-export")
     try:
         with zipfile.ZipFile(path) as archive:
+            # a card is never compressed: what the decompressors raise is not all in the documentation
+            if archive.getinfo(CARD_ENTRY).compress_type != zipfile.ZIP_STORED:
+                raise zipfile.BadZipFile
             text = archive.read(CARD_ENTRY).decode("utf-8")
-    except (zipfile.BadZipFile, KeyError, EOFError, OSError, UnicodeDecodeError):
+    except (zipfile.BadZipFile, KeyError, EOFError, OSError, ValueError, OverflowError, RuntimeError):
         raise TmgcError(
             f"a model file must carry its model card at its end: {path} ({path.stat().st_size} bytes) has none. It was "
             "copied in part, or not made by tmgc-export: copy it again, or make one with tmgc-export"

@@ -71,6 +71,20 @@ def test_a_truncated_model_is_refused_in_one_line(
     assert path.name in str(caught.value)
 
 
+def test_a_damaged_card_is_refused_wherever_the_damage_is(models: dict[str, Path], tmp_path: Path) -> None:
+    path = tmp_path / "damaged.tflite"
+    content = models["tflite"].read_bytes()
+    for position in range(len(content) - 200, len(content)):
+        for damage in (0x01, 0x08, 0xFF):
+            damaged = bytearray(content)
+            damaged[position] ^= damage
+            path.write_bytes(damaged)
+            try:
+                litert.read_card(path)
+            except TmgcError as error:
+                assert "\n" not in str(error)
+
+
 @FORMATS
 def test_a_file_of_another_kind_is_refused(form: str, tmp_path: Path) -> None:
     path = tmp_path / f"model.{form}"
