@@ -68,9 +68,9 @@ def replace_handler(handler: logging.Handler) -> Iterator[None]:
     handler : logging.Handler
         Notices that it still keeps are its own to hand on afterwards.
     """
-    before = LOGGER.handlers[:]
-    LOGGER.handlers[:] = [handler]
+    before, propagate = LOGGER.handlers[:], LOGGER.propagate
+    LOGGER.handlers[:], LOGGER.propagate = [handler], False
     try:
         yield
     finally:
-        LOGGER.handlers[:] = before
+        LOGGER.handlers[:], LOGGER.propagate = before, propagate

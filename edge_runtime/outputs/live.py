@@ -227,6 +227,4 @@ class _Notices(logging.Handler):
     def hand_on(self) -> None:
         """Give the notices to the project's present handlers, oldest first."""
         while self._records:
-            record = self._records.popleft()
-            for handler in LOGGER.handlers:
-                handler.handle(record)
+            LOGGER.callHandlers(self._records.popleft())
