@@ -17,7 +17,7 @@ import numpy as np
 from edge_runtime.errors import TmgcError
 from edge_runtime.spectrogram import Colormap, SpectrogramSettings
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of the document; any other is refused."""
 
 INPUT_KINDS = ("image", "waveform")
