@@ -13,7 +13,7 @@ from types import TracebackType
 from edge_runtime.audio import DAMAGED, MonoResampler, Samples
 from edge_runtime.errors import TmgcError
 from edge_runtime.predictions import Event
-from edge_runtime.shutdown import Shutdown
+from edge_runtime.shutdown import POLL_SECONDS, Shutdown
 from edge_runtime.sources.portaudio import (
     Capture,
     CapturedBlock,
@@ -36,9 +36,6 @@ HANGING_SECONDS = 60.0
 
 WARNING_PAUSE_SECONDS = 60.0
 """Lost samples are reported at once, and not again before this time has passed."""
-
-_POLL_SECONDS = 0.1
-"""Interval at which a wait checks whether the end was requested."""
 
 _CLOSING_SECONDS = 0.5
 """A device that takes longer to close hangs, and is left open."""
@@ -190,7 +187,7 @@ class Microphone:
 
     def _take(self, capture: Capture) -> CapturedBlock | None:
         begun = monotonic()
-        captured = capture.take(_POLL_SECONDS)
+        captured = capture.take(POLL_SECONDS)
         self.idle_seconds += monotonic() - begun
         return captured
 
@@ -242,7 +239,7 @@ class Microphone:
         until = monotonic() + HANGING_SECONDS
         self._worker = _in_background(work)
         while self._busy and not self._stop.requested and monotonic() < until:
-            self._worker.join(_POLL_SECONDS)
+            self._worker.join(POLL_SECONDS)
         if self._busy:
             return TmgcError(f"a microphone must open: {self.name} hangs. Plug it in again, and start anew")
         return errors[0] if errors else None
