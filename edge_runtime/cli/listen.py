@@ -140,9 +140,11 @@ def _check_source(
 def _print_devices(*, as_json: bool) -> None:
     from dataclasses import asdict
 
+    from edge_runtime.files import standard_output
     from edge_runtime.outputs.json_lines import json_line
     from edge_runtime.sources.portaudio import NO_MICROPHONE, list_devices
 
+    standard_output("utf-8" if as_json else None)
     devices = list_devices()
     if not devices:
         raise TmgcError(NO_MICROPHONE)
