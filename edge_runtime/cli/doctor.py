@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from edge_runtime.cli.base import OneLineCommand
+from edge_runtime.files import standard_output
 
 SCHEMA = 1
 """Version of the JSON document."""
@@ -31,6 +32,7 @@ def doctor(model: Path | None, device: str | None, as_json: bool) -> None:
     """
     from edge_runtime.doctor import PROBLEM, examine
 
+    standard_output("utf-8" if as_json else None)
     findings = []
     for finding in examine(model, device):
         findings.append(finding)

@@ -18,6 +18,7 @@ import click
 
 from edge_runtime.cli.base import OneLineCommand
 from edge_runtime.errors import TmgcError
+from edge_runtime.files import standard_output
 
 if TYPE_CHECKING:
     from edge_runtime.history_report import HourlyTotal
@@ -39,6 +40,7 @@ def history(file: Path, since: str | None, until: str | None, as_csv: bool, as_j
     """Print how long each genre was played in each hour of local time, from tmgc-listen --history FILE.sqlite."""
     if as_csv + as_json + bool(png) > 1:
         raise TmgcError("the output has one form: --csv, --json and --png exclude each other")
+    standard_output("utf-8" if as_json else None)
     totals = _read(file, _parse_time("--since", since), _parse_time("--until", until))
     if png:
         from edge_runtime.history_report import plot_totals

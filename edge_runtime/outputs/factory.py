@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
 
 from edge_runtime.classifier import GenreClassifier
 from edge_runtime.errors import TmgcError
+from edge_runtime.files import standard_output
 from edge_runtime.outputs import Output
 from edge_runtime.predictions import Event, Prediction, Summary
 from edge_runtime.windowing import hop_samples
@@ -138,8 +136,8 @@ def _open_display(settings: OutputSettings, classifier: GenreClassifier, model: 
     if settings.as_json:
         from edge_runtime.outputs.json_lines import JsonLines
 
-        return JsonLines(classifier, str(model), _standard_output("utf-8"))  # JSON is UTF-8 in every locale
-    stream = _standard_output()
+        return JsonLines(classifier, str(model), standard_output("utf-8"))  # JSON is UTF-8 in every locale
+    stream = standard_output()
     if not settings.plain and not settings.changes and stream.isatty():
         from edge_runtime.outputs.live import LiveView, can_show
 
@@ -148,10 +146,3 @@ def _open_display(settings: OutputSettings, classifier: GenreClassifier, model: 
     from edge_runtime.outputs.text import TextLines
 
     return TextLines(classifier.card.spectrogram.window_seconds, stream)
-
-
-def _standard_output(encoding: str | None = None) -> TextIO:
-    """Standard output, which writes ``?`` for characters that its encoding lacks."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(encoding=encoding, errors="replace")
-    return sys.stdout

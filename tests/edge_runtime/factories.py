@@ -39,6 +39,6 @@ def make_prediction(
     return replace(prediction, **fields)
 
 
-def listen_command(*arguments: object) -> Result:
-    """``tmgc-listen`` with these arguments: its exit code, standard output and standard error."""
-    return CliRunner().invoke(main, list(map(str, arguments)))
+def listen_command(*arguments: object, charset: str = "utf-8") -> Result:
+    """``tmgc-listen`` with these arguments in a locale: its exit code, standard output and standard error."""
+    return CliRunner(charset=charset).invoke(main, list(map(str, arguments)))

@@ -44,6 +44,14 @@ def test_a_line_a_check_with_its_state_first(models: dict[str, Path]) -> None:
 
 
 @pytest.mark.usefixtures("microphone")
+def test_a_locale_that_lacks_letters_of_a_path_gets_question_marks_and_json_is_utf_8(tmp_path: Path) -> None:
+    arguments = ("doctor", "--model", tmp_path / "ışık.tflite")
+    assert "???k.tflite" in listen_command(*arguments, charset="latin-1").stdout
+    document = listen_command(*arguments, "--json", charset="latin-1").stdout_bytes.decode("utf-8")
+    assert "ışık.tflite" in document
+
+
+@pytest.mark.usefixtures("microphone")
 def test_a_missing_model_is_a_problem_and_the_other_checks_go_on(tmp_path: Path) -> None:
     done = listen_command("doctor", "--model", tmp_path / "none.tflite")
     assert done.exit_code == 1

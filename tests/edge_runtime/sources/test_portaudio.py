@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Callable
@@ -135,3 +136,10 @@ def test_devices_are_listed_by_the_command(fake_portaudio: PlugIn) -> None:
     ]
     fake_portaudio()
     assert listen_command("--list-devices").exit_code == 2
+
+
+def test_devices_are_listed_in_a_locale_that_lacks_letters_of_their_names(fake_portaudio: PlugIn) -> None:
+    fake_portaudio("ışık")
+    assert listen_command("--list-devices", charset="latin-1").stdout.startswith("  0  ???k  ")
+    listed = listen_command("--list-devices", "--json", charset="latin-1")
+    assert json.loads(listed.stdout_bytes.decode("utf-8"))["name"] == "ışık"
