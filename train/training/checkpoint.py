@@ -144,9 +144,10 @@ class Checkpoint:
 
     def remove(self) -> None:
         """Remove the checkpoint."""
+        removed = self._folder.with_name(".training-removed")
+        shutil.rmtree(removed, ignore_errors=True)  # of a removal that was interrupted
         if self._folder.exists():  # renamed first, so that no half-removed checkpoint is ever found
-            removed = self._folder.rename(self._folder.with_name(".training-removed"))
-            shutil.rmtree(removed, ignore_errors=True)
+            shutil.rmtree(self._folder.rename(removed), ignore_errors=True)
 
     def _load(self, network: keras.Model, name: str) -> None:
         path = self._epochs()[-1] / name
