@@ -150,18 +150,23 @@ def extract_song(job: Job) -> ExtractedSong:
 
 
 def read_extracted(job: Job) -> ExtractedSong | None:
-    """The result of an earlier extraction of the song; None if it is not done, or if a file of it is missing."""
+    """The result of an earlier extraction of the song.
+
+    None if it is not done, or if a file of it is missing, has another size, or was changed after the JSON file, which
+    was written last.
+    """
     try:
+        done_ns = _json_path(job).stat().st_mtime_ns
         extracted = _from_json(json.loads(_json_path(job).read_text("utf-8")))
-        sizes = [
-            (folder / f"{clip.name}{suffix}", size)
-            for clip in extracted.clips
+        for clip in extracted.clips:
             for folder, suffix, size in (
                 (job.run.clips, ".flac", clip.audio_bytes),
                 (job.run.images, ".png", clip.image_bytes),
-            )
-        ]
-        return extracted if all(path.stat().st_size == size for path, size in sizes) else None
+            ):
+                status = (folder / f"{clip.name}{suffix}").stat()
+                if status.st_size != size or status.st_mtime_ns > done_ns:
+                    return None
+        return extracted
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 

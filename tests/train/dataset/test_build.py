@@ -349,8 +349,14 @@ def test_what_has_changed_is_brought_up_to_date(folder: Path, change: str, notic
         assert len(list(csv.DictReader(file))) == len(skipped)
 
 
+def zero(path: Path) -> None:
+    path.write_bytes(bytes(path.stat().st_size))
+
+
 DAMAGES: dict[str, Callable[[Dataset], object]] = {
     "a damaged clip": lambda dataset: dataset.clips[3].audio_path(dataset.run).write_bytes(b"no sound"),
+    "audio of the same size that is only zeros": lambda dataset: zero(dataset.clips[3].audio_path(dataset.run)),
+    "an image of the same size that is only zeros": lambda dataset: zero(dataset.clips[3].image_path(dataset.run)),
     "a lost image": lambda dataset: dataset.clips[3].image_path(dataset.run).unlink(),
     "a damaged JSON file": lambda dataset: next(dataset.run.clips.glob("*.json")).write_text("[]"),
     "a folder that is gone": lambda dataset: shutil.rmtree(dataset.run.images),
