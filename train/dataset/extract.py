@@ -11,6 +11,7 @@ import errno
 import hashlib
 import io
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -18,6 +19,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -303,4 +305,9 @@ def _from_json(document: dict[str, Any]) -> ExtractedSong:
         for clip in document["clips"]
     )
     skipped = tuple(Skipped(*fields) for fields in document["skipped"])
-    return ExtractedSong(**document | {"clips": clips, "skipped": skipped})
+    song = ExtractedSong(**document | {"clips": clips, "skipped": skipped})
+    texts = [song.song, song.sha256, song.artist, *(clip.name for clip in clips), *chain.from_iterable(skipped)]
+    numbers = [number for clip in clips for number in (clip.offset_seconds, clip.lead_seconds, clip.level_dbfs)]
+    if not all(isinstance(text, str) for text in texts) or not all(map(math.isfinite, numbers)):
+        raise TypeError("names are text, and offsets and levels are numbers")
+    return song
