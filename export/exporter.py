@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import resource
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +16,7 @@ from edge_runtime.errors import TmgcError
 from edge_runtime.files import atomic_write, sha256_of
 from edge_runtime.interpreters import ModelInput
 from edge_runtime.model_card import ModelCard
-from edge_runtime.system_info import usable_cores
+from edge_runtime.system_info import peak_memory_mb, usable_cores
 from export import onnx, tflite
 from export.calibration import CALIBRATION_SEED, calibration_clips, calibration_inputs
 from export.frontend import KerasModel
@@ -122,6 +120,11 @@ class ConversionCache:
         with self._steps.step(_TO_TFLITE):
             tflite.convert(self._saved_model, path)
         return path
+
+    @cached_property
+    def macs(self) -> int | None:
+        """Multiply-accumulate operations for one window, which ONNX files do not tell."""
+        return graph_facts(self.float_tflite).macs
 
     @cached_property
     def _float_onnx(self) -> Path:
@@ -273,10 +276,10 @@ class Exporter:
             "keras_size_bytes": keras_bytes,
             "size_ratio": path.stat().st_size / keras_bytes,
             "export_seconds": round(self._cache.seconds(target), 2),
-            "peak_memory_mb": round(_peak_memory_mb(), 1),
+            "peak_memory_mb": round(peak_memory_mb(), 1),
             "operators": dict(facts.operators),
             "weights": dict(facts.weights),
-            "macs": graph_facts(self._cache.float_tflite).macs,
+            "macs": self._cache.macs,
         }
 
     def _compare(self, target: Target, split: str) -> ParityReport:
@@ -315,9 +318,3 @@ class Exporter:
 def _check_absent(path: Path) -> None:
     if path.exists():
         raise TmgcError(f"an existing file is overwritten with --force only: {path} exists")
-
-
-def _peak_memory_mb() -> float:
-    """Maximum resident memory of this process so far."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6  # bytes there, kibibytes elsewhere

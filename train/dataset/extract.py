@@ -27,7 +27,7 @@ import numpy as np
 
 from edge_runtime.audio import AudioFile, Samples, level_dbfs
 from edge_runtime.errors import TmgcError, first_line
-from edge_runtime.files import atomic_write, sha256_of
+from edge_runtime.files import PARTIAL, atomic_write, sha256_of
 from edge_runtime.spectrogram import Colormap, Spectrogram, SpectrogramSettings
 from train.dataset.dataset import DatasetConfig
 from train.dataset.discover import FFMPEG_SUFFIXES, Skipped, Song, nfc
@@ -42,9 +42,6 @@ SILENT_DBFS = -60.0
 
 FORMAT = 1
 """Part of every file name: increase it when clips are extracted in another way, and all songs are extracted anew."""
-
-PARTIAL = ".part-"
-"""Prefix of what is not complete: of the files of :func:`edge_runtime.files.atomic_write`, and of decoded songs."""
 
 
 class ExtractedClip(NamedTuple):
