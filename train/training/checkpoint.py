@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 import os
@@ -185,7 +186,9 @@ def _link(path: Path, name: Path) -> None:
 
 
 def save_model(network: keras.Model, dataset: Dataset, config: TrainingConfig, state: TrainingState) -> ModelCard:
-    """Write ``model.keras`` and ``card.json``, and remove the evaluation of an earlier model.
+    """Write ``model.keras``, ``history.csv`` and ``card.json``, and remove the evaluation of an earlier model.
+
+    Until then the files of an earlier model stay together, whatever interrupts the training.
 
     Parameters
     ----------
@@ -210,10 +213,19 @@ def save_model(network: keras.Model, dataset: Dataset, config: TrainingConfig, s
     with atomic_write(dataset.run.model) as path:
         whole.save(path)
         dataset.run.card_json.unlink(missing_ok=True)  # or a new model could stand beside the card of an old one
+    _write_history(dataset.run, state.history)
     with atomic_write(dataset.run.card_json) as path:
         path.write_text(card.to_json(), "utf-8")
     dataset.run.remove_evaluation()
     return card
+
+
+def _write_history(run: Run, history: list[dict[str, Any]]) -> None:
+    columns = list(dict.fromkeys(name for row in history for name in row))
+    with atomic_write(run.history_csv) as path, path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(history)
 
 
 def _in_float32(network: keras.Model, dataset: Dataset, config: TrainingConfig) -> keras.Model:
