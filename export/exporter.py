@@ -7,13 +7,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from glob import escape
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
 from edge_runtime.errors import TmgcError
-from edge_runtime.files import atomic_write, sha256_of
+from edge_runtime.files import PARTIAL, atomic_write, sha256_of
 from edge_runtime.interpreters import ModelInput
 from edge_runtime.model_card import ModelCard
 from edge_runtime.system_info import peak_memory_mb, usable_cores
@@ -34,7 +35,7 @@ from export.recipes import (
     preferred_targets,
     select_targets,
 )
-from export.report import add_to_parity_json, remove_with_checksum, write_checksum
+from export.report import add_to_parity_json, read_parity_json, remove_with_checksum, write_checksum
 from export.sources import Source
 from train.libraries import silence, versions
 
@@ -187,8 +188,8 @@ def export_model(source: Source, settings: ExportSettings) -> list[dict[str, Any
     Raises
     ------
     TmgcError
-        The model does not fit its card, a format does not support a recipe or an option, or a file exists and ``force``
-        is not set.
+        The model does not fit its card, a format does not support a recipe or an option, a file exists and ``force`` is
+        not set, or ``parity.json`` is damaged.
     """
     input_kind = settings.graph.input_kind
     targets = select_targets(settings.formats, settings.quantize, input_kind=input_kind)
@@ -200,6 +201,8 @@ def export_model(source: Source, settings: ExportSettings) -> list[dict[str, Any
     if not settings.force:
         for target in targets or [preferred[0] for preferred in candidates]:
             _check_absent(target.file(output, source.name))
+    read_parity_json(source.parity_json or output / "parity.json")  # a damaged one is refused before the work
+    _remove_incomplete(source)
     with TemporaryDirectory(prefix="tmgc-export-") as folder:
         exporter = Exporter(source, settings, Path(folder))
         if targets:
@@ -318,3 +321,9 @@ class Exporter:
 def _check_absent(path: Path) -> None:
     if path.exists():
         raise TmgcError(f"an existing file is overwritten with --force only: {path} exists")
+
+
+def _remove_incomplete(source: Source) -> None:
+    """Remove what an interrupted export left; the lock of the source is held, so that no other export writes there."""
+    for path in source.exports.glob(f"{PARTIAL}{escape(source.name)}.*"):
+        path.unlink()
