@@ -234,7 +234,7 @@ def test_a_demonstration_corpus_holds_no_sound_twice(tmp_path: Path) -> None:
     write_demo_corpus(tmp_path / "songs", songs_per_genre=4, seconds=3.0, workers=1)
     run = Run(tmp_path / "run")
     prepare(tmp_path / "songs", run, replace(SETTINGS, offsets_seconds=(0.0,)), workers=1)
-    assert run.duplicates_csv.read_text("utf-8").splitlines() == ["sound,song,genre,split,same"]
+    assert run.duplicates_csv.read_text("utf-8").splitlines() == ["set,song,genre,split,same"]
 
 
 def test_two_spellings_of_a_genre_and_its_groups_become_one(tmp_path: Path) -> None:
