@@ -170,15 +170,19 @@ def writable_folder(folder: Path) -> Path:
 
 
 def write_report(report: Report, folder: Path) -> None:
-    """Write ``bench.json``, ``bench.md`` and ``report.html``, each atomically."""
-    files = {
-        "bench.json": report.to_json(),
-        "bench.md": markdown(report),
-        "report.html": html_report(report, plots_of(report)),
-    }
-    for name, text in files.items():
-        with atomic_write(folder / name) as partial:
-            partial.write_text(text.rstrip("\n") + "\n", "utf-8")
+    """Write ``bench.json``, ``bench.md`` and ``report.html``, each atomically.
+
+    ``bench.json`` is written first: an error in a table or a plot does not lose the measurement.
+    """
+    _write(folder / "bench.json", report.to_json())
+    _write(folder / "bench.md", markdown(report))
+    _write(folder / "report.html", html_report(report, plots_of(report)))
+
+
+def _write(path: Path, text: str) -> None:
+    """Bytes of a file name that are not UTF-8 become ``\\udc..``, which JSON reads back."""
+    with atomic_write(path) as partial:
+        partial.write_text(text.rstrip("\n") + "\n", "utf-8", errors="backslashreplace")
 
 
 @dataclass

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from benchmarks.benchmark import BenchConfig, benchmark, quality_of, writable_folder
+from benchmarks.benchmark import BenchConfig, benchmark, quality_of, writable_folder, write_report
 from benchmarks.cases import EXPORT, KERAS_PREDICT, REFERENCE, TFLITE_RUNTIME, Case, PipelineName
 from benchmarks.inputs import Excerpt
 from benchmarks.render import markdown
@@ -160,6 +161,25 @@ def test_a_named_audio_file_is_timed_and_the_report_stands_where_it_was_wanted(t
     report = benchmark(tiny_run, config, progress=quiet)
     assert report.method.excerpts == (Excerpt(path, 0.0),)
     assert sorted(file.name for file in (tmp_path / "out").iterdir()) == ["bench.json", "bench.md", "report.html"]
+
+
+def test_a_page_that_cannot_be_drawn_leaves_the_measurement(
+    report: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(report: Report) -> Any:
+        raise RuntimeError("no font")
+
+    monkeypatch.setattr("benchmarks.benchmark.plots_of", fail)
+    with pytest.raises(RuntimeError, match="no font"):
+        write_report(report, tmp_path)
+    assert Report.read(tmp_path / "bench.json") == report
+
+
+def test_a_file_name_that_is_not_utf_8_can_be_written_and_read(report: Report, tmp_path: Path) -> None:
+    named = replace(report, cases=(replace(report.cases[0], file="exports/t\udcfcrk.int8.tflite"),))
+    write_report(named, tmp_path)
+    assert Report.read(tmp_path / "bench.json") == named
+    assert "t\\udcfcrk" in (tmp_path / "report.html").read_text("utf-8")
 
 
 def test_quick_measures_less() -> None:
