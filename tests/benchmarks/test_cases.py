@@ -99,6 +99,22 @@ def test_two_exports_of_one_recipe_are_told_apart_by_their_files(run: Run, tiny_
     assert {"tflite-int8", "0.tflite"} <= set(names(find_cases(run)[0]))
 
 
+def test_a_second_export_of_a_recipe_that_begins_with_the_name_of_the_run_has_a_name_of_its_own(
+    run: Run, tiny_card: ModelCard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("benchmarks.cases.find_spec", lambda name: object())
+    waveform = replace(tiny_card, input_kind="waveform")
+    for infix, card in (("", tiny_card), ("waveform.", waveform)):
+        for name in ("int8", "int8.old"):
+            write_tflite(run.exports / f"my.run.{infix}{name}.tflite", FLATBUFFER, card, "int8")
+    by_name = {case.name: case for case in find_cases(run)[0]}
+    assert len(by_name) == len(find_cases(run)[0])
+    assert by_name["tflite-int8"].model.name == "my.run.int8.tflite"
+    assert by_name["tflite-waveform-int8"].model.name == "my.run.waveform.int8.tflite"
+    assert by_name["my.run.int8.old.tflite"].pipeline == "export"
+    assert by_name["tflite-runtime-my.run.int8.old.tflite"].pipeline == "tflite-runtime"
+
+
 def test_quick_takes_the_quick_cases_that_there_are(run: Run) -> None:
     cases, _ = find_cases(run)
     assert names(select_cases(cases, run, quick=True)) == [
