@@ -248,7 +248,9 @@ class Context:
     """The reports of the run's ``parity.json``."""
     peaks: Mapping[int, Peak]
     """By threads."""
-    macs: Mapping[InputKind, int | None]
+    macs: Mapping[Path, int | None]
+    """Of each TFLite file, which is read once."""
+    network_macs: Mapping[InputKind, int | None]
     """Of the run's network by input kind, from a TFLite file of it."""
 
     @classmethod
@@ -256,9 +258,10 @@ class Context:
         """Gather what the cases have in common."""
         done = [result for result in measured.results if result.failure is None]
         keras = {result.plan.threads: _classes(result) for result in done if result.case.pipeline == KERAS_PREDICT}
-        files = [result.case for result in done if result.case.pipeline != PACKAGED]
-        macs = {case.input_kind: _macs_of(case.model) for case in files if case.format == "tflite"}
-        return cls(keras, measured.parity, {peak.threads: peak for peak in measured.peaks}, macs)
+        files = [result.case for result in done if result.case.format == "tflite"]
+        macs = {file: _macs_of(file) for file in {case.model for case in files}}
+        network_macs = {case.input_kind: macs[case.model] for case in files if case.pipeline != PACKAGED}
+        return cls(keras, measured.parity, {peak.threads: peak for peak in measured.peaks}, macs, network_macs)
 
 
 def case_report(result: CaseResult, context: Context) -> CaseReport:
@@ -383,8 +386,8 @@ def _classes(result: CaseResult) -> dict[int, int]:
 def _macs(case: Case, context: Context) -> int | None:
     """Of its own file; where that does not tell, of a TFLite file of the same network."""
     if case.format == "tflite":
-        return _macs_of(case.model)
-    return None if case.pipeline == PACKAGED else context.macs.get(case.input_kind)
+        return context.macs[case.model]
+    return None if case.pipeline == PACKAGED else context.network_macs.get(case.input_kind)
 
 
 def _macs_of(model: Path) -> int | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final, Literal, cast
 
 from edge_runtime.errors import TmgcError
+from edge_runtime.files import PARTIAL
 from edge_runtime.interpreters import SUFFIXES
 from edge_runtime.model_card import INPUT_KINDS
 from edge_runtime.models import SMALL_MODEL
@@ -126,7 +127,8 @@ def select_cases(cases: Sequence[Case], run: Run, *, only: Sequence[str] = (), q
 def _exports(run: Run) -> tuple[list[Case], list[str]]:
     """The exports by format, input kind and recipe, with unique names, and a line about each file that is none."""
     cases, left_out = [], []
-    for path in sorted(path for path in run.exports.glob("*") if path.suffix in SUFFIXES):
+    files = (path for path in run.exports.glob("*") if path.suffix in SUFFIXES and not path.name.startswith(PARTIAL))
+    for path in sorted(files):
         if ".FAILED." in path.name:
             left_out.append(f"{path} failed its parity check and is left out")
             continue

@@ -132,7 +132,7 @@ class KerasAgreement:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether predictions keep up with the sound."""
+    """Whether predictions keep up with the audio."""
 
     hop_s: PositiveFloat
     keeps_up: bool
@@ -175,7 +175,7 @@ class Roofline:
 
 @dataclass(frozen=True)
 class CaseReport:
-    """What was measured of one case: one way from two seconds of sound to a prediction."""
+    """What was measured of one case: one way from two seconds of audio to a prediction."""
 
     name: str
     """``reference``, ``keras-predict``, ``tflite-int8``, ``onnx-waveform-int8`` ..."""
@@ -222,6 +222,11 @@ class CaseReport:
     """Null under another load."""
     roofline: Roofline | None
     """Null where the multiply-accumulates are not known."""
+
+    @property
+    def is_export(self) -> bool:
+        """Whether it runs an export of the run."""
+        return self.pipeline in (EXPORT, TFLITE_RUNTIME)
 
     def latency(self, source: Source) -> Latency:
         """The latency from a source."""
@@ -396,7 +401,7 @@ class Report:
     @property
     def fastest_export(self) -> CaseReport | None:
         """The export of the run with the lowest median from a file, else of all cases; None if all failed."""
-        exports = [case for case in self.cases if case.pipeline in (EXPORT, TFLITE_RUNTIME)]
+        exports = [case for case in self.cases if case.is_export]
         return min(exports or self.cases, key=lambda case: case.from_file.p50_ms, default=None)
 
     def to_json(self) -> str:

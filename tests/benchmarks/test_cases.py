@@ -6,6 +6,7 @@ import pytest
 from benchmarks.cases import Case, find_cases, select_cases
 from benchmarks.documents import from_document, to_document
 from edge_runtime.errors import TmgcError
+from edge_runtime.files import PARTIAL
 from edge_runtime.model_card import ModelCard
 from export.metadata import read_card
 from train.run import Run
@@ -62,6 +63,12 @@ def test_a_file_without_a_readable_card_is_left_out_with_the_reason(run: Run, na
     (line,) = [line for line in left_out if line.startswith(f"{name} is left out: ")]
     assert "xport" in line
     assert "\n" not in line
+
+
+def test_a_file_that_an_interrupted_export_left_is_no_case(run: Run, tiny_card: ModelCard) -> None:
+    before = find_cases(run)
+    write_tflite(run.exports / f"{PARTIAL}my.run.int8.tflite", FLATBUFFER, tiny_card, "int8")
+    assert find_cases(run) == before
 
 
 def test_a_card_that_names_no_recipe_is_left_out(run: Run, tiny_card: ModelCard) -> None:

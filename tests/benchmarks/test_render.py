@@ -124,6 +124,13 @@ def test_the_page_shows_every_case_and_why_one_failed(report: Report) -> None:
     assert "keeps up at hop 1.0 s" in page
 
 
+def test_without_exports_the_page_names_no_fastest_export(report: Report) -> None:
+    assert "tflite-int8 with 2 threads is the fastest export:" in html_report(report)
+    page = html_report(replace(report, cases=report.cases[:1]))
+    assert "reference with 2 threads is the fastest case:" in page
+    assert "fastest export" not in page
+
+
 def test_without_plots_the_page_has_its_tables(report: Report) -> None:
     page = html_report(report)
     assert "<img" not in page
