@@ -415,15 +415,18 @@ class Report:
         Raises
         ------
         ValueError
-            It is not a report of this schema, or a case has not as many samples in each round.
+            It is not a report of this schema, or a case has a latency of 0 or not as many samples in each round.
         """
         document = json.loads(text)
         if isinstance(document, dict) and document.get("schema") != SCHEMA:
             raise ValueError(f"schema {SCHEMA} is needed, got {document.get('schema')}")
         report = from_document(cls, document)
         for case in report.cases:
-            if any(len(case.latency(source).samples_ms) % report.method.rounds for source in SOURCES):
-                raise ValueError(f"{case.name} must have equally many samples in each of its rounds")
+            for latency in map(case.latency, SOURCES):
+                if len(latency.samples_ms) % report.method.rounds:
+                    raise ValueError(f"{case.name} must have equally many samples in each of its rounds")
+                if not min(latency.p50_ms, *latency.samples_ms) > 0:
+                    raise ValueError(f"{case.name} must have latencies above 0 ms")
         return report
 
     @classmethod
@@ -439,7 +442,7 @@ class Report:
             raise TmgcError(f"a report must exist: there is no file {path}. Make one with tmgc-bench")
         try:
             return cls.from_json(path.read_text("utf-8"))
-        except (ValueError, ZeroDivisionError) as error:
+        except ValueError as error:
             raise TmgcError(
                 f"a report must be a bench.json of this tmgc-bench: {path} is not ({error}). Measure again"
             ) from error

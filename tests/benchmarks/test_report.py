@@ -100,6 +100,16 @@ def test_the_schema_describes_its_fields() -> None:
     assert fields["sha256"]["pattern"] == "^[0-9a-f]{64}$"
 
 
+def _with_sample(sample: float) -> Any:
+    """A change of a report's document: the first case's first sample from a file."""
+
+    def change(document: Any) -> Any:
+        document["cases"][0]["from_file"]["samples_ms"][0] = sample
+        return document
+
+    return change
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
@@ -107,7 +117,10 @@ def test_the_schema_describes_its_fields() -> None:
         (lambda document: document | {"schema": 1}, "schema 2 is needed, got 1"),
         (lambda document: {"schema": 2}, "keys of Report"),
         (lambda document: document | {"method": document["method"] | {"rounds": 7}}, "in each of its rounds"),
-        (lambda document: document | {"method": document["method"] | {"rounds": 0}}, "is not"),
+        (lambda document: document | {"method": document["method"] | {"rounds": 0}}, "rounds must be at least 1"),
+        (_with_sample(-1.0), r"samples_ms\[0\] must be at least 0"),
+        (_with_sample(float("nan")), "must be a finite number"),
+        (_with_sample(0.0), "must have latencies above 0 ms"),
     ],
 )
 def test_what_is_no_report_is_refused(report: Report, tmp_path: Path, change: Any, reason: str) -> None:
