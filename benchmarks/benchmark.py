@@ -28,13 +28,10 @@ from benchmarks.report import (
     CaseFailure,
     CaseReport,
     KerasAgreement,
-    Latency,
     Method,
     Paced,
     Peak,
-    Proportion,
     Quality,
-    Ratio,
     Report,
     Speedup,
     ThermalState,
@@ -43,6 +40,7 @@ from benchmarks.report import (
 from benchmarks.roofline import measure_peak, roofline
 from benchmarks.runner import CaseResult, Plan, Progress, run_cases, sustain
 from benchmarks.scenarios import PACED, SINGLE, Load, Scenario
+from benchmarks.statistics import Latency, Proportion, Ratio
 from benchmarks.system_info import describe_machine, installed_mb, thermal_state
 from edge_runtime.errors import TmgcError
 from edge_runtime.files import atomic_write, sha256_of
@@ -333,15 +331,9 @@ def quality_of(case: Case, sha256: str, reports: Sequence[Mapping[str, Any]]) ->
         split=found["split"],
         windows=found["windows"],
         songs=songs,
-        accuracy=_proportion(accuracy["accuracy_file" if case.is_export else "accuracy_keras"], songs),
-        agreement=_proportion(found["top1_agreement"], songs) if case.is_export else None,
+        accuracy=Proportion.of(accuracy["accuracy_file" if case.is_export else "accuracy_keras"], trials=songs),
+        agreement=Proportion.of(found["top1_agreement"], trials=songs) if case.is_export else None,
     )
-
-
-def _proportion(value: float, songs: int) -> Proportion:
-    from train.evaluation.metrics import wilson_interval
-
-    return Proportion(value, *wilson_interval(value * songs, songs))
 
 
 def _paced(result: CaseResult) -> Paced:

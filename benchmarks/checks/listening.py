@@ -10,7 +10,7 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.report import Latency
+from benchmarks.statistics import Latency
 from edge_runtime.audio import Samples
 from edge_runtime.classifier import GenreClassifier
 from edge_runtime.interpreters import Interpreter, ModelInput

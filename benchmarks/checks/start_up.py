@@ -17,7 +17,7 @@ from time import perf_counter
 from benchmarks.cases import Case, find_cases
 from benchmarks.inputs import excerpts_of_run
 from benchmarks.pipelines import read_window
-from benchmarks.report import Latency, Ratio
+from benchmarks.statistics import Latency, Ratio
 from benchmarks.worker import TIMEOUT_SECONDS, environment
 from edge_runtime.errors import TmgcError
 from edge_runtime.interpreters import default_threads

@@ -7,7 +7,7 @@ from time import perf_counter
 
 import numpy as np
 
-from benchmarks.report import Latency
+from benchmarks.statistics import Latency
 from edge_runtime.spectrogram import Spectrogram, SpectrogramSettings
 from edge_runtime.windowing import hop_samples, stream_windows
 

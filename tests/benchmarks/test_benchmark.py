@@ -18,8 +18,10 @@ from benchmarks.benchmark import BenchConfig, benchmark, quality_of, writable_fo
 from benchmarks.cases import EXPORT, KERAS_PREDICT, REFERENCE, TFLITE_RUNTIME, Case, PipelineName
 from benchmarks.inputs import Excerpt
 from benchmarks.render import markdown
-from benchmarks.report import REPORT_SCHEMA, SOURCES, CaseReport, KerasAgreement, Latency, Report
+from benchmarks.report import REPORT_SCHEMA, SOURCES, CaseReport, KerasAgreement, Report
+from benchmarks.statistics import Latency
 from edge_runtime.errors import TmgcError
+from export.metadata import graph_facts
 from train.evaluation.metrics import wilson_interval
 from train.run import Run
 
@@ -204,6 +206,23 @@ def test_a_folder_that_cannot_be_written_to_is_refused(tmp_path: Path, monkeypat
     monkeypatch.setattr("benchmarks.benchmark.os.access", lambda *question: False)  # root may write anywhere
     with pytest.raises(TmgcError, match="permission denied"):
         writable_folder(tmp_path)
+
+
+def test_each_tflite_file_is_read_for_its_macs_once(
+    tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+
+    def counting(model: Path) -> Any:
+        read.append(model.name)
+        return graph_facts(model)
+
+    monkeypatch.setattr("benchmarks.benchmark.graph_facts", counting)
+    only = ("tflite-float32", "onnx-float32")
+    config = BenchConfig(quick=True, threads=(1,), runs=1, only=only, output=tmp_path)
+    report = benchmark(tiny_run, config, progress=quiet)
+    assert read == ["tiny.float32.tflite"]
+    assert all(case.roofline for case in report.cases)
 
 
 PARITY: dict[str, Any] = {

@@ -9,7 +9,8 @@ from click.testing import CliRunner
 
 from benchmarks.cli import compare as main
 from benchmarks.compare import compare_reports, ratio_interval
-from benchmarks.report import CaseFailure, CaseReport, Latency, Report
+from benchmarks.report import CaseFailure, CaseReport, Report
+from benchmarks.statistics import Latency
 from edge_runtime.errors import TmgcError
 
 ROUNDS = 5

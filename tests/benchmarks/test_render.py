@@ -5,17 +5,8 @@ from typing import Any
 from rich.console import Console
 
 from benchmarks.render import WIDTH, Plot, footnotes, html_report, latency_rows, markdown, terminal_table, verdict_lines
-from benchmarks.report import (
-    CaseReport,
-    Latency,
-    Minute,
-    Paced,
-    Ratio,
-    Report,
-    Sustained,
-    ThermalState,
-    Verdict,
-)
+from benchmarks.report import CaseReport, Minute, Paced, Report, Sustained, ThermalState, Verdict
+from benchmarks.statistics import Latency, Ratio
 
 
 def rendered(report: Report, width: int) -> list[str]:
