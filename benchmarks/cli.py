@@ -10,12 +10,12 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from benchmarks.checks.cli import FiniteRange
 from benchmarks.scenarios import SCENARIOS, SINGLE, Scenario
 from edge_runtime.cli.base import CommandWithSubcommands, OneLineCommand
 from edge_runtime.errors import TmgcError
@@ -27,23 +27,6 @@ if TYPE_CHECKING:
     from benchmarks.runner import Progress
 
 log = logging.getLogger("tmgc.bench")
-
-
-class FiniteRange(click.FloatRange):
-    """A number within a range, which neither NaN nor infinity is."""
-
-    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
-        """The number.
-
-        Raises
-        ------
-        click.BadParameter
-            It is none, or out of the range.
-        """
-        number = super().convert(value, parameter, context)
-        if not isfinite(number):
-            self.fail(f"{value} is not a finite number.", parameter, context)
-        return number
 
 
 @click.command(

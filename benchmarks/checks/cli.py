@@ -5,18 +5,35 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable, Sequence
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
 import click
 
-from benchmarks.cli import FiniteRange
 from edge_runtime.cli.base import OneLineCommand, OneLineGroup
 from edge_runtime.models import default_model, newest_run
 
 log = logging.getLogger("tmgc.bench")
 
 _HELP = {"help_option_names": ["-h", "--help"]}
+
+
+class FiniteRange(click.FloatRange):
+    """A number within a range, which neither NaN nor infinity is."""
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
+        """The number.
+
+        Raises
+        ------
+        click.BadParameter
+            It is none, or out of the range.
+        """
+        number = super().convert(value, parameter, context)
+        if not isfinite(number):
+            self.fail(f"{value} is not a finite number.", parameter, context)
+        return number
 
 
 _HOP = FiniteRange(min=0, min_open=True, max=60)
