@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from benchmarks.checks.cli import FiniteRange
 from benchmarks.scenarios import SCENARIOS, SINGLE, Scenario
 from edge_runtime.cli.base import CommandWithSubcommands, OneLineCommand
 from edge_runtime.errors import TmgcError
@@ -42,7 +43,7 @@ log = logging.getLogger("tmgc.bench")
 )
 @click.option(
     "--min-seconds",
-    type=click.FloatRange(min=0),
+    type=FiniteRange(min=0),
     help="How long each case is timed at least. Default: 5; --quick: 0.",
 )
 @click.option("--quick", is_flag=True, help="The reference, Keras, and the int8 and dynamic exports: under a minute.")
@@ -116,7 +117,7 @@ def main(
     "--fail-above",
     default=1.10,
     show_default=True,
-    type=click.FloatRange(min=0, min_open=True),
+    type=FiniteRange(min=0, min_open=True),
     help="How many times as long a case may take.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the comparison as JSON, not as a table.")
