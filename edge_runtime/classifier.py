@@ -24,6 +24,11 @@ class Classification(NamedTuple):
     """About 0 for a model with waveform input, which contains the spectrogram."""
     model_ms: float
 
+    @property
+    def latency_ms(self) -> float:
+        """Spectrogram and model together."""
+        return self.spectrogram_ms + self.model_ms
+
 
 class GenreClassifier:
     """Classifies windows of audio with an exported model.
@@ -82,28 +87,6 @@ class GenreClassifier:
         probabilities = with_temperature(self._interpreter.invoke(model_input), self.card.temperature)
         done = perf_counter()
         return Classification(probabilities, (prepared - begun) * 1e3, (done - prepared) * 1e3)
-
-    def classify_image(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Classify one spectrogram image.
-
-        Parameters
-        ----------
-        image : np.ndarray [shape=(image_height, image_width, 3)], uint8
-
-        Returns
-        -------
-        probabilities : np.ndarray [shape=(n_genres,)], float32 in [0, 1]
-
-        Raises
-        ------
-        ValueError
-            The model has waveform input.
-        """
-        if self.card.input_kind != "image":
-            raise ValueError(
-                f"expected a model with image input, got {self.card.input_kind} input: use classify instead"
-            )
-        return with_temperature(self._interpreter.invoke(image), self.card.temperature)
 
 
 def with_temperature(probabilities: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:

@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+PARTIAL = ".part-"
+"""Beginning of the name of a file that is not complete yet, and that an interruption may leave behind."""
+
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
@@ -25,7 +28,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
         In the same folder, with the same file name ending.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".part-{path.name}")
+    partial = path.with_name(PARTIAL + path.name)
     try:
         yield partial
         partial.replace(path)

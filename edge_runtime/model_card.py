@@ -17,7 +17,7 @@ import numpy as np
 from edge_runtime.errors import TmgcError
 from edge_runtime.spectrogram import Colormap, SpectrogramSettings
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of the document; any other is refused."""
 
 INPUT_KINDS = ("image", "waveform")
@@ -88,9 +88,14 @@ class ModelCard:
         return np.array(self.colormap, np.uint8)
 
     @property
+    def failed_parity(self) -> bool:
+        """Whether the export was compared with Keras and differs too much."""
+        return dict(self.export.get("parity") or {}).get("passed") is False
+
+    @property
     def warning(self) -> str | None:
         """A reason not to trust the predictions; None if there is none."""
-        if dict(self.export.get("parity") or {}).get("passed") is False:
+        if self.failed_parity:
             return "this export failed its parity check against Keras: do not trust its predictions"
         if self.demonstration:
             return "this model is a demonstration: it knows synthesised music only, and nothing about real music"

@@ -69,6 +69,11 @@ class Prediction:
     source: str
     """Name of the microphone, path of the file, or ``standard input``."""
 
+    @property
+    def latency_ms(self) -> float:
+        """Spectrogram and model together."""
+        return self.spectrogram_ms + self.model_ms
+
 
 @dataclass(frozen=True)
 class Event:
@@ -141,7 +146,7 @@ class Summarizer:
         if not prediction.probabilities:
             return
         self._windows_with_sound += 1
-        self._latencies.add(prediction.spectrogram_ms + prediction.model_ms)
+        self._latencies.add(prediction.latency_ms)
         for genre, probability in prediction.probabilities.items():
             self._totals[genre] = self._totals.get(genre, 0.0) + probability
 

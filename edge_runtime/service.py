@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pwd
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -271,6 +270,8 @@ def _last_error(*, since: int) -> str:
 
 
 def _make_user(name: str) -> None:
+    import pwd  # Windows has none
+
     try:
         pwd.getpwnam(name)
     except KeyError:

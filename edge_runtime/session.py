@@ -17,8 +17,8 @@ from edge_runtime.outputs import Output
 from edge_runtime.predictions import Event, Summarizer, Summary
 from edge_runtime.shutdown import Shutdown
 from edge_runtime.sources import WatchedSource
-from edge_runtime.sources.file import PacedSource
 from edge_runtime.sources.microphone import Microphone
+from edge_runtime.sources.paced import PacedSource
 from edge_runtime.sources.stdin import PcmFormat, StandardInput
 
 log = logging.getLogger("tmgc.listen")

@@ -9,8 +9,8 @@ from time import monotonic, sleep
 from types import FrameType, TracebackType
 from typing import Any
 
-_POLL_SECONDS = 0.1
-"""Interval at which :meth:`Shutdown.rest` checks whether the end was requested."""
+POLL_SECONDS = 0.1
+"""Interval at which a wait checks whether the end was requested."""
 
 
 class Shutdown:
@@ -51,7 +51,7 @@ class Shutdown:
         """Sleep until the time has passed or the end is requested."""
         until = monotonic() + seconds
         while not self.requested and (left := until - monotonic()) > 0:
-            sleep(min(left, _POLL_SECONDS))
+            sleep(min(left, POLL_SECONDS))
 
     def __enter__(self) -> Shutdown:
         if threading.current_thread() is threading.main_thread():  # only the main thread may set handlers

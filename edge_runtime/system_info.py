@@ -1,10 +1,11 @@
-"""The state of the machine: usable cores, temperature and throttling, and whether its clock is synchronised."""
+"""The state of the machine: cores, memory, temperature and throttling, and whether its clock is synchronised."""
 
 from __future__ import annotations
 
 import ctypes
 import os
 import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,25 @@ _THROTTLED = {
 def usable_cores() -> int:
     """CPU cores that this process may use: its affinity mask, which ``os.cpu_count`` ignores."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def peak_memory_mb(status: Path = Path("/proc/self/status")) -> float:
+    """Peak of this process's resident memory so far, MB (1e6 bytes).
+
+    Linux' ``VmHWM`` is preferred: ``getrusage`` includes the process that forked this one.
+
+    Parameters
+    ----------
+    status : Path
+        The kernel's status file of this process.
+    """
+    for line in (text_of(status) or "").splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024 / 1e6
+    import resource  # Windows has none
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 
 
 def thermal_state(system: Path = Path("/sys")) -> dict[str, Any]:

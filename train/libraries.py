@@ -15,7 +15,7 @@ from typing import Any
 from zipfile import BadZipFile
 
 from edge_runtime.errors import TmgcError, first_line
-from edge_runtime.logs import silence_native_stderr
+from edge_runtime.native_stderr import silence_native_stderr
 
 _QUIET = {
     "TF_CPP_MIN_LOG_LEVEL": "3",

@@ -49,7 +49,9 @@ SUBCOMMANDS = {
     type=click.Path(path_type=Path),
     help="A .tflite or .onnx file of tmgc-export. Default: the newest under ./runs, else a small one.",
 )
-@click.option("--hop", default=1.0, show_default=True, help="Seconds between windows; 2.0 is without overlap.")
+@click.option(
+    "--hop", default=1.0, show_default=True, help="Seconds between windows; shorter than a window, they overlap."
+)
 @click.option("--smooth", default=5, show_default=True, help="Windows averaged for the smoothed prediction.")
 @click.option("--threshold", type=float, help="Confidence below which the genre is 'unknown'. Default: the model's.")
 @click.option("--silence", default=-50.0, show_default=True, help="Level below which a window is silence, dBFS.")
@@ -84,7 +86,9 @@ def main(
     keep_days: float,
     mqtt: str | None,
 ) -> None:
-    """Classify the genre of each 2-second window of the microphone, of music FILES, or of standard input (-).
+    """Classify the genre of each window of the microphone, of music FILES, or of standard input (-).
+
+    Each window is 2 s long unless the model's card says otherwise.
 
     Exit code 0: done, or a microphone or pipe was ended by Ctrl-C or SIGTERM; 1: nothing but silence, or the microphone
     was lost; 2: a file, a device or an option was refused; 130: Ctrl-C ended a file.

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from edge_runtime.errors import TmgcError, first_line
 from edge_runtime.interpreters import ModelInput, TensorInfo, check_signature
-from edge_runtime.logs import silence_native_stderr
 from edge_runtime.model_card import ModelCard
+from edge_runtime.native_stderr import silence_native_stderr
 
 CARD_ENTRY = "card.json"
 """Name of the card in the zip archive that is appended to the model."""
@@ -94,8 +94,11 @@ def read_card(path: Path) -> ModelCard:
         raise TmgcError(f"a model file must be TFLite: {path} is not. Make one with tmgc-export")
     try:
         with zipfile.ZipFile(path) as archive:
+            # a card is never compressed: what the decompressors raise is not all in the documentation
+            if archive.getinfo(CARD_ENTRY).compress_type != zipfile.ZIP_STORED:
+                raise zipfile.BadZipFile
             text = archive.read(CARD_ENTRY).decode("utf-8")
-    except (zipfile.BadZipFile, KeyError, EOFError, OSError, UnicodeDecodeError):
+    except (zipfile.BadZipFile, KeyError, EOFError, OSError, ValueError, OverflowError, RuntimeError):
         raise TmgcError(
             f"a model file must carry its model card at its end: {path} ({path.stat().st_size} bytes) has none. It was "
             "copied in part, or not made by tmgc-export: copy it again, or make one with tmgc-export"

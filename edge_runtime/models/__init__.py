@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from edge_runtime.errors import TmgcError
+from edge_runtime.files import PARTIAL
 
 RUNS = Path("runs")
 """Folder of the runs unless a command is told otherwise."""
@@ -23,7 +24,7 @@ def default_model() -> Path:
         path
         for pattern in ("*.tflite", "*.onnx")
         for path in RUNS.glob(f"*/exports/{pattern}")
-        if ".FAILED." not in path.name
+        if ".FAILED." not in path.name and not path.name.startswith(PARTIAL)
     ]
     return max(found, key=lambda path: path.stat().st_mtime, default=SMALL_MODEL)
 

@@ -94,7 +94,7 @@ def window_json(prediction: Prediction) -> str:
         latency_ms={
             "spectrogram": round(prediction.spectrogram_ms, 2),
             "model": round(prediction.model_ms, 2),
-            "total": round(prediction.spectrogram_ms + prediction.model_ms, 2),
+            "total": round(prediction.latency_ms, 2),
         },
         delay_ms=round(prediction.delay_ms, 2),
         dropped_windows=prediction.dropped_windows,

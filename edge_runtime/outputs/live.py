@@ -205,8 +205,8 @@ def _line(text: str, style: str = "") -> Text:
 
 
 def _latency(prediction: Prediction) -> str:
-    latency_ms = prediction.spectrogram_ms + prediction.model_ms
-    return f"latency {latency_ms:.0f} ms  delay {prediction.delay_ms:.0f} ms  dropped {prediction.dropped_windows}"
+    latency = f"latency {prediction.latency_ms:.0f} ms  delay {prediction.delay_ms:.0f} ms"
+    return f"{latency}  dropped {prediction.dropped_windows}"
 
 
 class _Notices(logging.Handler):
@@ -227,6 +227,4 @@ class _Notices(logging.Handler):
     def hand_on(self) -> None:
         """Give the notices to the project's present handlers, oldest first."""
         while self._records:
-            record = self._records.popleft()
-            for handler in LOGGER.handlers:
-                handler.handle(record)
+            LOGGER.callHandlers(self._records.popleft())

@@ -135,9 +135,8 @@ class MqttPublisher(Output):
         acknowledged = self._online and self._publish_offline()
         if self._unsent or (self._state and not acknowledged):
             log.warning(
-                "MQTT: %s is away or slow: the last predictions were not acknowledged, %d of them not sent",
+                "MQTT: %s is away or slow: the last predictions may not have arrived",
                 self._broker.name,
-                self._unsent,
             )
         self._client.disconnect()
         if acknowledged:

@@ -204,7 +204,7 @@ class History(Output):
             round(prediction.smoothed_confidence, 4),
             json.dumps(in_order, separators=(",", ":")),
             round(prediction.level_dbfs, 1),
-            round(prediction.spectrogram_ms + prediction.model_ms, 1),
+            round(prediction.latency_ms, 1),
             round(prediction.delay_ms, 1),
             prediction.dropped_windows,
         )

@@ -36,10 +36,9 @@ def window_line(prediction: Prediction) -> str:
     times = f"{_minutes(prediction.start_seconds)} - {_minutes(prediction.end_seconds)}"
     if not prediction.probabilities:
         return f"{times}  {prediction.genre:<12}{'':7}{prediction.level_dbfs:7.1f} dBFS"
-    latency_ms = prediction.spectrogram_ms + prediction.model_ms
     return (
         f"{times}  {prediction.genre:<12}{prediction.confidence:5.0%}  {prediction.level_dbfs:7.1f} dBFS"
-        f" {latency_ms:7.1f} ms   smoothed: {prediction.smoothed_genre} {prediction.smoothed_confidence:.0%}"
+        f" {prediction.latency_ms:7.1f} ms   smoothed: {prediction.smoothed_genre} {prediction.smoothed_confidence:.0%}"
     )
 
 

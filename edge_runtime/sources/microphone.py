@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import threading
 from collections.abc import Callable, Generator, Iterator
 from datetime import UTC, datetime
@@ -11,7 +13,7 @@ from types import TracebackType
 from edge_runtime.audio import DAMAGED, MonoResampler, Samples
 from edge_runtime.errors import TmgcError
 from edge_runtime.predictions import Event
-from edge_runtime.shutdown import Shutdown
+from edge_runtime.shutdown import POLL_SECONDS, Shutdown
 from edge_runtime.sources.portaudio import (
     Capture,
     CapturedBlock,
@@ -20,6 +22,8 @@ from edge_runtime.sources.portaudio import (
     restart_portaudio,
     skip_portaudio_exit,
 )
+
+log = logging.getLogger("tmgc.microphone")
 
 LOST_AFTER_SECONDS = 5.0
 """A device that delivers no samples, or only exact zeros, for this long counts as lost."""
@@ -30,8 +34,8 @@ LONGEST_PAUSE_SECONDS = 60.0
 HANGING_SECONDS = 60.0
 """A device that takes longer to close and open again hangs; only a new process can open it."""
 
-_POLL_SECONDS = 0.1
-"""Interval at which a wait checks whether the end was requested."""
+WARNING_PAUSE_SECONDS = 60.0
+"""Lost samples are reported at once, and not again before this time has passed."""
 
 _CLOSING_SECONDS = 0.5
 """A device that takes longer to close hangs, and is left open."""
@@ -100,6 +104,7 @@ class Microphone:
         self._exit_on_loss = exit_on_loss
         self._capture: Capture | None = None
         self._overflows_before = 0
+        self._warned_at = -math.inf
         self._pause_seconds = 0.0
         self._worker: threading.Thread | None = None
 
@@ -162,6 +167,7 @@ class Microphone:
                     self._report_loss("it delivers only zeros; is it muted?")
                     return False
             if captured.after_gap:
+                self._warn_of_lost_samples()
                 yield None
                 stream = MonoResampler(capture.device.sample_rate, self._sample_rate)
             yield stream.process(captured.samples)
@@ -169,9 +175,19 @@ class Microphone:
                 self.warnings.append(f"{self.name} {DAMAGED}")
         return False
 
+    def _warn_of_lost_samples(self) -> None:
+        """A window ends at each gap: where they are frequent, none is ever complete, and nothing is predicted."""
+        if monotonic() - self._warned_at >= WARNING_PAUSE_SECONDS:
+            self._warned_at = monotonic()
+            log.warning(
+                "%s: samples are lost (%d overflows): the machine is too slow, or the device fails",
+                self.name,
+                self.overflows,
+            )
+
     def _take(self, capture: Capture) -> CapturedBlock | None:
         begun = monotonic()
-        captured = capture.take(_POLL_SECONDS)
+        captured = capture.take(POLL_SECONDS)
         self.idle_seconds += monotonic() - begun
         return captured
 
@@ -223,7 +239,7 @@ class Microphone:
         until = monotonic() + HANGING_SECONDS
         self._worker = _in_background(work)
         while self._busy and not self._stop.requested and monotonic() < until:
-            self._worker.join(_POLL_SECONDS)
+            self._worker.join(POLL_SECONDS)
         if self._busy:
             return TmgcError(f"a microphone must open: {self.name} hangs. Plug it in again, and start anew")
         return errors[0] if errors else None

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.errors import TmgcError, first_line
-from edge_runtime.logs import silence_native_stderr
+from edge_runtime.native_stderr import silence_native_stderr
 
 NO_MICROPHONE = "a microphone is needed: the system has none. Plug one in, or name a file to listen to"
 

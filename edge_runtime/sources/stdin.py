@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from edge_runtime.audio import DAMAGED, MonoResampler, Samples
 from edge_runtime.errors import TmgcError
-from edge_runtime.shutdown import Shutdown
+from edge_runtime.shutdown import POLL_SECONDS, Shutdown
 
 ReadExactly = Callable[[int], bytes]
 """Reads this many bytes, fewer only at the end of the stream."""
@@ -39,9 +39,6 @@ _WAV_FORMATS = {(1, 8): "u8", (1, 16): "s16", (1, 24): "s24", (1, 32): "s32", (3
 _EXTENSIBLE = 0xFFFE
 _MAX_CHUNK_BYTES = 1 << 20
 """Limit of a chunk before the data: more is not a header."""
-
-_POLL_SECONDS = 0.1
-"""Interval at which a wait checks whether the end was requested."""
 
 _MAX_READ_BYTES = 65_536
 """Capacity of a pipe."""
@@ -235,7 +232,7 @@ class StandardInput:
         """Wait for data or the end of the pipe; False if the end was requested meanwhile."""
         begun = monotonic()
         while not self._stop.requested:
-            if select.select([self._descriptor], [], [], _POLL_SECONDS)[0]:
+            if select.select([self._descriptor], [], [], POLL_SECONDS)[0]:
                 break
         self.idle_seconds += monotonic() - begun
         return not self._stop.requested

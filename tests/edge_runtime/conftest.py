@@ -1,7 +1,8 @@
-"""Models with known probabilities: each genre's follows the brightness of one colour of the image."""
+"""Models with known probabilities (each genre's follows the brightness of one colour), microphones and notices."""
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from edge_runtime import ModelCard
+from edge_runtime.logs import LOGGER, format_notice, replace_handler
 from tests.edge_runtime.fake_portaudio import FakePortAudio
 from tests.edge_runtime.virtual_microphone import VirtualMicrophone, missing
 
@@ -20,6 +22,26 @@ LISTEN = (sys.executable, "-c", "from edge_runtime.cli.listen import main; main(
 
 SHARPNESS = 8.0
 """How decisive the models are: logits per full brightness."""
+
+
+class _Collector(logging.Handler):
+    def __init__(self, lines: list[str]) -> None:
+        super().__init__()
+        self._lines = lines
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._lines.append(format_notice(record))
+
+
+@pytest.fixture
+def notices() -> Iterator[list[str]]:
+    """The notices that are logged, as lines; the list grows."""
+    lines: list[str] = []
+    level = LOGGER.level
+    LOGGER.setLevel(logging.INFO)
+    with replace_handler(_Collector(lines)):
+        yield lines
+    LOGGER.setLevel(level)
 
 
 @pytest.fixture(scope="session")

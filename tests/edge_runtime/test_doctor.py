@@ -76,6 +76,19 @@ def test_a_demonstration_model_is_warned_of(graphs: dict[str, Path], card: Model
     assert "demonstration" in first.found
 
 
+def test_an_export_that_differs_from_keras_is_to_be_exported_again(
+    graphs: dict[str, Path], card: ModelCard, tmp_path: Path
+) -> None:
+    from export.metadata import write_with_card
+
+    failed = replace(card, demonstration=True, export={"recipe": "int8", "parity": {"passed": False}})
+    write_with_card(graphs["tflite"], failed, tmp_path / "failed.tflite")
+    first = next(check_model(tmp_path / "failed.tflite"))
+    assert first.state == WARNING
+    assert "failed its parity check" in first.found
+    assert first.fix == "export it again: tmgc-export, or take another recipe"
+
+
 def test_a_damaged_model_is_a_problem_and_the_only_line(models: dict[str, Path], tmp_path: Path) -> None:
     damaged = tmp_path / "damaged.tflite"
     damaged.write_bytes(models["tflite"].read_bytes()[:2000])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -69,6 +70,18 @@ def test_a_truncated_model_is_refused_in_one_line(
         open_interpreter(path)
     assert "\n" not in str(caught.value)
     assert path.name in str(caught.value)
+
+
+def test_a_damaged_card_is_refused_wherever_the_damage_is(models: dict[str, Path], tmp_path: Path) -> None:
+    path = tmp_path / "damaged.tflite"
+    content = models["tflite"].read_bytes()
+    for position in range(len(content) - 200, len(content)):
+        for damage in (0x01, 0x08, 0xFF):
+            damaged = bytearray(content)
+            damaged[position] ^= damage
+            path.write_bytes(damaged)
+            with suppress(TmgcError):  # damage to a date or an attribute may go unnoticed
+                litert.read_card(path)
 
 
 @FORMATS

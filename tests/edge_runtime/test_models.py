@@ -16,12 +16,13 @@ from train.demo_corpus import synthesize_song
 MOST_BYTES = 4_000_000
 
 
-def test_the_newest_export_that_passed_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_newest_complete_export_that_passed_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     exports = tmp_path / "runs" / "mine" / "exports"
     exports.mkdir(parents=True)
     assert default_model() == SMALL_MODEL
-    for age, name in enumerate(["mine.int8.FAILED.tflite", "mine.int8.onnx", "mine.float16.tflite"]):
+    names = [".part-mine.int8.tflite", "mine.int8.FAILED.tflite", "mine.int8.onnx", "mine.float16.tflite"]
+    for age, name in enumerate(names):
         (exports / name).touch()
         os.utime(exports / name, (1e9 - age, 1e9 - age))
     assert default_model() == Path("runs/mine/exports/mine.int8.onnx")

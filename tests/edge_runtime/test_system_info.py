@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from edge_runtime import system_info as clock
-from edge_runtime.system_info import thermal_state, throttling
+from edge_runtime.system_info import peak_memory_mb, thermal_state, throttling
 
 
 def write(path: Path, text: str) -> None:
@@ -31,6 +31,15 @@ def test_what_a_machine_does_not_tell_is_none(tmp_path: Path, monkeypatch: pytes
     found = thermal_state(tmp_path)
     del found["load_average"]
     assert set(found.values()) == {None}
+
+
+def test_the_peak_memory_is_the_kernels_high_water_mark(tmp_path: Path) -> None:
+    write(tmp_path / "status", "VmPeak:\t 900000 kB\nVmHWM:\t  250000 kB\nVmRSS:\t  100000 kB\n")
+    assert peak_memory_mb(tmp_path / "status") == 256.0
+
+
+def test_the_peak_memory_is_known_without_the_kernels_status_file(tmp_path: Path) -> None:
+    assert peak_memory_mb(tmp_path / "none") == pytest.approx(peak_memory_mb(), rel=0.5)
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from edge_runtime import AudioFile, GenreClassifier, SpectrogramSettings, Summarizer, listen
+from edge_runtime.interpreters import open_interpreter
 from edge_runtime.system_info import usable_cores
 from export import onnx, tflite
 from export.calibration import calibration_clips, calibration_inputs
@@ -121,8 +122,8 @@ def test_the_int8_file_alone_predicts_what_keras_does(form: str, image_exports: 
     dataset = read_dataset(trained_run)
     images = dataset.images(dataset.of("test"))
     expected = keras.models.load_model(trained_run.model, compile=False).predict(images, verbose=0)
-    classifier = GenreClassifier.open(image_exports[form, "int8"]["file"])
-    predictions = np.stack([classifier.classify_image(image) for image in images])
+    interpreter = open_interpreter(image_exports[form, "int8"]["file"])
+    predictions = np.stack([interpreter.invoke(image) for image in images])
     best, next_best = np.sort(expected, axis=1)[:, :-3:-1].T
     undecided = best - next_best < UNDECIDED_MARGIN
     agreed = (expected.argmax(axis=1) == predictions.argmax(axis=1)) | undecided

@@ -41,7 +41,8 @@ def test_a_step_is_logged_before_it_is_done_and_measured(
 
 def test_steps_are_logged_to_the_end_although_an_interpreter_silences_native_code_in_between() -> None:
     code = (
-        "from edge_runtime.logs import setup_logging, silence_native_stderr\n"
+        "from edge_runtime.logs import setup_logging\n"
+        "from edge_runtime.native_stderr import silence_native_stderr\n"
         "from export.exporter import Steps\n"
         "setup_logging()\n"
         "steps = Steps()\n"

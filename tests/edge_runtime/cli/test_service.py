@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -51,6 +53,13 @@ def test_what_the_service_could_not_run_is_refused_at_once(
     assert done.exit_code == REFUSED
     assert message in done.stderr
     assert not done.stdout
+
+
+def test_the_help_is_printed_also_on_a_system_without_user_accounts() -> None:
+    program = "import sys; sys.modules['pwd'] = None; from edge_runtime.cli.listen import main; main(['--help'])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "install-service" in done.stdout
 
 
 @needs_no_systemd

@@ -105,6 +105,19 @@ def test_the_newest_notice_is_in_the_last_line(classifier: GenreClassifier, noti
     assert len(notices) == 2
 
 
+def test_notices_reach_the_root_logger_of_a_program_without_our_handler(
+    classifier: GenreClassifier, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LOGGER, "handlers", [])
+    monkeypatch.setattr(LOGGER, "propagate", True)
+    view = make_view(classifier, terminal=True)
+    view.window(make_prediction())
+    log.warning("the disk is full")
+    assert not caplog.messages
+    view.close()
+    assert caplog.messages == ["the disk is full"]
+
+
 def test_notices_reach_the_earlier_handler_when_the_view_closes(
     classifier: GenreClassifier, notices: list[str]
 ) -> None:

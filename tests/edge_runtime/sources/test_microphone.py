@@ -12,12 +12,13 @@ import pytest
 import soxr
 from numpy.typing import NDArray
 
-from edge_runtime import Event, TmgcError
+from edge_runtime import Event, SpectrogramSettings, TmgcError
 from edge_runtime.audio import Samples, level_dbfs
 from edge_runtime.shutdown import Shutdown
 from edge_runtime.sources import microphone as microphone_module
 from edge_runtime.sources.microphone import Microphone
 from edge_runtime.sources.portaudio import MAX_QUEUE_SECONDS
+from edge_runtime.windowing import cut_windows
 from tests.conftest import tone
 from tests.edge_runtime.fake_portaudio import FakePortAudio, FakeStream
 
@@ -93,6 +94,28 @@ def test_an_overflow_of_portaudio_is_counted_and_is_a_gap_in_the_stream(fake_por
         blocks = [block is not None and len(block) for block in microphone.blocks()]
         assert blocks == [2205, 2205, False, 2205, 2205, False, 2205, 2205]
         assert microphone.overflows == 2
+
+
+def test_overflows_in_every_window_leave_a_notice_at_once_and_then_one_a_minute(
+    fake_portaudio: PlugIn, notices: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    portaudio = fake_portaudio("slow")
+    now = 1000.0
+    monkeypatch.setattr(microphone_module, "monotonic", lambda: now)
+    with Microphone(sample_rate=RATE) as microphone:
+        blocks = microphone.blocks()
+        twelve_seconds = []
+        for number in range(120):
+            portaudio.streams[-1].play(noise(0.1), overflow=number % 15 == 14)
+            twelve_seconds.append(next(blocks))
+        assert not list(cut_windows(twelve_seconds, SpectrogramSettings(sample_rate=RATE), hop_seconds=1.0))
+        line = "warning: slow: samples are lost ({} overflows): the machine is too slow, or the device fails"
+        assert notices == [line.format(1)]
+        now += 60
+        portaudio.streams[-1].play(noise(0.1), overflow=True)
+        until_gap(blocks)
+        until_gap(blocks)
+        assert notices == [line.format(1), line.format(9)]
 
 
 def test_a_full_queue_loses_the_oldest_sound_and_counts_once(fake_portaudio: PlugIn) -> None:

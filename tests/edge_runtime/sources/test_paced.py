@@ -12,7 +12,7 @@ import soundfile
 
 from edge_runtime import AudioFile
 from edge_runtime.shutdown import Shutdown
-from edge_runtime.sources.file import PacedSource
+from edge_runtime.sources.paced import PacedSource
 from tests.conftest import tone
 
 RATE = 8_000
