@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import logging
-import resource
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from glob import escape
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
 from edge_runtime.errors import TmgcError
-from edge_runtime.files import atomic_write, sha256_of
+from edge_runtime.files import PARTIAL, atomic_write, sha256_of
 from edge_runtime.interpreters import ModelInput
 from edge_runtime.model_card import ModelCard
-from edge_runtime.system_info import usable_cores
+from edge_runtime.system_info import peak_memory_mb, usable_cores
 from export import onnx, tflite
 from export.calibration import CALIBRATION_SEED, calibration_clips, calibration_inputs
 from export.frontend import KerasModel
@@ -36,7 +35,7 @@ from export.recipes import (
     preferred_targets,
     select_targets,
 )
-from export.report import add_to_parity_json, remove_with_checksum, write_checksum
+from export.report import add_to_parity_json, read_parity_json, remove_with_checksum, write_checksum
 from export.sources import Source
 from train.libraries import silence, versions
 
@@ -124,6 +123,11 @@ class ConversionCache:
         return path
 
     @cached_property
+    def macs(self) -> int | None:
+        """Multiply-accumulate operations for one window, which ONNX files do not tell."""
+        return graph_facts(self.float_tflite).macs
+
+    @cached_property
     def _float_onnx(self) -> Path:
         source, path = self.float_tflite, self.folder / "float32.onnx"
         with self._steps.step(_TO_ONNX):
@@ -184,8 +188,8 @@ def export_model(source: Source, settings: ExportSettings) -> list[dict[str, Any
     Raises
     ------
     TmgcError
-        The model does not fit its card, a format does not support a recipe or an option, or a file exists and ``force``
-        is not set.
+        The model does not fit its card, a format does not support a recipe or an option, a file exists and ``force`` is
+        not set, or ``parity.json`` is damaged.
     """
     input_kind = settings.graph.input_kind
     targets = select_targets(settings.formats, settings.quantize, input_kind=input_kind)
@@ -197,6 +201,8 @@ def export_model(source: Source, settings: ExportSettings) -> list[dict[str, Any
     if not settings.force:
         for target in targets or [preferred[0] for preferred in candidates]:
             _check_absent(target.file(output, source.name))
+    read_parity_json(source.parity_json or output / "parity.json")  # a damaged one is refused before the work
+    _remove_incomplete(source)
     with TemporaryDirectory(prefix="tmgc-export-") as folder:
         exporter = Exporter(source, settings, Path(folder))
         if targets:
@@ -273,10 +279,10 @@ class Exporter:
             "keras_size_bytes": keras_bytes,
             "size_ratio": path.stat().st_size / keras_bytes,
             "export_seconds": round(self._cache.seconds(target), 2),
-            "peak_memory_mb": round(_peak_memory_mb(), 1),
+            "peak_memory_mb": round(peak_memory_mb(), 1),
             "operators": dict(facts.operators),
             "weights": dict(facts.weights),
-            "macs": graph_facts(self._cache.float_tflite).macs,
+            "macs": self._cache.macs,
         }
 
     def _compare(self, target: Target, split: str) -> ParityReport:
@@ -317,7 +323,7 @@ def _check_absent(path: Path) -> None:
         raise TmgcError(f"an existing file is overwritten with --force only: {path} exists")
 
 
-def _peak_memory_mb() -> float:
-    """Maximum resident memory of this process so far."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6  # bytes there, kibibytes elsewhere
+def _remove_incomplete(source: Source) -> None:
+    """Remove what an interrupted export left; the lock of the source is held, so that no other export writes there."""
+    for path in source.exports.glob(f"{PARTIAL}{escape(source.name)}.*"):
+        path.unlink()

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge_runtime.errors import TmgcError
+from edge_runtime.errors import TmgcError, first_line
 from edge_runtime.files import atomic_write, sha256_of
 from edge_runtime.interpreters import TensorInfo, open_interpreter
 from export.metadata import graph_facts
@@ -15,7 +15,7 @@ from export.metadata import graph_facts
 if TYPE_CHECKING:
     from rich.table import Table
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of ``parity.json`` and of the JSON documents of ``tmgc-export``."""
 
 
@@ -64,11 +64,29 @@ def read_parity_json(path: Path) -> list[dict[str, Any]]:
     try:
         document = json.loads(path.read_text("utf-8"))
         schema, reports = document["schema"], document["reports"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise TmgcError(f"{path} must hold parity reports and cannot be read ({error}): delete it") from error
+        if schema == SCHEMA:
+            _check_reports(reports)
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise TmgcError(
+            f"{path} must hold parity reports and cannot be read ({first_line(error)}): delete it, and export again "
+            "with --force"
+        ) from error
     if schema != SCHEMA:
-        raise TmgcError(f"{path}: reports of schema {SCHEMA} are needed, got {schema}: delete it or update tmgc")
+        raise TmgcError(
+            f"{path}: reports of schema {SCHEMA} are needed, got {schema}: delete it, and export again with --force; "
+            "or, if it is of a newer version, update tmgc"
+        )
     return list(reports)
+
+
+def _check_reports(reports: Any) -> None:
+    if not isinstance(reports, list):
+        raise TypeError("reports must be a list")
+    for report in reports:
+        if not all(isinstance(report[name], str) for name in ("file", "sha256", "keras_sha256")):
+            raise TypeError("file, sha256 and keras_sha256 of a report must be text")
+        if not isinstance(report["parity"], dict):
+            raise TypeError("parity of a report must be an object")
 
 
 def write_checksum(path: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -15,6 +16,8 @@ from edge_runtime.spectrogram import SpectrogramSettings
 from train.dataset.dataset import Dataset, read_dataset
 from train.libraries import library
 from train.run import Run
+
+log = logging.getLogger("tmgc.export")
 
 WEIGHTS_SUFFIXES = (".h5", ".hdf5")
 """Suffixes of files from which the weights alone are read."""
@@ -57,6 +60,13 @@ def open_run(run: Run) -> Iterator[Source]:
     with run.existing().lock():
         dataset, card = read_dataset(run), run.card()
         dataset.check_trained(card)
+        if card.temperature == 1.0 and card.threshold == 0.0:
+            log.warning(
+                "%s is not evaluated: the threshold of its files is 0, so that they accept any audio. Evaluate it "
+                "first: tmgc-train evaluate %s",
+                run.folder,
+                run.folder,
+            )
         yield Source(run.name, run.model, card, dataset, run.exports, run.parity_json)
 
 
@@ -127,7 +137,7 @@ def _read_settings(path: Path) -> SpectrogramSettings:
 
 
 def rebuild_network(weights: Path, architecture: str, card: ModelCard) -> Any:
-    """A network of the original's topology with weights from a file: pixels / 255, a backbone, and the head.
+    """A network of the reference's topology with weights from a file: pixels / 255, a backbone, and the head.
 
     Parameters
     ----------
@@ -167,7 +177,7 @@ def rebuild_network(weights: Path, architecture: str, card: ModelCard) -> Any:
         except (ValueError, OSError, KeyError) as error:
             reasons.append(first_line(error))
     raise TmgcError(
-        f"{weights} must hold the weights of {architecture} with the original's head and {len(card.genres)} genres: "
+        f"{weights} must hold the weights of {architecture} with the reference's head and {len(card.genres)} genres: "
         f"{'; '.join(dict.fromkeys(reasons))}. Name another --architecture, or other --genres"
     )
 

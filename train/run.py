@@ -123,7 +123,7 @@ class Run:
         return self.plots / f"{name}{_ending(split)}.png"
 
     def remove_evaluation(self) -> None:
-        """Remove the evaluation of a model that was replaced, and nothing else."""
+        """Remove the evaluation and the learning-rate range test of a model that was replaced."""
         for split in SPLITS:
             plots = (self.plot(name, split) for name in PLOTS)
             for path in (self.evaluation_json(split), self.report_html(split), *plots):

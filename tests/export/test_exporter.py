@@ -112,6 +112,29 @@ def test_a_report_has_size_time_memory_operators_and_multiplications(
     assert 0 <= test["p_value"] <= 1
 
 
+def test_a_damaged_parity_json_is_refused_before_the_network_is_loaded(
+    tiny_run: Run, copy_of: Callable[[Run], Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = copy_of(tiny_run)
+    run.parity_json.write_text('{"schema": 2, "reports": [3]}', "utf-8")
+    monkeypatch.setattr(exporter, "KerasModel", None)
+    with pytest.raises(TmgcError, match="cannot be read"):
+        _export(run, ExportSettings(TFLITE, ("none",), calibration_clips=8))
+
+
+def test_what_an_interrupted_export_left_is_removed_and_nothing_else(
+    tiny_run: Run, copy_of: Callable[[Run], Run]
+) -> None:
+    run = copy_of(tiny_run)
+    run.exports.mkdir()
+    left, other = run.exports / ".part-copy.int8.tflite", run.exports / ".part-other.int8.tflite"
+    left.touch()
+    other.touch()
+    _export(run, ExportSettings(TFLITE, ("none",), calibration_clips=8))
+    assert not left.exists()
+    assert other.exists()
+
+
 def test_checksums_stand_beside_the_files_for_sha256sum(exports: Reports) -> None:
     folder = Path(exports[NAMES[0]]["file"]).parent
     command = ["sha256sum", "-c", *(f"{name}.sha256" for name in NAMES)]

@@ -26,7 +26,7 @@ HEAVY = ("tensorflow", "keras", "onnx", "tf2onnx", "litert_quantizer", "librosa"
 
 
 def _report(file: Path, *, recipe: str = "int8") -> dict[str, Any]:
-    return {"file": str(file), "recipe": recipe}
+    return {"file": str(file), "recipe": recipe, "sha256": "0a", "keras_sha256": "0b", "parity": {}}
 
 
 def test_reports_of_other_files_stay_and_those_of_the_same_are_replaced(tmp_path: Path) -> None:
@@ -39,7 +39,7 @@ def test_reports_of_other_files_stay_and_those_of_the_same_are_replaced(tmp_path
         ("b.tflite", "int8"),
         ("a.tflite", "new"),
     ]
-    assert json.loads(path.read_text())["schema"] == 1
+    assert json.loads(path.read_text())["schema"] == 2
 
 
 def test_a_file_by_its_relative_and_by_its_absolute_path_is_one_entry(
@@ -55,12 +55,26 @@ def test_a_file_by_its_relative_and_by_its_absolute_path_is_one_entry(
     assert files == ["exports/a.tflite", str(tmp_path / "elsewhere" / "a.tflite")]
 
 
-def test_a_damaged_or_foreign_document_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[]",
+        '{"schema": 9, "reports": []}',
+        '{"schema": 1, "reports": []}',
+        '{"schema": 2, "reports": {}}',
+        '{"schema": 2, "reports": ["a.tflite"]}',
+        '{"schema": 2, "reports": [{"file": "a.tflite"}]}',
+        '{"schema": 2, "reports": [{"file": "a.tflite", "sha256": 3, "keras_sha256": "0b", "parity": {}}]}',
+        '{"schema": 2, "reports": [{"file": "a.tflite", "sha256": "0a", "keras_sha256": "0b", "parity": null}]}',
+    ],
+)
+def test_a_damaged_or_foreign_document_is_refused(text: str, tmp_path: Path) -> None:
     path = tmp_path / "parity.json"
-    for text in ("{", "[]", '{"schema": 9, "reports": []}'):
-        path.write_text(text)
-        with pytest.raises(TmgcError, match="delete it"):
-            read_parity_json(path)
+    path.write_text(text)
+    with pytest.raises(TmgcError, match="delete it") as caught:
+        read_parity_json(path)
+    assert "\n" not in str(caught.value)
 
 
 def test_the_table_fits_80_columns_and_shows_what_failed(exports: Reports) -> None:

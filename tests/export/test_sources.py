@@ -135,6 +135,19 @@ def test_a_run_is_locked_before_anything_of_it_is_read(tiny_run: Run, copy_of: C
         _is_refused(CliRunner().invoke(main, [str(run.folder)]), "another is at work")
 
 
+def test_a_run_without_an_evaluation_is_exported_with_a_warning(
+    tiny_run: Run, copy_of: Callable[[Run], Run], caplog: pytest.LogCaptureFixture
+) -> None:
+    run = copy_of(tiny_run)
+    card = run.card()
+    for temperature, threshold, warnings in ((1.0, 0.0, 1), (1.2, 0.0, 0), (1.0, 0.3, 0)):
+        run.card_json.unlink()
+        run.card_json.write_text(card.replace(temperature=temperature, threshold=threshold).to_json(), "utf-8")
+        caplog.clear()
+        with open_run(run):
+            assert sum("is not evaluated" in message for message in caplog.messages) == warnings
+
+
 def test_a_run_stays_locked_until_it_has_been_exported(tiny_run: Run) -> None:
     with open_run(tiny_run), pytest.raises(TmgcError, match="another is at work"), tiny_run.lock():
         pass

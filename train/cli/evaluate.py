@@ -42,9 +42,9 @@ def evaluate(run: Path | None, split: str, robustness: bool, baseline: bool, as_
 def run_evaluate(folder: Path, split: str, *, robustness: bool = False, baseline: bool = False) -> Evaluation:
     """Evaluate, with progress on standard error."""
     require_keras()
+    from train.cli.progress import ProgressBar
     from train.dataset.dataset import read_dataset
     from train.evaluation import evaluate
-    from train.progress import ProgressBar
     from train.run import Run
 
     dataset = read_dataset(Run(folder))

@@ -140,8 +140,8 @@ def fit_settings(*, recipe: str, augment: tuple[str, ...], **options: Any) -> Tr
 def run_fit(folder: Path, config: TrainingConfig | None) -> None:
     """Train with progress on standard error; without a configuration, resume an interrupted training."""
     require_keras()
+    from train.cli.progress import ProgressBar
     from train.dataset.dataset import read_dataset
-    from train.progress import ProgressBar
     from train.run import Run
     from train.training import Checkpoint, fit, resume
 

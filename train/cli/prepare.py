@@ -27,8 +27,8 @@ def demo_corpus(folder: Path, songs: int, seconds: float, difficulty: str, seed:
 
     Results on synthesised songs say nothing about real Turkish music.
     """
+    from train.cli.progress import ProgressBar
     from train.demo_corpus import GENRES, write_demo_corpus
-    from train.progress import ProgressBar
 
     with ProgressBar() as bar:
         bar.phase("synthesising songs", songs * len(GENRES))
@@ -118,8 +118,8 @@ def prepare_settings(
 
 def run_prepare(songs: Path, folder: Path, settings: DatasetConfig) -> None:
     """Build the dataset of the run in ``folder``, with progress and a summary on standard error."""
+    from train.cli.progress import ProgressBar
     from train.dataset import prepare
-    from train.progress import ProgressBar
     from train.run import Run
 
     try:

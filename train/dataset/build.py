@@ -26,12 +26,12 @@ from typing import NamedTuple
 import numpy as np
 
 from edge_runtime.errors import TmgcError
-from edge_runtime.files import atomic_write
+from edge_runtime.files import PARTIAL, atomic_write
 from edge_runtime.spectrogram import Colormap
 from edge_runtime.system_info import usable_cores
 from train.dataset.dataset import Clip, Dataset, DatasetConfig, write_dataset
-from train.dataset.discover import GROUPS_NAME, Skipped, Song, find_songs
-from train.dataset.extract import PARTIAL, ExtractedSong, Job, extract_song, read_extracted, stem_of
+from train.dataset.discover import GROUPS_NAME, MARKER, Skipped, Song, find_songs
+from train.dataset.extract import ExtractedSong, Job, extract_song, read_extracted, stem_of
 from train.dataset.split import (
     Duplicates,
     Unit,
@@ -43,7 +43,6 @@ from train.dataset.split import (
     too_few,
 )
 from train.dataset.workers import work_through
-from train.demo_corpus import MARKER
 from train.libraries import silence
 from train.progress import Reporter
 from train.run import SPLITS, Run

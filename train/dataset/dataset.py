@@ -10,6 +10,7 @@ import csv
 import hashlib
 import io
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -306,12 +307,8 @@ def _parsed(run: Run) -> Dataset:
     document = json.loads(run.dataset_json.read_text("utf-8"))
     with run.dataset_csv.open(newline="", **_ANY_NAME) as file:
         rows = list(csv.DictReader(file, strict=True))
-    if not rows or any(row["split"] not in SPLITS or row["genre"] not in document["genres"] for row in rows):
-        raise ValueError("there must be clips, each with a known split and genre")
-    if not isinstance(document["genres"], list) or len(set(document["genres"])) != len(document["genres"]):
-        raise ValueError("genres must be a list of different names")
-    if not all(0.0 <= float(row["lead_s"]) < 60.0 for row in rows):
-        raise ValueError("lead_s must be in [0, 60) seconds")
+    _check_settings(document)
+    _check_rows(rows, document["genres"])
     return Dataset(
         run=run,
         genres=tuple(document["genres"]),
@@ -334,3 +331,31 @@ def _parsed(run: Run) -> Dataset:
             for row in rows
         ),
     )
+
+
+def _check_settings(document: Mapping[str, Any]) -> None:
+    genres, colormap = document["genres"], np.array(document["colormap"])
+    if (
+        not isinstance(genres, list)
+        or len(set(genres)) != len(genres)
+        or not all(isinstance(each, str) for each in genres)
+    ):
+        raise ValueError("genres must be a list of different names")
+    if colormap.shape != (256, 3) or colormap.dtype.kind != "i" or colormap.min() < 0 or colormap.max() > 255:
+        raise ValueError("colormap must be 256 colours, each three integers from 0 to 255")
+    if not isinstance(document["demonstration"], bool):
+        raise ValueError("demonstration must be true or false")
+
+
+def _check_rows(rows: Sequence[Mapping[str, Any]], genres: Sequence[str]) -> None:
+    if any(set(row) != set(_COLUMNS) or None in row.values() for row in rows):
+        raise ValueError(f"every row must have the columns {', '.join(_COLUMNS)}")
+    if not rows or any(row["split"] not in SPLITS or row["genre"] not in genres for row in rows):
+        raise ValueError("there must be clips, each with a known split and genre")
+    names = {row["clip"] for row in rows}
+    if len(names) != len(rows) or any(not name or "/" in name or "\\" in name for name in names):
+        raise ValueError("clips must have different names, which are no paths")
+    if not all(0.0 <= float(row["lead_s"]) < 60.0 for row in rows):
+        raise ValueError("lead_s must be in [0, 60) seconds")
+    if not all(0.0 <= float(row["offset_s"]) < 1e6 and math.isfinite(float(row["level_dbfs"])) for row in rows):
+        raise ValueError("offset_s must be in [0, 1e6) seconds, and level_dbfs a number")

@@ -11,7 +11,9 @@ from typing import NamedTuple
 
 from edge_runtime.audio import AUDIO_SUFFIXES
 from edge_runtime.errors import TmgcError
-from train.demo_corpus import MARKER
+
+MARKER = "demo_corpus.json"
+"""File in a folder of songs that marks them as synthesised by :mod:`train.demo_corpus`."""
 
 FFMPEG_SUFFIXES = (".m4a", ".aac", ".wma")
 """Formats that ffmpeg decodes, since libsndfile does not."""

@@ -11,6 +11,7 @@ import errno
 import hashlib
 import io
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -18,6 +19,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,7 +27,7 @@ import numpy as np
 
 from edge_runtime.audio import AudioFile, Samples, level_dbfs
 from edge_runtime.errors import TmgcError, first_line
-from edge_runtime.files import atomic_write, sha256_of
+from edge_runtime.files import PARTIAL, atomic_write, sha256_of
 from edge_runtime.spectrogram import Colormap, Spectrogram, SpectrogramSettings
 from train.dataset.dataset import DatasetConfig
 from train.dataset.discover import FFMPEG_SUFFIXES, Skipped, Song, nfc
@@ -40,9 +42,6 @@ SILENT_DBFS = -60.0
 
 FORMAT = 1
 """Part of every file name: increase it when clips are extracted in another way, and all songs are extracted anew."""
-
-PARTIAL = ".part-"
-"""Prefix of what is not complete: of the files of :func:`edge_runtime.files.atomic_write`, and of decoded songs."""
 
 
 class ExtractedClip(NamedTuple):
@@ -150,18 +149,23 @@ def extract_song(job: Job) -> ExtractedSong:
 
 
 def read_extracted(job: Job) -> ExtractedSong | None:
-    """The result of an earlier extraction of the song; None if it is not done, or if a file of it is missing."""
+    """The result of an earlier extraction of the song.
+
+    None if it is not done, or if a file of it is missing, has another size, or was changed after the JSON file, which
+    was written last.
+    """
     try:
+        done_ns = _json_path(job).stat().st_mtime_ns
         extracted = _from_json(json.loads(_json_path(job).read_text("utf-8")))
-        sizes = [
-            (folder / f"{clip.name}{suffix}", size)
-            for clip in extracted.clips
+        for clip in extracted.clips:
             for folder, suffix, size in (
                 (job.run.clips, ".flac", clip.audio_bytes),
                 (job.run.images, ".png", clip.image_bytes),
-            )
-        ]
-        return extracted if all(path.stat().st_size == size for path, size in sizes) else None
+            ):
+                status = (folder / f"{clip.name}{suffix}").stat()
+                if status.st_size != size or status.st_mtime_ns > done_ns:
+                    return None
+        return extracted
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
@@ -298,4 +302,9 @@ def _from_json(document: dict[str, Any]) -> ExtractedSong:
         for clip in document["clips"]
     )
     skipped = tuple(Skipped(*fields) for fields in document["skipped"])
-    return ExtractedSong(**document | {"clips": clips, "skipped": skipped})
+    song = ExtractedSong(**document | {"clips": clips, "skipped": skipped})
+    texts = [song.song, song.sha256, song.artist, *(clip.name for clip in clips), *chain.from_iterable(skipped)]
+    numbers = [number for clip in clips for number in (clip.offset_seconds, clip.lead_seconds, clip.level_dbfs)]
+    if not all(isinstance(text, str) for text in texts) or not all(map(math.isfinite, numbers)):
+        raise TypeError("names are text, and offsets and levels are numbers")
+    return song

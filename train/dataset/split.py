@@ -274,7 +274,7 @@ class Duplicates:
         splits : mapping of int to str
             The split of each song.
         """
-        rows: list[tuple[object, ...]] = [("sound", "song", "genre", "split", "same")]
+        rows: list[tuple[object, ...]] = [("set", "song", "genre", "split", "same")]
         for number, found in enumerate(self.sets, start=1):
             copies = Counter(self.songs[index][1].sha256 for index in found)
             for index in found:

@@ -14,12 +14,10 @@ import soundfile
 from edge_runtime.errors import TmgcError
 from edge_runtime.files import atomic_write
 from edge_runtime.system_info import usable_cores
+from train.dataset.discover import MARKER
 from train.demo_corpus.composer import check_arguments, synthesize_song
 from train.demo_corpus.genres import GENRES
 from train.synthesis.dsp import SAMPLE_RATE
-
-MARKER = "demo_corpus.json"
-"""File in a folder of songs that marks them as synthesised."""
 
 _NOTE = (
     "synthesised music in simple sketches of ten genres, written by tmgc-train demo-corpus to show that the pipeline "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from logging import getLogger
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,6 +25,8 @@ from train.evaluation.results import Evaluation, most_confident_errors
 from train.evaluation.robustness import evaluate_robustness
 from train.libraries import load_keras_model
 from train.progress import Reporter
+
+_log = getLogger("tmgc.train")
 
 _CHUNK = 256
 """Clips whose images are in memory at a time: 37 MB at 224 x 224."""
@@ -204,18 +207,25 @@ def _rejection(
     return evaluate_threshold(threshold, scaled, evaluated.labels, spectrogram, predict)
 
 
-def _write(dataset: Dataset, card: ModelCard, result: Evaluation) -> None:
+def _write(dataset: Dataset, before: ModelCard, result: Evaluation) -> None:
     """Figures first: they are kept if drawing the plots fails."""
     run, split = dataset.run, result.split
     with atomic_write(run.evaluation_json(split)) as path:
         path.write_text(result.to_json(), "utf-8")
-    card = card.replace(
+    card = before.replace(
         temperature=result.calibration.fit.temperature,
         threshold=result.rejection.threshold,
-        accuracy=result.for_card() if split == "test" else card.accuracy,
+        accuracy=result.for_card() if split == "test" else before.accuracy,
     )
     with atomic_write(run.card_json) as path:
         path.write_text(card.to_json(), "utf-8")
+    changed = (card.temperature, card.threshold) != (before.temperature, before.threshold)
+    if changed and run.exports.is_dir() and any(run.exports.iterdir()):
+        _log.warning(
+            "the files in %s have the earlier temperature and threshold: tmgc-export %s --force",
+            run.exports,
+            run.folder,
+        )
     plots = write_plots(dataset, result)
     with atomic_write(run.report_html(split)) as path:
         path.write_text(html_report(result, dataset, card, plots), "utf-8", errors="replace")

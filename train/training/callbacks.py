@@ -1,8 +1,7 @@
-"""Keras callbacks: progress, the history file, and checkpoints with early stopping."""
+"""Keras callbacks: progress, the history, and checkpoints with early stopping."""
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Mapping
 from time import perf_counter
@@ -11,9 +10,7 @@ from typing import Any
 import keras
 
 from edge_runtime.errors import TmgcError
-from edge_runtime.files import atomic_write
 from train.progress import Reporter
-from train.run import Run
 from train.training.checkpoint import Checkpoint, TrainingState
 from train.training.config import TrainingConfig
 
@@ -35,11 +32,11 @@ class BatchProgress(keras.callbacks.Callback):
 
 
 class EpochHistory(keras.callbacks.Callback):
-    """Adds every epoch to the training state and to ``history.csv``, and reports it."""
+    """Adds every epoch to the history in the training state, and reports it."""
 
-    def __init__(self, phase: str, state: TrainingState, run: Run, reporter: Reporter) -> None:
+    def __init__(self, phase: str, state: TrainingState, reporter: Reporter) -> None:
         super().__init__()
-        self._phase, self._state, self._run, self._reporter = phase, state, run, reporter
+        self._phase, self._state, self._reporter = phase, state, reporter
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self._start = perf_counter()
@@ -52,7 +49,6 @@ class EpochHistory(keras.callbacks.Callback):
         self._state.history.append(
             {"phase": self._phase, "epoch": epoch + 1, **values, "learning_rate": learning_rate, "seconds": seconds}
         )
-        _write_history(self._run, self._state.history)
         self._reporter.epoch(epoch + 1, values)
 
 
@@ -97,11 +93,3 @@ def is_over(state: TrainingState, config: TrainingConfig) -> bool:
     out_of_time = config.minutes is not None and state.seconds >= 60 * config.minutes
     out_of_patience = state.epochs_without_improvement >= config.patience
     return state.epochs >= 1 and (state.epochs >= config.epochs or out_of_patience or out_of_time)
-
-
-def _write_history(run: Run, history: list[dict[str, Any]]) -> None:
-    columns = list(dict.fromkeys(name for row in history for name in row))
-    with atomic_write(run.history_csv) as path, path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns)
-        writer.writeheader()
-        writer.writerows(history)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 import os
@@ -144,9 +145,10 @@ class Checkpoint:
 
     def remove(self) -> None:
         """Remove the checkpoint."""
+        removed = self._folder.with_name(".training-removed")
+        shutil.rmtree(removed, ignore_errors=True)  # of a removal that was interrupted
         if self._folder.exists():  # renamed first, so that no half-removed checkpoint is ever found
-            removed = self._folder.rename(self._folder.with_name(".training-removed"))
-            shutil.rmtree(removed, ignore_errors=True)
+            shutil.rmtree(self._folder.rename(removed), ignore_errors=True)
 
     def _load(self, network: keras.Model, name: str) -> None:
         path = self._epochs()[-1] / name
@@ -184,7 +186,9 @@ def _link(path: Path, name: Path) -> None:
 
 
 def save_model(network: keras.Model, dataset: Dataset, config: TrainingConfig, state: TrainingState) -> ModelCard:
-    """Write ``model.keras`` and ``card.json``, and remove the evaluation of an earlier model.
+    """Write ``model.keras``, ``history.csv`` and ``card.json``, and remove the evaluation of an earlier model.
+
+    Until then the files of an earlier model stay together, whatever interrupts the training.
 
     Parameters
     ----------
@@ -209,10 +213,19 @@ def save_model(network: keras.Model, dataset: Dataset, config: TrainingConfig, s
     with atomic_write(dataset.run.model) as path:
         whole.save(path)
         dataset.run.card_json.unlink(missing_ok=True)  # or a new model could stand beside the card of an old one
+    _write_history(dataset.run, state.history)
     with atomic_write(dataset.run.card_json) as path:
         path.write_text(card.to_json(), "utf-8")
     dataset.run.remove_evaluation()
     return card
+
+
+def _write_history(run: Run, history: list[dict[str, Any]]) -> None:
+    columns = list(dict.fromkeys(name for row in history for name in row))
+    with atomic_write(run.history_csv) as path, path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(history)
 
 
 def _in_float32(network: keras.Model, dataset: Dataset, config: TrainingConfig) -> keras.Model:

@@ -65,8 +65,9 @@ def fit(dataset: Dataset, config: TrainingConfig, reporter: Reporter | None = No
     Raises
     ------
     TmgcError
-        The initial weights are missing or do not fit, the images are too small for the architecture, or a clip cannot
-        be read.
+        The initial weights are missing or do not fit, the images are too small for the architecture, a clip cannot be
+        read, the devices do not fit ``data_parallel``, the loss is not a number, the disk is full, or another command
+        has locked the run.
     """
     check_weights(find_architecture(config.architecture), config.weights)
     with dataset.run.lock(), _environment(config):
@@ -88,11 +89,13 @@ def resume(dataset: Dataset, reporter: Reporter | None = None) -> ModelCard:
     Raises
     ------
     TmgcError
-        There is no interrupted training, or the dataset has changed since.
+        There is no interrupted training, it cannot be read, or the dataset has changed since; or one of the reasons of
+        :func:`fit`.
     """
-    config, state = Checkpoint(dataset.run).read(dataset.fingerprint())
-    with dataset.run.lock(), _environment(config, epochs_done=state.epochs):
-        return _Training(dataset, config, state, reporter or Reporter(), resumes=True).run()
+    with dataset.run.lock():
+        config, state = Checkpoint(dataset.run).read(dataset.fingerprint())
+        with _environment(config, epochs_done=state.epochs):
+            return _Training(dataset, config, state, reporter or Reporter(), resumes=True).run()
 
 
 class _Training:
@@ -278,7 +281,7 @@ class _Training:
         library("tensorboard", extra="train")
         return [
             BatchProgress(self._reporter),
-            EpochHistory(phase, self._state, self._run, self._reporter),
+            EpochHistory(phase, self._state, self._reporter),
             keras.callbacks.TensorBoard(self._run.tensorboard / phase, write_graph=False),
         ]
 

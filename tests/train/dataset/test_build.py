@@ -234,7 +234,7 @@ def test_a_demonstration_corpus_holds_no_sound_twice(tmp_path: Path) -> None:
     write_demo_corpus(tmp_path / "songs", songs_per_genre=4, seconds=3.0, workers=1)
     run = Run(tmp_path / "run")
     prepare(tmp_path / "songs", run, replace(SETTINGS, offsets_seconds=(0.0,)), workers=1)
-    assert run.duplicates_csv.read_text("utf-8").splitlines() == ["sound,song,genre,split,same"]
+    assert run.duplicates_csv.read_text("utf-8").splitlines() == ["set,song,genre,split,same"]
 
 
 def test_two_spellings_of_a_genre_and_its_groups_become_one(tmp_path: Path) -> None:
@@ -349,8 +349,14 @@ def test_what_has_changed_is_brought_up_to_date(folder: Path, change: str, notic
         assert len(list(csv.DictReader(file))) == len(skipped)
 
 
+def zero(path: Path) -> None:
+    path.write_bytes(bytes(path.stat().st_size))
+
+
 DAMAGES: dict[str, Callable[[Dataset], object]] = {
     "a damaged clip": lambda dataset: dataset.clips[3].audio_path(dataset.run).write_bytes(b"no sound"),
+    "audio of the same size that is only zeros": lambda dataset: zero(dataset.clips[3].audio_path(dataset.run)),
+    "an image of the same size that is only zeros": lambda dataset: zero(dataset.clips[3].image_path(dataset.run)),
     "a lost image": lambda dataset: dataset.clips[3].image_path(dataset.run).unlink(),
     "a damaged JSON file": lambda dataset: next(dataset.run.clips.glob("*.json")).write_text("[]"),
     "a folder that is gone": lambda dataset: shutil.rmtree(dataset.run.images),

@@ -47,7 +47,7 @@ def undisturbed(songs: Path) -> dict[str, str]:
 _HALTING = """
 import signal, sys, time
 from train.cli import main
-from train.progress import ProgressBar
+from train.cli.progress import ProgressBar
 
 left = int(sys.argv.pop(1))
 

@@ -66,6 +66,12 @@ def test_what_was_written_is_read(written: Dataset) -> None:
         (",0.500000,", ",-5,"),
         (",train,", ",exam,"),
         ("Caz,", "Cazz,"),
+        (",60.000,", ",inf,"),
+        (",-20.0,", ",nan,"),
+        ("Caz1,", "Caz0,"),
+        ("Caz1,", "../Caz1,"),
+        (",Caz/1.mp3,,", ",Caz/1.mp3"),
+        (",Caz/1.mp3,,", ",Caz/1.mp3,,,more"),
     ],
 )
 def test_a_clip_that_cannot_be_is_refused(before: str, after: str, written: Dataset) -> None:
@@ -75,9 +81,23 @@ def test_a_clip_that_cannot_be_is_refused(before: str, after: str, written: Data
         read_dataset(written.run)
 
 
-@pytest.mark.parametrize("genres", ["CazHalk", ["Caz", "Halk", "Halk"], 3, None])
-def test_genres_that_cannot_be_are_refused(genres: object, written: Dataset) -> None:
+@pytest.mark.parametrize(
+    ("field", "wrong"),
+    [
+        ("genres", "CazHalk"),
+        ("genres", ["Caz", "Halk", "Halk"]),
+        ("genres", ["Caz", "Halk", 3]),
+        ("genres", 3),
+        ("genres", None),
+        ("demonstration", "no"),
+        ("demonstration", None),
+        ("colormap", [[0, 0, 0]] * 255),
+        ("colormap", [[0, 0, 256]] * 256),
+        ("colormap", [[0.5, 0, 0]] * 256),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(field: str, wrong: object, written: Dataset) -> None:
     path = written.run.dataset_json
-    path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | {"genres": genres}), "utf-8")
+    path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | {field: wrong}), "utf-8")
     with pytest.raises(TmgcError, match="tmgc-train prepare"):
         read_dataset(written.run)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
 import shutil
@@ -224,6 +225,23 @@ def test_a_damaged_json_file_means_that_the_song_is_not_done(tmp_path: Path, con
     extract_song(job)
     (path,) = job.run.clips.glob("*.json")
     path.write_bytes(content)
+    assert read_extracted(job) is None
+
+
+@pytest.mark.parametrize(
+    ("field", "wrong"), [("artist", 3), ("sha256", None), ("offset_seconds", "0"), ("level_dbfs", None)]
+)
+def test_a_json_file_with_a_field_of_another_type_means_that_the_song_is_not_done(
+    tmp_path: Path, field: str, wrong: object
+) -> None:
+    job = job_of(write_sound(tmp_path / "a.flac", melody(1)))
+    extract_song(job)
+    (path,) = job.run.clips.glob("*.json")
+    done = path.stat().st_mtime_ns
+    document = json.loads(path.read_text("utf-8"))
+    (document if field in document else document["clips"][0])[field] = wrong
+    path.write_text(json.dumps(document), "utf-8")
+    assert path.stat().st_mtime_ns >= done, "no file of a clip is newer"
     assert read_extracted(job) is None
 
 

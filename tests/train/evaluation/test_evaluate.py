@@ -46,6 +46,16 @@ def test_the_card_gets_accuracy_temperature_and_threshold(evaluated: Evaluated, 
     assert card.replace(temperature=1.0, threshold=0.0, accuracy={}) == small_dataset.run.card()
 
 
+def test_exported_files_with_an_earlier_temperature_are_pointed_out(
+    small_dataset: Dataset, copy_of: Copy, caplog: pytest.LogCaptureFixture
+) -> None:
+    copy = copy_of(small_dataset)
+    copy.run.exports.mkdir()
+    (copy.run.exports / "small.int8.tflite").touch()
+    evaluate(copy, "validation")
+    assert sum("earlier temperature and threshold" in message for message in caplog.messages) == 1
+
+
 def test_the_temperature_is_that_of_the_validation_split_and_applied_once(evaluated: Evaluated) -> None:
     dataset, result, _ = evaluated
     predictor = Predictor(dataset)
@@ -64,12 +74,17 @@ def test_the_temperature_is_that_of_the_validation_split_and_applied_once(evalua
     assert scaled.song_accuracy == result.song_accuracy
 
 
-def test_another_split_has_its_own_files_and_leaves_the_card_alone(evaluated: Evaluated, copy_of: Copy) -> None:
+def test_another_split_has_its_own_files_and_leaves_the_card_alone(
+    evaluated: Evaluated, copy_of: Copy, caplog: pytest.LogCaptureFixture
+) -> None:
     dataset, result, _ = evaluated
     copy = copy_of(dataset)
+    copy.run.exports.mkdir()
+    (copy.run.exports / "small.int8.tflite").touch()
     card = copy.run.card()
     report = copy.run.report_html("test").read_bytes()
     other = evaluate(copy, "validation")
+    assert not caplog.messages, "no exported file has another temperature or threshold"
     assert copy.run.card() == card
     assert copy.run.report_html("test").read_bytes() == report
     for name in ("evaluation.validation.json", "report.validation.html", "plots/confusion.validation.png"):

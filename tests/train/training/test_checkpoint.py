@@ -71,6 +71,15 @@ def test_a_half_written_checkpoint_is_ignored(tmp_path: Path, network: keras.Mod
     assert checkpoint.read("clips")[1].epochs == 2
 
 
+def test_a_removal_that_was_interrupted_is_completed_by_the_next(tmp_path: Path, network: keras.Model) -> None:
+    checkpoint = Checkpoint(Run(tmp_path))
+    save(checkpoint, network, 1, is_best=True, level=1.0)
+    (tmp_path / ".training").rename(tmp_path / ".training-removed")
+    save(checkpoint, network, 1, is_best=True, level=1.0)
+    checkpoint.remove()
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_training_on_another_dataset_is_not_resumed(tmp_path: Path, network: keras.Model) -> None:
     checkpoint = Checkpoint(Run(tmp_path))
     save(checkpoint, network, 1, is_best=True, level=1.0)

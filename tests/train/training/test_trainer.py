@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -22,6 +23,7 @@ from tests.factories import TINY_TRAINING
 from train.cli import main
 from train.dataset.dataset import Dataset, read_dataset, write_dataset
 from train.evaluation import compute_scores
+from train.progress import Reporter
 from train.run import Run
 from train.training import Augmentation, Checkpoint, TrainingConfig, fit, resume
 from train.training.callbacks import CheckpointAndEarlyStopping
@@ -167,6 +169,22 @@ def test_a_killed_training_resumes_from_its_last_complete_epoch(small_dataset: D
     assert resumed.exit_code == 0
     assert [int(row["epoch"]) for row in history(run, "fine-tuning")] == [*range(1, run.card().training["epochs"] + 1)]
     assert run.card().training["epochs"] > complete
+
+
+def test_an_interruption_while_the_head_trains_leaves_the_history_of_the_earlier_model(small_dataset: Dataset) -> None:
+    class Interruption(Reporter):
+        def epoch(self, number: int, values: Mapping[str, float]) -> None:
+            raise KeyboardInterrupt
+
+    small_dataset.run.history_csv.write_text("of the earlier model", "utf-8")
+    with pytest.raises(KeyboardInterrupt):
+        fit(small_dataset, replace(QUICK, head_epochs=2), Interruption())
+    assert small_dataset.run.history_csv.read_text("utf-8") == "of the earlier model"
+
+
+def test_a_training_is_resumed_under_the_lock_of_its_run(small_dataset: Dataset) -> None:
+    with small_dataset.run.lock(), pytest.raises(TmgcError, match="another is at work"):
+        resume(small_dataset)
 
 
 def test_a_finished_training_cannot_be_resumed(small_dataset: Dataset) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from edge_runtime.logs import setup_logging
-from train.progress import ProgressBar
+from train.cli.progress import ProgressBar
 
 
 def train_for_two_epochs(epochs: int = 2) -> None:
