@@ -28,13 +28,10 @@ from benchmarks.report import (
     CaseFailure,
     CaseReport,
     KerasAgreement,
-    Latency,
     Method,
     Paced,
     Peak,
-    Proportion,
     Quality,
-    Ratio,
     Report,
     Speedup,
     ThermalState,
@@ -43,6 +40,7 @@ from benchmarks.report import (
 from benchmarks.roofline import measure_peak, roofline
 from benchmarks.runner import CaseResult, Plan, Progress, run_cases, sustain
 from benchmarks.scenarios import PACED, SINGLE, Load, Scenario
+from benchmarks.statistics import Latency, Proportion, Ratio
 from benchmarks.system_info import describe_machine, installed_mb, thermal_state
 from edge_runtime.errors import TmgcError
 from edge_runtime.files import atomic_write, sha256_of
@@ -170,15 +168,19 @@ def writable_folder(folder: Path) -> Path:
 
 
 def write_report(report: Report, folder: Path) -> None:
-    """Write ``bench.json``, ``bench.md`` and ``report.html``, each atomically."""
-    files = {
-        "bench.json": report.to_json(),
-        "bench.md": markdown(report),
-        "report.html": html_report(report, plots_of(report)),
-    }
-    for name, text in files.items():
-        with atomic_write(folder / name) as partial:
-            partial.write_text(text.rstrip("\n") + "\n", "utf-8")
+    """Write ``bench.json``, ``bench.md`` and ``report.html``, each atomically.
+
+    ``bench.json`` is written first: an error in a table or a plot does not lose the measurement.
+    """
+    _write(folder / "bench.json", report.to_json())
+    _write(folder / "bench.md", markdown(report))
+    _write(folder / "report.html", html_report(report, plots_of(report)))
+
+
+def _write(path: Path, text: str) -> None:
+    """Bytes of a file name that are not UTF-8 become ``\\udc..``, which JSON reads back."""
+    with atomic_write(path) as partial:
+        partial.write_text(text.rstrip("\n") + "\n", "utf-8", errors="backslashreplace")
 
 
 @dataclass
@@ -244,7 +246,9 @@ class Context:
     """The reports of the run's ``parity.json``."""
     peaks: Mapping[int, Peak]
     """By threads."""
-    macs: Mapping[InputKind, int | None]
+    macs: Mapping[Path, int | None]
+    """Of each TFLite file, which is read once."""
+    network_macs: Mapping[InputKind, int | None]
     """Of the run's network by input kind, from a TFLite file of it."""
 
     @classmethod
@@ -252,9 +256,10 @@ class Context:
         """Gather what the cases have in common."""
         done = [result for result in measured.results if result.failure is None]
         keras = {result.plan.threads: _classes(result) for result in done if result.case.pipeline == KERAS_PREDICT}
-        files = [result.case for result in done if result.case.pipeline != PACKAGED]
-        macs = {case.input_kind: _macs_of(case.model) for case in files if case.format == "tflite"}
-        return cls(keras, measured.parity, {peak.threads: peak for peak in measured.peaks}, macs)
+        files = [result.case for result in done if result.case.format == "tflite"]
+        macs = {file: _macs_of(file) for file in {case.model for case in files}}
+        network_macs = {case.input_kind: macs[case.model] for case in files if case.pipeline != PACKAGED}
+        return cls(keras, measured.parity, {peak.threads: peak for peak in measured.peaks}, macs, network_macs)
 
 
 def case_report(result: CaseResult, context: Context) -> CaseReport:
@@ -326,15 +331,9 @@ def quality_of(case: Case, sha256: str, reports: Sequence[Mapping[str, Any]]) ->
         split=found["split"],
         windows=found["windows"],
         songs=songs,
-        accuracy=_proportion(accuracy["accuracy_file" if case.is_export else "accuracy_keras"], songs),
-        agreement=_proportion(found["top1_agreement"], songs) if case.is_export else None,
+        accuracy=Proportion.of(accuracy["accuracy_file" if case.is_export else "accuracy_keras"], trials=songs),
+        agreement=Proportion.of(found["top1_agreement"], trials=songs) if case.is_export else None,
     )
-
-
-def _proportion(value: float, songs: int) -> Proportion:
-    from train.evaluation.metrics import wilson_interval
-
-    return Proportion(value, *wilson_interval(value * songs, songs))
 
 
 def _paced(result: CaseResult) -> Paced:
@@ -379,8 +378,8 @@ def _classes(result: CaseResult) -> dict[int, int]:
 def _macs(case: Case, context: Context) -> int | None:
     """Of its own file; where that does not tell, of a TFLite file of the same network."""
     if case.format == "tflite":
-        return _macs_of(case.model)
-    return None if case.pipeline == PACKAGED else context.macs.get(case.input_kind)
+        return context.macs[case.model]
+    return None if case.pipeline == PACKAGED else context.network_macs.get(case.input_kind)
 
 
 def _macs_of(model: Path) -> int | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final, Literal, cast
 
 from edge_runtime.errors import TmgcError
+from edge_runtime.files import PARTIAL
 from edge_runtime.interpreters import SUFFIXES
 from edge_runtime.model_card import INPUT_KINDS
 from edge_runtime.models import SMALL_MODEL
@@ -42,7 +43,7 @@ _RECIPES = ("float32", "float16", "dynamic", "int8")
 
 @dataclass(frozen=True)
 class Case:
-    """One way from two seconds of sound to a prediction."""
+    """One way from two seconds of audio to a prediction."""
 
     name: str
     """``reference``, ``keras-predict``, or format, input kind and recipe: ``tflite-int8``, ``tflite-waveform-int8``."""
@@ -79,10 +80,7 @@ def find_cases(run: Run) -> tuple[list[Case], list[str]]:
     """
     exports, left_out = _exports(run)
     cases = [Case(pipeline, pipeline, run.model, run.card_json) for pipeline in KERAS_PIPELINES]
-    names = Counter(case.name for case in exports)
-    for case in exports:
-        unique = names[case.name] == 1 or case.model.name.startswith(f"{run.name}.")
-        cases.append(case if unique else replace(case, name=case.model.name))
+    cases += exports
     if find_spec("tflite_runtime") is None:
         left_out.append("tflite-runtime is not installed: its cases are left out")
     else:
@@ -127,9 +125,10 @@ def select_cases(cases: Sequence[Case], run: Run, *, only: Sequence[str] = (), q
 
 
 def _exports(run: Run) -> tuple[list[Case], list[str]]:
-    """The exports by format, input kind and recipe, and a line about each file that is none."""
+    """The exports by format, input kind and recipe, with unique names, and a line about each file that is none."""
     cases, left_out = [], []
-    for path in sorted(path for path in run.exports.glob("*") if path.suffix in SUFFIXES):
+    files = (path for path in run.exports.glob("*") if path.suffix in SUFFIXES and not path.name.startswith(PARTIAL))
+    for path in sorted(files):
         if ".FAILED." in path.name:
             left_out.append(f"{path} failed its parity check and is left out")
             continue
@@ -137,7 +136,18 @@ def _exports(run: Run) -> tuple[list[Case], list[str]]:
             cases.append(_export_case(path, run))
         except TmgcError as error:
             left_out.append(f"{path.name} is left out: {error}")
-    return sorted(cases, key=_order), left_out
+    return _with_unique_names(sorted(cases, key=_order), run), left_out
+
+
+def _with_unique_names(cases: Sequence[Case], run: Run) -> list[Case]:
+    """Of cases that share a name, only the file that tmgc-export names so keeps it; others get that of their file."""
+    names = Counter(case.name for case in cases)
+
+    def unique(case: Case) -> bool:
+        infix = "" if case.input_kind == "image" else f"{case.input_kind}."
+        return names[case.name] == 1 or case.model.name == f"{run.name}.{infix}{case.recipe}.{case.format}"
+
+    return [case if unique(case) else replace(case, name=case.model.name) for case in cases]
 
 
 def _export_case(model: Path, run: Run, *, pipeline: PipelineName = EXPORT) -> Case:

@@ -10,8 +10,9 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -28,6 +29,23 @@ if TYPE_CHECKING:
 log = logging.getLogger("tmgc.bench")
 
 
+class FiniteRange(click.FloatRange):
+    """A number within a range, which neither NaN nor infinity is."""
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
+        """The number.
+
+        Raises
+        ------
+        click.BadParameter
+            It is none, or out of the range.
+        """
+        number = super().convert(value, parameter, context)
+        if not isfinite(number):
+            self.fail(f"{value} is not a finite number.", parameter, context)
+        return number
+
+
 @click.command(
     "tmgc-bench",
     cls=CommandWithSubcommands,
@@ -42,7 +60,7 @@ log = logging.getLogger("tmgc.bench")
 )
 @click.option(
     "--min-seconds",
-    type=click.FloatRange(min=0),
+    type=FiniteRange(min=0),
     help="How long each case is timed at least. Default: 5; --quick: 0.",
 )
 @click.option("--quick", is_flag=True, help="The reference, Keras, and the int8 and dynamic exports: under a minute.")
@@ -116,7 +134,7 @@ def main(
     "--fail-above",
     default=1.10,
     show_default=True,
-    type=click.FloatRange(min=0, min_open=True),
+    type=FiniteRange(min=0, min_open=True),
     help="How many times as long a case may take.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the comparison as JSON, not as a table.")

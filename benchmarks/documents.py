@@ -7,7 +7,9 @@ A field is a ``bool``, ``int``, ``float``, ``str``, ``Path``, ``Literal``, anoth
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import re
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from types import NoneType, UnionType
@@ -19,10 +21,21 @@ _SCALARS: dict[Any, str] = {bool: "boolean", int: "integer", float: "number", st
 
 
 class Constraint(NamedTuple):
-    """A keyword of JSON Schema that narrows a type, such as ``minimum``."""
+    """A keyword of JSON Schema that narrows a type: one of :data:`_RULES`. Reading enforces it."""
 
     keyword: str
     value: float | str
+
+
+_RULES: dict[str, tuple[str, Callable[[Any, Any], bool]]] = {
+    "const": ("equal to", lambda value, bound: value == bound),
+    "minimum": ("at least", lambda value, bound: value >= bound),
+    "maximum": ("at most", lambda value, bound: value <= bound),
+    "exclusiveMinimum": ("above", lambda value, bound: value > bound),
+    "minItems": ("a list of at least", lambda value, bound: len(value) >= bound),
+    "pattern": ("a match of", lambda value, bound: re.search(bound, value) is not None),
+}
+"""By keyword: the rule in words, which the constraint's value completes, and whether a value follows it."""
 
 
 def to_document(value: Any) -> Any:
@@ -49,7 +62,8 @@ def from_document(kind: type[Kind], document: Any) -> Kind:
     Raises
     ------
     ValueError
-        A key is missing or unknown, or a value is of another type; the message names its place.
+        A key is missing or unknown, or a value is of another type, not finite, or breaks a constraint; the message
+        names its place.
     """
     return cast(Kind, _read(kind, document, "$"))
 
@@ -84,6 +98,14 @@ def schema_of(kind: type, *, title: str) -> dict[str, Any]:
 
 def _read(hint: Any, document: Any, place: str) -> Any:
     kind, keywords = _without_annotation(hint)
+    value = _read_kind(kind, document, place)
+    for keyword, bound in keywords.items():
+        rule, follows = _RULES[keyword]
+        _expect(follows(value, bound), f"{rule} {bound}", document, place)
+    return value
+
+
+def _read_kind(kind: Any, document: Any, place: str) -> Any:
     choices = get_args(kind)
     origin = get_origin(kind)
     if origin in (Union, UnionType):
@@ -96,14 +118,14 @@ def _read(hint: Any, document: Any, place: str) -> Any:
         return document
     if origin is tuple:
         _expect(isinstance(document, list), "a list", document, place)
-        least = keywords.get("minItems", 0)
-        _expect(len(document) >= least, f"a list of at least {least}", document, place)
         return tuple(_read(choices[0], item, f"{place}[{number}]") for number, item in enumerate(document))
     if origin is dict:
         _expect(isinstance(document, dict), "an object", document, place)
         return {key: _read(choices[1], item, f"{place}.{key}") for key, item in document.items()}
     number = kind is float and type(document) is int
     _expect(number or type(document) is (str if kind is Path else kind), _SCALARS[kind], document, place)
+    if kind is float:  # NaN is not at most anything
+        _expect(abs(document) <= sys.float_info.max, "a finite number", document, place)
     return kind(document)
 
 

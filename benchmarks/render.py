@@ -11,8 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from benchmarks.cases import REFERENCE
-from benchmarks.report import DTYPES, SOURCES, CaseReport, Proportion, Report, Source, Speedup, Sustained, Verdict
+from benchmarks.report import DTYPES, SOURCES, CaseReport, Report, Source, Speedup, Sustained, Verdict
 from benchmarks.scenarios import OFFLINE
+from benchmarks.statistics import Proportion
 
 WIDTH = 100
 """Columns that the terminal's tables need at most."""

@@ -8,17 +8,15 @@ where the machine does not tell a figure or a figure does not apply.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
-
-import numpy as np
 
 from benchmarks.cases import EXPORT, TFLITE_RUNTIME, Format, InputKind, PipelineName
 from benchmarks.documents import Constraint, dumps, from_document, schema_of, to_document
 from benchmarks.inputs import Excerpt
 from benchmarks.scenarios import Scenario
+from benchmarks.statistics import Latency, Milliseconds, PositiveFloat, Proportion, Ratio
 from edge_runtime.errors import TmgcError
 
 SCHEMA = 2
@@ -34,80 +32,10 @@ SOURCES: tuple[Source, ...] = ("file", "memory")
 Dtype = Literal["float32", "int8"]
 DTYPES: tuple[Dtype, ...] = ("float32", "int8")
 
-_SAMPLE_DIGITS = 4
-"""Of a millisecond. Every figure is computed from the rounded samples, so that a reader gets the same."""
-
 Count = Annotated[int, Constraint("minimum", 0)]
 PositiveInt = Annotated[int, Constraint("minimum", 1)]
-PositiveFloat = Annotated[float, Constraint("exclusiveMinimum", 0)]
-Milliseconds = Annotated[float, Constraint("minimum", 0)]
 Megabytes = Annotated[float, Constraint("minimum", 0)]
-Fraction = Annotated[float, Constraint("minimum", 0), Constraint("maximum", 1)]
-Samples = Annotated[tuple[Milliseconds, ...], Constraint("minItems", 1)]
 Sha256 = Annotated[str, Constraint("pattern", "^[0-9a-f]{64}$")]
-
-
-@dataclass(frozen=True)
-class Latency:
-    """Latency samples in the order of measuring, none left out, and their summary."""
-
-    p50_ms: Milliseconds
-    """The median. Percentiles lie between samples by linear interpolation."""
-    p90_ms: Milliseconds
-    p99_ms: Milliseconds
-    min_ms: Milliseconds
-    mean_ms: Milliseconds
-    max_ms: Milliseconds
-    std_ms: Milliseconds
-    """With n - 1 in its denominator; 0 for a single sample."""
-    samples_ms: Samples
-
-    @classmethod
-    def of(cls, samples_ms: Iterable[float]) -> Latency:
-        """Summarise at least one sample, ms; samples are rounded to a tenth of a microsecond first."""
-        samples = tuple(round(sample, _SAMPLE_DIGITS) for sample in samples_ms)
-        values = np.asarray(samples, np.float64)
-        p50, p90, p99 = map(float, np.percentile(values, (50, 90, 99)))
-        std = float(values.std(ddof=1)) if len(values) > 1 else 0.0
-        return cls(p50, p90, p99, float(values.min()), float(values.mean()), float(values.max()), std, samples)
-
-
-@dataclass(frozen=True)
-class Ratio:
-    """A ratio of two medians, taken round by round, so that whatever slows the machine meanwhile slows both."""
-
-    median: PositiveFloat
-    low: PositiveFloat
-    """The lowest of the rounds."""
-    high: PositiveFloat
-    """The highest of the rounds."""
-    rounds: tuple[PositiveFloat, ...]
-
-    @classmethod
-    def of(cls, slow_ms: Sequence[float], fast_ms: Sequence[float], *, rounds: int) -> Ratio:
-        """How many times as long ``slow_ms`` takes as ``fast_ms``.
-
-        Parameters
-        ----------
-        slow_ms, fast_ms : sequence of float, ms
-            In the order of measuring; equally many in each round, but one may have more than the other.
-        rounds : int > 0
-        """
-        slow, fast = (
-            np.median(np.reshape(np.asarray(samples, np.float64), (rounds, -1)), axis=1)
-            for samples in (slow_ms, fast_ms)
-        )
-        ratios = slow / fast
-        return cls(float(np.median(ratios)), float(ratios.min()), float(ratios.max()), tuple(ratios.tolist()))
-
-
-@dataclass(frozen=True)
-class Proportion:
-    """A proportion of windows with its 95 % interval (Wilson 1927), in which a song counts as one trial."""
-
-    value: Fraction
-    low: Fraction
-    high: Fraction
 
 
 @dataclass(frozen=True)
@@ -132,7 +60,7 @@ class KerasAgreement:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether predictions keep up with the sound."""
+    """Whether predictions keep up with the audio."""
 
     hop_s: PositiveFloat
     keeps_up: bool
@@ -175,7 +103,7 @@ class Roofline:
 
 @dataclass(frozen=True)
 class CaseReport:
-    """What was measured of one case: one way from two seconds of sound to a prediction."""
+    """What was measured of one case: one way from two seconds of audio to a prediction."""
 
     name: str
     """``reference``, ``keras-predict``, ``tflite-int8``, ``onnx-waveform-int8`` ..."""
@@ -222,6 +150,11 @@ class CaseReport:
     """Null under another load."""
     roofline: Roofline | None
     """Null where the multiply-accumulates are not known."""
+
+    @property
+    def is_export(self) -> bool:
+        """Whether it runs an export of the run."""
+        return self.pipeline in (EXPORT, TFLITE_RUNTIME)
 
     def latency(self, source: Source) -> Latency:
         """The latency from a source."""
@@ -396,7 +329,7 @@ class Report:
     @property
     def fastest_export(self) -> CaseReport | None:
         """The export of the run with the lowest median from a file, else of all cases; None if all failed."""
-        exports = [case for case in self.cases if case.pipeline in (EXPORT, TFLITE_RUNTIME)]
+        exports = [case for case in self.cases if case.is_export]
         return min(exports or self.cases, key=lambda case: case.from_file.p50_ms, default=None)
 
     def to_json(self) -> str:
@@ -410,15 +343,18 @@ class Report:
         Raises
         ------
         ValueError
-            It is not a report of this schema, or a case has not as many samples in each round.
+            It is not a report of this schema, or a case has a latency of 0 or not as many samples in each round.
         """
         document = json.loads(text)
         if isinstance(document, dict) and document.get("schema") != SCHEMA:
             raise ValueError(f"schema {SCHEMA} is needed, got {document.get('schema')}")
         report = from_document(cls, document)
         for case in report.cases:
-            if any(len(case.latency(source).samples_ms) % report.method.rounds for source in SOURCES):
-                raise ValueError(f"{case.name} must have equally many samples in each of its rounds")
+            for latency in map(case.latency, SOURCES):
+                if len(latency.samples_ms) % report.method.rounds:
+                    raise ValueError(f"{case.name} must have equally many samples in each of its rounds")
+                if not min(latency.p50_ms, *latency.samples_ms) > 0:
+                    raise ValueError(f"{case.name} must have latencies above 0 ms")
         return report
 
     @classmethod
@@ -434,7 +370,7 @@ class Report:
             raise TmgcError(f"a report must exist: there is no file {path}. Make one with tmgc-bench")
         try:
             return cls.from_json(path.read_text("utf-8"))
-        except (ValueError, ZeroDivisionError) as error:
+        except ValueError as error:
             raise TmgcError(
                 f"a report must be a bench.json of this tmgc-bench: {path} is not ({error}). Measure again"
             ) from error

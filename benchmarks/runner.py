@@ -12,8 +12,9 @@ from typing import Any
 
 from benchmarks.cases import Case
 from benchmarks.inputs import Excerpt
-from benchmarks.report import SOURCES, Latency, Minute, Source, Sustained
+from benchmarks.report import SOURCES, Minute, Source, Sustained
 from benchmarks.scenarios import PACED, SINGLE_STREAM, Load, Window
+from benchmarks.statistics import Latency
 from benchmarks.system_info import thermal_state
 from benchmarks.worker import CaseFailedError, Loaded, WorkerProcess
 

@@ -28,6 +28,7 @@ from benchmarks.scenarios import BATCH, SINGLE_STREAM, Load, Window, time_window
 from edge_runtime.audio import Samples
 from edge_runtime.errors import TmgcError, first_line
 from edge_runtime.model_card import ModelCard
+from edge_runtime.system_info import peak_memory_mb
 
 TIMEOUT_SECONDS = 600.0
 """A process that answers nothing for so long is ended. Loading a large network on a small board takes minutes."""
@@ -104,22 +105,6 @@ def open_pipeline(case: Case, *, threads: int) -> Pipeline:
         # A module that cannot be imported is skipped: the next interpreter is then tflite-runtime.
         sys.modules["ai_edge_litert.interpreter"] = None  # type: ignore[assignment]
     return ExportPipeline(case.model, threads=threads)
-
-
-def peak_memory_mb() -> float:
-    """Peak of this process's resident memory, MB (1e6 bytes).
-
-    Linux' ``VmHWM`` is preferred, which psutil does not read: ``getrusage`` includes the process that forked this one.
-    """
-    import resource
-
-    status = Path("/proc/self/status")
-    lines = status.read_text("utf-8").splitlines() if status.is_file() else []
-    for line in lines:
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024 / 1e6
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 
 
 def serve(requests: TextIO, replies: TextIO) -> None:
@@ -228,7 +213,7 @@ class WorkerProcess:
             line = ""
         finally:
             guard.cancel()
-        if not line:
+        if not line.endswith("\n"):  # nothing, or a part of a reply
             raise CaseFailedError(self._why_gone())
         reply: dict[str, Any] = json.loads(line)
         if "error" in reply:

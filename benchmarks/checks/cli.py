@@ -10,12 +10,16 @@ from typing import Any
 
 import click
 
+from benchmarks.cli import FiniteRange
 from edge_runtime.cli.base import OneLineCommand, OneLineGroup
 from edge_runtime.models import default_model, newest_run
 
 log = logging.getLogger("tmgc.bench")
 
 _HELP = {"help_option_names": ["-h", "--help"]}
+
+
+_HOP = FiniteRange(min=0, min_open=True, max=60)
 
 
 @click.group("check", cls=OneLineGroup, short_help="Measure the speed or memory of one part.", context_settings=_HELP)
@@ -72,7 +76,7 @@ def start_up(run: Path | None, name: str, pairs: int, as_json: bool) -> None:
 
 @_command("soak", "Memory, files and threads after hours of audio")
 @click.argument("model", required=False, type=click.Path(path_type=Path))
-@click.option("--hours", default=10.0, show_default=True, type=click.FloatRange(min=0.05), help="Of audio.")
+@click.option("--hours", default=10.0, show_default=True, type=FiniteRange(min=0.05), help="Of audio.")
 @click.option("--threads", type=click.IntRange(min=1), help="Of the model. Default: as tmgc-listen.")
 def soak(model: Path | None, hours: float, threads: int | None, as_json: bool) -> None:
     """Stream hours of synthesised audio through MODEL at full speed and compare memory, files and threads.
@@ -107,8 +111,8 @@ def preparing(songs: int, sample: int, as_json: bool) -> None:
 @_command("listening", "What listening adds to the inference of a model")
 @click.argument("model", required=False, type=click.Path(path_type=Path))
 @click.option("--windows", default=40, show_default=True, type=click.IntRange(min=1), help="Windows to time.")
-@click.option("--hop", default=1.0, show_default=True, help="Seconds between them.")
-@click.option("--threads", default=1, show_default=True, help="Threads of the interpreter.")
+@click.option("--hop", default=1.0, show_default=True, type=_HOP, help="Seconds between them.")
+@click.option("--threads", default=1, show_default=True, type=click.IntRange(min=1), help="Threads of the interpreter.")
 def listening(model: Path | None, windows: int, hop: float, threads: int, as_json: bool) -> None:
     """Time what listening adds to the inference of MODEL (default: that of tmgc-listen), in real time."""
     from benchmarks.checks.listening import time_overhead
@@ -122,7 +126,7 @@ def listening(model: Path | None, windows: int, hop: float, threads: int, as_jso
 
 @_command("streamed-spectrogram", "Streamed frames against whole windows")
 @click.option("--windows", default=100, show_default=True, type=click.IntRange(min=2), help="Windows to time.")
-@click.option("--hop", default=1.0, show_default=True, help="Seconds between them.")
+@click.option("--hop", default=1.0, show_default=True, type=_HOP, help="Seconds between them.")
 @click.option("--sample-rate", default=44_100, show_default=True, help="Hz.")
 def streamed_spectrogram(windows: int, hop: float, sample_rate: int, as_json: bool) -> None:
     """Time spectrograms whose frames are computed as they come against spectrograms of whole windows."""

@@ -10,11 +10,12 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.report import Latency
+from benchmarks.statistics import Latency
 from edge_runtime.audio import Samples
 from edge_runtime.classifier import GenreClassifier
 from edge_runtime.interpreters import Interpreter, ModelInput
 from edge_runtime.listener import ListenSettings, listen
+from edge_runtime.windowing import hop_samples
 
 BLOCK_SECONDS = 0.02
 """About what a sound card delivers at a time."""
@@ -51,9 +52,15 @@ def time_overhead(interpreter: Interpreter, *, windows: int, hop_seconds: float)
     interpreter : Interpreter
     windows : int > 0
     hop_seconds : float > 0
+
+    Raises
+    ------
+    TmgcError
+        The hop is shorter than a frame.
     """
     timed = _TimedInterpreter(interpreter)
     settings = timed.card.spectrogram
+    hop_samples(settings, hop_seconds)
     seconds = settings.window_seconds + (windows + WARM_UP) * hop_seconds
     noise = PacedNoise(settings.sample_rate, seconds)
     # Each prediction is yielded before the next block and the next invoke, so the last times are its own.

@@ -1,6 +1,7 @@
 """From nothing to a prediction: ``tmgc-listen two-seconds.wav`` against the reference, from the start of the process.
 
-Both find their files in the system's cache: a first pair warms it and is not counted.
+Both find their files in the system's cache: a first pair warms it and is not counted. Both have as many threads as
+:func:`edge_runtime.interpreters.default_threads` gives ``tmgc-listen``.
 """
 
 from __future__ import annotations
@@ -16,15 +17,20 @@ from time import perf_counter
 from benchmarks.cases import Case, find_cases
 from benchmarks.inputs import excerpts_of_run
 from benchmarks.pipelines import read_window
-from benchmarks.report import Latency, Ratio
+from benchmarks.statistics import Latency, Ratio
 from benchmarks.worker import TIMEOUT_SECONDS, environment
 from edge_runtime.errors import TmgcError
+from edge_runtime.interpreters import default_threads
 from edge_runtime.spectrogram import SpectrogramSettings
-from edge_runtime.system_info import usable_cores
 from train.run import Run
 
 _LISTEN = "from edge_runtime.cli.listen import main; main()"
-_REFERENCE = "import sys; from benchmarks.reference import predict_file; print(predict_file(*sys.argv[1:], threads=2))"
+_REFERENCE = """
+import sys
+from benchmarks.reference import predict_file
+model, audio, threads = sys.argv[1:]
+print(predict_file(model, audio, threads=int(threads)))
+"""
 
 
 @dataclass(frozen=True)
@@ -64,13 +70,18 @@ def time_start_up(run: Run, name: str, *, pairs: int, progress: Callable[[int], 
         The run has no such export or no clips, or a process fails.
     """
     case = _export(run, name)
-    reference_ms, listen_ms = [], []
+    threads = default_threads()
+    reference_ms: list[float] = []
+    listen_ms: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
         audio = write_window(run, Path(folder) / "two-seconds.wav")
         for pair in range(pairs + 1):
             progress(pair)
-            reference_ms.append(time_process((_REFERENCE, str(run.model), str(audio))))
-            listen_ms.append(time_process((_LISTEN, str(audio), "--model", str(case.model))))
+            for arguments, times_ms in (
+                ((_REFERENCE, str(run.model), str(audio), str(threads)), reference_ms),
+                ((_LISTEN, str(audio), "--model", str(case.model), "--threads", str(threads)), listen_ms),
+            ):
+                times_ms.append(time_process(arguments, threads=threads))
     reference, listen = Latency.of(reference_ms[1:]), Latency.of(listen_ms[1:])
     return StartUp(case.name, reference, listen, Ratio.of(reference.samples_ms, listen.samples_ms, rounds=pairs))
 
@@ -84,24 +95,27 @@ def write_window(run: Run, path: Path) -> Path:
     return path
 
 
-def time_process(arguments: Sequence[str]) -> float:
+def time_process(arguments: Sequence[str], *, threads: int) -> float:
     """Milliseconds of a Python process from its start to its end.
 
     Parameters
     ----------
     arguments : sequence of str
         Code, and its arguments.
+    threads : int > 0
+        Of every library: see :func:`benchmarks.worker.environment`.
 
     Raises
     ------
     TmgcError
         It fails, or takes longer than :data:`benchmarks.worker.TIMEOUT_SECONDS`.
     """
+    code = "; ".join(arguments[0].strip().splitlines())
     begun = perf_counter()
     try:
         done = subprocess.run(
             [sys.executable, "-P", "-c", *arguments],
-            env=environment(usable_cores()),
+            env=environment(threads),
             capture_output=True,
             text=True,
             errors="replace",
@@ -109,11 +123,11 @@ def time_process(arguments: Sequence[str]) -> float:
             timeout=TIMEOUT_SECONDS,
         )
     except subprocess.TimeoutExpired:
-        raise TmgcError(f"a process that is timed must end within {TIMEOUT_SECONDS:g} s: {arguments[0]}") from None
+        raise TmgcError(f"a process that is timed must end within {TIMEOUT_SECONDS:g} s: {code}") from None
     spent_ms = (perf_counter() - begun) * 1e3
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["nothing on standard error"])[-1]
-        raise TmgcError(f"a process that is timed must succeed: {arguments[0]} ended with {done.returncode} ({last})")
+        raise TmgcError(f"a process that is timed must succeed: {code} ended with {done.returncode} ({last})")
     return spent_ms
 
 

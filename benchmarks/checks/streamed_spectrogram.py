@@ -7,9 +7,9 @@ from time import perf_counter
 
 import numpy as np
 
-from benchmarks.report import Latency
+from benchmarks.statistics import Latency
 from edge_runtime.spectrogram import Spectrogram, SpectrogramSettings
-from edge_runtime.windowing import stream_windows
+from edge_runtime.windowing import hop_samples, stream_windows
 
 BLOCK_SECONDS = 0.02
 """About what a sound card delivers at a time."""
@@ -47,7 +47,13 @@ def time_streaming(settings: SpectrogramSettings, *, windows: int, hop_seconds: 
     settings : SpectrogramSettings
     windows : int > 1
     hop_seconds : float > 0
+
+    Raises
+    ------
+    TmgcError
+        The hop is shorter than a frame.
     """
+    hop_samples(settings, hop_seconds)
     length = round((settings.window_seconds + windows * hop_seconds) * settings.sample_rate)
     noise = np.random.default_rng(0).uniform(-0.5, 0.5, length).astype(np.float32)
     block = round(BLOCK_SECONDS * settings.sample_rate)

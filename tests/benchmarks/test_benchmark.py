@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,14 @@ import numpy as np
 import pytest
 import soundfile
 
-from benchmarks.benchmark import BenchConfig, benchmark, quality_of, writable_folder
+from benchmarks.benchmark import BenchConfig, benchmark, quality_of, writable_folder, write_report
 from benchmarks.cases import EXPORT, KERAS_PREDICT, REFERENCE, TFLITE_RUNTIME, Case, PipelineName
 from benchmarks.inputs import Excerpt
 from benchmarks.render import markdown
-from benchmarks.report import REPORT_SCHEMA, SOURCES, CaseReport, KerasAgreement, Latency, Report
+from benchmarks.report import REPORT_SCHEMA, SOURCES, CaseReport, KerasAgreement, Report
+from benchmarks.statistics import Latency
 from edge_runtime.errors import TmgcError
+from export.metadata import graph_facts
 from train.evaluation.metrics import wilson_interval
 from train.run import Run
 
@@ -162,6 +165,25 @@ def test_a_named_audio_file_is_timed_and_the_report_stands_where_it_was_wanted(t
     assert sorted(file.name for file in (tmp_path / "out").iterdir()) == ["bench.json", "bench.md", "report.html"]
 
 
+def test_a_page_that_cannot_be_drawn_leaves_the_measurement(
+    report: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(report: Report) -> Any:
+        raise RuntimeError("no font")
+
+    monkeypatch.setattr("benchmarks.benchmark.plots_of", fail)
+    with pytest.raises(RuntimeError, match="no font"):
+        write_report(report, tmp_path)
+    assert Report.read(tmp_path / "bench.json") == report
+
+
+def test_a_file_name_that_is_not_utf_8_can_be_written_and_read(report: Report, tmp_path: Path) -> None:
+    named = replace(report, cases=(replace(report.cases[0], file="exports/t\udcfcrk.int8.tflite"),))
+    write_report(named, tmp_path)
+    assert Report.read(tmp_path / "bench.json") == named
+    assert "t\\udcfcrk" in (tmp_path / "report.html").read_text("utf-8")
+
+
 def test_quick_measures_less() -> None:
     (plan,) = BenchConfig(quick=True, threads=(1,)).plans()
     assert (plan.rounds, plan.windows_per_round, plan.min_seconds, plan.loading_at_once) == (5, 2, 0.0, 2)
@@ -184,6 +206,23 @@ def test_a_folder_that_cannot_be_written_to_is_refused(tmp_path: Path, monkeypat
     monkeypatch.setattr("benchmarks.benchmark.os.access", lambda *question: False)  # root may write anywhere
     with pytest.raises(TmgcError, match="permission denied"):
         writable_folder(tmp_path)
+
+
+def test_each_tflite_file_is_read_for_its_macs_once(
+    tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+
+    def counting(model: Path) -> Any:
+        read.append(model.name)
+        return graph_facts(model)
+
+    monkeypatch.setattr("benchmarks.benchmark.graph_facts", counting)
+    only = ("tflite-float32", "onnx-float32")
+    config = BenchConfig(quick=True, threads=(1,), runs=1, only=only, output=tmp_path)
+    report = benchmark(tiny_run, config, progress=quiet)
+    assert read == ["tiny.float32.tflite"]
+    assert all(case.roofline for case in report.cases)
 
 
 PARITY: dict[str, Any] = {

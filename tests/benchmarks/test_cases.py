@@ -6,6 +6,7 @@ import pytest
 from benchmarks.cases import Case, find_cases, select_cases
 from benchmarks.documents import from_document, to_document
 from edge_runtime.errors import TmgcError
+from edge_runtime.files import PARTIAL
 from edge_runtime.model_card import ModelCard
 from export.metadata import read_card
 from train.run import Run
@@ -64,6 +65,12 @@ def test_a_file_without_a_readable_card_is_left_out_with_the_reason(run: Run, na
     assert "\n" not in line
 
 
+def test_a_file_that_an_interrupted_export_left_is_no_case(run: Run, tiny_card: ModelCard) -> None:
+    before = find_cases(run)
+    write_tflite(run.exports / f"{PARTIAL}my.run.int8.tflite", FLATBUFFER, tiny_card, "int8")
+    assert find_cases(run) == before
+
+
 def test_a_card_that_names_no_recipe_is_left_out(run: Run, tiny_card: ModelCard) -> None:
     write_tflite(run.exports / "odd.tflite", FLATBUFFER, tiny_card, None)  # type: ignore[arg-type]
     assert any("odd.tflite" in line and "recipe" in line for line in find_cases(run)[1])
@@ -97,6 +104,22 @@ def test_a_report_does_not_tell_where_the_package_is_installed(run: Run) -> None
 def test_two_exports_of_one_recipe_are_told_apart_by_their_files(run: Run, tiny_card: ModelCard) -> None:
     write_tflite(run.exports / "my.run.int8.tflite", FLATBUFFER, tiny_card, "int8")
     assert {"tflite-int8", "0.tflite"} <= set(names(find_cases(run)[0]))
+
+
+def test_a_second_export_of_a_recipe_that_begins_with_the_name_of_the_run_has_a_name_of_its_own(
+    run: Run, tiny_card: ModelCard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("benchmarks.cases.find_spec", lambda name: object())
+    waveform = replace(tiny_card, input_kind="waveform")
+    for infix, card in (("", tiny_card), ("waveform.", waveform)):
+        for name in ("int8", "int8.old"):
+            write_tflite(run.exports / f"my.run.{infix}{name}.tflite", FLATBUFFER, card, "int8")
+    by_name = {case.name: case for case in find_cases(run)[0]}
+    assert len(by_name) == len(find_cases(run)[0])
+    assert by_name["tflite-int8"].model.name == "my.run.int8.tflite"
+    assert by_name["tflite-waveform-int8"].model.name == "my.run.waveform.int8.tflite"
+    assert by_name["my.run.int8.old.tflite"].pipeline == "export"
+    assert by_name["tflite-runtime-my.run.int8.old.tflite"].pipeline == "tflite-runtime"
 
 
 def test_quick_takes_the_quick_cases_that_there_are(run: Run) -> None:

@@ -9,7 +9,8 @@ from click.testing import CliRunner
 
 from benchmarks.cli import compare as main
 from benchmarks.compare import compare_reports, ratio_interval
-from benchmarks.report import CaseFailure, CaseReport, Latency, Report
+from benchmarks.report import CaseFailure, CaseReport, Report
+from benchmarks.statistics import Latency
 from edge_runtime.errors import TmgcError
 
 ROUNDS = 5
@@ -53,6 +54,12 @@ def test_a_report_has_not_changed_against_itself(steady: Report, tmp_path: Path)
     assert result.exit_code == 0, result.output
     assert "SLOWER" not in result.stdout
     assert {change.ratio for change in compare_reports(steady, steady).changes} == {1.0}
+
+
+def test_a_limit_that_is_no_number_is_refused(steady: Report, tmp_path: Path) -> None:
+    result = compare(tmp_path, steady, steady, "--fail-above", "nan")
+    assert result.exit_code == 2
+    assert "finite" in result.stderr.splitlines()[-1]
 
 
 def test_a_case_that_has_become_slower_is_named_and_the_exit_code_is_1(steady: Report, tmp_path: Path) -> None:

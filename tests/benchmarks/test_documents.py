@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -34,15 +35,21 @@ class Outer:
     samples: Annotated[tuple[float, ...], Constraint("minItems", 1)]
     names: dict[str, Inner]
     last: Inner | None
+    speed: Annotated[float, Constraint("exclusiveMinimum", 0)]
+    digest: Annotated[str, Constraint("pattern", "^[0-9a-f]{4}$")]
+    version: Annotated[int, Constraint("const", 2)]
 
 
-WHOLE = Outer(3, "a", (1.0, 2.5), {"x": Inner(Path("a/b"), 0.5)}, None)
+WHOLE = Outer(3, "a", (1.0, 2.5), {"x": Inner(Path("a/b"), 0.5)}, None, 7.5, "00ff", 2)
 DOCUMENT = {
     "count": 3,
     "kind": "a",
     "samples": [1.0, 2.5],
     "names": {"x": {"path": "a/b", "share": 0.5}},
     "last": None,
+    "speed": 7.5,
+    "digest": "00ff",
+    "version": 2,
 }
 
 
@@ -67,6 +74,14 @@ def test_a_whole_number_is_read_as_a_float_where_one_is_meant() -> None:
         ({"names": {"x": {"path": "a"}}}, r"\$\.names\.x must have the keys of Inner: missing or unknown is 'share'"),
         ({"more": 1}, "'more'"),
         ({"last": 1}, r"\$\.last must be an object"),
+        ({"count": 0}, r"\$\.count must be at least 1, got '0'"),
+        ({"names": {"x": {"path": "a", "share": 1.5}}}, r"\$\.names\.x\.share must be at most 1, got '1\.5'"),
+        ({"speed": 0.0}, r"\$\.speed must be above 0"),
+        ({"digest": "zz"}, r"\$\.digest must be a match of \^\[0-9a-f\]\{4\}\$, got 'zz'"),
+        ({"version": 3}, r"\$\.version must be equal to 2"),
+        ({"samples": [math.nan]}, r"\$\.samples\[0\] must be a finite number, got 'nan'"),
+        ({"speed": math.inf}, r"\$\.speed must be a finite number"),
+        ({"speed": 10**400}, r"\$\.speed must be a finite number"),
     ],
 )
 def test_what_does_not_fit_is_refused_with_its_place(change: dict[str, Any], message: str) -> None:
@@ -89,6 +104,9 @@ def test_the_schema_accepts_what_is_written_and_refuses_the_rest() -> None:
         {"kind": "c"},
         {"samples": []},
         {"more": 1},
+        {"speed": 0},
+        {"digest": "zz"},
+        {"version": 3},
         {"names": {"x": {"path": "a", "share": 2}}},
     ]
     for change in refused:

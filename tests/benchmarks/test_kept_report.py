@@ -11,7 +11,8 @@ import pytest
 
 from benchmarks.benchmark import speedups
 from benchmarks.render import markdown, section_markdown, sections
-from benchmarks.report import REPORT_SCHEMA, SOURCES, Latency, Report, Verdict
+from benchmarks.report import REPORT_SCHEMA, SOURCES, Report, Verdict
+from benchmarks.statistics import Latency
 
 ROOT = Path(__file__).parents[2]
 KEPT = ROOT / "benchmarks" / "reports" / "inception_resnet_v2_224.json"

@@ -3,7 +3,8 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.plots import plots_of
-from benchmarks.report import Latency, Minute, Report, Sustained
+from benchmarks.report import Minute, Report, Sustained
+from benchmarks.statistics import Latency
 
 
 def whole(report: Report) -> Report:

@@ -5,17 +5,8 @@ from typing import Any
 from rich.console import Console
 
 from benchmarks.render import WIDTH, Plot, footnotes, html_report, latency_rows, markdown, terminal_table, verdict_lines
-from benchmarks.report import (
-    CaseReport,
-    Latency,
-    Minute,
-    Paced,
-    Ratio,
-    Report,
-    Sustained,
-    ThermalState,
-    Verdict,
-)
+from benchmarks.report import CaseReport, Minute, Paced, Report, Sustained, ThermalState, Verdict
+from benchmarks.statistics import Latency, Ratio
 
 
 def rendered(report: Report, width: int) -> list[str]:
@@ -122,6 +113,13 @@ def test_the_page_shows_every_case_and_why_one_failed(report: Report) -> None:
         assert case.sha256 in page
     assert "The case tflite-dynamic failed, 2 threads: its process ended" in page
     assert "keeps up at hop 1.0 s" in page
+
+
+def test_without_exports_the_page_names_no_fastest_export(report: Report) -> None:
+    assert "tflite-int8 with 2 threads is the fastest export:" in html_report(report)
+    page = html_report(replace(report, cases=report.cases[:1]))
+    assert "reference with 2 threads is the fastest case:" in page
+    assert "fastest export" not in page
 
 
 def test_without_plots_the_page_has_its_tables(report: Report) -> None:

@@ -8,43 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
-import numpy as np
 import pytest
 
-from benchmarks.report import REPORT_SCHEMA, Latency, Minute, Ratio, Report, Sustained, Verdict, report_schema
+from benchmarks.report import REPORT_SCHEMA, Minute, Report, Sustained, Verdict, report_schema
+from benchmarks.statistics import Latency
 from edge_runtime.errors import TmgcError
-
-
-def test_percentiles_and_spread_are_right_on_known_numbers() -> None:
-    latency = Latency.of([float(number) for number in range(101)])
-    assert (latency.p50_ms, latency.p90_ms, latency.p99_ms) == (50.0, 90.0, 99.0)
-    assert (latency.min_ms, latency.mean_ms, latency.max_ms) == (0.0, 50.0, 100.0)
-    assert latency.std_ms == pytest.approx(np.sqrt(101 * 102 / 12))
-
-
-def test_an_outlier_is_kept() -> None:
-    assert Latency.of([1.0] * 99 + [1000.0]).max_ms == 1000.0
-
-
-def test_one_sample_has_no_spread() -> None:
-    assert Latency.of([7.0]) == Latency(7.0, 7.0, 7.0, 7.0, 7.0, 7.0, 0.0, (7.0,))
-
-
-def test_figures_come_from_the_samples_as_they_are_kept() -> None:
-    latency = Latency.of([1.00004, 2.00006])
-    assert latency.samples_ms == (1.0, 2.0001)
-    assert latency.mean_ms == np.mean(latency.samples_ms)
-
-
-def test_a_ratio_is_taken_round_by_round() -> None:
-    ratio = Ratio.of([10.0, 30.0, 40.0, 60.0, 9.0, 11.0], [2.0, 2.0, 10.0, 15.0, 5.0, 5.0], rounds=3)
-    assert ratio == Ratio(median=4.0, low=2.0, high=10.0, rounds=(10.0, 4.0, 2.0))
-
-
-def test_a_machine_that_slows_down_for_both_cases_leaves_their_ratio_alone() -> None:
-    drift = np.linspace(1.0, 3.0, 10)
-    ratio = Ratio.of(list(100.0 * drift), list(5.0 * drift), rounds=10)
-    assert [ratio.low, ratio.high] == pytest.approx([20.0, 20.0])
 
 
 def test_a_fast_case_keeps_up() -> None:
@@ -100,6 +68,16 @@ def test_the_schema_describes_its_fields() -> None:
     assert fields["sha256"]["pattern"] == "^[0-9a-f]{64}$"
 
 
+def _with_sample(sample: float) -> Any:
+    """A change of a report's document: the first case's first sample from a file."""
+
+    def change(document: Any) -> Any:
+        document["cases"][0]["from_file"]["samples_ms"][0] = sample
+        return document
+
+    return change
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
@@ -107,7 +85,10 @@ def test_the_schema_describes_its_fields() -> None:
         (lambda document: document | {"schema": 1}, "schema 2 is needed, got 1"),
         (lambda document: {"schema": 2}, "keys of Report"),
         (lambda document: document | {"method": document["method"] | {"rounds": 7}}, "in each of its rounds"),
-        (lambda document: document | {"method": document["method"] | {"rounds": 0}}, "is not"),
+        (lambda document: document | {"method": document["method"] | {"rounds": 0}}, "rounds must be at least 1"),
+        (_with_sample(-1.0), r"samples_ms\[0\] must be at least 0"),
+        (_with_sample(float("nan")), "must be a finite number"),
+        (_with_sample(0.0), "must have latencies above 0 ms"),
     ],
 )
 def test_what_is_no_report_is_refused(report: Report, tmp_path: Path, change: Any, reason: str) -> None:

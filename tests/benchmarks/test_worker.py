@@ -19,7 +19,8 @@ import pytest
 from benchmarks.cases import Case, find_cases
 from benchmarks.documents import to_document
 from benchmarks.inputs import excerpts_of_run
-from benchmarks.worker import CaseFailedError, WorkerProcess, environment, peak_memory_mb, serve
+from benchmarks.worker import CaseFailedError, WorkerProcess, environment, serve
+from edge_runtime.system_info import peak_memory_mb
 from train.run import Run
 
 
@@ -102,7 +103,7 @@ def test_the_peak_is_at_least_what_is_resident() -> None:
 
 
 def test_the_peak_of_a_process_does_not_include_the_one_that_started_it() -> None:
-    code = "from benchmarks.worker import peak_memory_mb; print(peak_memory_mb())"
+    code = "from edge_runtime.system_info import peak_memory_mb; print(peak_memory_mb())"
     ballast = np.ones(25_000_000)
     done = subprocess.run([sys.executable, "-c", code], env=environment(1), capture_output=True, text=True, check=True)
     assert float(done.stdout) < 150 < ballast.nbytes / 1e6
@@ -167,6 +168,22 @@ def test_a_process_that_dies_fails_its_case_with_the_reason(tiny_run: Run, numbe
         process.load(excerpts_of_run(tiny_run))
         process._process.send_signal(number)
         with pytest.raises(CaseFailedError, match=reason):
+            process.measure("file", first=0, count=1)
+
+
+def test_a_process_that_dies_within_a_reply_fails_its_case(tiny_run: Run) -> None:
+    code = "import sys; sys.stdin.readline(); sys.stdout.write('{\"windo'); sys.exit('no space')"
+    with WorkerProcess(case_of(tiny_run, "tflite-float32"), threads=1) as process:
+        process._process.kill()
+        process._process.communicate()
+        process._process = subprocess.Popen(
+            [sys.executable, "-c", code],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=process._stderr,
+            encoding="utf-8",
+        )
+        with pytest.raises(CaseFailedError, match=r"its process ended \(exit code 1\): no space"):
             process.measure("file", first=0, count=1)
 
 

@@ -89,6 +89,24 @@ def test_a_sample_rate_that_is_none_is_one_line(bench: Bench) -> None:
     assert "sample_rate" in result.stderr
 
 
+@pytest.mark.parametrize("hop", ["nan", "inf", "0", "-1", "0.0001", "1e9"])
+@pytest.mark.parametrize("check", [("listening", SMALL_MODEL), ("streamed-spectrogram",)])
+def test_a_hop_that_is_none_is_one_line(bench: Bench, check: tuple[object, ...], hop: str) -> None:
+    result = bench("check", *check, "--hop", hop)
+    assert result.exit_code == 2
+    assert result.stderr.splitlines()[-1].startswith("error: ")
+    assert "hop" in result.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    "arguments", [("listening", SMALL_MODEL, "--threads", 0), ("soak", SMALL_MODEL, "--hours", "nan")]
+)
+def test_a_number_out_of_its_range_is_one_line(bench: Bench, arguments: tuple[object, ...]) -> None:
+    result = bench("check", *arguments)
+    assert result.exit_code == 2
+    assert result.stderr.splitlines()[-1].startswith("error: ")
+
+
 def test_a_missing_model_is_refused_in_one_line(bench: Bench) -> None:
     result = bench("check", "soak", "no.tflite")
     assert result.exit_code == 2
