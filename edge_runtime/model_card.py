@@ -56,7 +56,7 @@ class ModelCard:
     training: Mapping[str, Any] = field(default_factory=dict)
     """Songs and clips of each split, epochs, duration in seconds."""
     accuracy: Mapping[str, Any] = field(default_factory=dict)
-    """Accuracy on songs and on clips, in [0, 1], by split."""
+    """Accuracy on songs and on clips of the test split, in [0, 1]."""
     export: Mapping[str, Any] = field(default_factory=dict)
     """Format, recipe, calibration clips and parity; empty beside ``model.keras``."""
     versions: Mapping[str, str] = field(default_factory=dict)

@@ -1,6 +1,8 @@
-"""The mel spectrogram of a window as an image: the only place in the project that computes one.
+"""The mel spectrogram of a window as an image: every one that a model is trained on or sees on the Pi.
 
-Training, export, listening and benchmarks all call it, so that a model never sees other images than it was trained on.
+Two others exist: ``export/frontend.py`` repeats it as TensorFlow operators for ``--input waveform`` (parity compares
+them), and ``benchmarks/reference.py`` is the reference pipeline's.
+
 The formulas are those of ``librosa.feature.melspectrogram`` (Slaney mel bands) and ``librosa.power_to_db``; the tests
 compare with librosa within 1e-3 dB.
 """

@@ -46,7 +46,7 @@ def history(file: Path, since: str | None, until: str | None, as_csv: bool, as_j
         from edge_runtime.history_report import plot_totals
 
         plot_totals(totals, png)
-        log.info("%s: %d hours", png, len({total.hour for total in totals}))
+        log.info("%s: minutes of each genre by hour", png)
     elif as_json:
         click.echo(json.dumps({"schema": SCHEMA, "hours": [_fields(total) for total in totals]}, ensure_ascii=False))
     elif as_csv:

@@ -15,7 +15,8 @@ import pytest
 from benchmarks.cases import REFERENCE
 from benchmarks.render import number
 from benchmarks.report import Report
-from edge_runtime import ModelCard, SpectrogramSettings
+from edge_runtime import ModelCard, SpectrogramSettings, model_card
+from export import report as export_report
 from tests.docs.pages import PAGES, READMES, ROOT, anchors, code_blocks, inline_code, links, tables, text_of
 
 PICTURES = sorted((ROOT / "docs" / "images").glob("*"))
@@ -138,3 +139,8 @@ def test_the_model_card_page_lists_every_field() -> None:
         assert set(getattr(card, part)) <= fields_under(part)
     assert fields_under("parity") == set(card.export["parity"])
     assert fields_under("accuracy") == set(re.findall(r'"(\w+)":', inspect.getsource(Evaluation.for_card)))
+
+
+def test_the_pages_name_the_current_schemas() -> None:
+    assert f"| `schema` | {model_card.SCHEMA} |" in text_of(ROOT / "docs" / "model-card.md")
+    assert f"`parity.json` in the run (schema {export_report.SCHEMA})" in text_of(ROOT / "docs" / "export.md")

@@ -103,6 +103,7 @@ def test_a_chart_is_written(recorded: Path, tmp_path: Path) -> None:
     done = history(recorded, "--png", tmp_path / "evening.png")
     assert done.exit_code == 0, done.stderr
     assert (tmp_path / "evening.png").read_bytes().startswith(b"\x89PNG")
+    assert "evening.png: minutes of each genre by hour\n" in done.stderr
     assert done.stdout == ""
 
 
