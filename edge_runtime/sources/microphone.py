@@ -52,6 +52,8 @@ class Microphone:
 
     PortAudio is called in background threads: a device that hangs blocks those, and neither predictions nor the end.
     One that hangs for :data:`HANGING_SECONDS` ends the source, so that a supervisor can start a new process.
+    File descriptor 2 is silent while PortAudio works or hangs; a program whose own standard error must arrive also then
+    calls :func:`edge_runtime.native_stderr.detach_python_stderr` first.
 
     Parameters
     ----------
