@@ -19,7 +19,6 @@ from benchmarks.checks.cli import FiniteRange
 from benchmarks.scenarios import SCENARIOS, SINGLE, Scenario
 from edge_runtime.cli.base import CommandWithSubcommands, OneLineCommand
 from edge_runtime.errors import TmgcError
-from edge_runtime.models import newest_run
 
 if TYPE_CHECKING:
     from benchmarks.compare import Comparison
@@ -81,7 +80,7 @@ def main(
     Exit code 0: measured; 1: every case failed; 2: a file or an option was refused.
     """
     from benchmarks.benchmark import BenchConfig, benchmark
-    from train.run import Run
+    from train.run import Run, newest_run
 
     config = BenchConfig(
         audio=audio,

@@ -17,7 +17,7 @@ from edge_runtime.outputs import Output
 from edge_runtime.predictions import Event, Summarizer, Summary
 from edge_runtime.shutdown import Shutdown
 from edge_runtime.sources import WatchedSource
-from edge_runtime.sources.microphone import Microphone
+from edge_runtime.sources.microphone import Microphone, check_wait
 from edge_runtime.sources.paced import PacedSource
 from edge_runtime.sources.stdin import PcmFormat, StandardInput
 
@@ -43,6 +43,9 @@ class MicrophoneSettings:
     """How long to wait for the device at the start, seconds."""
     exit_on_loss: bool = False
     """End when the device is lost, instead of searching for it."""
+
+    def __post_init__(self) -> None:
+        check_wait(self.wait_seconds)
 
 
 @dataclass(frozen=True)

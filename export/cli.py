@@ -18,7 +18,6 @@ import click
 from edge_runtime.cli.base import CommandWithSubcommands, OneLineCommand
 from edge_runtime.errors import TmgcError
 from edge_runtime.model_card import INPUT_KINDS
-from edge_runtime.models import newest_run
 from export.recipes import (
     BATCHES,
     CALIBRATION_CLIPS,
@@ -132,10 +131,11 @@ def main(
     """
     options, formats = tuple(parse_quantize(quantize)), tuple(parse_formats(format_))
     graph = graph_options(formats, input_kind=input_kind, keep_float=keep_float, batch=batch, opset=opset)
-    model = model or newest_run("model.keras")
 
     from export.exporter import ExportSettings, export_model
+    from train.run import newest_run
 
+    model = model or newest_run("model.keras")
     settings = ExportSettings(formats, options, output, calibration_clips=calibration, force=force, graph=graph)
     with _open_source(model, **bare) as source:
         reports = export_model(source, settings)

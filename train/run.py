@@ -10,6 +10,7 @@ from pathlib import Path
 
 from edge_runtime.errors import TmgcError
 from edge_runtime.model_card import ModelCard
+from edge_runtime.models import RUNS
 
 SPLITS = ("train", "validation", "test")
 
@@ -171,6 +172,27 @@ class Run:
         if not self.folder.is_dir():
             raise TmgcError(f"a run folder must exist: there is none at {self.folder}. Create one: tmgc-train prepare")
         return self
+
+
+def newest_run(file_name: str) -> Path:
+    """The run folder under ``./runs`` in which a file was written last.
+
+    Parameters
+    ----------
+    file_name : str
+        For example ``model.keras``.
+
+    Raises
+    ------
+    TmgcError
+        There is none.
+    """
+    found = [path for path in RUNS.glob(f"*/{file_name}") if path.is_file()]
+    if not found:
+        raise TmgcError(
+            f"a run folder is needed: no ./{RUNS}/*/{file_name} here. Name one, or make one: tmgc-train all"
+        )
+    return max(found, key=lambda path: path.stat().st_mtime).parent
 
 
 def _ending(split: str) -> str:

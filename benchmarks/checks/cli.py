@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from edge_runtime.cli.base import OneLineCommand, OneLineGroup
-from edge_runtime.models import default_model, newest_run
+from edge_runtime.models import default_model
 
 log = logging.getLogger("tmgc.bench")
 
@@ -80,7 +80,7 @@ def start_up(run: Path | None, name: str, pairs: int, as_json: bool) -> None:
     Both classify two seconds of RUN, a folder of tmgc-train; by default the newest under ./runs.
     """
     from benchmarks.checks.start_up import time_start_up
-    from train.run import Run
+    from train.run import Run, newest_run
 
     result = time_start_up(
         Run(run or newest_run("model.keras")).existing(),

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -16,6 +16,8 @@ from edge_runtime.errors import TmgcError
 
 if TYPE_CHECKING:
     from edge_runtime.classifier import GenreClassifier
+    from edge_runtime.listener import ListenSettings
+    from edge_runtime.outputs.factory import OutputSettings
     from edge_runtime.session import MicrophoneSettings, Session
     from edge_runtime.sources.stdin import PcmFormat
 
@@ -65,27 +67,7 @@ SUBCOMMANDS = {
 @click.option("--keep-days", default=90.0, show_default=True, help="Days that the history is kept.")
 @click.option("--mqtt", metavar="mqtt://HOST/TOPIC", help="Publish predictions; password: TMGC_MQTT_PASSWORD.")
 @click.version_option(package_name="tmgc")
-def main(
-    files: tuple[str, ...],
-    device: str | None,
-    list_devices: bool,
-    wait_device: float | None,
-    exit_on_device_loss: bool,
-    raw: str | None,
-    speed: float | None,
-    model: Path | None,
-    hop: float,
-    smooth: int,
-    threshold: float | None,
-    silence: float,
-    threads: int | None,
-    as_json: bool,
-    plain: bool,
-    changes: bool,
-    history: Path | None,
-    keep_days: float,
-    mqtt: str | None,
-) -> None:
+def main(**options: Any) -> None:
     """Classify the genre of each window of the microphone, of music FILES, or of standard input (-).
 
     Each window is 2 s long unless the model's card says otherwise.
@@ -93,37 +75,68 @@ def main(
     Exit code 0: done, or a microphone or pipe was ended by Ctrl-C or SIGTERM; 1: nothing but silence, or the microphone
     was lost; 2: a file, a device or an option was refused; 130: Ctrl-C ended a file.
     """
-    from edge_runtime.listener import ListenSettings
     from edge_runtime.models import default_model
-    from edge_runtime.outputs.factory import OutputSettings, open_outputs
+    from edge_runtime.outputs.factory import open_outputs
     from edge_runtime.outputs.systemd import Watchdog, sd_notify
-    from edge_runtime.session import MicrophoneSettings, Session
+    from edge_runtime.session import Session
     from edge_runtime.shutdown import Shutdown
-    from edge_runtime.sources.stdin import raw_format
 
-    _check_source(files, of_microphone=(device, wait_device, exit_on_device_loss or None), raw=raw, speed=speed)
-    if list_devices:
-        _print_devices(as_json=as_json)
+    settings = build_settings(options)
+    if options["list_devices"]:
+        _print_devices(as_json=options["as_json"])
         return
-    settings = ListenSettings(hop_seconds=hop, smooth=smooth, threshold=threshold, silence_dbfs=silence)
-    wanted = OutputSettings(as_json, plain, changes, history, keep_days, mqtt)
-    microphone = MicrophoneSettings(device, wait_device or 0.0, exit_on_device_loss)
-    samples = None if raw is None else raw_format(raw)
+    hop_seconds = settings.listening.hop_seconds
     with Shutdown(on_check=Watchdog()) as stop:
-        model = model or default_model()
-        classifier = _open(model, threads, hop)
-        with open_outputs(wanted, classifier, model, hop_seconds=hop) as outputs:
+        model = options["model"] or default_model()
+        classifier = open_classifier(model, options["threads"], hop_seconds)
+        with open_outputs(settings.outputs, classifier, model, hop_seconds=hop_seconds) as outputs:
             # only after everything that may be refused: to systemd and install-service this is a successful start
             sd_notify("READY=1", "STATUS=waiting for sound")
-            session = Session(classifier, settings, outputs, stop)
-            code = _classify(session, files, microphone, samples, math.inf if speed is None else speed)
+            session = Session(classifier, settings.listening, outputs, stop)
+            code = _classify(session, options["files"], settings, options["speed"])
     sys.exit(code)
 
 
-def _check_source(
-    files: Sequence[str], *, of_microphone: Sequence[object], raw: str | None, speed: float | None
-) -> None:
+class Settings(NamedTuple):
+    """What the options of ``tmgc-listen`` mean, as far as no model is needed to know."""
+
+    listening: ListenSettings
+    outputs: OutputSettings
+    microphone: MicrophoneSettings
+    raw: PcmFormat | None
+
+
+def build_settings(options: Mapping[str, Any]) -> Settings:
+    """The settings of a command line.
+
+    Parameters
+    ----------
+    options : mapping
+        Parameters of :func:`main` by name.
+
+    Raises
+    ------
+    TmgcError
+        An option has a wrong value, or does not fit the others.
+    """
+    from edge_runtime.listener import ListenSettings
+    from edge_runtime.outputs.factory import OutputSettings
+    from edge_runtime.session import MicrophoneSettings
+    from edge_runtime.sources.stdin import raw_format
+
+    _check_source(options)
+    return Settings(
+        ListenSettings(options["hop"], options["smooth"], options["threshold"], options["silence"]),
+        OutputSettings(*(options[name] for name in ("as_json", "plain", "changes", "history", "keep_days", "mqtt"))),
+        MicrophoneSettings(options["device"], options["wait_device"] or 0.0, options["exit_on_device_loss"]),
+        None if options["raw"] is None else raw_format(options["raw"]),
+    )
+
+
+def _check_source(options: Mapping[str, Any]) -> None:
     """Refuse options that do not apply to the selected source."""
+    files, raw, speed = options["files"], options["raw"], options["speed"]
+    of_microphone = (options["device"], options["wait_device"], options["exit_on_device_loss"] or None)
     piped = STANDARD_INPUT in files
     if piped and len(files) > 1:
         raise TmgcError("- is standard input and cannot be combined with files: name it alone, or the files without it")
@@ -158,7 +171,8 @@ def _print_devices(*, as_json: bool) -> None:
             )
 
 
-def _open(model: Path, threads: int | None, hop_seconds: float) -> GenreClassifier:
+def open_classifier(model: Path, threads: int | None, hop_seconds: float) -> GenreClassifier:
+    """Open the model with its hop, and log what is run; refuse what the model does not allow."""
     from edge_runtime.classifier import GenreClassifier
     from edge_runtime.windowing import hop_samples
 
@@ -171,11 +185,9 @@ def _open(model: Path, threads: int | None, hop_seconds: float) -> GenreClassifi
     return classifier
 
 
-def _classify(
-    session: Session, files: Sequence[str], microphone: MicrophoneSettings, raw: PcmFormat | None, speed: float
-) -> int:
+def _classify(session: Session, files: Sequence[str], settings: Settings, speed: float | None) -> int:
     if not files:
-        return session.classify_microphone(microphone)
+        return session.classify_microphone(settings.microphone)
     if STANDARD_INPUT in files:
-        return session.classify_standard_input(raw)
-    return session.classify_files([Path(file) for file in files], speed=speed)
+        return session.classify_standard_input(settings.raw)
+    return session.classify_files([Path(file) for file in files], speed=math.inf if speed is None else speed)

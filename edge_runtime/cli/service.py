@@ -6,6 +6,7 @@ import logging
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -37,36 +38,33 @@ def install_service(model: Path, user: str, dry_run: bool, options: tuple[str, .
     Further options are those of tmgc-listen, for example --device, --hop or --json. Predictions go to the journal:
     journalctl --unit tmgc --follow
     """
+    from edge_runtime.cli.listen import open_classifier
     from edge_runtime.service import check_system, install, placed_model
 
     if not _USER_NAME.fullmatch(user):
         raise TmgcError(f"a user name consists of lower-case letters, digits, _ and -, got {user!r}: leave --user out")
-    _check_options(options)
+    parameters = _check_options(options)
     settings = ServiceSettings(model, options, user)
     if dry_run:
         click.echo(unit_text(replace(settings, model=placed_model(settings))), nl=False)
         return
     check_system()
-    _check_model(model)
+    open_classifier(model, parameters["threads"], parameters["hop"])
     log.info("%s: installed, started now and at every boot", install(settings))
     log.info("predictions: journalctl --unit %s --follow; state: systemctl status %s", NAME, NAME)
 
 
-def _check_model(model: Path) -> None:
-    """Refuse a model now that the service would refuse at every start."""
-    from edge_runtime.classifier import GenreClassifier
-
-    GenreClassifier.open(model)
-
-
-def _check_options(options: tuple[str, ...]) -> None:
-    """Refuse options now that ``tmgc-listen`` would refuse in the service, with the same message."""
+def _check_options(options: tuple[str, ...]) -> dict[str, Any]:
+    """Refuse options now that ``tmgc-listen`` would refuse at every start, with the same message; returns all."""
+    from edge_runtime.cli.listen import build_settings
     from edge_runtime.cli.listen import main as listen
 
     with listen.make_context("tmgc-listen", ["--wait-device", "inf", *options]) as context:
         unfit = [name for parameter, name in NOT_FOR_A_SERVICE.items() if context.params[parameter]]
     if unfit:
         raise TmgcError(f"the service listens to a microphone only: leave out {unfit[0]}")
+    build_settings(context.params)
+    return context.params
 
 
 @click.command(

@@ -1,4 +1,4 @@
-"""Defaults: the newest run, and the newest export or else the small model of this package.
+"""The default model: the newest export, or else the small model of this package.
 
 ``small.float16.tflite`` is a MobileNetV3Small that was trained on the synthesised music of ``tmgc-train demo-corpus``
 only; ``make small-model`` trains it.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edge_runtime.errors import TmgcError
 from edge_runtime.files import PARTIAL
 
 RUNS = Path("runs")
@@ -27,24 +26,3 @@ def default_model() -> Path:
         if ".FAILED." not in path.name and not path.name.startswith(PARTIAL)
     ]
     return max(found, key=lambda path: path.stat().st_mtime, default=SMALL_MODEL)
-
-
-def newest_run(file_name: str) -> Path:
-    """The run folder under ``./runs`` in which a file was written last.
-
-    Parameters
-    ----------
-    file_name : str
-        For example ``model.keras``.
-
-    Raises
-    ------
-    TmgcError
-        There is none.
-    """
-    found = [path for path in RUNS.glob(f"*/{file_name}") if path.is_file()]
-    if not found:
-        raise TmgcError(
-            f"a run folder is needed: no ./{RUNS}/*/{file_name} here. Name one, or make one: tmgc-train all"
-        )
-    return max(found, key=lambda path: path.stat().st_mtime).parent

@@ -68,6 +68,10 @@ class OutputSettings:
             raise TmgcError("standard output has one form: --json and --plain exclude each other")
         if not 0 < self.keep_days <= 36_500:
             raise TmgcError(f"--keep-days must be above 0 and at most 36500, got {self.keep_days:g}")
+        if self.mqtt is not None:
+            from edge_runtime.outputs.mqtt import Broker
+
+            Broker.from_url(self.mqtt)
 
 
 @contextmanager

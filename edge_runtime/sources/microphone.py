@@ -41,11 +41,19 @@ _CLOSING_SECONDS = 0.5
 """A device that takes longer to close hangs, and is left open."""
 
 
+def check_wait(seconds: float) -> None:
+    """Refuse a wait for a device that is negative or not a number."""
+    if not seconds >= 0:
+        raise TmgcError(f"the wait for a device must be 0 seconds or longer, got {seconds}: try --wait-device 30")
+
+
 class Microphone:
     """An input device of PortAudio as a source of mono samples; a context manager.
 
     PortAudio is called in background threads: a device that hangs blocks those, and neither predictions nor the end.
     One that hangs for :data:`HANGING_SECONDS` ends the source, so that a supervisor can start a new process.
+    File descriptor 2 is silent while PortAudio works or hangs; a program whose own standard error must arrive also then
+    calls :func:`edge_runtime.native_stderr.detach_python_stderr` first.
 
     Parameters
     ----------
@@ -88,10 +96,7 @@ class Microphone:
         wait_seconds: float = 0.0,
         exit_on_loss: bool = False,
     ) -> None:
-        if not wait_seconds >= 0:
-            raise TmgcError(
-                f"the wait for a device must be 0 seconds or longer, got {wait_seconds}: try --wait-device 30"
-            )
+        check_wait(wait_seconds)
         self.name = wanted or "microphone"
         self.lost = False
         self.idle_seconds = 0.0

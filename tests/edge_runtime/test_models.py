@@ -1,4 +1,4 @@
-"""The default model and the newest run."""
+"""The default model."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from edge_runtime import GenreClassifier, TmgcError
-from edge_runtime.models import SMALL_MODEL, default_model, newest_run
+from edge_runtime import GenreClassifier
+from edge_runtime.models import SMALL_MODEL, default_model
 from tests.edge_runtime.factories import listen_command
 from train.demo_corpus import synthesize_song
 
@@ -26,19 +26,6 @@ def test_the_newest_complete_export_that_passed_comes_first(tmp_path: Path, monk
         (exports / name).touch()
         os.utime(exports / name, (1e9 - age, 1e9 - age))
     assert default_model() == Path("runs/mine/exports/mine.int8.onnx")
-
-
-def test_the_newest_run_is_the_one_whose_file_was_written_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(TmgcError, match=r"no \./runs/\*/model\.keras here"):
-        newest_run("model.keras")
-    for age, name in enumerate(["second", "first"]):
-        model = tmp_path / "runs" / name / "model.keras"
-        model.parent.mkdir(parents=True)
-        model.touch()
-        os.utime(model, (1e9 + age, 1e9 + age))
-    (tmp_path / "runs" / "empty").mkdir()
-    assert newest_run("model.keras") == Path("runs/first")
 
 
 def test_the_small_model_is_small_and_marked_as_a_demonstration() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from edge_runtime import TmgcError
-from train.run import Run
+from train.run import Run, newest_run
 
 HOLDER = """
 import sys, time
@@ -41,3 +42,16 @@ def test_one_command_at_a_time_changes_a_run_and_a_killed_one_releases_it(tmp_pa
 def test_an_error_while_a_run_is_locked_is_not_taken_for_another_command(tmp_path: Path) -> None:
     with pytest.raises(BlockingIOError), Run(tmp_path / "run").lock():
         raise BlockingIOError
+
+
+def test_the_newest_run_is_the_one_whose_file_was_written_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(TmgcError, match=r"no \./runs/\*/model\.keras here"):
+        newest_run("model.keras")
+    for age, name in enumerate(["second", "first"]):
+        model = tmp_path / "runs" / name / "model.keras"
+        model.parent.mkdir(parents=True)
+        model.touch()
+        os.utime(model, (1e9 + age, 1e9 + age))
+    (tmp_path / "runs" / "empty").mkdir()
+    assert newest_run("model.keras") == Path("runs/first")

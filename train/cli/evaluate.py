@@ -11,7 +11,6 @@ import click
 from edge_runtime.cli.base import say
 from edge_runtime.errors import TmgcError
 from edge_runtime.files import atomic_write
-from edge_runtime.models import newest_run
 from train.cli.fit import fit_options, fit_settings, run_fit
 from train.cli.options import require_keras
 from train.cli.prepare import prepare_options, prepare_settings, run_prepare
@@ -33,6 +32,8 @@ def evaluate(run: Path | None, split: str, robustness: bool, baseline: bool, as_
 
     Writes evaluation.json, plots and report.html into RUN, and temperature and threshold into its model card.
     """
+    from train.run import newest_run
+
     run = run or newest_run("model.keras")
     result = run_evaluate(run, split, robustness=robustness, baseline=baseline)
     click.echo(result.to_json() if as_json else result.as_text())

@@ -9,7 +9,6 @@ import click
 
 from edge_runtime.cli.base import end_interrupted, say
 from edge_runtime.errors import TmgcError
-from edge_runtime.models import newest_run
 from train.cli.options import SEED, Options, require_keras
 
 if TYPE_CHECKING:
@@ -108,7 +107,7 @@ fit_options = Options(
 def fit(run: Path | None, resume: bool | None, **options: Any) -> None:
     """Train a network on the prepared RUN (default: the newest under ./runs)."""
     from train.dataset.dataset import read_dataset
-    from train.run import Run
+    from train.run import Run, newest_run
 
     run = run or newest_run("dataset.csv")
     if resume:

@@ -263,7 +263,6 @@ print(len(loaded), *sorted({name.partition(".")[0] for name in loaded} - sys.std
         "--help",
         "doctor --help",
         "install-service --help",
-        "install-service --model m.tflite --dry-run",
         "uninstall-service --help",
     ],
 )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from edge_runtime import service
 from tests.edge_runtime.factories import listen_command
 
 REFUSED = 2
@@ -44,6 +45,12 @@ def test_another_user_stands_in_the_unit(tmp_path: Path) -> None:
         (("--nonsense",), "No such option '--nonsense'"),
         (("--hop", "often"), "'often' is not a valid float"),
         (("--user", "Ağa\nRoot=/"), "a user name"),
+        (("--json", "--plain"), "--json and --plain exclude each other"),
+        (("--threshold", "7"), "the threshold must lie in [0, 1]"),
+        (("--smooth", "0"), "smoothing takes 1 to"),
+        (("--wait-device", "nan"), "the wait for a device must be 0 seconds or longer"),
+        (("--mqtt", "localhost"), "--mqtt must be"),
+        (("--keep-days", "0"), "--keep-days must be above 0"),
     ],
 )
 def test_what_the_service_could_not_run_is_refused_at_once(
@@ -53,6 +60,24 @@ def test_what_the_service_could_not_run_is_refused_at_once(
     assert done.exit_code == REFUSED
     assert message in done.stderr
     assert not done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--hop", "nan"), "the hop must be"),
+        (("--hop", "0.001"), "at least one frame"),
+        (("--threads", "0"), "threads"),
+    ],
+)
+def test_what_the_model_does_not_allow_is_refused_before_anything_is_installed(
+    arguments: tuple[str, ...], message: str, models: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "check_system", lambda: None)
+    monkeypatch.setattr(service, "install", lambda settings: pytest.fail("installed"))
+    done = listen_command("install-service", "--model", models["tflite"], *arguments)
+    assert done.exit_code == REFUSED
+    assert message in done.stderr
 
 
 def test_the_help_is_printed_also_on_a_system_without_user_accounts() -> None:

@@ -225,6 +225,7 @@ def test_a_device_that_never_opens_is_refused(fake_portaudio: PlugIn, monkeypatc
 
 HANGING_PORTAUDIO = """
 import sys, threading
+from edge_runtime.native_stderr import detach_python_stderr
 from edge_runtime.sources import microphone
 from tests.edge_runtime.fake_portaudio import FakePortAudio
 
@@ -236,13 +237,14 @@ def hang():
 portaudio = sys.modules["sounddevice"] = FakePortAudio("dying")
 portaudio._initialize = hang
 microphone.HANGING_SECONDS = 1.0
+detach_python_stderr()
 with microphone.Microphone(sample_rate=22_050, notify=lambda event: print(event.reason, file=sys.stderr)) as source:
     portaudio.streams[-1].active = False
     assert [block for block in source.blocks() if block is not None] == []
 """
 
 
-def test_warnings_arrive_while_portaudio_hangs_in_its_initialisation() -> None:
+def test_warnings_of_a_program_arrive_while_portaudio_hangs_in_its_initialisation() -> None:
     done = subprocess.run([sys.executable, "-c", HANGING_PORTAUDIO], capture_output=True, text=True, check=False)
     assert done.stderr.splitlines() == [
         "it is gone",
