@@ -119,7 +119,14 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     trained_on = {"dataset_sha256": dataset.fingerprint()}
     triples = tuple((int(red), int(green), int(blue)) for red, green, blue in colormap)
     card = ModelCard(
-        "tiny", GENRES, SETTINGS, triples, demonstration=True, training=trained_on, versions={"python": "3"}
+        "tiny",
+        GENRES,
+        SETTINGS,
+        triples,
+        demonstration=True,
+        threshold=0.1,
+        training=trained_on,
+        versions={"python": "3"},
     )
     run.card_json.write_text(card.to_json(), "utf-8")
     return run

@@ -186,7 +186,7 @@ class Dataset:
         images: NDArray[np.uint8] = self.colormap[self.index_images(clips)]
         return images
 
-    def sound(self, clip: Clip) -> Samples:
+    def audio(self, clip: Clip) -> Samples:
         """Read the audio of a clip with its margins.
 
         Returns
@@ -199,17 +199,17 @@ class Dataset:
         TmgcError
             The file is missing, damaged or too short.
         """
-        sound = read_audio(clip.audio_path(self.run), sample_rate=self.spectrogram.sample_rate)
-        if len(sound) < round(clip.lead_seconds * self.spectrogram.sample_rate) + self.spectrogram.window_samples:
+        audio = read_audio(clip.audio_path(self.run), sample_rate=self.spectrogram.sample_rate)
+        if len(audio) < round(clip.lead_seconds * self.spectrogram.sample_rate) + self.spectrogram.window_samples:
             raise TmgcError(
                 f"a clip's audio must be complete: {clip.audio_path(self.run)} is too short. Run: tmgc-train prepare"
             )
-        return sound
+        return audio
 
     def samples(self, clip: Clip) -> Samples:
         """Read the audio of a clip without margins, ``np.ndarray [shape=(window_samples,)], float32 in [-1, 1]``."""
         first = round(clip.lead_seconds * self.spectrogram.sample_rate)
-        return self.sound(clip)[first : first + self.spectrogram.window_samples]
+        return self.audio(clip)[first : first + self.spectrogram.window_samples]
 
     def windows(self, clips: Iterable[Clip], *, hop_seconds: float) -> Iterator[tuple[Clip, Samples]]:
         """All windows in the audio of clips, margins included, cut as the listener cuts a stream.
@@ -225,7 +225,7 @@ class Dataset:
         samples : np.ndarray [shape=(window_samples,)], float32 in [-1, 1]
         """
         for clip in clips:
-            for window in cut_windows([self.sound(clip)], self.spectrogram, hop_seconds=hop_seconds):
+            for window in cut_windows([self.audio(clip)], self.spectrogram, hop_seconds=hop_seconds):
                 yield clip, window.samples
 
 

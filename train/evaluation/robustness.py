@@ -232,7 +232,7 @@ def evaluate_robustness(
     batches = [clips[first : first + _BATCH] for first in range(0, len(clips), _BATCH)]
     reporter.phase("evaluating robustness to degraded audio", len(batches) * len(DEGRADATIONS))
     for batch in batches:
-        sounds = [dataset.sound(clip) for clip in batch]
+        sounds = [dataset.audio(clip) for clip in batch]
         for kind in DEGRADATIONS:
             degraded = (degrade_clip(dataset, clip, sound, kind) for clip, sound in zip(batch, sounds, strict=True))
             probabilities[kind.name].append(predict(np.stack([spectrogram.image(samples) for samples in degraded])))

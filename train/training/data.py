@@ -212,7 +212,7 @@ class TrainingBatches(keras.utils.PyDataset):
             clip = self._split.clips[index]
             start = round(clip.lead_seconds * rate)
             samples = augment_waveform(
-                dataset.sound(clip), start, length, sample_rate=rate, augmentation=self._augmentation, random=random
+                dataset.audio(clip), start, length, sample_rate=rate, augmentation=self._augmentation, random=random
             )
             images.append(self._spectrogram.index_image(samples))
         return np.stack(images)

@@ -342,7 +342,7 @@ def test_what_has_changed_is_brought_up_to_date(folder: Path, change: str, notic
     assert not any("nothing changed" in notice for notice in notices())
     assert len(dataset.index_images(dataset.clips)) == len(dataset.clips) >= 12
     for clip in dataset.clips:
-        dataset.sound(clip)
+        dataset.audio(clip)
     again = read_dataset(dataset.run)
     assert (again.fingerprint(), again.genres) == (dataset.fingerprint(), ("Caz", "Halk"))
     with dataset.run.skipped_csv.open(encoding="utf-8") as file:

@@ -31,13 +31,13 @@ def dataset(tmp_path: Path) -> Dataset:
 def test_a_clip_that_is_whole_has_its_window_even_without_its_last_margin(dataset: Dataset, seconds: float) -> None:
     soundfile.write(CLIP.audio_path(dataset.run), tone(seconds, sample_rate=RATE), RATE)
     assert len(dataset.samples(CLIP)) == 2 * RATE
-    assert len(dataset.sound(CLIP)) == pytest.approx(seconds * RATE, abs=1)
+    assert len(dataset.audio(CLIP)) == pytest.approx(seconds * RATE, abs=1)
 
 
 def test_a_clip_that_is_too_short_is_refused_wherever_its_sound_is_asked_for(dataset: Dataset) -> None:
     soundfile.write(CLIP.audio_path(dataset.run), tone(2.4, sample_rate=RATE), RATE)
     message = r"a\.flac is too short\. Run: tmgc-train prepare"
-    for ask in (dataset.sound, dataset.samples, lambda clip: list(dataset.windows([clip], hop_seconds=1.0))):
+    for ask in (dataset.audio, dataset.samples, lambda clip: list(dataset.windows([clip], hop_seconds=1.0))):
         with pytest.raises(TmgcError, match=message):
             ask(CLIP)
 

@@ -256,7 +256,7 @@ def test_a_degrade_clip_is_whole_and_the_same_each_time(
 ) -> None:
     dataset = write_dataset(tmp_path / "run", colormap, margin_seconds=margin_seconds)
     clip = dataset.clips[0]
-    sound = dataset.sound(clip)
+    sound = dataset.audio(clip)
     first, second = (degrade_clip(dataset, clip, sound, kind) for _ in range(2))
     assert first.shape == (dataset.spectrogram.window_samples,)
     assert first.dtype == np.float32
@@ -268,7 +268,7 @@ def test_a_degrade_clip_is_whole_and_the_same_each_time(
 @pytest.mark.parametrize("kind", DEGRADATIONS, ids=lambda kind: kind.name)
 def test_a_degrade_clip_begins_at_the_same_moment_of_the_music(kind: Degradation, dataset: Dataset) -> None:
     clip = dataset.clips[0]
-    sound = np.zeros_like(dataset.sound(clip))
+    sound = np.zeros_like(dataset.audio(clip))
     beat = round(1.0 * RATE)  # half a second into the clip, after a margin of half a second
     sound[beat : beat + 2000] = tone(2000 / RATE, sample_rate=RATE, hz=1000.0)
     degraded = np.abs(degrade_clip(dataset, clip, sound, kind))
