@@ -7,13 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from benchmarks.cases import (
     KERAS_PREDICT,
     PACKAGED,
     REFERENCE,
-    TFLITE_RUNTIME,
     Case,
     InputKind,
     find_cases,
@@ -21,6 +19,7 @@ from benchmarks.cases import (
 )
 from benchmarks.inputs import WINDOW_SECONDS, Excerpt, excerpts_of_file, excerpts_of_run
 from benchmarks.plots import plots_of
+from benchmarks.quality import Parity, quality_of, read_parity
 from benchmarks.render import html_report, markdown
 from benchmarks.report import (
     SCHEMA,
@@ -31,7 +30,6 @@ from benchmarks.report import (
     Method,
     Paced,
     Peak,
-    Quality,
     Report,
     Speedup,
     ThermalState,
@@ -40,14 +38,13 @@ from benchmarks.report import (
 from benchmarks.roofline import measure_peak, roofline
 from benchmarks.runner import CaseResult, Plan, Progress, run_cases, sustain
 from benchmarks.scenarios import PACED, SINGLE, Load, Scenario
-from benchmarks.statistics import Latency, Proportion, Ratio
+from benchmarks.statistics import Latency, Ratio
 from benchmarks.system_info import describe_machine, installed_mb, thermal_state
 from edge_runtime.errors import TmgcError
 from edge_runtime.files import atomic_write, sha256_of
 from edge_runtime.listener import ListenSettings
 from edge_runtime.system_info import usable_cores
 from export.metadata import graph_facts
-from export.report import read_parity_json
 from train.run import Run
 
 THREADS = (1, 2)
@@ -124,14 +121,14 @@ def benchmark(run: Run, config: BenchConfig, *, progress: Progress) -> Report:
     Raises
     ------
     TmgcError
-        There is no such run, case, export or audio.
+        There is no such run, case, export or audio, or its ``parity.json`` cannot be read.
     """
     available, left_out = find_cases(run.existing())
     cases = select_cases(available, run, only=config.only, quick=config.quick)
     plans = config.plans()
     excerpts = excerpts_of_file(config.audio) if config.audio else excerpts_of_run(run)
     folder = writable_folder(config.output or run.bench)
-    measured = Measured(run.name, excerpts, left_out, read_parity_json(run.parity_json), plans)
+    measured = Measured(run.name, excerpts, left_out, read_parity(run), plans)
     for plan in plans:
         if not config.quick:
             progress("the machine", f"peak with {plan.threads} thread(s)", 0, 1)
@@ -190,8 +187,7 @@ class Measured:
     run: str
     excerpts: Sequence[Excerpt]
     left_out: Sequence[str]
-    parity: Sequence[Mapping[str, Any]]
-    """The reports of the run's ``parity.json``."""
+    parity: Sequence[Parity]
     plans: Sequence[Plan]
     """One for each number of threads; they differ in nothing else."""
     before: ThermalState = field(default_factory=thermal_state)
@@ -242,8 +238,7 @@ class Context:
 
     keras: Mapping[int, Mapping[int, int]]
     """By threads, the class index of Keras ``predict`` for each excerpt."""
-    parity: Sequence[Mapping[str, Any]]
-    """The reports of the run's ``parity.json``."""
+    parity: Sequence[Parity]
     peaks: Mapping[int, Peak]
     """By threads."""
     macs: Mapping[Path, int | None]
@@ -300,39 +295,6 @@ def case_report(result: CaseResult, context: Context) -> CaseReport:
         verdict=Verdict.of(latency, hop_s=HOP_SECONDS),
         paced=_paced(result) if result.plan.load.scenario == PACED else None,
         roofline=roofline(macs, stages["model"].p50_ms, peak, recipe=case.recipe) if macs else None,
-    )
-
-
-def quality_of(case: Case, sha256: str, reports: Sequence[Mapping[str, Any]]) -> Quality | None:
-    """Accuracy, and agreement with Keras, on the held-out split.
-
-    Windows of a song are alike, so each 95 % interval counts a song as one trial.
-
-    Parameters
-    ----------
-    case : Case
-    sha256 : str
-        Of its model: a report about another file of the same name does not count.
-    reports : sequence of dict
-        Of the run's ``parity.json``.
-
-    Returns
-    -------
-    quality : Quality or None
-        None for the reference, whose images differ from those that the network was trained on, for tflite-runtime,
-        which did not run the file in its parity check, and for files without one.
-    """
-    own = "sha256" if case.is_export else "keras_sha256"
-    found = next((report["parity"] for report in reports if report[own] == sha256), None)
-    if found is None or case.pipeline in (REFERENCE, TFLITE_RUNTIME):
-        return None
-    songs, accuracy = found["songs"], found["accuracy"]
-    return Quality(
-        split=found["split"],
-        windows=found["windows"],
-        songs=songs,
-        accuracy=Proportion.of(accuracy["accuracy_file" if case.is_export else "accuracy_keras"], trials=songs),
-        agreement=Proportion.of(found["top1_agreement"], trials=songs) if case.is_export else None,
     )
 
 

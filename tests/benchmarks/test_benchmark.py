@@ -14,15 +14,14 @@ import numpy as np
 import pytest
 import soundfile
 
-from benchmarks.benchmark import BenchConfig, benchmark, quality_of, writable_folder, write_report
-from benchmarks.cases import EXPORT, KERAS_PREDICT, REFERENCE, TFLITE_RUNTIME, Case, PipelineName
+from benchmarks.benchmark import BenchConfig, benchmark, writable_folder, write_report
 from benchmarks.inputs import Excerpt
 from benchmarks.render import markdown
 from benchmarks.report import REPORT_SCHEMA, SOURCES, CaseReport, KerasAgreement, Report
 from benchmarks.statistics import Latency
 from edge_runtime.errors import TmgcError
 from export.metadata import graph_facts
-from train.evaluation.metrics import wilson_interval
+from export.report import SCHEMA
 from train.run import Run
 
 EXPORTS = ["tflite-float32", "tflite-dynamic", "onnx-float32"]
@@ -225,49 +224,12 @@ def test_each_tflite_file_is_read_for_its_macs_once(
     assert all(case.roofline for case in report.cases)
 
 
-PARITY: dict[str, Any] = {
-    "sha256": "file",
-    "keras_sha256": "network",
-    "parity": {
-        "split": "test",
-        "windows": 500,
-        "songs": 20,
-        "top1_agreement": 0.98,
-        "accuracy": {"accuracy_keras": 0.8, "accuracy_file": 0.75},
-    },
-}
-
-
-def quality(pipeline: PipelineName, sha256: str) -> Any:
-    return quality_of(Case(pipeline, pipeline, Path("a.int8.tflite"), Path("card.json")), sha256, [PARITY])
-
-
-def test_a_file_has_the_accuracy_of_its_parity_check_with_a_song_as_one_trial() -> None:
-    found = quality(EXPORT, "file")
-    assert (found.split, found.windows, found.songs) == ("test", 500, 20)
-    assert (found.accuracy.value, found.agreement.value) == (0.75, 0.98)
-    assert (found.accuracy.low, found.accuracy.high) == pytest.approx(wilson_interval(15, 20))
-
-
-def test_keras_has_its_own_accuracy_on_the_same_windows_and_no_agreement() -> None:
-    found = quality(KERAS_PREDICT, "network")
-    assert found.accuracy.value == 0.8
-    assert found.agreement is None
-
-
-@pytest.mark.parametrize(
-    ("pipeline", "sha256"), [(EXPORT, "another"), (REFERENCE, "network"), (TFLITE_RUNTIME, "file")]
-)
-def test_what_the_parity_check_did_not_run_has_no_accuracy(pipeline: PipelineName, sha256: str) -> None:
-    assert quality(pipeline, sha256) is None
-
-
-@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.9972, 1.0])
-def test_an_interval_holds_its_accuracy_also_where_windows_of_one_song_differ(share: float) -> None:
-    accuracy = {"accuracy_keras": share, "accuracy_file": share}
-    parity = {**PARITY["parity"], "songs": 30, "accuracy": accuracy}
-    found = quality_of(
-        Case(EXPORT, EXPORT, Path("a.int8.tflite"), Path("card.json")), "file", [{**PARITY, "parity": parity}]
-    )
-    assert found is not None
-    assert 0 <= found.accuracy.low <= share <= found.accuracy.high <= 1
+def test_an_odd_parity_json_is_refused_before_anything_is_measured(light_run: Run) -> None:
+    parity = {"split": "test", "windows": 5}
+    report = {"file": "a.tflite", "sha256": "a", "keras_sha256": "b", "parity": parity}
+    light_run.parity_json.write_text(json.dumps({"schema": SCHEMA, "reports": [report]}))
+    started: list[str] = []
+    config = BenchConfig(quick=True, threads=(1,), runs=1, only=("tflite-float32",))
+    with pytest.raises(TmgcError, match=r"parity\.json must hold parity reports .* --force"):
+        benchmark(light_run, config, progress=lambda case, step, done, steps: started.append(case))
+    assert not started

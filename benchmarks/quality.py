@@ -1,0 +1,83 @@
+"""The accuracy of a case, from the parity check that tmgc-export made of the very same file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+from benchmarks.cases import REFERENCE, TFLITE_RUNTIME, Case
+from benchmarks.documents import from_document
+from benchmarks.report import PositiveInt, Quality
+from benchmarks.statistics import Fraction, Proportion
+from edge_runtime.errors import TmgcError, first_line
+from export.report import read_parity_json
+from train.run import Run
+
+
+@dataclass(frozen=True)
+class Parity:
+    """The figures of a report in ``parity.json`` that a benchmark needs."""
+
+    sha256: str
+    """Of the exported file."""
+    keras_sha256: str
+    """Of the network that it was exported from."""
+    split: str
+    windows: PositiveInt
+    songs: PositiveInt
+    accuracy_file: Fraction
+    accuracy_keras: Fraction
+    top1_agreement: Fraction
+
+
+def read_parity(run: Run) -> list[Parity]:
+    """The figures of a run's parity checks; none where nothing has been exported.
+
+    Raises
+    ------
+    TmgcError
+        ``parity.json`` is damaged, of another schema, or lacks a figure.
+    """
+    found = []
+    for report in read_parity_json(run.parity_json):
+        try:
+            figures = {**report, **report["parity"], **report["parity"]["accuracy"]}
+            known = {item.name: figures[item.name] for item in fields(Parity) if item.name in figures}
+            found.append(from_document(Parity, known))
+        except (KeyError, TypeError, ValueError) as error:
+            raise TmgcError(
+                f"{run.parity_json} must hold parity reports and cannot be read ({first_line(error)}): delete it, and "
+                "export again with --force"
+            ) from error
+    return found
+
+
+def quality_of(case: Case, sha256: str, parity: Sequence[Parity]) -> Quality | None:
+    """Accuracy, and agreement with Keras, on the held-out split.
+
+    Windows of a song are alike, so each 95 % interval counts a song as one trial.
+
+    Parameters
+    ----------
+    case : Case
+    sha256 : str
+        Of its model: a report about another file of the same name does not count.
+    parity : sequence of Parity
+
+    Returns
+    -------
+    quality : Quality or None
+        None for the reference, whose images differ from those that the network was trained on, for tflite-runtime,
+        which did not run the file in its parity check, and for files without one.
+    """
+    found = next((each for each in parity if sha256 == (each.sha256 if case.is_export else each.keras_sha256)), None)
+    if found is None or case.pipeline in (REFERENCE, TFLITE_RUNTIME):
+        return None
+    accuracy = found.accuracy_file if case.is_export else found.accuracy_keras
+    return Quality(
+        split=found.split,
+        windows=found.windows,
+        songs=found.songs,
+        accuracy=Proportion.of(accuracy, trials=found.songs),
+        agreement=Proportion.of(found.top1_agreement, trials=found.songs) if case.is_export else None,
+    )
