@@ -22,7 +22,7 @@ help:
 
 # The images are small and the training is short, to take minutes; the network is the whole one.
 demo: .venv/with-bench
-	$(BIN)/tmgc-train demo-corpus $(DEMO)-songs
+	$(BIN)/tmgc-train demo-corpus $(DEMO)-songs --songs 24
 	@echo "a synthesised song, classified by the small model that the package contains:"
 	@$(BIN)/tmgc-listen $(DEMO)-songs/Halk/halk_001.flac --model edge_runtime/models/small.float16.tflite
 	$(BIN)/tmgc-train all $(DEMO)-songs $(DEMO) --offsets 1,5 --split-ratios 75,10,15 --image-size 75 --weights none \
