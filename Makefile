@@ -22,11 +22,11 @@ help:
 
 # The images are small and the training is short, to take minutes; the network is the whole one.
 demo: .venv/with-bench
-	$(BIN)/tmgc-train demo-corpus $(DEMO)-songs --songs 24
+	$(BIN)/tmgc-train demo-corpus $(DEMO)-songs
 	@echo "a synthesised song, classified by the small model that the package contains:"
 	@$(BIN)/tmgc-listen $(DEMO)-songs/Halk/halk_001.flac --model edge_runtime/models/small.float16.tflite
 	$(BIN)/tmgc-train all $(DEMO)-songs $(DEMO) --offsets 1,5 --split-ratios 75,10,15 --image-size 75 --weights none \
-		--augment negatives --head-epochs 8 --epochs 8 --batch-size 16 --learning-rate 3e-4 --batch-normalization frozen
+		--augment negatives --head-epochs 8 --epochs 6 --batch-size 16 --learning-rate 3e-4 --batch-normalization frozen
 	$(BIN)/tmgc-export $(DEMO) --format all --quantize dynamic,int8 --force
 	@echo "a song of the test split, classified by the int8 TFLite file, then by the int8 ONNX file:"
 	@$(BIN)/tmgc-listen $$($(HELD_OUT)) --model $(DEMO)/exports/$(notdir $(DEMO)).int8.tflite
