@@ -9,7 +9,7 @@ from typing import Annotated
 import numpy as np
 
 from benchmarks.documents import Constraint
-from edge_runtime.audio import AudioFile
+from edge_runtime.audio_file import AudioFile
 from edge_runtime.errors import TmgcError
 from edge_runtime.spectrogram import SpectrogramSettings
 from train.run import Run

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.inputs import Excerpt
-from edge_runtime.audio import Samples, read_audio
+from edge_runtime.audio import Samples
+from edge_runtime.audio_file import read_audio
 from edge_runtime.errors import TmgcError
 from edge_runtime.model_card import ModelCard
 from edge_runtime.spectrogram import Spectrogram, SpectrogramSettings

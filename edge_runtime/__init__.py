@@ -18,7 +18,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from edge_runtime.audio import AudioFile, read_audio
+    from edge_runtime.audio_file import AudioFile, read_audio
     from edge_runtime.classifier import Classification, GenreClassifier
     from edge_runtime.errors import TmgcError
     from edge_runtime.listener import ListenSettings, listen

@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.audio import Samples, read_audio
+from edge_runtime.audio import Samples
+from edge_runtime.audio_file import read_audio
 from edge_runtime.errors import TmgcError, first_line
 from edge_runtime.files import atomic_write
 from edge_runtime.model_card import ModelCard

@@ -25,7 +25,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from edge_runtime.audio import AudioFile, Samples, level_dbfs
+from edge_runtime.audio import Samples, level_dbfs
+from edge_runtime.audio_file import AudioFile
 from edge_runtime.errors import TmgcError, first_line
 from edge_runtime.files import PARTIAL, atomic_write, sha256_of
 from edge_runtime.spectrogram import Colormap, Spectrogram, SpectrogramSettings

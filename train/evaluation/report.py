@@ -7,7 +7,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
-from edge_runtime.audio import read_audio
+from edge_runtime.audio_file import read_audio
 from edge_runtime.model_card import ModelCard
 from train.dataset.dataset import Dataset
 from train.evaluation.metrics import Interval, percent, with_ci

@@ -10,7 +10,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from edge_runtime import SpectrogramSettings, TmgcError
-from edge_runtime.audio import read_audio
+from edge_runtime.audio_file import read_audio
 from tests.conftest import tone
 from train.dataset.dataset import Clip, Dataset
 from train.demo_corpus import SAMPLE_RATE, synthesize_song
