@@ -47,7 +47,7 @@ __all__ = [
 
 _MODULES = {
     "Prediction": "predictions",
-    "AudioFile": "audio",
+    "AudioFile": "audio_file",
     "Classification": "classifier",
     "Event": "predictions",
     "GenreClassifier": "classifier",
@@ -60,7 +60,7 @@ _MODULES = {
     "Summary": "predictions",
     "TmgcError": "errors",
     "listen": "listener",
-    "read_audio": "audio",
+    "read_audio": "audio_file",
 }
 
 
