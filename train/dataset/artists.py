@@ -32,7 +32,7 @@ _NO_NAME = re.compile(
 )
 """Parts of a tag, folded, that name nobody on their own."""
 
-_ADDRESS = re.compile(r"https?:|\bwww\b|\w\.(?:com|net|org|info|biz|tv|tr|az|de|ru|fm|to|cc)\b")
+_ADDRESS = re.compile(r"\S*(?:https?:|\bwww\.|\w\w\.(?:com|net|org|info|biz)\b)\S*")
 """Sites sign the tags of what they distribute."""
 
 _SEPARATOR = re.compile(
@@ -110,7 +110,7 @@ class _Name(NamedTuple):
 
 def _names(artist: str) -> list[_Name]:
     """The artists of a tag: each of its parts, and the whole."""
-    folded = _folded(artist.removesuffix(ELLIPSIS))
+    folded = _ADDRESS.sub(" ", _folded(artist.removesuffix(ELLIPSIS)))
     parts = [part for part in _SEPARATOR.split(folded) if _words(part)]
     whole = " ".join(_words(_BRACKETS.sub(" ", folded)))
     nobody = [_is_nobody(part) for part in parts]
@@ -186,4 +186,4 @@ def _is_name(text: str) -> bool:
 
 
 def _is_nobody(text: str) -> bool:
-    return bool(_NOBODY.fullmatch(" ".join(_words(text))) or _ADDRESS.search(text))
+    return _NOBODY.fullmatch(" ".join(_words(text))) is not None
