@@ -28,16 +28,19 @@ _NOBODY = re.compile(
 _NO_NAME = re.compile(
     r"the|and|ve|dj|mc|feat|ft|jr|sr|ark|grup|grubu|koro|korosu|band|group|choir|chorus|ensemble|others|guests?|konuk"
     r"|(?:ve )?digerleri|(?:his |her |the )?(?:orchestra|friends|band)|orkestra(?:si)?|(?:saz )?arkadaslari|saz heyeti"
-    r"|saz ekibi|ekibi|toplulugu|\d+"
+    r"|saz ekibi|ekibi|toplulugu|topic|official|vevo|live|canli|cover|remix|akustik|acoustic|lyrics|\d+"
 )
 """Parts of a tag, folded, that name nobody on their own."""
+
+_IGNORED = {"the", "official", "vevo"}
+"""Words that make no other artist."""
 
 _ADDRESS = re.compile(r"\S*(?:https?:|\bwww\.|\w\w\.(?:com|net|org|info|biz)\b)\S*")
 """Sites sign the tags of what they distribute."""
 
 _SEPARATOR = re.compile(
-    r"""\s*[;|/\\•·+&×\0]\s*
-    | \s+[-–—]\s+
+    r"""\s*[;|/\\•·+&×~\0]\s*
+    | \s+[-–—]+\s* | [-–—]+\s+
     | [\s(\[]+ (?:feat(?:uring)?|ft|vs|versus|w/|duet(?:\ with)?|konuk(?:\ sanatci)?|sunar|pres(?:ents)?)(?!\w)[.:]?\s*
     | [\s(\[]+ (?:ve|and|with|ile|und|u|x) \s+""",
     re.VERBOSE,
@@ -48,6 +51,9 @@ _BRACKETS = re.compile(r"[(\[{][^()\[\]{}]*[)\]}]?")
 _LETTERS = str.maketrans({"ı": "i", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ə": "e"})
 _APOSTROPHES = re.compile(r"['’‘`´ʼ]")
 
+_ID3V1_LETTERS = 30
+"""A name of so many letters may be one that ID3v1 had no space for."""
+
 _SURE_LETTERS, _LOST_LETTERS = 4, 12
 """An incomplete name has at least as many known letters and at most as many lost ones, or fits too many names."""
 
@@ -56,7 +62,7 @@ def artist_keys(artists: Sequence[str]) -> list[tuple[str, ...]]:
     """Keys of the artists that each song names: songs that share a key have an artist in common.
 
     * A key ignores case (``I`` is the capital of ı and i: tags do not name their language), diacritics, punctuation,
-      an article ``The`` and the order of words: ``GÜRSES, MÜSLÜM`` is ``Muslum Gurses``.
+      ``The`` and the order of words: ``GÜRSES, MÜSLÜM`` is ``Muslum Gurses``.
     * Each artist of ``A & B``, ``A, B``, ``A feat. B``, ``A ve B`` and so on has a key, and so has the whole, which may
       be the name of a band. Parts that name nobody, such as one letter or ``Orkestrası``, have none.
     * One word beside one comma may be a surname. It has a key only where it is a whole name elsewhere.
@@ -76,11 +82,12 @@ def artist_keys(artists: Sequence[str]) -> list[tuple[str, ...]]:
     keys : list of tuple of str [length=len(artists)]
         The first artist's key is the first.
     """
-    named = [[name for artist in text.split(";") for name in _names(artist)] for text in artists]
-    complete = {name.text: name.key for names in named for name in names if name.sure and not name.pattern}
-    whole = set(complete.values())
+    named = [[name for artist in text.split(";") for name in _names(artist.strip())] for text in artists]
+    known = {name.text: name.key for names in named for name in names if name.sure and not name.lost}
+    longest_first = sorted(known, key=len, reverse=True)
+    whole = set(known.values())
     fitting = {
-        name.pattern: [key for text, key in complete.items() if re.fullmatch(name.pattern, text)]
+        name.pattern: [known[text] for text in longest_first if re.fullmatch(name.pattern, text)]
         for names in named
         for name in names
         if name.pattern
@@ -104,6 +111,8 @@ class _Name(NamedTuple):
     key: str
     pattern: str
     """Regular expression of the complete names that an incomplete one may be; empty if it is complete."""
+    lost: int
+    """Letters that were lost."""
     sure: bool = True
     """Whether it is an artist for certain, not a surname."""
 
@@ -111,19 +120,25 @@ class _Name(NamedTuple):
 def _names(artist: str) -> list[_Name]:
     """The artists of a tag: each of its parts, and the whole."""
     folded = _ADDRESS.sub(" ", _folded(artist.removesuffix(ELLIPSIS)))
-    parts = [part for part in _SEPARATOR.split(folded) if _words(part)]
+    parts = [part for piece in _SEPARATOR.split(folded) for part in _at_hyphens(piece) if _words(part)]
     whole = " ".join(_words(_BRACKETS.sub(" ", folded)))
     nobody = [_is_nobody(part) for part in parts]
+    goes_on = artist.endswith(ELLIPSIS) or len(artist) == _ID3V1_LETTERS
     if not parts or _NOBODY.fullmatch(whole):
         return []
     names: list[_Name] = []
     for part, nobodys in zip(parts, nobody, strict=True):
-        last = artist.endswith(ELLIPSIS) and part is parts[-1]
         if not nobodys:
-            names += _of_part(part, is_whole=len(parts) == 1, goes_on=last)
+            names += _of_part(part, is_whole=len(parts) == 1, goes_on=goes_on and part is parts[-1])
     if len(parts) > 1 and not any(nobody):
-        names += _name(whole, goes_on=artist.endswith(ELLIPSIS))
+        names += _name(whole, goes_on=goes_on)
     return names
+
+
+def _at_hyphens(part: str) -> list[str]:
+    """The names in ``Sezen Aksu-Onno Tunç``, but ``Jean-Michel Jarre`` as it is."""
+    pieces = re.split("[-–—]", part)
+    return pieces if all(len(_words(piece)) > 1 for piece in pieces) else [part]
 
 
 def _of_part(part: str, *, is_whole: bool, goes_on: bool) -> list[_Name]:
@@ -166,12 +181,12 @@ def _words(text: str) -> list[str]:
 def _name(text: str, *, goes_on: bool) -> list[_Name]:
     """The name of folded text, if it has one."""
     words = _words(text)
-    words = [word for word in words if word != "the"] or words
+    words = [word for word in words if word not in _IGNORED] or words
     written = " ".join(words)
     plain, lost, pattern = written.replace("?", ""), written.count("?"), ""
     if (goes_on or lost) and len(plain) >= _SURE_LETTERS and lost <= _LOST_LETTERS:
         pattern = re.sub(r"(?:\\\?)+", _lost, re.escape(written)) + (".*" if goes_on else "")
-    return [_Name(plain, " ".join(sorted(plain.split())), pattern)] if plain else []
+    return [_Name(plain, " ".join(sorted(plain.split())), pattern, lost)] if plain else []
 
 
 def _lost(marks: re.Match[str]) -> str:

@@ -143,14 +143,18 @@ _DISHARMONIC = re.compile(rf"[{_VOWELS}]ı|ı[{_VOWELS}]|[eioöuüâîûêEİOÖ
 
 
 def _latin_5(text: str) -> str:
-    """cp1254 or Latin-5 that was decoded as Latin-1 or cp1252."""
-    fixed = text.translate(_LATIN_5)
-    if fixed == text or any(letter.isalpha() and letter not in _ALPHABET for letter in fixed):
-        return text
-    if set(text) & set("ğışĞİŞ") or _MISPLACED.search(fixed):
-        return text
-    only_y = not set(text) & set("ðþÐÝÞ")
-    return text if only_y and _DISHARMONIC.search(fixed) else fixed
+    """cp1254 or Latin-5 that was decoded as Latin-1 or cp1252, artist by artist."""
+    return "".join(map(_latin_5_name, re.split(r"([;,/&+|()\[\]]| feat\b| ft\b| ve )", text)))
+
+
+def _latin_5_name(name: str) -> str:
+    fixed = name.translate(_LATIN_5)
+    if fixed == name or any(letter.isalpha() and letter not in _ALPHABET for letter in fixed):
+        return name
+    if set(name) & set("ğışĞİŞ") or _MISPLACED.search(fixed):
+        return name
+    only_y = not set(name) & set("ðþÐÝÞ")
+    return name if only_y and _DISHARMONIC.search(fixed) else fixed
 
 
 _REPAIRS: tuple[Callable[[str], str], ...] = (_utf16, _entities, _utf8, _dos, _latin_5)

@@ -1,8 +1,8 @@
 """Reads the artists in the tags of an audio file of any format, whatever its name ends in.
 
-mutagen reads ID3v2, APEv2, Vorbis comments, MP4 and ASF. ID3v1 and the text chunks of WAV and AIFF are read here, since
-their encoding is not declared, and ffprobe reads Matroska. A tag may be damaged or hostile, so that everything is read
-through :class:`_Excerpt`, which ends where a limit is reached.
+mutagen reads ID3v2, Vorbis comments, MP4 and ASF. ID3v1, APE and the text chunks of WAV and AIFF are read here, since
+their encoding is often not the one that they should have, and ffprobe reads Matroska. A tag may be damaged or hostile:
+everything is read through :class:`_Excerpt`, which ends where a limit is reached.
 """
 
 from __future__ import annotations
@@ -36,6 +36,9 @@ _NAMES, _LETTERS = 20, 300
 _LEADING_TAGS = 4
 """ID3v2 tags in front of the sound: there should be one."""
 
+_ID3V1_BYTES = 128
+"""Length of the tag at the end."""
+
 _MEBIBYTE = 2**20
 
 
@@ -65,13 +68,19 @@ def read_artists(path: Path) -> str:
     """
     library("mutagen", extra="train")
     with path.open("rb") as file:
-        found = [name for name in map(_readable, _names(file, path)) if name]
+        found = _readable(_names(file, path)) or _readable(_attempt(_id3v1, _Excerpt(file, 0)))
     return "; ".join(list(dict.fromkeys(found))[:_NAMES])
 
 
-def _readable(name: str) -> str:
-    letters = (" " if unicodedata.category(letter)[0] == "C" else letter for letter in repaired(name[:_LETTERS]))
-    return " ".join("".join(letters).split()).strip(";")
+def _readable(names: Iterable[str]) -> list[str]:
+    """Names with repaired encodings and without control characters, except for empty ones."""
+    printable = ("".join(map(_printable, repaired(name[:_LETTERS]))) for name in names)
+    return [found for name in printable if (found := " ".join(name.split()).strip("; "))]
+
+
+def _printable(letter: str) -> str:
+    category = unicodedata.category(letter)
+    return "" if category == "Cf" else " " if category[0] == "C" else letter
 
 
 def _names(file: BinaryIO, path: Path) -> list[str]:
@@ -88,7 +97,7 @@ def _names(file: BinaryIO, path: Path) -> list[str]:
     else:
         names += _attempt(_container, _Excerpt(file, start, limit=32 * _MEBIBYTE))
         names += _attempt(_apev2, _Excerpt(file, start, limit=4 * _MEBIBYTE))
-    return names or _attempt(_id3v1, _Excerpt(file, start))
+    return names
 
 
 def _attempt(reader: Callable[[Any], Iterable[str]], source: object) -> list[str]:
@@ -215,9 +224,26 @@ def _container(file: _Excerpt) -> list[str]:
     return _fields(audio.tags.as_dict() if hasattr(audio.tags, "as_dict") else audio.tags or {})
 
 
-def _apev2(file: _Excerpt) -> list[str]:
-    tag = _mutagen("apev2").APEv2(file)
-    return _fields({key: list(value) for key, value in tag.items() if key.lower() in _FIELDS})
+def _apev2(file: _Excerpt) -> Iterator[str]:
+    """Artists of APEv2, and of APEv1 in any encoding: mutagen gives up a tag with a value that is not UTF-8."""
+    size = file.seek(0, io.SEEK_END)
+    for end in (size, size - _ID3V1_BYTES):
+        file.seek(max(0, end - 32))
+        footer = file.read(32)
+        if footer[:8] == b"APETAGEX":
+            break
+    else:
+        return
+    length, count = (int.from_bytes(footer[place : place + 4], "little") for place in (12, 16))
+    file.seek(max(0, end - length))
+    data, position = file.read(length), 0
+    for _ in range(min(count, _FRAMES)):
+        size = int.from_bytes(data[position : position + 4], "little")
+        key = data[position + 8 : position + 8 + 256].partition(b"\0")[0]
+        position += 8 + len(key) + 1
+        if key.decode("latin-1").lower() in _FIELDS:
+            yield from map(decoded, data[position : position + min(size, _FRAME_BYTES)].split(b"\0"))
+        position += size
 
 
 def _mutagen(module: str) -> Any:
@@ -261,8 +287,8 @@ def _info(data: bytes) -> Iterator[str]:
 
 def _id3v1(file: _Excerpt) -> list[str]:
     file.seek(0, io.SEEK_END)
-    file.seek(max(0, file.tell() - 128))
-    tag = file.read(128)
+    file.seek(max(0, file.tell() - _ID3V1_BYTES))
+    tag = file.read(_ID3V1_BYTES)
     if tag[:3] != b"TAG":
         return []
     field = tag[33:63]

@@ -53,6 +53,7 @@ def test_a_name_that_was_decoded_wrongly_three_times_is_repaired(name: str, read
         ("Simon &amp; Garfunkel", "Simon & Garfunkel"),
         ("Guns N\x92 Roses", "Guns N’ Roses"),
         ("Sezen \x93Minik Serçe\x94 Aksu", "Sezen “Minik Serçe” Aksu"),
+        ("Ýbrahim Tatlýses & Céline Dion", "İbrahim Tatlıses & Céline Dion"),
         ("Erdo§an", "Erdoğan"),
         ("NeŸet ErtaŸ", "Neşet Ertaş"),
         ("Þehrîbana Kurdî", "Şehrîbana Kurdî"),

@@ -117,6 +117,7 @@ def test_several_artists_are_read_each_once(tmp_path: Path, mp3: bytes) -> None:
         apev2(Artist=NAME.encode()),
         apev2(ARTIST=NAME.encode()),
         apev2(Album_Artist=NAME.encode()),
+        apev2(Title=b"\xfd", Artist=NAME.encode("cp1254")),
         apev2(Artist=NAME.encode()) + id3v1(b"Baris Man"),
         id3v1(NAME.encode("cp1254")),
         id3v1(NAME.encode()),
@@ -210,6 +211,11 @@ def test_what_ffmpeg_writes_is_read_whatever_the_name(tmp_path: Path, name: str)
     assert read_artists(path) in (f"{NAME}; {ANOTHER}", NAME), "WAV and WavPack have one field"
     for called in ("b.mp3", "b:c.m4a", "b.flac", "b.ogg"):
         assert read_artists(Path(shutil.copy(path, tmp_path / called))).startswith(NAME)
+
+
+def test_an_empty_tag_does_not_hide_another(tmp_path: Path, mp3: bytes) -> None:
+    assert read(tmp_path, id3v2((b"TPE1", b"\0 \0")) + mp3 + id3v1(NAME.encode("cp1254"))) == NAME
+    assert read(tmp_path, id3v2((b"TPE1", b"\3Bar\xc4\xb1\xe2\x80\x8b\xc5\x9f\xc2\xa0 Man\xc3\xa7o")) + mp3) == NAME
 
 
 def test_a_file_without_tags_has_no_artist(tmp_path: Path, mp3: bytes) -> None:
