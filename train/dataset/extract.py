@@ -33,6 +33,7 @@ from edge_runtime.spectrogram import Colormap, Spectrogram, SpectrogramSettings
 from train.dataset.dataset import DatasetConfig
 from train.dataset.discover import FFMPEG_SUFFIXES, Skipped, Song, nfc
 from train.dataset.fingerprint import Fingerprint, fingerprint
+from train.dataset.tags import read_artists
 from train.run import Run
 
 MARGIN_SECONDS = 0.5
@@ -41,7 +42,7 @@ MARGIN_SECONDS = 0.5
 SILENT_DBFS = -60.0
 """A clip below this level is skipped: there is nothing to learn from it."""
 
-FORMAT = 1
+FORMAT = 2
 """Part of every file name: increase it when clips are extracted in another way, and all songs are extracted anew."""
 
 
@@ -68,7 +69,7 @@ class ExtractedSong(NamedTuple):
     sha256: str
     """Of the file."""
     artist: str
-    """From its tags; empty if there is none."""
+    """See :func:`train.dataset.tags.read_artists`; empty if there is none."""
     clips: tuple[ExtractedClip, ...]
     skipped: tuple[Skipped, ...]
     """The song, or clips of it, with the reason."""
@@ -125,7 +126,7 @@ def extract_song(job: Job) -> ExtractedSong:
     try:
         rate = job.settings.spectrogram.sample_rate
         with _decodable(job.song.path, job.run.clips) as path, AudioFile(path, sample_rate=rate) as file:
-            artist = artist_of(path)
+            artist = read_artists(job.song.path)
             excerpts = [(offset, _excerpt(file, offset, job.settings)) for offset in job.settings.offsets_seconds]
         sha256 = sha256_of(job.song.path)
     except TmgcError as error:
@@ -169,21 +170,6 @@ def read_extracted(job: Job) -> ExtractedSong | None:
         return extracted
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-
-
-def artist_of(path: Path) -> str:
-    """The artist in a file's tags; empty if there is none.
-
-    Parameters
-    ----------
-    path : Path
-        A file that libsndfile reads: ID3 tags, Vorbis comments, and the text chunks of WAV and AIFF.
-    """
-    import soundfile
-
-    with soundfile.SoundFile(os.fsencode(path)) as file:
-        artist: str = file.artist
-    return " ".join(artist.split())
 
 
 @contextmanager
