@@ -1,14 +1,11 @@
-"""Files: written atomically, hashed, and text that every file, database, broker and standard output can hold."""
+"""Files: written atomically, hashed, and text that every file, database and broker can hold."""
 
 from __future__ import annotations
 
 import hashlib
-import io
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
 
 PARTIAL = ".part-"
 """Beginning of the name of a file that is not complete yet, and that an interruption may leave behind."""
@@ -48,16 +45,3 @@ def sha256_of(path: Path) -> str:
 def to_utf8(text: str) -> str:
     """The text with ``?`` for what UTF-8 cannot encode: a file name may contain undecodable bytes."""
     return text.encode("utf-8", "replace").decode("utf-8")
-
-
-def standard_output(encoding: str | None = None) -> TextIO:
-    """Standard output, which writes ``?`` from now on for characters that its encoding lacks.
-
-    Parameters
-    ----------
-    encoding : str, optional
-        Replaces the one of the locale; JSON is ``utf-8`` in every locale.
-    """
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(encoding=encoding, errors="replace")
-    return sys.stdout

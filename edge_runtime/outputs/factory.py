@@ -10,9 +10,9 @@ from pathlib import Path
 
 from edge_runtime.classifier import GenreClassifier
 from edge_runtime.errors import TmgcError
-from edge_runtime.files import standard_output
 from edge_runtime.outputs import Output
 from edge_runtime.predictions import Event, Prediction, Summary
+from edge_runtime.terminal import standard_output
 from edge_runtime.windowing import hop_samples
 
 
@@ -142,7 +142,7 @@ def _open_display(settings: OutputSettings, classifier: GenreClassifier, model: 
 
         return JsonLines(classifier, str(model), standard_output("utf-8"))  # JSON is UTF-8 in every locale
     stream = standard_output()
-    if not settings.plain and not settings.changes and stream.isatty():
+    if not settings.plain and not settings.changes and stream is not None and stream.isatty():
         from edge_runtime.outputs.live import LiveView, can_show
 
         if can_show():

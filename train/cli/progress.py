@@ -19,7 +19,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
+from edge_runtime.terminal import printable
 from train.progress import Reporter
 
 log = logging.getLogger("tmgc.train")
@@ -65,7 +67,7 @@ class ProgressBar(Reporter):
         self._end_phase()
         count = f" ({steps} steps)" if steps else ""
         if self._live:
-            self._console.print(f"[bold]{name}[/bold]{count}")
+            self._console.print(Text.assemble((printable(name), "bold"), count))
         else:
             log.info("%s%s", name, count)
         self._task = self._bar.add_task(name, total=steps or None, values="")
