@@ -19,8 +19,8 @@ from edge_runtime.errors import TmgcError, first_line
 from edge_runtime.memory import is_lack_of_memory, require_memory
 from edge_runtime.native_stderr import silence_native_stderr
 
-TENSORFLOW_MB = 1700
-"""Address space that the import of TensorFlow takes, MB; with less it aborts the process. Measured with ``ulimit -v``."""
+TENSORFLOW_MB = 1900
+"""Address space that the import of TensorFlow takes, MB; with less it aborts the process (``ulimit -v``)."""
 
 _QUIET = {
     "TF_CPP_MIN_LOG_LEVEL": "3",

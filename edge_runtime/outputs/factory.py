@@ -61,7 +61,7 @@ class OutputSettings:
     keep_days: float = 90.0
     """Age at which rows of the history are deleted, days."""
     mqtt: str | None = None
-    """``mqtt://[user[:password]@]host[:port]/topic``, or ``mqtts://``."""
+    """``mqtt://[user[:password]@]host[:port]/topic``, or ``mqtts://...[?cafile=PATH]``."""
 
     def __post_init__(self) -> None:
         if self.as_json and self.plain:
@@ -69,7 +69,7 @@ class OutputSettings:
         if not 0 < self.keep_days <= 36_500:
             raise TmgcError(f"--keep-days must be above 0 and at most 36500, got {self.keep_days:g}")
         if self.mqtt is not None:
-            from edge_runtime.outputs.mqtt import Broker
+            from edge_runtime.outputs.broker import Broker
 
             Broker.from_url(self.mqtt)
 
