@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+_UNDECODABLE = re.compile("[\udc80-\udcff]+")
+"""How Python keeps the bytes of a file name that its encoding cannot decode."""
 
 PARTIAL = ".part-"
 """Beginning of the name of a file that is not complete yet, and that an interruption may leave behind."""
@@ -42,6 +46,18 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def decoded(text: str, errors: str) -> str:
+    """The text with what the locale could not decode, the bytes of a file name, decoded as UTF-8.
+
+    Parameters
+    ----------
+    text : str
+    errors : str
+        How other bytes are decoded: an error handler of :mod:`codecs`.
+    """
+    return _UNDECODABLE.sub(lambda found: found[0].encode("utf-8", "surrogateescape").decode("utf-8", errors), text)
+
+
 def to_utf8(text: str) -> str:
     """The text with ``?`` for what UTF-8 cannot encode: a file name may contain undecodable bytes."""
-    return text.encode("utf-8", "replace").decode("utf-8")
+    return decoded(text, "replace").replace("\ufffd", "?").encode("utf-8", "replace").decode("utf-8")

@@ -27,8 +27,7 @@ def format_notice(record: logging.LogRecord) -> str:
     ----------
     record : logging.LogRecord
     """
-    text = " ".join(record.getMessage().splitlines())
-    return _PREFIXES.get(record.levelno, "") + printable(text)
+    return _PREFIXES.get(record.levelno, "") + printable(record.getMessage().strip())
 
 
 class StderrHandler(logging.Handler):

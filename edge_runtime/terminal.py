@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import codecs
 import io
-import re
 import sys
 import unicodedata
 from collections.abc import Iterable
 from typing import TextIO
 
-from edge_runtime.files import to_utf8
-
-_UNDECODABLE = re.compile("[\udc80-\udcff]+")
-"""How Python keeps the bytes of a file name that its encoding cannot decode."""
+from edge_runtime.files import decoded, to_utf8
 
 _SIMILAR = str.maketrans("ıßæœøđłþÆŒØĐŁΔ…‘’“”–—−·•×→←─│", "isaoodltAOODLd~''\"\"---.*x><-|")
 """What has no decomposition. One character for one, since tables and bars are laid out before they are encoded."""
@@ -36,7 +32,7 @@ def printable(text: str) -> str:
         Control, format and unassigned characters are escapes such as ``\x1b``, ``\n`` or ``\u202e``; bytes of a file
         name that are no text in the locale are decoded as UTF-8, or else are escapes such as ``\xff``.
     """
-    text = _UNDECODABLE.sub(_decoded, text)
+    text = decoded(text, "backslashreplace")
     if text.isprintable():
         return text
     return "".join(character if character.isprintable() else _escape(character) for character in text)
@@ -93,10 +89,6 @@ def prepare_streams() -> None:
 def _make_lenient(stream: TextIO | None, encoding: str | None) -> None:
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(encoding=encoding, errors=_ERRORS)
-
-
-def _decoded(undecodable: re.Match[str]) -> str:
-    return undecodable[0].encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _escape(character: str) -> str:
