@@ -164,11 +164,11 @@ def _shown_progress() -> Iterator[Progress]:
     if not console.is_terminal:
         yield _step_lines()
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("starting", total=None)
         yield lambda case, step, done, steps: bar.update(
-            task, description=f"{case}: {step}", completed=done, total=steps
+            task, description=printable(f"{case}: {step}"), completed=done, total=steps
         )
 
 

@@ -27,7 +27,7 @@ def format_notice(record: logging.LogRecord) -> str:
     ----------
     record : logging.LogRecord
     """
-    return _PREFIXES.get(record.levelno, "") + printable(record.getMessage().strip())
+    return _PREFIXES.get(record.levelno, "") + printable(record.getMessage().rstrip())
 
 
 class StderrHandler(logging.Handler):

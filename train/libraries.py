@@ -16,7 +16,7 @@ from typing import Any
 from zipfile import BadZipFile
 
 from edge_runtime.errors import TmgcError, first_line
-from edge_runtime.memory import is_lack_of_memory, require_memory
+from edge_runtime.memory_limit import is_lack_of_memory, require_memory
 from edge_runtime.native_stderr import silence_native_stderr
 
 TENSORFLOW_MB = 1900

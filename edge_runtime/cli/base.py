@@ -16,7 +16,7 @@ import click
 
 from edge_runtime.errors import TmgcError, first_line
 from edge_runtime.logs import setup_logging
-from edge_runtime.memory import LISTENING_MB, is_lack_of_memory, memory_line, require_memory
+from edge_runtime.memory_limit import LISTENING_MB, is_lack_of_memory, memory_line, require_memory
 from edge_runtime.terminal import prepare_streams
 
 log = logging.getLogger("tmgc.cli")
