@@ -40,8 +40,8 @@ _HIGHEST_TOGETHER = {
     "frame_count": (12_000, "frames in a window", "raise hop_length, or lower sample_rate or window_seconds"),
     "overlap": (64, "frames that share a sample (n_fft / hop_length)", "raise hop_length or lower n_fft"),
 }
-"""Upper limits of what several settings make together, what it is, and how to obey. With :data:`_RANGES` they bound an image
-to about 100 MB and a second; 60 s at 48 kHz with a hop of 256 samples are allowed."""
+"""Upper limits of what several settings make together, what that is, and how to obey. With :data:`_RANGES` they bound
+an image to about 100 MB and a second; 60 s at 48 kHz with a hop of 256 samples are allowed."""
 
 
 @dataclass(frozen=True)
