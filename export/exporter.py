@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from glob import escape
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
@@ -203,8 +202,8 @@ def export_model(source: Source, settings: ExportSettings) -> list[dict[str, Any
             _check_absent(target.file(output, source.name))
     read_parity_json(source.parity_json or output / "parity.json")  # a damaged one is refused before the work
     _remove_incomplete(source)
-    with TemporaryDirectory(prefix="tmgc-export-") as folder:
-        exporter = Exporter(source, settings, Path(folder))
+    with source.dataset.run.work_folder() as folder:
+        exporter = Exporter(source, settings, folder)
         if targets:
             return [exporter.export(target, None, output=output) for target in targets]
         return [exporter.export(*exporter.choose(each, preference), output=output) for each in candidates]
