@@ -193,13 +193,14 @@ class _Powers:
 
     def __init__(self) -> None:
         self._frames = 0
-        self._sums = self._squares = np.zeros(0)
+        self._sums = self._squares = np.zeros(1)  # takes the shape of what is added
 
     def add(self, columns: NDArray[np.float64], mean: NDArray[np.float64]) -> None:
         """Measure more of the segment."""
         sums = np.array([*columns.sum(axis=1), mean.sum()])
         squares = np.array([*np.einsum("cf,cf->c", columns, columns), np.dot(mean, mean)])
-        self._sums, self._squares = (sums, squares) if not self._frames else (self._sums + sums, self._squares + squares)
+        self._sums = self._sums + sums
+        self._squares = self._squares + squares
         self._frames += columns.shape[1]
 
     def loudest_of_cancelled(self, before: int | None) -> int | None:
