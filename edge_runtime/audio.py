@@ -20,15 +20,15 @@ HIGH_PASS_HZ = 5.0
 """Corner of the high-pass filter that removes an offset: a step of it decays by 60 dB in 0.22 s, and a tone of 20 Hz
 loses 0.26 dB."""
 
-SEGMENT_SECONDS = 0.25
+SEGMENT_SECONDS = 0.5
 """Sound is measured in segments of this length: the first for the offset at the beginning, each for cancellation."""
 
 _MAX_SAMPLE = 1e4
 """80 dB above full scale; samples beyond it are invalid."""
 
-_CANCELLED_BELOW, _RESTORED_ABOVE = 0.02, 0.25
+_CANCELLED_BELOW, _RESTORED_ABOVE = 0.05, 0.25
 """Power of the channels' mean, relative to that of the mean of as many independent channels. Below the first (two
-channels with a correlation under -0.98), the channels cancel each other; above the second, they no longer do."""
+channels with a correlation under -0.95), the channels cancel each other; above the second, they no longer do."""
 
 _CANCELLED_SECONDS = 2.0
 """Channels that cancel each other for less are a passage of wide stereo, which is no defect."""
@@ -47,8 +47,8 @@ class MonoResampler:
     """Turns a stream into mono, removes its offset and resamples it, without discontinuities between blocks.
 
     Mono is the mean of the channels, or the loudest of channels that cancel each other. The offset is removed by a
-    first-order high-pass filter of 5 Hz that begins settled, with the mean of the first 0.25 s. The result does not
-    depend on how the stream is cut into blocks.
+    first-order high-pass filter of 5 Hz that begins settled, as if the first 0.5 s had come before in reverse. The
+    result does not depend on how the stream is cut into blocks.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ class MonoResampler:
         self._resampler = None if rate == sample_rate else soxr.ResampleStream(rate, sample_rate, 1, "float32")
 
     def process(self, block: NDArray[np.float32]) -> Samples:
-        """Convert the next block; the output lags a little behind the input, and begins after the first 0.25 s of it.
+        """Convert the next block; the output lags a little behind the input, and begins after the first 0.5 s of it.
 
         Parameters
         ----------
@@ -117,8 +117,7 @@ class MonoResampler:
         self._beginning = None
         block = np.concatenate(blocks)
         first = _columns(block[: self._segment])
-        self._downmix.begin(first)
-        self._high_pass.begin(self._downmix.mean_of(first))
+        self._high_pass.begin(self._downmix.begin(first))
         return block
 
     def _mono(self, block: NDArray[np.float32]) -> Samples:
@@ -150,27 +149,22 @@ class _Downmix:
         self._before: int | None = None
         self._powers = _Powers()
 
-    def begin(self, first: NDArray[np.float64]) -> None:
-        """Decide by the first segment, for this one too."""
+    def begin(self, first: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Decide by the first segment, for this one too; returns its mono sound."""
         powers = _Powers()
-        powers.add(first, first.mean(axis=0))
+        powers.add(first)
         self._channel = self._before = powers.loudest_of_cancelled(None)
-
-    def mean_of(self, columns: NDArray[np.float64]) -> float:
-        """Mean of a segment's mono sound."""
-        return float(self._select(columns, self._channel).mean()) if columns.size else 0.0
+        return _select(first, self._channel)
 
     def process(self, columns: NDArray[np.float64]) -> NDArray[np.float64]:
         """Mono sound of at most :attr:`frames_left` frames."""
         frames = columns.shape[1]
-        mean = columns.mean(axis=0)
-        mono = mean if self._channel is None else columns[self._channel]
+        mono = _select(columns, self._channel)
         position = self._segment - self.frames_left
         if self._before != self._channel and position < self._fade:
             share = np.minimum(1.0, np.arange(position, position + frames) / self._fade)
-            mono = share * mono + (1 - share) * self._select(columns, self._before)
-        if len(columns) > 1:
-            self._powers.add(columns, mean)
+            mono = share * mono + (1 - share) * _select(columns, self._before)
+        self._powers.add(columns)
         self.frames_left -= frames
         if not self.frames_left:
             self._decide()
@@ -182,10 +176,11 @@ class _Downmix:
         self.cancelled_seconds = 0.0 if self._channel is None else self.cancelled_seconds + self._segment / self._rate
         self._powers = _Powers()
 
-    @staticmethod
-    def _select(columns: NDArray[np.float64], channel: int | None) -> NDArray[np.float64]:
-        selected: NDArray[np.float64] = columns.mean(axis=0) if channel is None else columns[channel]
-        return selected
+
+def _select(columns: NDArray[np.float64], channel: int | None) -> NDArray[np.float64]:
+    """A channel, or the mean of all."""
+    mono: NDArray[np.float64] = columns.mean(axis=0) if channel is None else columns[channel]
+    return mono
 
 
 class _Powers:
@@ -195,12 +190,13 @@ class _Powers:
         self._frames = 0
         self._sums = self._squares = np.zeros(1)  # takes the shape of what is added
 
-    def add(self, columns: NDArray[np.float64], mean: NDArray[np.float64]) -> None:
-        """Measure more of the segment."""
-        sums = np.array([*columns.sum(axis=1), mean.sum()])
-        squares = np.array([*np.einsum("cf,cf->c", columns, columns), np.dot(mean, mean)])
-        self._sums = self._sums + sums
-        self._squares = self._squares + squares
+    def add(self, columns: NDArray[np.float64]) -> None:
+        """Measure more of the segment; a single channel cancels nothing."""
+        if len(columns) == 1:
+            return
+        mean = columns.mean(axis=0)
+        self._sums = self._sums + np.array([*columns.sum(axis=1), mean.sum()])
+        self._squares = self._squares + np.array([*np.einsum("cf,cf->c", columns, columns), np.dot(mean, mean)])
         self._frames += columns.shape[1]
 
     def loudest_of_cancelled(self, before: int | None) -> int | None:
@@ -224,14 +220,15 @@ class _HighPass:
         pole = math.exp(-2 * math.pi * HIGH_PASS_HZ / rate)
         frames = np.arange(1, _segment_frames(rate) + 1)
         # mean[n] = pole * mean[n - 1] + (1 - pole) * x[n], solved for all n of a segment by one cumulative sum. The
-        # pole's powers span a factor of 2600 in a segment, whatever the rate.
+        # pole's powers span a factor of 7e6 in a segment, whatever the rate.
         self._decay = pole**frames
         self._growth = (1 - pole) / self._decay
         self._mean = 0.0
 
-    def begin(self, mean: float) -> None:
-        """Settle with a mean."""
-        self._mean = mean
+    def begin(self, first: NDArray[np.float64]) -> None:
+        """Settle on the first segment, reversed."""
+        self._mean = float(first.mean())
+        self.process(first[::-1])
 
     def process(self, samples: NDArray[np.float64]) -> NDArray[np.float64]:
         """Filter a segment, or less."""

@@ -163,7 +163,7 @@ class Microphone:
             captured = self._take(capture)
             if captured is None:
                 if not capture.alive or capture.stalled_seconds > LOST_AFTER_SECONDS:
-                    yield stream.flush()
+                    yield from _rest(stream)
                     self._report_loss("it delivers no samples" if capture.alive else "it is gone")
                     return True
                 continue
@@ -174,7 +174,7 @@ class Microphone:
                 return False
             if captured.after_gap:
                 self._warn_of_lost_samples()
-                yield stream.flush()
+                yield from _rest(stream)
                 yield None
             yield stream.process(captured.samples)
             self._warn_of(stream)
@@ -294,6 +294,13 @@ class _Constant:
             return False
         self.frames += len(samples)
         return True
+
+
+def _rest(stream: MonoResampler) -> Iterator[Samples]:
+    """What a stream still holds when samples are missing; it goes on with the offset that it knows."""
+    rest = stream.flush()
+    if len(rest):
+        yield rest
 
 
 def _in_background(work: Callable[[], None]) -> threading.Thread:
