@@ -73,7 +73,7 @@ class GenreClassifier:
         Parameters
         ----------
         samples : np.ndarray [shape=(window_samples,)], float32 in [-1, 1]
-            Mono, at ``card.spectrogram.sample_rate``. A constant offset above 2 % of the RMS is subtracted: windows of
+            Mono, at ``card.spectrogram.sample_rate``. A constant offset above 5 % of the RMS is subtracted: windows of
             this package's sources have none, those of other recorders may.
         inner_power : np.ndarray [shape=(inner_frames, n_mels)], float32 >= 0, optional
             Mel power of the window's inner frames, if it is already known; the samples have no offset then.

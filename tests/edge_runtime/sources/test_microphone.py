@@ -53,10 +53,10 @@ def test_sound_of_eight_channels_at_48_khz_is_their_mean_at_the_models_rate(fake
     np.testing.assert_allclose(samples, expected, atol=1e-3)
 
 
-def test_a_sound_server_that_offers_any_number_of_channels_mixes_them_itself(fake_portaudio: PlugIn) -> None:
+def test_a_sound_server_that_offers_any_number_of_channels_gives_two(fake_portaudio: PlugIn) -> None:
     portaudio = fake_portaudio("default", channels=32)
     with Microphone(sample_rate=RATE):
-        assert portaudio.streams[-1].channels == 1
+        assert portaudio.streams[-1].channels == 2
 
 
 def test_invalid_samples_become_silence_with_a_warning(fake_portaudio: PlugIn) -> None:
