@@ -13,7 +13,7 @@ from edge_runtime import GenreClassifier, ModelCard, Spectrogram
 from edge_runtime.audio import to_mono
 from edge_runtime.classifier import with_temperature
 from edge_runtime.interpreters import open_interpreter
-from edge_runtime.models import default_model
+from edge_runtime.models import SMALL_MODEL
 from tests.conftest import tone
 from train.demo_corpus import SAMPLE_RATE, synthesize_song
 
@@ -37,7 +37,7 @@ def test_samples_become_the_spectrogram_image_of_the_card(form: str, models: dic
 
 @pytest.mark.parametrize("offset", [-0.3, -0.03, 0.003])
 def test_an_offset_of_a_window_changes_no_probability(offset: float) -> None:
-    classifier = GenreClassifier.open(default_model())
+    classifier = GenreClassifier.open(SMALL_MODEL)
     rate = classifier.card.spectrogram.sample_rate
     for genre in ("Halk", "Caz"):
         song = synthesize_song(genre, song=1, seconds=4.0)[2 * SAMPLE_RATE :]
