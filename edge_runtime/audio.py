@@ -87,6 +87,7 @@ class MonoResampler:
         Parameters
         ----------
         block : np.ndarray [shape=(frames, channels)], float32 in [-1, 1]
+            The number of channels may change from block to block.
 
         Returns
         -------
@@ -97,6 +98,11 @@ class MonoResampler:
             self.damaged = True
             block = np.where(np.abs(block) <= _MAX_SAMPLE, block, np.float32(0))
         mono = []
+        if len(block) and block.shape[1] != len(self._segment):
+            mono.extend(self._held())
+            self._segment = np.empty((block.shape[1], self._segment_frames), np.float32)
+            self._filled = 0
+            self._downmix.forget()
         while len(block):
             free = self._segment_frames - self._filled
             mono.append(self._add(block[:free]))
@@ -105,16 +111,13 @@ class MonoResampler:
 
     def flush(self) -> Samples:
         """The rest of the output, after the last block; the stream may go on after a gap, with its offset known."""
-        mono = [] if self._begun or not self._filled else [self._begin()]
-        rest = self._resample(mono, last=True)
+        rest = self._resample(self._held(), last=True)
         if self._resampler is not None:
             self._resampler.clear()
         return rest
 
     def _add(self, block: NDArray[np.float32]) -> Samples:
         """Mono sound of a block that the segment has room for."""
-        if not len(self._segment):
-            self._segment = np.empty((block.shape[1], self._segment_frames), np.float32)
         first, self._filled = self._filled, self._filled + len(block)
         self._segment[:, first : self._filled] = block.T
         complete = self._filled == self._segment_frames
@@ -127,6 +130,10 @@ class MonoResampler:
             self._downmix.decide(self._segment)
             self._filled = 0
         return mono
+
+    def _held(self) -> list[Samples]:
+        """What was held back for the first segment."""
+        return [] if self._begun or not self._filled else [self._begin()]
 
     def _begin(self) -> Samples:
         """Choose the channels, and settle the filter, by the first segment, which is all that has come so far."""
@@ -155,6 +162,10 @@ class _Downmix:
         self._fade_frames = max(1, round(_FADE_SECONDS * rate))
         self._channel: int | None = None
         self._before: int | None = None
+
+    def forget(self) -> None:
+        """Take the mean of other channels, until they are measured."""
+        self._channel = self._before = None
 
     def begin(self, segment: NDArray[np.float32]) -> NDArray[np.floating]:
         """Decide by the first segment for itself; returns its mono sound."""
@@ -227,7 +238,7 @@ class _HighPass:
         return filtered
 
 
-def to_mono(sound: NDArray[np.float32], *, rate: int, sample_rate: int) -> Samples:
+def mono_recording(sound: NDArray[np.float32], *, rate: int, sample_rate: int) -> Samples:
     """Downmix, high-pass filter and resample a whole recording, as :class:`MonoResampler` does with a stream.
 
     Parameters

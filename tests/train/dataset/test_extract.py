@@ -17,7 +17,7 @@ import soundfile
 from PIL import Image
 
 from edge_runtime import read_audio
-from edge_runtime.audio import to_mono
+from edge_runtime.audio import mono_recording
 from tests.train.dataset.conftest import SETTINGS, melody, write_sound
 from train.dataset.build import magma
 from train.dataset.discover import Song
@@ -96,7 +96,7 @@ def test_a_clip_of_an_mp3_is_what_decoding_the_whole_song_gives(tmp_path: Path, 
     sound = np.stack([melody(number, seconds=20) for number in range(channels)], axis=1)
     path = write_sound(tmp_path / "a.mp3", sound, bitrate_mode=mode)
     decoded, _ = soundfile.read(path, dtype="float32", always_2d=True)
-    whole = to_mono(decoded, rate=22_050, sample_rate=22_050)
+    whole = mono_recording(decoded, rate=22_050, sample_rate=22_050)
     done = extract(path, 15.0, 3.0, 9.5, sample_rate=22_050)
     assert len(done.clips) == 3
     for clip in done.clips:
