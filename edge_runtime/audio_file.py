@@ -11,7 +11,7 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.audio import DAMAGED, MonoResampler, Samples
+from edge_runtime.audio import CANCELLED, DAMAGED, MonoResampler, Samples
 from edge_runtime.errors import TmgcError
 
 AUDIO_SUFFIXES = (".mp3", ".wav", ".flac", ".ogg", ".opus", ".aif", ".aiff")
@@ -37,7 +37,8 @@ class AudioFile:
     ----------
     path : Path
     warnings : list of str
-        Damage that did not stop the decoding, one line each; complete after the last block.
+        Damage that did not stop the decoding, and channels that cancel each other, one line each; complete after the
+        last block.
     read_seconds : float
         Length decoded so far, seconds.
 
@@ -110,6 +111,8 @@ class AudioFile:
             samples = stream.process(block)
             if stream.damaged:
                 self._warn(DAMAGED)
+            if stream.cancelled:
+                self._warn(CANCELLED)
             yield samples
         yield stream.flush()
 

@@ -17,7 +17,7 @@ from time import monotonic
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.audio import DAMAGED, MonoResampler, Samples
+from edge_runtime.audio import CANCELLED, DAMAGED, MonoResampler, Samples
 from edge_runtime.errors import TmgcError
 from edge_runtime.shutdown import POLL_SECONDS, Shutdown
 
@@ -214,8 +214,10 @@ class StandardInput:
             whole = len(content) - len(content) % pcm.frame_bytes
             rest = content[whole:]
             yield stream.process(pcm.decode(content[:whole]))
-            if stream.damaged and not self.warnings:
-                self.warnings.append(f"{self.name} {DAMAGED}")
+            for found, what in ((stream.damaged, DAMAGED), (stream.cancelled, CANCELLED)):
+                line = f"{self.name} {what}"
+                if found and line not in self.warnings:
+                    self.warnings.append(line)
         yield stream.flush()
 
     def _read(self, size: int) -> bytes:

@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from edge_runtime.audio import Samples, level_dbfs
+from edge_runtime.audio import CANCELLED, Samples, level_dbfs
 from edge_runtime.audio_file import AudioFile
 from edge_runtime.errors import TmgcError, first_line
 from edge_runtime.files import PARTIAL, atomic_write, sha256_of
@@ -213,7 +213,8 @@ def _excerpt(file: AudioFile, offset: float, settings: DatasetConfig) -> Samples
     seconds = lead + window + MARGIN_SECONDS
     file.warnings.clear()
     blocks = list(file.blocks(start_seconds=offset - lead, seconds=seconds, block_seconds=seconds))
-    return file.warnings[0].removeprefix(f"{file.path} ") if file.warnings else np.concatenate(blocks)
+    damage = [warning for warning in file.warnings if not warning.endswith(CANCELLED)]
+    return damage[0].removeprefix(f"{file.path} ") if damage else np.concatenate(blocks)
 
 
 def _extract_clip(job: Job, offset: float, sound: Samples) -> ExtractedClip | str:
