@@ -44,6 +44,18 @@ def test_an_error_while_a_run_is_locked_is_not_taken_for_another_command(tmp_pat
         raise BlockingIOError
 
 
+def test_the_lock_of_a_run_removes_what_interrupted_commands_left(tmp_path: Path) -> None:
+    run = Run(tmp_path / "run")
+    left = [run.folder / ".part-model.0123456789abcdef.keras", run.plots / ".part-confusion.0123456789abcdef.png"]
+    kept = [run.model, run.plots / "confusion.png"]
+    for path in (*left, *kept):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    with run.lock():
+        assert not any(path.exists() for path in left)
+        assert all(path.exists() for path in kept)
+
+
 def test_the_newest_run_is_the_one_whose_file_was_written_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(TmgcError, match=r"no \./runs/\*/model\.keras here"):

@@ -406,7 +406,7 @@ def test_a_full_disk_leaves_the_earlier_dataset_complete(folder: Path, monkeypat
     write_bytes = Path.write_bytes
 
     def full(path: Path, data: bytes) -> int:
-        if path.name.endswith("dataset.json"):
+        if path.match(".part-dataset.*.json"):
             raise OSError(errno.ENOSPC, "No space left on device", str(path))
         return write_bytes(path, data)
 
