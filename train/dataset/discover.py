@@ -200,7 +200,7 @@ def _reason_against_reading(entry: os.DirEntry[str]) -> str:
 
 
 def _read_as(first: Path) -> str:
-    return f"the same folder as {first.as_posix()}" if first.parts else "a link to a folder that contains it"
+    return f"{_SAME_AS} {first.as_posix()}" if first.parts else "a link to a folder that contains it"
 
 
 def _no_music(parts: Sequence[str]) -> str:
@@ -229,7 +229,7 @@ def _report(folder: Path, songs: Sequence[Song], skipped: Sequence[Skipped], lay
     if empty := _without_songs(folder, songs):
         _log.warning("no songs are taken from the folders %s", ", ".join(map(quoted, empty)))
     if skipped:
-        reasons = Counter(item.reason for item in skipped)
+        reasons = Counter(re.sub(f"{_SAME_AS}.*", f"{_SAME_AS} another", item.reason) for item in skipped)
         kinds = sorted(reasons.items(), key=lambda kind: (-kind[1], kind[0]))
         shown = "; ".join(f"{count} {reason}" for reason, count in kinds[:_KINDS])
         more = f"; {len(kinds) - _KINDS} other reasons" if len(kinds) > _KINDS else ""
@@ -269,6 +269,8 @@ def _one_level_deeper(songs: Sequence[PurePosixPath]) -> str:
 
 MOST_FILES = 200_000
 """Files and folders in a folder of songs: more are a link to something else, such as a whole disk."""
+
+_SAME_AS = "the same folder as"
 
 _KINDS = 8
 """Reasons in a summary."""
