@@ -40,6 +40,7 @@ def test_prepare_accounts_for_every_file(songs: Path, run: Path) -> None:
     done = tmgc_train("prepare", songs, run, "--offsets", "0,9", "--split-ratios", "50,25,25", *USUAL)
     assert "genres: Caz 5, Halk 5" in done.stderr
     assert "not songs: 2 files: 1 hidden; 1 not an audio file, by its name" in done.stderr
+    assert "clips and songs left out: 10 at ... s: the song ends at ... s; 1 " in done.stderr
     assert "train: 4 clips of 4 songs" in done.stderr
     assert f"12 files: 8 used, 3 left out, 1 not audio. Reasons: {run / 'skipped.csv'}" in done.stderr
     assert sum(path.is_file() for path in songs.rglob("*")) == 12

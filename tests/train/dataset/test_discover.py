@@ -175,7 +175,7 @@ def test_links_to_each_other_and_to_the_whole_disk_come_to_an_end(folder: Path) 
 def test_more_files_than_a_music_collection_has_are_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     touch(*(folder / "Caz" / f"{number}.mp3" for number in range(20)))
     find_songs(folder)
-    monkeypatch.setattr("train.dataset.discover.MOST_FILES", 20)
+    monkeypatch.setattr("train.dataset.walk.MOST_FILES", 20)
     with pytest.raises(TmgcError, match=r"may hold 20 files and folders: .*holds more, the last ones in .*Caz"):
         find_songs(folder)
 
