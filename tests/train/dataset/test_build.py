@@ -417,6 +417,23 @@ def test_a_full_disk_leaves_the_earlier_dataset_complete(folder: Path, monkeypat
     assert contents(run) == before
 
 
+def test_links_planted_in_a_run_lead_nowhere(folder: Path) -> None:
+    run, private = Run(folder / "run"), folder / "private"
+    private.mkdir()
+    for place in (run.folder, run.clips, run.images):
+        for path in [path for path in place.iterdir() if path.is_file()]:
+            for name in (path.name, f".part-{path.name}"):
+                target = private / f"{place.name} {name}"
+                target.write_text("mine")
+                (place / name).unlink(missing_ok=True)
+                (place / name).symlink_to(target)
+        (place / ".part-folder").symlink_to(private)
+    prepared(folder)
+    assert {path.read_text() for path in private.iterdir()} == {"mine"}
+    left = [path for place in (run.folder, run.clips, run.images) for path in place.iterdir() if path.is_symlink()]
+    assert not left
+
+
 def test_there_are_no_more_processes_than_cores_that_may_be_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
