@@ -81,6 +81,6 @@ def leaks(songs: Sequence[Song], splits: Sequence[str], keys: Mapping[str, Seque
             other = next(song for song in divided[0] if splits[song] != splits[one])
             where = " and ".join(f"{songs[song].relative_path} ({splits[song]})" for song in (one, other))
             messages.append(
-                f"the same {kind} are in two splits ({len(divided)} of them, such as {where}): the evaluation is too easy"
+                f"the same {kind} are in two splits ({len(divided)} of them, such as {where}): the test is too easy"
             )
     return messages
