@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from edge_runtime.errors import TmgcError, shortened
-from edge_runtime.files import PARTIAL
+from edge_runtime.files import PARTIAL, remove_partial
 from edge_runtime.model_card import ModelCard
 from edge_runtime.models import RUNS
 
@@ -39,6 +39,8 @@ class Run:
     def lock(self) -> Iterator[None]:
         """Lock the run against other commands that change it, where the system supports it; creates the folder.
 
+        What interrupted commands left in the folder is removed.
+
         Raises
         ------
         TmgcError
@@ -62,6 +64,8 @@ class Run:
                 raise TmgcError(
                     f"one command at a time changes a run: another is at work in {self.folder}. Wait for it, or end it"
                 ) from None
+            for place in (self.folder, self.plots):
+                remove_partial(place)
             yield
         finally:
             os.close(folder)
