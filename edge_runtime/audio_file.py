@@ -266,7 +266,10 @@ class AudioFile:
     def _from_stream(self, stream: ForwardReader, start: float, end: float) -> Iterator[Block]:
         if start < stream.position_seconds and not self._is_repeatable:
             raise TmgcError(f"a pipe or an address is read once, from its beginning: {self.name} has been read")
-        yield from stream.read(start, end)
+        try:
+            yield from stream.read(start, end)
+        except TmgcError as error:
+            raise TmgcError(f"an audio file must be decoded to its end: {self.name} is not ({error})") from error
         for warning in stream.decoder.warnings:
             self._warn(warning)
         if stream.ended and not (self._stop and self._stop.requested):

@@ -199,7 +199,9 @@ class PipeReader:
         begun = monotonic()
         while not self.stopped and not self._poll.poll(POLL_SECONDS * 1000):
             if monotonic() - begun > self._patience_seconds:
-                raise TmgcError(f"sound must arrive: there was none for {self._patience_seconds:g} s")
+                raise TmgcError(
+                    f"no sound has arrived for {self._patience_seconds:g} s: is the disk or the network up?"
+                )
         self.idle_seconds += monotonic() - begun
         return not self.stopped
 
