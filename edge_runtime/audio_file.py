@@ -22,7 +22,7 @@ from edge_runtime.audio import Samples
 from edge_runtime.errors import TmgcError
 from edge_runtime.ffmpeg import INSTALL, Ffmpeg, has_ffmpeg
 from edge_runtime.file_end import is_cut
-from edge_runtime.pcm import WAV_IDS, Block, Stop
+from edge_runtime.pcm import Block, Stop, begins_as_wav
 from edge_runtime.sndfile import Sndfile
 from edge_runtime.stream import Decoder, ForwardReader, StreamDecoder, to_mono
 
@@ -163,7 +163,7 @@ class AudioFile:
         try:
             self._sndfile = Sndfile(path)
         except ValueError:
-            if _begins_as_wav(path):  # of a compressed one, only ffmpeg reads the header
+            if _is_wav(path):  # of a compressed one, only ffmpeg reads the header
                 with suppress(TmgcError):
                     self._stream = ForwardReader(self._wav)
             self._stream = self._stream or self._opened(self._ffmpeg)
@@ -347,9 +347,9 @@ def _check_readable(path: Path) -> int:
     return mode
 
 
-def _begins_as_wav(path: Path) -> bool:
+def _is_wav(path: Path) -> bool:
     with path.open("rb") as file:
-        return file.read(4) in WAV_IDS
+        return begins_as_wav(file.read(12))
 
 
 def _is_cut(path: Path) -> bool:
