@@ -23,12 +23,6 @@ _log = getLogger("tmgc.dataset")
 MARKER = "demo_corpus.json"
 """File in a folder of songs that marks them as synthesised by :mod:`train.demo_corpus`."""
 
-FFMPEG_SUFFIXES = (".m4a", ".aac", ".wma")
-"""Formats that ffmpeg decodes, since libsndfile does not."""
-
-SONG_SUFFIXES = (*AUDIO_SUFFIXES, *FFMPEG_SUFFIXES)
-"""Suffixes of songs."""
-
 
 class Song(NamedTuple):
     """A file whose name is that of an audio file."""
@@ -121,7 +115,7 @@ def _named_as_songs(folder: Path) -> tuple[list[PurePosixPath], list[Skipped]]:
     """Relative paths of the files with a song's name, sorted, and all other files."""
     named, skipped = list[PurePosixPath](), list[Skipped]()
     for path, reason in walk(folder):
-        if reason or not path.lower().endswith(SONG_SUFFIXES):
+        if reason or not path.lower().endswith(AUDIO_SUFFIXES):
             if path not in _IGNORED:
                 skipped.append(Skipped(path, reason or NOT_AUDIO))
         else:
@@ -163,7 +157,7 @@ def _check_genres(folder: Path, songs: Sequence[Song], named: Sequence[PurePosix
     genres = {song.genre for song in songs}
     if len(genres) >= 2:
         return
-    advice = f"Songs are files that end in {', '.join(SONG_SUFFIXES)}"
+    advice = f"Songs are files that end in {', '.join(AUDIO_SUFFIXES)}"
     if outside := len(named) - len(songs):
         advice = f"Outside such folders stand {outside} songs: move each into that of its genre"
     elif deeper := _one_level_deeper([PurePosixPath(song.relative_path) for song in songs]):
