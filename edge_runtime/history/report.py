@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
+import json
+import logging
+import math
 import sqlite3
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone, tzinfo
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_runtime.errors import TmgcError
 from edge_runtime.files import atomic_write
+from edge_runtime.history.schema import (
+    CODE_BITS,
+    NOT_SYNCHRONISED,
+    SMOOTHED_CODE,
+    SMOOTHED_PERCENT,
+    WINDOW_TIME_MS,
+)
 from edge_runtime.predictions import SILENCE, UNKNOWN
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+log = logging.getLogger("tmgc.history")
+
+_END_MS = 4_102_444_800_000  # the year 2100
+_LONGEST_HOP = 86_400.0
 _QUARTER_SECONDS = 900
 """The database aggregates by quarters of an hour: the offset of every time zone is a multiple of one."""
+_LAST_QUARTER = _END_MS // 1000 // _QUARTER_SECONDS
 
 
 @dataclass(frozen=True)
@@ -48,7 +63,7 @@ def hourly_totals(
     Parameters
     ----------
     connection : sqlite3.Connection
-        From :func:`edge_runtime.outputs.sqlite.read_history`.
+        From :func:`edge_runtime.history.database.read_history`.
     since, until : datetime, optional
         With an offset from UTC; ``until`` itself is excluded.
     zone : tzinfo, optional
@@ -58,15 +73,21 @@ def hourly_totals(
     -------
     totals : list of HourlyTotal
     """
-    rows = connection.execute(
-        "SELECT CAST(time / ? AS INTEGER), smoothed_genre, SUM(hop_s), COUNT(*), SUM(smoothed_confidence) "
-        "FROM windows JOIN sources ON sources.id = source WHERE time >= ? AND time < ? GROUP BY 1, 2",
-        (_QUARTER_SECONDS, *_limits(since, until)),
-    )
     sums: defaultdict[tuple[datetime, str], list[float]] = defaultdict(lambda: [0.0, 0, 0.0])
-    for quarter, genre, *of_quarter in rows:
+    names = _genre_names(connection)
+    impossible = 0
+    for quarter, source, code, *of_quarter in connection.execute(_BY_QUARTER, _limits(since, until)):
+        genres, hop_seconds = names[source]
+        windows, percent = of_quarter
+        genre = genres[code] if code < len(genres) else f"genre {code - 1}"
+        if not 0 <= quarter < _LAST_QUARTER:
+            impossible += windows
+            continue
         of_hour = sums[_local_hour(quarter * _QUARTER_SECONDS, zone), genre]
-        of_hour[:] = [one + other for one, other in zip(of_hour, of_quarter, strict=True)]
+        for index, value in enumerate((windows * hop_seconds, windows, percent / 100)):
+            of_hour[index] += value
+    if impossible:
+        log.warning("%d windows have times before 1970 or after 2100: they are left out", impossible)
     totals = [
         HourlyTotal(hour, genre, seconds, int(windows), confidence / windows)
         for (hour, genre), (seconds, windows, confidence) in sums.items()
@@ -74,16 +95,86 @@ def hourly_totals(
     return sorted(totals, key=lambda total: (total.hour, -total.seconds, total.genre))
 
 
-def count_unsynchronised(
+@dataclass(frozen=True)
+class Doubt:
+    """What a history does not know about its times."""
+
+    windows: int
+    """Recorded while the clock was not synchronised with a time server, and never put right."""
+    boots: int
+    """Starts of the machine in which that was so to the end."""
+
+
+def doubtful_times(
     connection: sqlite3.Connection, *, since: datetime | None = None, until: datetime | None = None
-) -> int:
-    """Windows that were recorded before the clock was synchronised with a time server: their times may be wrong."""
-    query = "SELECT COUNT(*) FROM windows WHERE clock_synchronised = 0 AND time >= ? AND time < ?"
-    return int(connection.execute(query, _limits(since, until)).fetchone()[0])
+) -> Doubt:
+    """Windows whose times may be wrong; their order is right.
+
+    Parameters
+    ----------
+    connection : sqlite3.Connection
+    since, until : datetime, optional
+        As in :func:`hourly_totals`.
+    """
+    windows, boots = connection.execute(_DOUBTFUL, _limits(since, until)).fetchone()
+    return Doubt(int(windows), int(boots))
+
+
+def last_time(connection: sqlite3.Connection) -> datetime | None:
+    """Time of the last window, UTC; None where there is none or it is impossible."""
+    row = connection.execute(
+        f"SELECT {WINDOW_TIME_MS} FROM window_rows, segments WHERE id = (SELECT max(id) FROM window_rows) "
+        "AND first_id = (SELECT max(first_id) FROM segments WHERE first_id <= (SELECT max(id) FROM window_rows))"
+    ).fetchone()
+    return datetime.fromtimestamp(row[0] / 1000, UTC) if row and 0 <= row[0] < _END_MS else None
+
+
+_SPANS = """
+WITH spans AS (
+    SELECT *, lead(first_id, 1, 9223372036854775807) OVER (ORDER BY first_id) AS next_id FROM segments
+)
+"""
+"""Each segment with the end of its ids."""
+
+_BY_QUARTER = f"""{_SPANS}
+SELECT ({WINDOW_TIME_MS}) / {_QUARTER_SECONDS * 1000}, source,
+    CASE WHEN answer IS NULL THEN 0 ELSE {SMOOTHED_CODE.format(bits=f"({CODE_BITS})")} END,
+    count(*), sum(ifnull({SMOOTHED_PERCENT}, 0))
+FROM spans AS segments JOIN sources ON sources.id = source
+CROSS JOIN window_rows ON window_rows.id >= first_id AND window_rows.id < next_id
+WHERE {WINDOW_TIME_MS} >= ? AND {WINDOW_TIME_MS} < ?
+GROUP BY 1, 2, 3
+"""
+
+_DOUBTFUL = f"""{_SPANS}
+SELECT count(*), count(DISTINCT boot_id)
+FROM spans AS segments JOIN sources ON sources.id = source
+CROSS JOIN window_rows ON window_rows.id >= first_id AND window_rows.id < next_id
+WHERE clock_synchronised = {NOT_SYNCHRONISED} AND {WINDOW_TIME_MS} >= ? AND {WINDOW_TIME_MS} < ?
+"""
 
 
 def _limits(since: datetime | None, until: datetime | None) -> tuple[float, float]:
-    return since.timestamp() if since else 0.0, until.timestamp() if until else 1e12
+    """Milliseconds since 1970; without limits even impossible times are selected, to be counted."""
+    return since.timestamp() * 1000 if since else -math.inf, until.timestamp() * 1000 if until else math.inf
+
+
+def _genre_names(connection: sqlite3.Connection) -> dict[int, tuple[list[str], float]]:
+    """What the codes of each source mean, and its hop in seconds."""
+    return {
+        number: (_names_of(genres), hop_seconds if 0 < hop_seconds <= _LONGEST_HOP else 0.0)
+        for number, genres, hop_seconds in connection.execute("SELECT id, genres, hop_s FROM sources")
+    }
+
+
+def _names_of(genres: str) -> list[str]:
+    try:
+        names = json.loads(genres)
+        if isinstance(names, list) and all(isinstance(name, str) and name.isprintable() for name in names):
+            return names
+    except (ValueError, TypeError, RecursionError):
+        pass
+    raise TmgcError(f"a history's genres are a list of names, each of one line: got {str(genres)[:80]!a}")
 
 
 def utc_offset(time: datetime) -> str:
@@ -140,8 +231,10 @@ def plot_totals(totals: Sequence[HourlyTotal], path: Path) -> None:
 
 
 def _stack_bars(axes: Axes, totals: Sequence[HourlyTotal], hours: Sequence[datetime]) -> None:
-    # Naive local times: an axis of aware times would be drawn in UTC.
-    centres: list[datetime] = [hour.replace(tzinfo=None) + timedelta(minutes=30) for hour in hours]
+    # Naive times: an axis of aware ones would be drawn in UTC. All have the offset of the last hour, so that an hour
+    # that is repeated in autumn does not cover the first.
+    zone = hours[-1].tzinfo
+    centres: list[datetime] = [hour.astimezone(zone).replace(tzinfo=None) + timedelta(minutes=30) for hour in hours]
     bottom = dict.fromkeys(hours, 0.0)
     for number, genre in enumerate(sorted({total.genre for total in totals})):
         minutes = {total.hour: total.seconds / 60 for total in totals if total.genre == genre}
