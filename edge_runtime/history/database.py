@@ -38,7 +38,9 @@ PRAGMA journal_size_limit = {WAL_PAGES * 4096};
 # What a foreign file defines must not run, and a damaged cell must be an error and no wrong row.
 _CAREFUL = "PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;"
 
-_MAGIC = b"SQLite format 3\0"
+MAGIC = b"SQLite format 3\0"
+"""How every database of SQLite begins."""
+
 _WAL_MODE = b"\2\2"
 _SUFFIXES = (".sqlite", ".sqlite3", ".db", ".db3")
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
@@ -141,7 +143,9 @@ def _open_for_writing(path: Path) -> sqlite3.Connection:
     connection = None
     try:
         connection = _connect(path, "mode=rwc")
-        if connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,):
+        (application,) = connection.execute("PRAGMA application_id").fetchone()
+        (definitions,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if not definitions and application in (0, APPLICATION_ID):
             create_tables(connection)
         _check(connection, path)
         connection.executescript(f"BEGIN IMMEDIATE; COMMIT; {_CONFIGURE}")
@@ -167,7 +171,7 @@ def _refuse_what_is_no_database(path: Path) -> None:
         return
     except OSError as error:
         raise _cannot(path, "written", error.strerror or str(error)) from error
-    if not beginning or beginning.startswith(_MAGIC):
+    if not beginning or beginning.startswith(MAGIC):
         return
     if any(beginning) and path.suffix.lower() not in _SUFFIXES:
         raise _cannot(path, "written", "it is another kind of file")
@@ -192,7 +196,7 @@ def _application_id(path: Path) -> int | None:
     """As the file's header has it; None where there is no such header."""
     with suppress(OSError), path.open("rb") as file:
         header = file.read(100)
-        if header.startswith(_MAGIC) and len(header) == 100:
+        if header.startswith(MAGIC) and len(header) == 100:
             return int.from_bytes(header[68:72], "big")
     return None
 

@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 from edge_runtime.errors import TmgcError
 from edge_runtime.files import atomic_write
-from edge_runtime.history.database import open_history
+from edge_runtime.history.database import MAGIC, open_history
 from edge_runtime.history.schema import APPLICATION_ID, PAGE_BYTES, SCHEMA
 
 Value = int | float | str | None
@@ -91,7 +91,7 @@ def repair(path: Path, repaired: Path) -> Repair:
 
 def _refuse_foreign(header: bytes, path: Path) -> None:
     application, version = int.from_bytes(header[68:72], "big"), int.from_bytes(header[60:64], "big")
-    if header.startswith(b"SQLite format 3\0") and (application, version) != (APPLICATION_ID, SCHEMA):
+    if header.startswith(MAGIC) and (application, version) != (APPLICATION_ID, SCHEMA):
         raise TmgcError(
             f"a history of schema {SCHEMA} can be repaired: {path} is of another schema or program. Name another file"
         )
@@ -151,7 +151,9 @@ class _Pages:
     def rows(self, number: int) -> tuple[dict[str, list[Record]], bool]:
         """The rows of a page by table, and whether the page is whole; none where it holds something else than rows."""
         rows: dict[str, list[Record]] = {}
-        is_other = number == 1 or _is_map(number) or self._use(number) in (_FREE, *_OVERFLOW)
+        if number == 1:
+            return rows, self._read(1).startswith(MAGIC)
+        is_other = _is_map(number) or self._use(number) in (_FREE, *_OVERFLOW)
         if is_other or (page := self._read(number))[0] in _INNER_PAGES:
             return rows, True
         if page[0] != _LEAF:

@@ -75,24 +75,30 @@ def hourly_totals(
     """
     sums: defaultdict[tuple[datetime, str], list[float]] = defaultdict(lambda: [0.0, 0, 0.0])
     names = _genre_names(connection)
-    impossible = 0
     for quarter, source, code, *of_quarter in connection.execute(_BY_QUARTER, _limits(since, until)):
         genres, hop_seconds = names[source]
         windows, percent = of_quarter
         genre = genres[code] if code < len(genres) else f"genre {code - 1}"
         if not 0 <= quarter < _LAST_QUARTER:
-            impossible += windows
             continue
         of_hour = sums[_local_hour(quarter * _QUARTER_SECONDS, zone), genre]
         for index, value in enumerate((windows * hop_seconds, windows, percent / 100)):
             of_hour[index] += value
-    if impossible:
-        log.warning("%d windows have times before 1970 or after 2100: they are left out", impossible)
     totals = [
         HourlyTotal(hour, genre, seconds, int(windows), confidence / windows)
         for (hour, genre), (seconds, windows, confidence) in sums.items()
     ]
+    if since is until is None:
+        _warn_of_others(connection, sum(total.windows for total in totals))
     return sorted(totals, key=lambda total: (total.hour, -total.seconds, total.genre))
+
+
+def _warn_of_others(connection: sqlite3.Connection, counted: int) -> None:
+    (windows,) = connection.execute("SELECT count(*) FROM window_rows").fetchone()
+    if windows > counted:
+        log.warning(
+            "%d windows have no source, or times before 1970 or after 2100: they are left out", windows - counted
+        )
 
 
 @dataclass(frozen=True)
@@ -126,7 +132,8 @@ def last_time(connection: sqlite3.Connection) -> datetime | None:
         f"SELECT {WINDOW_TIME_MS} FROM window_rows, segments WHERE id = (SELECT max(id) FROM window_rows) "
         "AND first_id = (SELECT max(first_id) FROM segments WHERE first_id <= (SELECT max(id) FROM window_rows))"
     ).fetchone()
-    return datetime.fromtimestamp(row[0] / 1000, UTC) if row and 0 <= row[0] < _END_MS else None
+    is_possible = row and isinstance(row[0], int) and 0 <= row[0] < _END_MS
+    return datetime.fromtimestamp(row[0] / 1000, UTC) if is_possible else None
 
 
 _SPANS = """
@@ -162,8 +169,8 @@ def _limits(since: datetime | None, until: datetime | None) -> tuple[float, floa
 def _genre_names(connection: sqlite3.Connection) -> dict[int, tuple[list[str], float]]:
     """What the codes of each source mean, and its hop in seconds."""
     return {
-        number: (_names_of(genres), hop_seconds if 0 < hop_seconds <= _LONGEST_HOP else 0.0)
-        for number, genres, hop_seconds in connection.execute("SELECT id, genres, hop_s FROM sources")
+        number: (_names_of(genres), hop if isinstance(hop, float) and 0 < hop <= _LONGEST_HOP else 0.0)
+        for number, genres, hop in connection.execute("SELECT id, genres, hop_s FROM sources")
     }
 
 

@@ -136,6 +136,6 @@ def _delete_before(connection: sqlite3.Connection, first_kept: int) -> None:
             f"DELETE FROM {table} WHERE first_id < (SELECT max(first_id) FROM segments WHERE first_id <= ?)",
             (first_kept,),
         )
-    if connection.execute("SELECT changes()").fetchone() != (0,):
+    if first_kept:
         for table in SOURCE_TABLES:
             connection.execute(f"DELETE FROM {table} WHERE {_UNUSED_SOURCE}")

@@ -83,7 +83,7 @@ _MAX_LEVEL, _MAX_LATENCY, _MAX_DELAY = 255, 4095, 2047
 
 SMOOTHED_CODE = f"answer >> {_CODES_SHIFT} & (1 << {{bits}}) - 1"
 CODE_BITS = f"CASE WHEN json_array_length(genres) <= {1 << _CODE_BITS} THEN {_CODE_BITS} ELSE {_MANY_CODE_BITS} END"
-SMOOTHED_PERCENT = f"answer >> {_SMOOTHED_SHIFT} & 127"
+SMOOTHED_PERCENT = f"min(answer >> {_SMOOTHED_SHIFT} & 127, 100)"
 WINDOW_TIME_MS = "segments.time_ms + (segments.live = 1) * (window_rows.id - segments.first_id)"
 
 

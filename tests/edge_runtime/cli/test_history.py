@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sqlite3
 import subprocess
 import sys
 import time
@@ -173,6 +174,33 @@ def test_a_spreadsheet_takes_no_genre_for_a_formula(genre: str, recorded: Path) 
     assert genres == {f"'{genre}", "Caz"}
     document = json.loads(history(recorded, "--json").stdout)
     assert {hour["genre"] for hour in document["hours"]} == {genre, "Caz"}
+
+
+JUNK = ("NULL", "'text'", "x'00ff'", "1e308", "-1e308", "9e999", "-9223372036854775808", "9223372036854775807")
+
+
+@pytest.mark.parametrize("junk", JUNK)
+@pytest.mark.parametrize("table", ["sources", "segments", "window_rows"])
+def test_values_of_any_type_end_in_a_table_or_in_one_line(table: str, junk: str, recorded: Path) -> None:
+    with closing(sqlite3.connect(recorded)) as connection:
+        (definition,) = connection.execute(f"SELECT sql FROM sqlite_master WHERE name = '{table}'").fetchone()
+        columns = [name for (name,) in connection.execute(f"SELECT name FROM pragma_table_info('{table}')")][1:]
+        names, values = ", ".join(columns), ", ".join(junk for _ in columns)
+        forged = [values if only is None else ", ".join(junk if name == only else name for name in columns)
+                  for only in (None, *columns)]  # fmt: skip
+        contents = connection.execute(f"SELECT * FROM {table}").fetchall()
+        for row in forged:
+            connection.executescript(f"DROP TABLE {table}; CREATE TABLE {table} (id INTEGER PRIMARY KEY, {names})")
+            connection.execute("PRAGMA writable_schema = ON")
+            connection.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * (len(columns) + 1))})", contents)
+            connection.execute(f"UPDATE {table} SET ({names}) = ({row})")
+            connection.execute("UPDATE sqlite_master SET sql = ? WHERE name = ?", (definition, table))
+            connection.commit()
+            for form in ((), ("--csv",), ("--json",)):
+                done = history(recorded, *form)
+                assert done.exit_code in (0, 2), row
+                assert isinstance(done.exception, SystemExit | None)
+                assert done.exit_code == 0 or done.stderr.count("\n") == 1
 
 
 def test_a_copy_without_its_log_says_what_may_be_missing(recorded: Path, tmp_path: Path) -> None:

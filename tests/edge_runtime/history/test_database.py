@@ -130,6 +130,7 @@ def damage_another_program_s(path: Path) -> None:
 OTHERS: dict[str, tuple[Callable[[Path], object], str]] = {
     "another program's": (lambda path: change(path, "CREATE TABLE recipes (name)"), "belongs to another program"),
     "another program's, damaged": (damage_another_program_s, "belongs to another program"),
+    "another program's, empty": (lambda path: change(path, "PRAGMA application_id = 7"), "belongs to another program"),
     "a song": (lambda path: path.write_bytes(b"RIFF" + bytes(5000)), "it is another kind of file"),
     "a folder": (lambda path: path.mkdir(), "it is no file"),
     "a pipe": (os.mkfifo, "it is no file"),
