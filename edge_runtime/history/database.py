@@ -42,7 +42,7 @@ MAGIC = b"SQLite format 3\0"
 """How every database of SQLite begins."""
 
 _WAL_MODE = b"\2\2"
-_SUFFIXES = (".sqlite", ".sqlite3", ".db", ".db3")
+_SUFFIXES = (".sqlite", ".sqlite3", ".db", ".db3", "")
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _PASSING = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_IOERR)
 

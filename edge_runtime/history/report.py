@@ -198,6 +198,8 @@ def _local_hour(timestamp: float, zone: tzinfo | None) -> datetime:
 
 _COLOURS = ("C0", "C1", "C2", "C3", "C4", "C5", "C6", "navy", "C8", "C9")
 """matplotlib's, without its grey."""
+_MAX_BARS = 2500
+"""Of a hundred days; each is a pixel wide, and drawing ten times as many would take minutes."""
 _NO_GENRE_COLOURS = {SILENCE: "0.8", UNKNOWN: "0.6"}
 
 
@@ -213,7 +215,8 @@ def plot_totals(totals: Sequence[HourlyTotal], path: Path) -> None:
     Raises
     ------
     TmgcError
-        matplotlib is not installed, there are no totals, or the path has another ending.
+        matplotlib is not installed, there are no totals, or more hours than can be seen, or the path has another
+        ending.
     """
     if not totals:
         raise TmgcError("a chart needs at least one window: there is none in that time. Leave out --since and --until")
@@ -226,6 +229,10 @@ def plot_totals(totals: Sequence[HourlyTotal], path: Path) -> None:
             "--png needs matplotlib, which is not installed: pip install matplotlib, or use --csv and plot elsewhere"
         ) from None
     hours = sorted({total.hour for total in totals})
+    if len(hours) > _MAX_BARS:
+        raise TmgcError(
+            f"a chart shows at most {_MAX_BARS} hours: there are {len(hours)}. Name a shorter time: --since, --until"
+        )
     figure = Figure(figsize=(max(6.0, min(24.0, 2 + len(hours) * 0.25)), 4.0), layout="constrained")
     axes = figure.subplots()
     _stack_bars(axes, totals, hours)

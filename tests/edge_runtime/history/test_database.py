@@ -97,6 +97,14 @@ def test_a_damaged_page_in_the_middle_is_left_until_something_needs_it(recorded:
     assert message.endswith(f"tmgc-listen history '{recorded}' --repair saves what is whole")
 
 
+@pytest.mark.parametrize("name", ["heard", "heard.db", "heard.SQLITE3"])
+def test_noise_under_the_name_of_a_database_is_set_aside(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(b"noise" * 1000)
+    write(tmp_path / name, evening(1))
+    assert count(tmp_path / name) == 60
+    assert len(list(tmp_path.glob(f"{name}.damaged-*"))) == 1
+
+
 def test_two_files_that_are_set_aside_in_one_second_are_both_kept(path: Path) -> None:
     for text in (b"one", b"other"):
         path.write_bytes(text)
@@ -141,7 +149,7 @@ OTHERS: dict[str, tuple[Callable[[Path], object], str]] = {
 def test_what_is_no_history_is_refused_in_one_line_and_left_alone(
     make: Callable[[Path], object], message: str, tmp_path: Path
 ) -> None:
-    path = tmp_path / "other"
+    path = tmp_path / "other.wav"
     make(path)
     content = path.read_bytes() if path.is_file() else None
     with pytest.raises(TmgcError, match=message) as refused:

@@ -136,6 +136,12 @@ def test_values_that_nothing_could_have_written_do_no_harm(values: tuple[str, st
     assert all(0 <= total.seconds <= 86_400 and 0 <= total.confidence <= 1 for total in totals)
 
 
+def test_a_chart_of_more_hours_than_can_be_seen_is_refused(tmp_path: Path) -> None:
+    totals = [HourlyTotal(NOON + timedelta(hours=hour), "Pop", 60.0, 60, 0.5) for hour in range(3000)]
+    with pytest.raises(TmgcError, match="at most 2500 hours: there are 3000"):
+        plot_totals(totals, tmp_path / "c.png")
+
+
 def test_the_chart_shows_both_hours_that_are_repeated_in_autumn(tmp_path: Path) -> None:
     first = datetime(2026, 10, 25, 0, tzinfo=UTC)
     write(tmp_path / "h", [(first, "Pop"), (first + timedelta(hours=1), "Rap")], hop=3600)
