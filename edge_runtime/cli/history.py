@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import logging
-import sqlite3
 import sys
 from collections.abc import Sequence
 from contextlib import closing
@@ -76,7 +75,7 @@ def history(
 
 
 def _read(file: Path, since: datetime | None, until: datetime | None) -> list[HourlyTotal]:
-    from edge_runtime.history.database import lacks_its_log, read_history, reading_failed
+    from edge_runtime.history.database import SQLITE_ERRORS, lacks_its_log, read_history, reading_failed
     from edge_runtime.history.report import doubtful_times, hourly_totals, last_time
 
     with closing(read_history(file)) as connection:
@@ -84,7 +83,7 @@ def _read(file: Path, since: datetime | None, until: datetime | None) -> list[Ho
             totals = hourly_totals(connection, since=since, until=until)
             doubt = doubtful_times(connection, since=since, until=until)
             last = last_time(connection)
-        except sqlite3.Error as error:
+        except SQLITE_ERRORS as error:
             raise reading_failed(file, error) from error
     if lacks_its_log(file):
         after = f"what was heard after {last.astimezone():%Y-%m-%d %H:%M:%S}" if last else "all of it"

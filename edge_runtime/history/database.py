@@ -43,7 +43,16 @@ MAGIC = b"SQLite format 3\0"
 
 _WAL_MODE = b"\2\2"
 _SUFFIXES = (".sqlite", ".sqlite3", ".db", ".db3", "")
-_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_NEWEST_FORMAT = 2
+# The last four are what else the damage of a page may look like, since every statement is tmgc's own.
+_DAMAGED = (
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_NOTADB,
+    sqlite3.SQLITE_FORMAT,
+    sqlite3.SQLITE_ERROR,
+    sqlite3.SQLITE_CONSTRAINT,
+    sqlite3.SQLITE_MISMATCH,
+)
 _PASSING = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_IOERR)
 
 
@@ -59,12 +68,16 @@ class _UnusableError(Exception):
         self.label = label
 
 
-def is_damage(error: sqlite3.Error) -> bool:
-    """Whether the file itself is what SQLite cannot read."""
-    return primary_code(error) in _DAMAGED
+SQLITE_ERRORS = (sqlite3.Error, UnicodeDecodeError)
+"""What a statement raises; the second where SQLite's message quotes what it found in a damaged file."""
 
 
-def primary_code(error: sqlite3.Error) -> int:
+def is_damage(error: Exception) -> bool:
+    """Whether the file itself is what SQLite cannot use."""
+    return isinstance(error, UnicodeDecodeError) or primary_code(error) in _DAMAGED
+
+
+def primary_code(error: Exception) -> int:
     """SQLite's primary result code; -1 for errors of Python's module."""
     code = getattr(error, "sqlite_errorcode", None)
     return -1 if code is None else code & 0xFF
@@ -151,7 +164,7 @@ def _open_for_writing(path: Path) -> sqlite3.Connection:
         connection.executescript(f"BEGIN IMMEDIATE; COMMIT; {_CONFIGURE}")
     except BaseException as error:
         close(connection)
-        if not isinstance(error, sqlite3.Error):
+        if not isinstance(error, SQLITE_ERRORS):
             raise
         if is_damage(error):
             if _application_id(path) not in (APPLICATION_ID, None):
@@ -172,6 +185,8 @@ def _refuse_what_is_no_database(path: Path) -> None:
     except OSError as error:
         raise _cannot(path, "written", error.strerror or str(error)) from error
     if not beginning or beginning.startswith(MAGIC):
+        if max(beginning[18:20], default=0) > _NEWEST_FORMAT and beginning[68:72] == APPLICATION_ID.to_bytes(4, "big"):
+            raise _UnusableError("damaged", "of a format that SQLite cannot write")
         return
     if any(beginning) and path.suffix.lower() not in _SUFFIXES:
         raise _cannot(path, "written", "it is another kind of file")
@@ -216,7 +231,7 @@ def read_history(path: Path) -> sqlite3.Connection:
     try:
         connection = _open_for_reading(path)
         _check(connection, path, "read")
-    except sqlite3.Error as error:
+    except SQLITE_ERRORS as error:
         close(connection)
         raise reading_failed(path, error) from error
     except _UnusableError as unusable:
@@ -232,7 +247,7 @@ def read_history(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def reading_failed(path: Path, error: sqlite3.Error) -> TmgcError:
+def reading_failed(path: Path, error: Exception) -> TmgcError:
     """The refusal of a history that SQLite cannot read to its end."""
     repair = f"tmgc-listen history {shlex.quote(str(path))} --repair saves what is whole"
     if primary_code(error) == sqlite3.SQLITE_NOTADB:
@@ -277,7 +292,7 @@ def _open_copy(path: Path) -> sqlite3.Connection:
 def _first_read(connection: sqlite3.Connection) -> sqlite3.Connection:
     try:
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    except sqlite3.Error:
+    except SQLITE_ERRORS:
         connection.close()
         raise
     return connection

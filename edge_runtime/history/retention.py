@@ -108,7 +108,7 @@ def _nth_oldest(connection: sqlite3.Connection, number: int) -> int | None:
 def _first_young(connection: sqlite3.Connection, days: float, now_ms: int | None) -> int:
     """Id of the first row that is not too old, in the order in which rows were recorded."""
     segments = connection.execute(
-        "SELECT first_id, time_ms, segments.boot_ms, clock_synchronised, live, boot_id "
+        "SELECT first_id, ifnull(time_ms + 0, 0), ifnull(boot_ms + 0, 0), clock_synchronised, live = 1, boot_id "
         "FROM segments JOIN sources ON sources.id = source ORDER BY first_id DESC"
     )
     (end_id,) = connection.execute("SELECT ifnull(max(id), 0) + 1 FROM window_rows").fetchone()

@@ -17,9 +17,9 @@ from pathlib import Path
 from threading import Event as Signal
 from threading import Thread
 
-from edge_runtime.errors import TmgcError
 from edge_runtime.files import to_utf8
 from edge_runtime.history.database import (
+    SQLITE_ERRORS,
     UnwritableNowError,
     close,
     close_after_writing,
@@ -141,7 +141,7 @@ class History(Output):
             try:
                 self._write_batch()
                 self._failing = False
-            except (TmgcError, sqlite3.Error, OSError) as error:
+            except Exception as error:  # whatever it is, an ended thread would lose rows without a word
                 self._warn(error)
                 self._disconnect()
         close_after_writing(self._connection)
@@ -149,7 +149,7 @@ class History(Output):
     def _write_batch(self) -> None:
         try:
             self._try_batch()
-        except sqlite3.Error as error:
+        except SQLITE_ERRORS as error:
             if not is_damage(error):
                 raise
             self._disconnect()
@@ -164,8 +164,8 @@ class History(Output):
             self._identity = _identity(self._path)
             self._connection = open_history(self._path)
             self._recorder = Recorder(self._connection, self._description)
+        self._prune(self._connection)  # first: it may meet damage, and makes room
         self._write(self._recorder)
-        self._prune(self._connection)
 
     def _disconnect(self) -> None:
         close(self._connection)

@@ -9,12 +9,14 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from edge_runtime import Event, TmgcError
@@ -23,7 +25,7 @@ from edge_runtime.outputs import sqlite
 from edge_runtime.outputs.sqlite import BATCH_SECONDS, History
 from tests.conftest import until
 from tests.edge_runtime.factories import GENRES, listen_command, make_prediction
-from tests.edge_runtime.history.recorded import change, evening, leaf_pages, overwrite, query, write
+from tests.edge_runtime.history.recorded import change, evening, event_row, leaf_pages, overwrite, query, write
 from tests.edge_runtime.outputs.conftest import write_noise
 
 
@@ -393,6 +395,57 @@ def test_a_damaged_page_that_only_pruning_meets_is_no_end(
     history.close()
     assert len(list(path.parent.glob("*.damaged-*"))) == 1
     assert any("--repair" in notice for notice in notices)
+
+
+def damaged(content: bytes, seed: int) -> bytes:
+    """The content with some bytes or a page changed, two pages exchanged, or cut off."""
+    generator = np.random.default_rng(seed)
+    damage = bytearray(content)
+    pages = len(content) // 4096
+    one, other = (slice(4096 * page, 4096 * page + 4096) for page in generator.integers(pages, size=2).tolist())
+    kind = seed % 6
+    if kind in (0, 1, 2):
+        end = (len(content), 4096, 100)[kind]
+        for position in generator.integers(end, size=generator.choice([1, 5, 50])).tolist():
+            damage[position] = int(generator.integers(256))
+    elif kind == 3:
+        damage[one] = generator.bytes(4096) if seed % 4 else bytes(4096)
+    elif kind == 4:
+        damage[one], damage[other] = damage[other], damage[one]
+    else:
+        del damage[int(generator.integers(len(content))) :]
+    return bytes(damage)
+
+
+@pytest.mark.parametrize("seeds", [range(24), pytest.param(range(30, 530), marks=pytest.mark.full)], ids=len)
+def test_no_damage_stops_listening_reading_or_repair(
+    seeds: range, path: Path, monkeypatch: pytest.MonkeyPatch, notices: list[str]
+) -> None:
+    monkeypatch.setattr(sqlite, "clock_synchronised", lambda: True)
+    write(path, [*evening(20), event_row(reason="x" * 5000)])
+    content, outcomes = path.read_bytes(), Counter[str]()
+    for seed in seeds:
+        folder = path.with_name(str(seed))
+        folder.mkdir()
+        file = folder / "h.sqlite"
+        file.write_bytes(damaged(content, seed))
+        for command in ((), ("--repair",)):
+            done = listen_command("history", file, *command)
+            assert isinstance(done.exception, SystemExit | None), seed
+            assert done.exit_code in (0, 2), seed
+            outcomes[f"history {' '.join(command)}: exit code {done.exit_code}"] += 1
+        try:
+            history = open_tiny(file, keep_days=1)
+        except TmgcError as error:  # its mark is damaged
+            outcomes[str(error).partition(str(file))[2]] += 1
+            continue
+        history.event(Event(datetime.now(UTC), "microphone", "overload", "this one"))
+        history.close()
+        assert query(file, "SELECT count(*) FROM event_rows WHERE reason = 'this one'") == [(1,)], seed
+        outcomes["set aside" if list(folder.glob("*.*-20*")) else "continued"] += 1
+        shutil.rmtree(folder)
+    print(dict(outcomes))
+    assert outcomes["set aside"] + outcomes["continued"] >= 0.95 * len(seeds)
 
 
 def test_the_command_records_a_history(models: dict[str, Path], path: Path, tmp_path: Path) -> None:
