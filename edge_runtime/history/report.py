@@ -136,26 +136,28 @@ def last_time(connection: sqlite3.Connection) -> datetime | None:
     return datetime.fromtimestamp(row[0] / 1000, UTC) if is_possible else None
 
 
-_SPANS = """
-WITH spans AS (
-    SELECT *, lead(first_id, 1, 9223372036854775807) OVER (ORDER BY first_id) AS next_id FROM segments
+_SPANS = f"""
+WITH spans AS MATERIALIZED (
+    SELECT segments.*, boot_id, {CODE_BITS} AS bits,
+        lead(first_id, 1, 9223372036854775807) OVER (ORDER BY first_id) AS next_id
+    FROM segments LEFT JOIN sources ON sources.id = source
 )
 """
-"""Each segment with the end of its ids."""
+"""Each segment with the end of its ids, and what its source says of them."""
 
 _BY_QUARTER = f"""{_SPANS}
 SELECT ({WINDOW_TIME_MS}) / {_QUARTER_SECONDS * 1000}, source,
-    CASE WHEN answer IS NULL THEN 0 ELSE {SMOOTHED_CODE.format(bits=f"({CODE_BITS})")} END,
+    CASE WHEN answer IS NULL THEN 0 ELSE {SMOOTHED_CODE.format(bits="bits")} END,
     count(*), sum(ifnull({SMOOTHED_PERCENT}, 0))
-FROM spans AS segments JOIN sources ON sources.id = source
+FROM spans AS segments
 CROSS JOIN window_rows ON window_rows.id >= first_id AND window_rows.id < next_id
-WHERE {WINDOW_TIME_MS} >= ? AND {WINDOW_TIME_MS} < ?
+WHERE boot_id IS NOT NULL AND {WINDOW_TIME_MS} >= ? AND {WINDOW_TIME_MS} < ?
 GROUP BY 1, 2, 3
 """
 
 _DOUBTFUL = f"""{_SPANS}
 SELECT count(*), count(DISTINCT boot_id)
-FROM spans AS segments JOIN sources ON sources.id = source
+FROM spans AS segments
 CROSS JOIN window_rows ON window_rows.id >= first_id AND window_rows.id < next_id
 WHERE clock_synchronised = {NOT_SYNCHRONISED} AND {WINDOW_TIME_MS} >= ? AND {WINDOW_TIME_MS} < ?
 """

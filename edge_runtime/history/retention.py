@@ -10,7 +10,7 @@ from edge_runtime.history.recorder import SEGMENT_TABLES, SOURCE_TABLES
 from edge_runtime.history.schema import NOT_SYNCHRONISED
 
 STEP_ROWS = 20_000
-"""Most rows that one step deletes: a fraction of a second on a Raspberry Pi."""
+"""Most rows that a step deletes: a fraction of a second on a Raspberry Pi."""
 
 STEP_PAGES = 500
 """Most pages that one step moves to free others: 2 MB."""
@@ -42,7 +42,9 @@ class Retention:
             raise TmgcError(f"--keep-mb must be 1 to 1000000, got {self.megabytes:g}: try --keep-mb 500")
 
 
-def prune(connection: sqlite3.Connection, retention: Retention, *, now_ms: int | None) -> bool:
+def prune(
+    connection: sqlite3.Connection, retention: Retention, *, now_ms: int | None, step_rows: int = STEP_ROWS
+) -> bool:
     """Do one step of bounded time: delete the oldest rows that are not kept, and give the space of some back.
 
     Parameters
@@ -53,6 +55,8 @@ def prune(connection: sqlite3.Connection, retention: Retention, *, now_ms: int |
     now_ms : int or None
         Since 1970, UTC; None while the clock is not synchronised. Then the age of a row is the time that was recorded
         after it, which is never more than its true age.
+    step_rows : int > 0
+        Most rows to delete. Deleting needs room itself: about 50 bytes a row, until the next checkpoint.
 
     Returns
     -------
@@ -64,7 +68,7 @@ def prune(connection: sqlite3.Connection, retention: Retention, *, now_ms: int |
         wanted = max(
             _first_young(connection, retention.days, now_ms), _first_that_fits(connection, retention.megabytes)
         )
-        most = _nth_oldest(connection, STEP_ROWS)
+        most = _nth_oldest(connection, step_rows)
         first_kept = wanted if most is None else min(wanted, most)
         _delete_before(connection, first_kept)
         if now_ms is not None:  # an event may lie behind windows of other files, with times of their own

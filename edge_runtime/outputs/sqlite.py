@@ -49,6 +49,9 @@ MAX_QUEUED_ROWS = 20_000
 MAX_ROWS = 2000
 """Rows of one transaction; fewer where the disk is almost full, so that what fits is kept."""
 
+FEW_ROWS = 200
+"""Rows that are pruned at a time on a disk that is too full to prune more."""
+
 
 class History(Output):
     """Writes predictions and events to a SQLite file.
@@ -195,7 +198,13 @@ class History(Output):
         if time.monotonic() < self._next_prune:
             return
         now_ms = None if clock_synchronised() is False else round(time.time() * 1000)
-        if not prune(connection, self._retention, now_ms=now_ms):
+        try:
+            unfinished = prune(connection, self._retention, now_ms=now_ms)
+        except sqlite3.Error as error:
+            if primary_code(error) != sqlite3.SQLITE_FULL:
+                raise
+            unfinished = prune(connection, self._retention, now_ms=now_ms, step_rows=FEW_ROWS)
+        if not unfinished:
             self._next_prune = time.monotonic() + PRUNE_SECONDS
 
 

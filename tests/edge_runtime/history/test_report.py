@@ -113,6 +113,17 @@ def test_impossible_times_are_left_out_and_counted(
     assert caplog.messages == ["1 windows have no source, or times before 1970 or after 2100: they are left out"]
 
 
+def test_windows_whose_source_is_lost_are_left_out_and_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    recorded.write(tmp_path / "h", evening(1))
+    recorded.write(tmp_path / "h", evening(2, at=NOON + timedelta(hours=1)))
+    change(tmp_path / "h", "DELETE FROM sources WHERE id = 2")
+    with caplog.at_level(logging.WARNING, "tmgc.history"):
+        assert sum(total.windows for total in read(tmp_path / "h")) == 60
+    assert caplog.messages[0].startswith("120 windows have no source")
+
+
 @pytest.mark.parametrize("genres", ["", "[", "7", "[1, 2]", '{"a": 1}', r'["\u001b[2J", "b"]', "[" * 100_000])
 def test_genres_that_are_no_names_are_refused_in_one_line(genres: str, tmp_path: Path) -> None:
     write(tmp_path / "h", [(NOON, "Rap")])

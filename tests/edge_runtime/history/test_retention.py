@@ -97,15 +97,15 @@ def test_many_sources_and_events_are_pruned_by_size_as_well(path: Path) -> None:
 
 
 def test_a_step_is_bounded(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retention, "STEP_ROWS", 100)
     monkeypatch.setattr(retention, "STEP_PAGES", 2)
     write(path, [*evening(20), window_row(at=NOON + timedelta(days=9), start=1e6)])
     with closing(open_history(path)) as connection:
         before = size_mb(connection)
-        assert prune(connection, Retention(days=1), now_ms=round((NOON + timedelta(days=9)).timestamp() * 1000))
+        now_ms = round((NOON + timedelta(days=9)).timestamp() * 1000)
+        assert prune(connection, Retention(days=1), now_ms=now_ms, step_rows=100)
         assert connection.execute("SELECT count(*) FROM window_rows").fetchone() == (1101,)
         assert size_mb(connection) <= before
-    assert prune_all(path, Retention(days=1), now=NOON + timedelta(days=9)) > 5
+    assert prune_all(path, Retention(days=1), now=NOON + timedelta(days=9)) > 1
     assert starts(path) == [1e6]
 
 

@@ -313,6 +313,20 @@ def test_a_file_system_with_200_kb_left_keeps_what_fits(small_disk: Path, notice
     assert f"lacks {20_000 - len(found)} rows" in notices[-1]
 
 
+def test_a_full_disk_gets_room_by_what_is_not_kept(
+    small_disk: Path, quick_batches: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "clock_synchronised", lambda: True)
+    path = small_disk / "h.sqlite"
+    write(path, evening(120, at=datetime(2020, 1, 1, tzinfo=UTC)))
+    (small_disk / "other").write_bytes(bytes(500 * 1024 - path.stat().st_size - 90_000))
+    history = open_tiny(path, keep_days=1)
+    history.window(make_prediction("Caz"))
+    until(lambda: path.stat().st_size < 80_000)
+    history.close()
+    assert query(path, "SELECT genre FROM windows") == [("Caz",)]
+
+
 def test_a_disk_that_is_gone_for_a_while_costs_no_row(small_disk: Path, quick_batches: None) -> None:
     path = small_disk / "folder" / "h.sqlite"
     path.parent.mkdir()
