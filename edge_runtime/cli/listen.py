@@ -25,6 +25,8 @@ log = logging.getLogger("tmgc.listen")
 
 STANDARD_INPUT = "-"
 
+OUTPUT_OPTIONS = ("as_json", "plain", "changes", "history", "keep_days", "keep_mb", "mqtt")
+
 SUBCOMMANDS = {
     "doctor": "edge_runtime.cli.doctor:doctor",
     "history": "edge_runtime.cli.history:history",
@@ -65,6 +67,7 @@ SUBCOMMANDS = {
     "--history", type=click.Path(path_type=Path), metavar="FILE.sqlite", help="Store every window and event (no audio)."
 )
 @click.option("--keep-days", default=90.0, show_default=True, help="Days that the history is kept.")
+@click.option("--keep-mb", default=500.0, show_default=True, help="Size to which the history is kept, MB.")
 @click.option("--mqtt", metavar="mqtt://HOST/TOPIC", help="Publish predictions; password: TMGC_MQTT_PASSWORD.")
 @click.version_option(package_name="tmgc")
 def main(**options: Any) -> None:
@@ -127,7 +130,7 @@ def build_settings(options: Mapping[str, Any]) -> Settings:
     _check_source(options)
     return Settings(
         ListenSettings(options["hop"], options["smooth"], options["threshold"], options["silence"]),
-        OutputSettings(*(options[name] for name in ("as_json", "plain", "changes", "history", "keep_days", "mqtt"))),
+        OutputSettings(**{name: options[name] for name in OUTPUT_OPTIONS}),
         MicrophoneSettings(options["device"], options["wait_device"] or 0.0, options["exit_on_device_loss"]),
         None if options["raw"] is None else raw_format(options["raw"]),
     )

@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 
 from edge_runtime import Event, GenreClassifier, Prediction, Summarizer, Summary, TmgcError
+from edge_runtime.history.database import read_history
 from edge_runtime.outputs import Output
 from edge_runtime.outputs.factory import OnlyChanges, OutputSettings, open_outputs
 from edge_runtime.outputs.json_lines import JsonLines
-from edge_runtime.outputs.sqlite import History, read_history
+from edge_runtime.outputs.sqlite import History
 from edge_runtime.outputs.text import TextLines
 from tests.edge_runtime.factories import listen_command, make_prediction
 from tests.edge_runtime.outputs.conftest import write_noise
@@ -156,7 +157,13 @@ def test_a_history_is_closed_after_an_error(classifier: GenreClassifier, tmp_pat
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"as_json": True, "plain": True}, {"keep_days": 0.0}, {"keep_days": -1.0}, {"keep_days": float("nan")}],
+    [
+        {"as_json": True, "plain": True},
+        {"keep_days": 0.0},
+        {"keep_days": -1.0},
+        {"keep_days": float("nan")},
+        {"keep_mb": 0.1},
+    ],
 )
 def test_settings_that_make_no_sense_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(TmgcError):
