@@ -29,7 +29,9 @@ def _only_ffmpeg(name: str, content: Callable[[], bytes], outcome: Outcome) -> O
 
 _m4a = partial(ffmpeg, "-c:a", "aac", form="ipod")
 _faststart = partial(ffmpeg, "-c:a", "aac", "-movflags", "+faststart", form="ipod")
-_fragmented = partial(ffmpeg, "-c:a", "aac", "-movflags", "frag_keyframe+empty_moov", "-frag_duration", "1000000", form="mp4")
+_fragmented = partial(
+    ffmpeg, "-c:a", "aac", "-movflags", "frag_keyframe+empty_moov", "-frag_duration", "1000000", form="mp4"
+)
 _adts = partial(ffmpeg, "-c:a", "aac", form="adts")
 _wma = partial(ffmpeg, "-c:a", "wmav2", form="asf")
 _webm = partial(ffmpeg, "-c:a", "libopus", form="webm")
@@ -84,7 +86,9 @@ COMPRESSED_FILES: tuple[OddFile, ...] = (
     _only_ffmpeg("tta.tta", partial(ffmpeg, "-c:a", "tta", form="tta"), whole()),
     _only_ffmpeg("ac3.ac3", partial(ffmpeg, "-c:a", "ac3", form="ac3"), whole()),
     _only_ffmpeg("eac3.eac3", partial(ffmpeg, "-c:a", "eac3", form="eac3"), whole()),
-    _only_ffmpeg("dts.dts", partial(ffmpeg, "-c:a", "dca", "-strict", "-2", form="dts", rate=48_000, channels=2), whole()),
+    _only_ffmpeg(
+        "dts.dts", partial(ffmpeg, "-c:a", "dca", "-strict", "-2", form="dts", rate=48_000, channels=2), whole()
+    ),
     _only_ffmpeg("aac.3gp", partial(ffmpeg, "-c:a", "aac", form="3gp"), whole()),
     _only_ffmpeg("aac.ts", partial(ffmpeg, "-c:a", "aac", form="mpegts"), heard_all()),
     _only_ffmpeg("video.mp4", _video("-c:v", "mpeg4", "-c:a", "aac", form="mp4"), whole()),
@@ -92,7 +96,12 @@ COMPRESSED_FILES: tuple[OddFile, ...] = (
     _only_ffmpeg("video.avi", _video("-c:v", "mpeg4", "-c:a", "libmp3lame", form="avi"), whole()),
     _only_ffmpeg("video.flv", _video("-c:v", "flv", "-c:a", "libmp3lame", form="flv"), whole()),
     _only_ffmpeg("video.mpg", _video("-c:v", "mpeg1video", "-r", "25", "-c:a", "mp2", form="mpeg"), heard_all()),
-    odd("video with vorbis.ogg", _video("-c:v", "libtheora", "-c:a", "libvorbis", form="ogg"), whole(), without_ffmpeg=accounted()),
+    odd(
+        "video with vorbis.ogg",
+        _video("-c:v", "libtheora", "-c:a", "libvorbis", form="ogg"),
+        whole(),
+        without_ffmpeg=accounted(),
+    ),
     _only_ffmpeg("two tracks.mka", _two_tracks, whole()),
     # other names
     _only_ffmpeg("m4a called.mp3", _m4a, whole()),
@@ -105,10 +114,24 @@ COMPRESSED_FILES: tuple[OddFile, ...] = (
     _only_ffmpeg("wavpack called.flac", partial(ffmpeg, "-c:a", "wavpack", form="wv"), whole()),
     _only_ffmpeg("id3v2 and aac.aac", joined(id3v2, _adts), whole()),
     # joined, cut, without sound
-    _only_ffmpeg("joined.aac", joined(_part(0, "-c:a", "aac", form="adts"), _part(3, "-c:a", "aac", form="adts")), heard_all()),
-    _only_ffmpeg("joined of two rates.aac", joined(_part(0, "-c:a", "aac", form="adts"), _part(3, "-c:a", "aac", form="adts", rate=22_050)), whole_or_told(at_least=3)),
-    _only_ffmpeg("joined.ts", joined(_part(0, "-c:a", "aac", form="mpegts"), _part(3, "-c:a", "aac", form="mpegts")), whole_or_told(at_least=3)),
-    _only_ffmpeg("joined.webm", joined(_part(0, "-c:a", "libopus", form="webm"), _part(3, "-c:a", "libopus", form="webm")), whole_or_told(at_least=3)),
+    _only_ffmpeg(
+        "joined.aac", joined(_part(0, "-c:a", "aac", form="adts"), _part(3, "-c:a", "aac", form="adts")), heard_all()
+    ),
+    _only_ffmpeg(
+        "joined of two rates.aac",
+        joined(_part(0, "-c:a", "aac", form="adts"), _part(3, "-c:a", "aac", form="adts", rate=22_050)),
+        whole_or_told(at_least=3),
+    ),
+    _only_ffmpeg(
+        "joined.ts",
+        joined(_part(0, "-c:a", "aac", form="mpegts"), _part(3, "-c:a", "aac", form="mpegts")),
+        whole_or_told(at_least=3),
+    ),
+    _only_ffmpeg(
+        "joined.webm",
+        joined(_part(0, "-c:a", "libopus", form="webm"), _part(3, "-c:a", "libopus", form="webm")),
+        whole_or_told(at_least=3),
+    ),
     _only_ffmpeg("noise at the end.aac", lambda: _adts() + noise(20_000), heard_all()),
     odd("cut at 50.m4a", cut(_m4a, 50), refused()),
     _only_ffmpeg("cut at 50, faststart.m4a", cut(_faststart, 50), told(1, 4)),

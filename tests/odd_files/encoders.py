@@ -6,7 +6,7 @@ import io
 import shutil
 import subprocess
 import tempfile
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,13 @@ class MissingTool(Exception):  # noqa: N818  # a reason to skip, not an error
     """A program that makes a file is not installed."""
 
 
-@lru_cache(maxsize=None)
+@cache
 def wav(seconds: float = 6.0, rate: int = 44_100, **of_ladder: Any) -> bytes:
     """The ladder as a plain WAV of 16 bits."""
     return sound_file("WAV", "PCM_16", seconds=seconds, rate=rate, **of_ladder)
 
 
-@lru_cache(maxsize=None)
+@cache
 def sound_file(form: str, subtype: str, *, seconds: float = 6.0, rate: int = 44_100, **of_ladder: Any) -> bytes:
     """The ladder in a format that libsndfile writes."""
     file = io.BytesIO()
@@ -33,38 +33,38 @@ def sound_file(form: str, subtype: str, *, seconds: float = 6.0, rate: int = 44_
     return file.getvalue()
 
 
-@lru_cache(maxsize=None)
+@cache
 def ffmpeg(*options: str, form: str, seconds: float = 6.0, rate: int = 44_100, **of_ladder: Any) -> bytes:
     """The ladder, encoded by ffmpeg into the container ``form``."""
     sound = wav(seconds, rate, **of_ladder)
     return _made("ffmpeg", "-nostdin", "-v", "error", "-i", "{in}", *options, "-f", form, "-y", "{out}", sound=sound)
 
 
-@lru_cache(maxsize=None)
+@cache
 def lame(*options: str, seconds: float = 6.0, rate: int = 44_100, **of_ladder: Any) -> bytes:
     """The ladder, encoded by lame."""
     return _made("lame", "--quiet", *options, "{in}", "{out}", sound=wav(seconds, rate, **of_ladder))
 
 
-@lru_cache(maxsize=None)
+@cache
 def oggenc(*options: str, seconds: float = 6.0, rate: int = 44_100, **of_ladder: Any) -> bytes:
     """The ladder, encoded as Ogg Vorbis by oggenc."""
     return _made("oggenc", "-Q", *options, "-o", "{out}", "{in}", sound=wav(seconds, rate, **of_ladder))
 
 
-@lru_cache(maxsize=None)
+@cache
 def opusenc(*options: str, seconds: float = 6.0, rate: int = 48_000, **of_ladder: Any) -> bytes:
     """The ladder, encoded as Ogg Opus by opusenc."""
     return _made("opusenc", "--quiet", *options, "{in}", "{out}", sound=wav(seconds, rate, **of_ladder))
 
 
-@lru_cache(maxsize=None)
+@cache
 def flac(*options: str, seconds: float = 6.0, rate: int = 44_100, **of_ladder: Any) -> bytes:
     """The ladder, encoded by flac."""
     return _made("flac", "-s", "-f", *options, "-o", "{out}", "{in}", sound=wav(seconds, rate, **of_ladder))
 
 
-@lru_cache(maxsize=None)
+@cache
 def flac_to_pipe(*, seconds: float = 6.0, rate: int = 44_100) -> bytes:
     """A FLAC whose header does not say how long it is, since its writer did not know it and could not go back."""
     layout = ("--endian=little", "--sign=signed", "--channels=1", "--bps=16", f"--sample-rate={rate}")
@@ -72,7 +72,7 @@ def flac_to_pipe(*, seconds: float = 6.0, rate: int = 44_100) -> bytes:
     return _piped("flac", "-s", "-c", "--force-raw-format", *layout, "-", sound=samples)
 
 
-@lru_cache(maxsize=None)
+@cache
 def sox(form: str, *options: str, seconds: float = 6.0, rate: int = 8_000, **of_ladder: Any) -> bytes:
     """The ladder, encoded by SoX into the format ``form``."""
     return _made("sox", "{in}", *options, "-t", form, "{out}", sound=wav(seconds, rate, **of_ladder))

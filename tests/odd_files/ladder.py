@@ -62,4 +62,5 @@ def heard(samples: NDArray[np.float32], rate: int) -> list[int]:
     rungs = (spectra.argmax(axis=1) * rate / size - LOWEST_HZ) / STEP_HZ
     sounds = np.sqrt(np.mean(np.square(frames, dtype=np.float64), axis=1)) > _QUIET
     named = np.where(sounds & (np.abs(rungs - np.rint(rungs)) < 0.2), np.rint(rungs), -1).astype(int)
-    return [rung for rung, run in groupby(named.tolist()) if rung >= 0 and sum(1 for _ in run) >= 4]
+    sounding = [rung for rung, run in groupby(named.tolist()) if rung >= 0 and sum(1 for _ in run) >= 4]
+    return [rung for rung, _ in groupby(sounding)]

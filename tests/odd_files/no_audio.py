@@ -24,18 +24,28 @@ def write_secret(folder: Path) -> None:
     (folder / SECRET).write_bytes(wav())
 
 
-_HTML = b"<!DOCTYPE html>\n<html><head><title>404 Not Found</title></head>\n<body><h1>Bulunamad\xc4\xb1</h1></body></html>\n"
+_HTML = (
+    b"<!DOCTYPE html>\n<html><head><title>404 Not Found</title></head><body><h1>Bulunamad\xc4\xb1</h1></body></html>"
+)
+
+_HLS_HEAD = "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:6\n#EXT-X-MEDIA-SEQUENCE:0\n"
+_DASH_HEAD = (
+    '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static" mediaPresentationDuration="PT6S"'
+    ' profiles="urn:mpeg:dash:profile:isoff-main:2011">'
+)
 
 _PLAYLISTS = {
-    "m3u8": "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:6\n#EXT-X-MEDIA-SEQUENCE:0\n#EXTINF:6.0,\n{other}\n#EXT-X-ENDLIST\n",
+    "m3u8": _HLS_HEAD + "#EXTINF:6.0,\n{other}\n#EXT-X-ENDLIST\n",
     "m3u": "#EXTM3U\n#EXTINF:6,Barış Manço - Gülpembe\n{other}\n",
     "ffconcat": "ffconcat version 1.0\nfile '{other}'\n",
     "cue": 'FILE "{other}" WAVE\n  TRACK 01 AUDIO\n    INDEX 01 00:00:00\n',
     "pls": "[playlist]\nFile1={other}\nNumberOfEntries=1\n",
     "asx": '<asx version="3.0"><entry><ref href="{other}"/></entry></asx>',
-    "xspf": '<?xml version="1.0"?><playlist version="1"><trackList><track><location>{other}</location></track></trackList></playlist>',
+    "xspf": '<?xml version="1.0"?><playlist version="1"><trackList><track><location>{other}</location></track>'
+    "</trackList></playlist>",
     "sdp": "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=audio 5004 RTP/AVP 0\n",
-    "mpd": '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static" mediaPresentationDuration="PT6S" profiles="urn:mpeg:dash:profile:isoff-main:2011"><Period><AdaptationSet mimeType="audio/wav"><Representation id="1" bandwidth="1"><BaseURL>{other}</BaseURL></Representation></AdaptationSet></Period></MPD>',
+    "mpd": _DASH_HEAD + '<Period><AdaptationSet mimeType="audio/wav"><Representation id="1" bandwidth="1">'
+    "<BaseURL>{other}</BaseURL></Representation></AdaptationSet></Period></MPD>",
 }
 
 
@@ -56,11 +66,35 @@ def _zip() -> bytes:
 
 
 def _jpeg() -> bytes:
-    return ffmpeg("-f", "lavfi", "-i", "color=c=red:s=64x64:d=1:r=1", "-map", "1:v", "-frames:v", "1", "-c:v", "mjpeg", form="image2pipe")
+    return ffmpeg(
+        "-f",
+        "lavfi",
+        "-i",
+        "color=c=red:s=64x64:d=1:r=1",
+        "-map",
+        "1:v",
+        "-frames:v",
+        "1",
+        "-c:v",
+        "mjpeg",
+        form="image2pipe",
+    )
 
 
 def _png() -> bytes:
-    return ffmpeg("-f", "lavfi", "-i", "color=c=red:s=64x64:d=1:r=1", "-map", "1:v", "-frames:v", "1", "-c:v", "png", form="image2pipe")
+    return ffmpeg(
+        "-f",
+        "lavfi",
+        "-i",
+        "color=c=red:s=64x64:d=1:r=1",
+        "-map",
+        "1:v",
+        "-frames:v",
+        "1",
+        "-c:v",
+        "png",
+        form="image2pipe",
+    )
 
 
 NO_AUDIO_FILES: tuple[OddFile, ...] = (
@@ -81,7 +115,11 @@ NO_AUDIO_FILES: tuple[OddFile, ...] = (
     odd("noise.mp3", lambda: noise(100_000, 1), accounted(0)),
     odd("noise.wav", lambda: noise(100_000, 2), accounted(0)),
     odd("noise.flac", lambda: noise(100_000, 3), accounted(0)),
-    odd("resource fork.mp3", lambda: b"\0\5\x16\7\0\2\0\0Mac OS X        \0\2\0\0\0\t\0\0\0\x32" + bytes(4_000), refused()),
+    odd(
+        "resource fork.mp3",
+        lambda: b"\0\5\x16\7\0\2\0\0Mac OS X        \0\2\0\0\0\t\0\0\0\x32" + bytes(4_000),
+        refused(),
+    ),
     *(_playlist(f"{kind} called.mp3", text) for kind, text in _PLAYLISTS.items()),
     *(_playlist(f"playlist.{kind}", text) for kind, text in _PLAYLISTS.items()),
     _playlist("m3u8 called.m4a", _PLAYLISTS["m3u8"]),

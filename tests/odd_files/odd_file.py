@@ -74,9 +74,7 @@ class OddFile:
     """The same where ffmpeg is not installed."""
 
 
-def odd(
-    name: str, content: Callable[[], bytes], outcome: Outcome, *, without_ffmpeg: Outcome | None = None
-) -> OddFile:
+def odd(name: str, content: Callable[[], bytes], outcome: Outcome, *, without_ffmpeg: Outcome | None = None) -> OddFile:
     """A file with this content."""
     return OddFile(name, lambda path: path.write_bytes(content()), outcome, without_ffmpeg or outcome)
 

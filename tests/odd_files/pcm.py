@@ -52,7 +52,9 @@ def samples16(seconds: float = 6.0, *, rate: int = RATE, channels: int = 1, firs
     return (ladder(seconds, rate, channels=channels, first=first) * 32_767).astype("<i2").tobytes()
 
 
-def _plain(*before: bytes, after: bytes = b"", riff_size: int | None = None, data_size: int | None = None) -> Callable[[], bytes]:
+def _plain(
+    *before: bytes, after: bytes = b"", riff_size: int | None = None, data_size: int | None = None
+) -> Callable[[], bytes]:
     """A WAV with chunks before and after its data, and with sizes that it says."""
     return lambda: riff(
         wav_format(1, 1, RATE, 16), *before, chunk(b"data", samples16(), size=data_size), after, size=riff_size
@@ -129,14 +131,36 @@ def _aiff_of_rate(rate: int) -> Callable[[], bytes]:
 WAV_FILES: tuple[OddFile, ...] = (
     *(
         odd(f"{subtype}.wav", partial(sound_file, "WAV", subtype, rate=RATE), whole())
-        for subtype in ("PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW", "IMA_ADPCM", "MS_ADPCM", "GSM610")
+        for subtype in (
+            "PCM_U8",
+            "PCM_16",
+            "PCM_24",
+            "PCM_32",
+            "FLOAT",
+            "DOUBLE",
+            "ULAW",
+            "ALAW",
+            "IMA_ADPCM",
+            "MS_ADPCM",
+            "GSM610",
+        )
     ),
     odd("wavex.wav", partial(sound_file, "WAVEX", "PCM_24", channels=2), whole()),
     odd("24 of 32 bits.wav", _extensible(32, 24), whole()),
     odd("16 bits, extensible.wav", _extensible(16, 16), whole()),
     odd("5.1.wav", partial(ffmpeg, "-ac", "6", "-c:a", "pcm_s24le", form="wav"), whole()),
-    odd("64 bit integers.wav", partial(ffmpeg, "-c:a", "pcm_s64le", form="wav"), whole_or_told(at_least=6), without_ffmpeg=accounted()),
-    odd("g726.wav", partial(ffmpeg, "-c:a", "g726", "-b:a", "32k", form="wav", rate=8_000), whole_or_told(at_least=5), without_ffmpeg=accounted()),
+    odd(
+        "64 bit integers.wav",
+        partial(ffmpeg, "-c:a", "pcm_s64le", form="wav"),
+        whole_or_told(at_least=6),
+        without_ffmpeg=accounted(),
+    ),
+    odd(
+        "g726.wav",
+        partial(ffmpeg, "-c:a", "g726", "-b:a", "32k", form="wav", rate=8_000),
+        whole_or_told(at_least=5),
+        without_ffmpeg=accounted(),
+    ),
     odd("rifx.wav", _big_endian, whole()),
     odd("rf64.wav", _rf64, whole()),
     odd("rf64 by ffmpeg.wav", partial(ffmpeg, "-rf64", "always", form="wav"), whole()),
@@ -152,7 +176,11 @@ WAV_FILES: tuple[OddFile, ...] = (
     odd("data size a half.wav", _plain(data_size=48_000), whole_or_told(at_least=3)),
     odd("data size doubled.wav", _plain(data_size=192_000, riff_size=192_036), told(6, 6)),
     odd("half a sample at the end.wav", lambda: _pcm() + b"\1", heard_all()),
-    odd("two joined.wav", lambda: _pcm() + riff(wav_format(1, 1, RATE, 16), chunk(b"data", samples16(3, first=6))), whole_or_told(9, at_least=6)),
+    odd(
+        "two joined.wav",
+        lambda: _pcm() + riff(wav_format(1, 1, RATE, 16), chunk(b"data", samples16(3, first=6))),
+        whole_or_told(9, at_least=6),
+    ),
     odd("two of two rates.wav", joined(_pcm, partial(wav, 3.0, 22_050, first=6)), whole_or_told(9, at_least=6)),
     odd("cut at 25.wav", cut(_pcm, 25), told(1, 2)),
     odd("cut at 50.wav", cut(_pcm, 50), told(2, 3)),
@@ -200,7 +228,11 @@ WAV_FILES: tuple[OddFile, ...] = (
     odd("1e30.wav", _of_floats(_changed({9_000: 1e30})), told(6, 6, "invalid samples")),
     odd("nothing but nan.wav", _of_floats(np.full((6 * RATE, 1), np.nan, np.float32)), told(0, 0, "invalid samples")),
     odd("offset of 0.3.wav", _of_floats(ladder(6.0, RATE) + np.float32(0.3)), whole()),
-    odd("offset of -0.03, 8 bit.wav", lambda: riff(wav_format(1, 1, RATE, 8), chunk(b"data", (124 + 90 * ladder(6.0, RATE)).astype("u1").tobytes())), whole()),
+    odd(
+        "offset of -0.03, 8 bit.wav",
+        lambda: riff(wav_format(1, 1, RATE, 8), chunk(b"data", (124 + 90 * ladder(6.0, RATE)).astype("u1").tobytes())),
+        whole(),
+    ),
     odd("one channel inverted.wav", _of_floats(_inverted()), heard_all()),
     odd("one channel silent.wav", _of_floats(_one_sided()), whole()),
     odd("silence.wav", _of_floats(np.zeros((6 * RATE, 1), np.float32)), accounted(0)),
