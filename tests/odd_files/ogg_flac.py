@@ -10,6 +10,7 @@ from typing import Any
 
 from tests.odd_files.encoders import ffmpeg, flac, flac_to_pipe, oggenc, opusenc, sound_file
 from tests.odd_files.mpeg import id3v1, id3v2, noise
+from tests.odd_files.mutants import ogg_checksum
 from tests.odd_files.odd_file import (
     OddFile,
     accounted,
@@ -42,19 +43,10 @@ def _without_end(content: Callable[[], bytes]) -> Callable[[], bytes]:
         at = ogg.rfind(b"OggS")
         ogg[at + 5] &= ~0x04
         ogg[at + 22 : at + 26] = bytes(4)
-        ogg[at + 22 : at + 26] = _ogg_crc(bytes(ogg[at:])).to_bytes(4, "little")
+        ogg[at + 22 : at + 26] = ogg_checksum(bytes(ogg[at:])).to_bytes(4, "little")
         return bytes(ogg)
 
     return changed
-
-
-def _ogg_crc(page: bytes) -> int:
-    crc = 0
-    for byte in page:
-        crc ^= byte << 24
-        for _ in range(8):
-            crc = (crc << 1 ^ 0x04C11DB7 if crc & 0x80000000 else crc << 1) & 0xFFFFFFFF
-    return crc
 
 
 def _tagged(content: Callable[[], bytes], picture: int) -> Callable[[], bytes]:
