@@ -40,6 +40,11 @@ def ffmpeg(*options: str, form: str, seconds: float = 6.0, rate: int = 44_100, *
     return _made("ffmpeg", "-nostdin", "-v", "error", "-i", "{in}", *options, "-f", form, "-y", "{out}", sound=sound)
 
 
+def transcode(sound: bytes, *options: str) -> bytes:
+    """Sound of any format, encoded by ffmpeg."""
+    return _made("ffmpeg", "-nostdin", "-v", "error", "-i", "{in}", *options, "-y", "{out}", sound=sound)
+
+
 @cache
 def lame(*options: str, seconds: float = 6.0, rate: int = 44_100, **of_ladder: Any) -> bytes:
     """The ladder, encoded by lame."""
