@@ -152,10 +152,6 @@ SPELLINGS: tuple[tuple[str, Tagger], ...] = (
     (".mp3", _artist("Kurtalan Ekspres", ARTIST)),
     (".mp3", _id3(TPE2(encoding=UTF8, text=[ARTIST]))),
     (".mp3", _id3(TPE1(encoding=UTF8, text=["Various Artists"]), TPE2(encoding=UTF8, text=[ARTIST]))),
-    (
-        ".mp3",
-        _id3(TXXX(encoding=UTF8, desc="ALBUM ARTIST", text=["x"]), TPE1(encoding=UTF8, text=[ARTIST])),
-    ),
     (".flac", _comments(ARTIST=[ARTIST])),
     (".flac", _comments(artist=["Kurtalan Ekspres", ARTIST])),
     (".flac", _comments(ALBUMARTIST=[ARTIST])),
