@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from edge_runtime.classifier import GenreClassifier
     from edge_runtime.listener import ListenSettings
     from edge_runtime.outputs.factory import OutputSettings
+    from edge_runtime.pcm import PcmFormat
     from edge_runtime.session import MicrophoneSettings, Session
-    from edge_runtime.sources.stdin import PcmFormat
 
 log = logging.getLogger("tmgc.listen")
 
@@ -68,7 +68,7 @@ SUBCOMMANDS = {
 @click.option("--mqtt", metavar="mqtt://HOST/TOPIC", help="Publish predictions; password: TMGC_MQTT_PASSWORD.")
 @click.version_option(package_name="tmgc")
 def main(**options: Any) -> None:
-    """Classify the genre of each window of the microphone, of music FILES, or of standard input (-).
+    """Classify the genre of each window of the microphone, of music FILES or addresses, or of standard input (-).
 
     Each window is 2 s long unless the model's card says otherwise.
 
@@ -121,8 +121,8 @@ def build_settings(options: Mapping[str, Any]) -> Settings:
     """
     from edge_runtime.listener import ListenSettings
     from edge_runtime.outputs.factory import OutputSettings
+    from edge_runtime.pcm import raw_format
     from edge_runtime.session import MicrophoneSettings
-    from edge_runtime.sources.stdin import raw_format
 
     _check_source(options)
     return Settings(
@@ -190,4 +190,4 @@ def _classify(session: Session, files: Sequence[str], settings: Settings, speed:
         return session.classify_microphone(settings.microphone)
     if STANDARD_INPUT in files:
         return session.classify_standard_input(settings.raw)
-    return session.classify_files([Path(file) for file in files], speed=math.inf if speed is None else speed)
+    return session.classify_files(files, speed=math.inf if speed is None else speed)

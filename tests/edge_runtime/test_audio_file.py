@@ -102,8 +102,8 @@ def test_invalid_samples_become_silence_with_a_warning(tmp_path: Path) -> None:
     ("name", "content", "message"),
     [
         ("empty.mp3", b"", "is empty"),
-        ("text.wav", b"no music\n" * 500, "is not one that can be decoded"),
-        ("zeros.mp3", bytes(5_000), "is not one that can be decoded"),
+        ("text.wav", b"no music\n" * 500, "must be one that can be decoded"),
+        ("zeros.mp3", bytes(5_000), "must be one that can be decoded"),
     ],
 )
 def test_what_is_not_audio_is_refused_in_one_line(tmp_path: Path, name: str, content: bytes, message: str) -> None:

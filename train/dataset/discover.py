@@ -15,12 +15,6 @@ from edge_runtime.errors import TmgcError
 MARKER = "demo_corpus.json"
 """File in a folder of songs that marks them as synthesised by :mod:`train.demo_corpus`."""
 
-FFMPEG_SUFFIXES = (".m4a", ".aac", ".wma")
-"""Formats that ffmpeg decodes, since libsndfile does not."""
-
-SONG_SUFFIXES = (*AUDIO_SUFFIXES, *FFMPEG_SUFFIXES)
-"""Suffixes of songs."""
-
 
 class Song(NamedTuple):
     """A file whose name is that of an audio file."""
@@ -77,7 +71,7 @@ def find_songs(folder: Path) -> tuple[list[Song], list[Skipped]]:
     if len(genres) < 2:
         raise TmgcError(
             f"songs must be in {folder}/<genre>/, with at least two genres: found {len(songs)} songs in {len(genres)} "
-            f"genre(s). Songs are files that end in {', '.join(SONG_SUFFIXES)}"
+            f"genre(s). Songs are files that end in {', '.join(AUDIO_SUFFIXES)}"
         )
     return songs, skipped
 
@@ -133,7 +127,7 @@ def _reason_against(relative: Path, genre: str) -> str:
     """Why the path is not that of a song; empty if it is."""
     if any(part.startswith(".") for part in relative.parts):
         return "hidden"
-    if relative.suffix.lower() not in SONG_SUFFIXES:
+    if relative.suffix.lower() not in AUDIO_SUFFIXES:
         return NOT_AUDIO
     if len(relative.parts) == 1:
         return "not in the folder of a genre"

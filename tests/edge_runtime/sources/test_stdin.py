@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from edge_runtime import TmgcError
 from edge_runtime.audio import Samples
+from edge_runtime.pcm import PcmFormat, raw_format
 from edge_runtime.shutdown import Shutdown
-from edge_runtime.sources.stdin import PcmFormat, StandardInput, raw_format
+from edge_runtime.sources.stdin import StandardInput
 
 RATE = 22_050
 RAW_SUBTYPES = {"s16": "PCM_16", "s24": "PCM_24", "s32": "PCM_32", "f32": "FLOAT"}
@@ -115,11 +116,11 @@ def test_a_pipe_that_delivers_nothing_ends_when_requested() -> None:
     ("content", "message"),
     [
         (b"", "it is empty"),
-        (b"no music\n" * 100, "does not begin as one"),
+        (b"no music\n" * 100, "must contain audio"),
         (wav()[:30], "header is damaged"),
         (wav()[:12] + b"junk\xff\xff\xff\x7f" + bytes(100), "header is damaged"),
         (wav()[:20] + b"\x55" + wav()[21:], "format 85 with 16 bits"),
-        (wav()[:24] + bytes(4) + wav()[28:], "sample rate must lie between"),
+        (wav()[:24] + bytes(4) + wav()[28:], "a sample rate must lie between"),
         (wav()[:22] + bytes(2) + wav()[24:], "1 to 256 channels"),
     ],
 )
