@@ -63,7 +63,8 @@ class AudioFile:
     name : str
         The path, or the address without a password: name of the source in predictions.
     warnings : list of str
-        Damage that did not stop the decoding, one line each; complete after the last block.
+        Damage that did not stop the decoding, and channels that cancel each other, one line each; complete after the
+        last block.
     read_seconds : float
         Length decoded so far by the last call of :meth:`blocks`, seconds.
     end_seconds : float or None

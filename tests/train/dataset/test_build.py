@@ -19,7 +19,7 @@ import pytest
 import soundfile
 from PIL import Image
 
-from edge_runtime import ModelCard, Spectrogram, TmgcError, read_audio
+from edge_runtime import ModelCard, Spectrogram, TmgcError
 from tests.conftest import tone
 from tests.train.dataset.conftest import SETTINGS, contents, melody, write_songs, write_sound
 from train.dataset import DatasetConfig, Skipped
@@ -36,7 +36,7 @@ def test_every_clip_has_its_image_and_its_audio_with_a_margin(tmp_path: Path) ->
     assert not skipped
     assert len(dataset.clips) == 2 * 5 * 2
     for clip in dataset.clips:
-        sound = read_audio(clip.audio_path(run), sample_rate=11_025)
+        sound = dataset.audio(clip)
         assert clip.lead_seconds == pytest.approx(min(0.5, clip.offset_seconds), abs=1e-4)
         assert len(sound) / 11_025 == pytest.approx(clip.lead_seconds + 2.5, abs=0.01)
         with Image.open(clip.image_path(run)) as image:
