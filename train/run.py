@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_runtime.errors import TmgcError
+from edge_runtime.files import remove_partial
 from edge_runtime.model_card import ModelCard
 from edge_runtime.models import RUNS
 
@@ -33,6 +34,8 @@ class Run:
     def lock(self) -> Iterator[None]:
         """Lock the run against other commands that change it, where the system supports it; creates the folder.
 
+        What interrupted commands left in the folder is removed.
+
         Raises
         ------
         TmgcError
@@ -52,6 +55,8 @@ class Run:
                 raise TmgcError(
                     f"one command at a time changes a run: another is at work in {self.folder}. Wait for it, or end it"
                 ) from None
+            for place in (self.folder, self.plots):
+                remove_partial(place)
             yield
         finally:
             os.close(folder)

@@ -78,6 +78,11 @@ prepare_options = Options(
         help="Percent of each genre's songs for train, validation and test.",
     ),
     click.option("--seed", type=SEED, default=0, show_default=True, help="Random seed of the split."),
+    click.option(
+        "--split-folders",
+        is_flag=True,
+        help="Take SONGS/train/<genre>, SONGS/test/<genre> and perhaps SONGS/validation/<genre> as the split.",
+    ),
 )
 
 
@@ -102,6 +107,7 @@ def prepare_settings(
     group_by: str | None,
     split_ratios: tuple[float, ...],
     seed: int,
+    split_folders: bool,
 ) -> DatasetConfig:
     """The settings of the options."""
     from edge_runtime.spectrogram import SpectrogramSettings
@@ -113,6 +119,7 @@ def prepare_settings(
         split_ratios=cast(tuple[float, float, float], tuple(percent / 100 for percent in split_ratios)),
         seed=seed,
         group_by=group_by,
+        split_folders=split_folders,
     )
 
 

@@ -14,7 +14,6 @@ import csv
 import io
 import os
 import re
-import shutil
 from collections import Counter
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import closing
@@ -26,12 +25,13 @@ from typing import NamedTuple
 import numpy as np
 
 from edge_runtime.errors import TmgcError
-from edge_runtime.files import PARTIAL, atomic_write
+from edge_runtime.files import PARTIAL, atomic_write, check_writable, remove_tree
 from edge_runtime.spectrogram import Colormap
 from edge_runtime.system_info import usable_cores
 from train.dataset.dataset import Clip, Dataset, DatasetConfig, write_dataset
 from train.dataset.discover import GROUPS_NAME, MARKER, Skipped, Song, find_songs
 from train.dataset.extract import ExtractedSong, Job, extract_song, read_extracted, stem_of
+from train.dataset.given_split import given_split, leaks
 from train.dataset.split import (
     Duplicates,
     Unit,
@@ -81,10 +81,11 @@ def prepare(
     TmgcError
         The folder does not exist or holds no songs, or a genre has too few of them.
     """
-    songs, skipped = find_songs(songs_folder)
+    songs, skipped = find_songs(songs_folder, split_folders=settings.split_folders)
     groups = _groups(songs_folder, songs, settings)
     _check_folder(run, songs_folder)
     _check_enough(songs)
+    check_writable(run.folder, run.clips, run.images)
     with run.lock():
         extracted = _extract(songs, run, settings, workers, reporter or Reporter())
         skipped += [reason for song in extracted for reason in song.skipped]
@@ -133,17 +134,19 @@ def assemble(
     Raises
     ------
     TmgcError
-        A genre cannot be divided.
+        A genre cannot be divided, or is not in every split that folders give.
     """
     songs = [song for song, _ in used]
     kinds = _grouping_keys(used, groups, settings)
     kind = " and ".join(kinds) or "songs"
     duplicates = Duplicates.among(used)
     members = connected_groups(len(songs), kinds.values(), duplicates.pairs)
-    units = [Unit(songs[group[0]].relative_path, Counter(songs[song].genre for song in group)) for group in members]
-    splits = split_units(units, split_ratios=settings.split_ratios, seed=settings.seed, kind=kind)
-    split_of = {song: split for group, split in zip(members, splits, strict=True) for song in group}
-    name_of = {song: unit.name for group, unit in zip(members, units, strict=True) for song in group}
+    if settings.split_folders:
+        split_of = given_split(songs, members, split_ratios=settings.split_ratios, seed=settings.seed)
+        warnings = leaks(songs, split_of, kinds)
+    else:
+        split_of, warnings = _divided(songs, members, settings, kind=kind)
+    name_of = {song: songs[group[0]].relative_path for group in members for song in group}
     clips = tuple(
         Clip(
             name=clip.name,
@@ -160,8 +163,18 @@ def assemble(
         for index, (song, extracted) in enumerate(used)
         for clip in extracted.clips
     )
-    warnings = shortfalls(units, splits, split_ratios=settings.split_ratios, kind=kind) + duplicates.warnings()
-    return Assembled(clips, duplicates.rows(split_of), warnings)
+    return Assembled(clips, duplicates.rows(split_of), warnings + duplicates.warnings(split_of))
+
+
+def _divided(
+    songs: Sequence[Song], members: Sequence[Sequence[int]], settings: DatasetConfig, *, kind: str
+) -> tuple[list[str], list[str]]:
+    """The split of each song, where those of a group stay together, and what is unusual about it."""
+    units = [Unit(songs[group[0]].relative_path, Counter(songs[song].genre for song in group)) for group in members]
+    splits = split_units(units, split_ratios=settings.split_ratios, seed=settings.seed, kind=kind)
+    split_of = {song: split for group, split in zip(members, splits, strict=True) for song in group}
+    warnings = shortfalls(units, splits, split_ratios=settings.split_ratios, kind=kind)
+    return [split_of[song] for song in range(len(songs))], warnings
 
 
 def magma() -> Colormap:
@@ -292,7 +305,5 @@ def _remove_leftovers(dataset: Dataset) -> None:
     kept |= {f"{name.rpartition('_')[0]}.json" for name in names}
     for path in (*run.clips.iterdir(), *run.images.iterdir()):
         if path.name.startswith(PARTIAL) or (path.name not in kept and _EXTRACTED_NAME.fullmatch(path.name)):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-    for path in list(run.folder.iterdir()):
-        if path.is_file() and (path.name == _FAILURE_NAME or path.name.startswith(PARTIAL)):
-            path.unlink()
+            remove_tree(path)
+    (run.folder / _FAILURE_NAME).unlink(missing_ok=True)

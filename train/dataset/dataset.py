@@ -45,6 +45,8 @@ class DatasetConfig:
     """Seed of the split."""
     group_by: str | None = None
     """One of :data:`GROUP_BY`; None groups by artist and by ``groups.csv``."""
+    split_folders: bool = False
+    """Whether folders named ``train``, ``validation`` and ``test`` are the splits: see :mod:`train.dataset.layout`."""
 
     def __post_init__(self) -> None:
         different = {f"{offset:g}" for offset in self.offsets_seconds}

@@ -147,7 +147,9 @@ class Unit(NamedTuple):
     """Number of songs by genre."""
 
 
-def split_units(units: Sequence[Unit], *, split_ratios: tuple[float, float, float], seed: int, kind: str) -> list[str]:
+def split_units(
+    units: Sequence[Unit], *, split_ratios: Sequence[float], seed: int, kind: str, names: Sequence[str] = SPLITS
+) -> list[str]:
     """Assign every unit to a split, stratified by genre.
 
     Units are assigned from the largest to the smallest, those of equal size in an order drawn from the seed. Each goes
@@ -157,41 +159,43 @@ def split_units(units: Sequence[Unit], *, split_ratios: tuple[float, float, floa
     Parameters
     ----------
     units : sequence of Unit
-    split_ratios : (float, float, float), each > 0, with sum 1
+    split_ratios : sequence of float > 0, with sum 1
         Fractions of each genre's songs; each split gets at least one unit of each genre.
     seed : int
     kind : str
         Name of the units in error messages: ``songs`` or ``artists``.
+    names : sequence of str
+        Of the splits, those of ``split_ratios``.
 
     Returns
     -------
     splits : list of str [length=len(units)]
-        ``train``, ``validation`` or ``test``.
+        One of ``names`` for each unit.
 
     Raises
     ------
     TmgcError
-        A genre has fewer than three units, or units of several genres leave a split without it.
+        A genre has fewer units than there are splits, or units of several genres leave a split without it.
     """
     songs = _songs(units)
     left = Counter(genre for unit in units for genre in unit.genres)
     for genre, count in sorted(left.items()):
-        if count < len(SPLITS):
-            raise too_few(genre, count, kind)
-    lacking = {genre: _wanted(count, split_ratios) for genre, count in songs.items()}
+        if count < len(names):
+            raise too_few(genre, count, kind, names=names)
+    lacking = {genre: _wanted(count, dict(zip(names, split_ratios, strict=True))) for genre, count in songs.items()}
     filled: dict[str, set[str]] = {genre: set() for genre in songs}
     splits = [""] * len(units)
     for index in sorted(range(len(units)), key=lambda index: _order(units[index], seed)):
         genres = units[index].genres
-        urgent = [genre for genre in genres if left[genre] <= len(SPLITS) - len(filled[genre])]
-        open_splits = [split for split in SPLITS if all(split not in filled[genre] for genre in urgent)] or SPLITS
+        urgent = [genre for genre in genres if left[genre] <= len(names) - len(filled[genre])]
+        open_splits = [split for split in names if all(split not in filled[genre] for genre in urgent)] or names
         split = max(open_splits, key=lambda split: sum(n * lacking[genre][split] for genre, n in genres.items()))
         splits[index] = split
         for genre, count in genres.items():
             lacking[genre][split] -= count
             filled[genre].add(split)
             left[genre] -= 1
-    if unfilled := sorted(genre for genre in songs if len(filled[genre]) < len(SPLITS)):
+    if unfilled := sorted(genre for genre in songs if len(filled[genre]) < len(names)):
         raise TmgcError(
             f"every genre needs songs in every split: {unfilled[0]} cannot have them, since its {kind} also have songs "
             "of other genres. Move songs, or split by song: --group-by song"
@@ -205,7 +209,7 @@ def shortfalls(
     """A message for each genre whose split differs from the ratios because units stay together."""
     lines, together = [], "duplicates" if kind == "songs" else kind
     for genre, count in sorted(_songs(units).items()):
-        wanted = _wanted(count, split_ratios)
+        wanted = _wanted(count, dict(zip(SPLITS, split_ratios, strict=True)))
         got = {
             name: sum(u.genres[genre] for u, split in zip(units, splits, strict=True) if split == name)
             for name in SPLITS
@@ -216,11 +220,11 @@ def shortfalls(
     return lines
 
 
-def too_few(genre: str, count: int, kind: str) -> TmgcError:
+def too_few(genre: str, count: int, kind: str, *, names: Sequence[str] = SPLITS) -> TmgcError:
     """The error for a genre that cannot be divided among the splits."""
     advice = "Add songs" if kind == "songs" else f"Add other {kind}, split by song (--group-by song)"
     return TmgcError(
-        f"a genre needs at least {len(SPLITS)} {kind}, one for each of {', '.join(SPLITS)}: {genre} has {count} "
+        f"a genre needs at least {len(names)} {kind}, one for each of {', '.join(names)}: {genre} has {count} "
         f"(those with the same audio count once). {advice}, or remove the folder"
     )
 
@@ -229,9 +233,11 @@ def _songs(units: Sequence[Unit]) -> Counter[str]:
     return sum((unit.genres for unit in units), Counter())
 
 
-def _wanted(songs: int, split_ratios: tuple[float, float, float]) -> dict[str, int]:
-    test, validation = (max(1, round(share * songs)) for share in (split_ratios[2], split_ratios[1]))
-    return {"train": songs - validation - test, "validation": validation, "test": test}
+def _wanted(songs: int, ratios: Mapping[str, float]) -> dict[str, int]:
+    """Number of a genre's songs by split: at least one, and what is left for the first split."""
+    first, *others = ratios
+    counts = {split: max(1, round(ratios[split] * songs)) for split in others}
+    return {first: songs - sum(counts.values()), **counts}
 
 
 def _order(unit: Unit, seed: int) -> tuple[int, str]:
@@ -266,12 +272,12 @@ class Duplicates:
         sets = connected_groups(len(songs), (), pairs)
         return cls(songs, pairs, [found for found in sets if len(found) > 1])
 
-    def rows(self, splits: Mapping[int, str]) -> list[tuple[object, ...]]:
+    def rows(self, splits: Sequence[str]) -> list[tuple[object, ...]]:
         """``duplicates.csv``, header first: a row for each song of a set, with the number of the set.
 
         Parameters
         ----------
-        splits : mapping of int to str
+        splits : sequence of str
             The split of each song.
         """
         rows: list[tuple[object, ...]] = [("set", "song", "genre", "split", "same")]
@@ -283,12 +289,20 @@ class Duplicates:
                 rows.append((number, song.relative_path, song.genre, splits[index], same))
         return rows
 
-    def warnings(self) -> list[str]:
-        """How many songs are duplicates, and which of them are under two genres."""
+    def warnings(self, splits: Sequence[str]) -> list[str]:
+        """How many songs are duplicates, whether they are in two splits, and which of them are under two genres.
+
+        Parameters
+        ----------
+        splits : sequence of str
+            The split of each song.
+        """
         if not self.sets:
             return []
         count = sum(len(found) for found in self.sets)
-        warnings = [f"{count} songs have the same audio as another and are in the same split as it: see duplicates.csv"]
+        divided = sum(len({splits[index] for index in found}) > 1 for found in self.sets)
+        where = f"{divided} recordings are in two splits" if divided else "are in the same split as it"
+        warnings = [f"{count} songs have the same audio as another and {where}: see duplicates.csv"]
         two_genres = [found for found in self.sets if len({self.songs[index][0].genre for index in found}) > 1]
         for found in two_genres[:_SHOWN]:
             names = ", ".join(self.songs[index][0].relative_path for index in found[:_SHOWN])

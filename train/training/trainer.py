@@ -7,7 +7,6 @@ that 8-bit activations round away, so that only a fine-tuned network survives qu
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -19,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.errors import TmgcError
+from edge_runtime.files import check_writable, remove_tree
 from edge_runtime.model_card import ModelCard
 from edge_runtime.spectrogram import Spectrogram
 from train.dataset.dataset import Dataset
@@ -70,6 +70,7 @@ def fit(dataset: Dataset, config: TrainingConfig, reporter: Reporter | None = No
         has locked the run.
     """
     check_weights(find_architecture(config.architecture), config.weights)
+    _check_writable(dataset)
     with dataset.run.lock(), _environment(config):
         return _Training(dataset, config, TrainingState(), reporter or Reporter(), resumes=False).run()
 
@@ -92,10 +93,18 @@ def resume(dataset: Dataset, reporter: Reporter | None = None) -> ModelCard:
         There is no interrupted training, it cannot be read, or the dataset has changed since; or one of the reasons of
         :func:`fit`.
     """
+    _check_writable(dataset)
     with dataset.run.lock():
         config, state = Checkpoint(dataset.run).read(dataset.fingerprint())
         with _environment(config, epochs_done=state.epochs):
             return _Training(dataset, config, state, reporter or Reporter(), resumes=True).run()
+
+
+def _check_writable(dataset: Dataset) -> None:
+    """Check all places that training writes to: TensorBoard fails late, and in many lines."""
+    run, logs = dataset.run, dataset.run.tensorboard
+    subfolders = (path for path in logs.rglob("*") if path.is_dir())
+    check_writable(run.folder, run.plots, Checkpoint(run).folder, logs, *subfolders)
 
 
 class _Training:
@@ -145,7 +154,7 @@ class _Training:
 
     def _discard_earlier_training(self) -> None:
         self._checkpoint.remove()
-        shutil.rmtree(self._run.tensorboard, ignore_errors=True)
+        remove_tree(self._run.tensorboard)
 
     def _calibrate(self, network: keras.Model) -> None:
         """Start random weights with the moving statistics that real images cause."""
