@@ -28,6 +28,7 @@ from edge_runtime.errors import TmgcError
 from edge_runtime.files import PARTIAL, atomic_write, check_writable, remove_tree
 from edge_runtime.spectrogram import Colormap
 from edge_runtime.system_info import usable_cores
+from train.dataset.artists import artist_keys
 from train.dataset.dataset import Clip, Dataset, DatasetConfig, write_dataset
 from train.dataset.discover import GROUPS_NAME, MARKER, Skipped, Song, find_songs
 from train.dataset.extract import ExtractedSong, Job, extract_song, read_extracted, stem_of
@@ -36,8 +37,8 @@ from train.dataset.split import (
     Duplicates,
     Unit,
     connected_groups,
+    large_groups,
     read_groups,
-    same_artist,
     shortfalls,
     split_units,
     too_few,
@@ -146,6 +147,7 @@ def assemble(
         warnings = leaks(songs, split_of, kinds)
     else:
         split_of, warnings = _divided(songs, members, settings, kind=kind)
+        warnings += large_groups(members, [song.genre for song in songs], kinds.values())
     name_of = {song: songs[group[0]].relative_path for group in members for song in group}
     clips = tuple(
         Clip(
@@ -194,13 +196,13 @@ def _groups(folder: Path, songs: Sequence[Song], settings: DatasetConfig) -> dic
 
 def _grouping_keys(
     used: Sequence[tuple[Song, ExtractedSong]], groups: Mapping[str, str] | None, settings: DatasetConfig
-) -> dict[str, list[str]]:
-    """By kind, a key for each song: songs with the same key, unless it is empty, must be in the same split."""
-    keys = {}
+) -> dict[str, list[tuple[str, ...]]]:
+    """By kind, the keys of each song: songs with a common key must be in the same split."""
+    keys: dict[str, list[tuple[str, ...]]] = {}
     if settings.group_by in (None, "artist"):
-        keys["artists"] = [same_artist(extracted.artist) for _, extracted in used]
-    if settings.group_by in (None, "groups"):
-        keys["groups"] = [(groups or {}).get(song.relative_path, "") for song, _ in used]
+        keys["artists"] = artist_keys([extracted.artist for _, extracted in used])
+    if settings.group_by in (None, "groups") and groups:
+        keys["groups"] = [(groups[path],) if (path := song.relative_path) in groups else () for song, _ in used]
     return {kind: of_songs for kind, of_songs in keys.items() if any(of_songs)}
 
 

@@ -85,10 +85,10 @@ class Clip:
     level_dbfs: float
     """Root mean square, dBFS."""
     group: str
-    """The first song of the clip's group: songs with the same artist, group or audio, all in one split. Often the song
+    """The first song of the clip's group: songs with a common artist, group or audio, all in one split. Often the song
     alone. Songs of a group are not independent, so confidence intervals resample groups."""
     artist: str = ""
-    """From the song's tags; empty if there is none."""
+    """Artists in the song's tags, separated by ``; ``; empty if there is none."""
     content_sha256: str = ""
     """SHA-256 of the song's file."""
 

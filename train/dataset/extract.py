@@ -12,7 +12,6 @@ import hashlib
 import io
 import json
 import math
-import os
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
@@ -28,6 +27,7 @@ from edge_runtime.spectrogram import Colormap, Spectrogram, SpectrogramSettings
 from train.dataset.dataset import DatasetConfig
 from train.dataset.discover import Skipped, Song, nfc
 from train.dataset.fingerprint import Fingerprint, fingerprint
+from train.dataset.tags import read_artists
 from train.run import Run
 
 MARGIN_SECONDS = 0.5
@@ -63,7 +63,7 @@ class ExtractedSong(NamedTuple):
     sha256: str
     """Of the file."""
     artist: str
-    """From its tags; empty if there is none."""
+    """See :func:`train.dataset.tags.read_artists`; empty if there is none."""
     clips: tuple[ExtractedClip, ...]
     skipped: tuple[Skipped, ...]
     """The song, or clips of it, with the reason."""
@@ -120,7 +120,7 @@ def extract_song(job: Job) -> ExtractedSong:
     try:
         rate = job.settings.spectrogram.sample_rate
         with AudioFile(job.song.path, sample_rate=rate) as file:
-            artist = artist_of(job.song.path)
+            artist = read_artists(job.song.path)
             excerpts = [(offset, _excerpt(file, offset, job.settings)) for offset in job.settings.offsets_seconds]
         sha256 = sha256_of(job.song.path)
     except TmgcError as error:
@@ -164,24 +164,6 @@ def read_extracted(job: Job) -> ExtractedSong | None:
         return extracted
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-
-
-def artist_of(path: Path) -> str:
-    """The artist in a file's tags; empty if there is none.
-
-    Parameters
-    ----------
-    path : Path
-        A file that libsndfile reads: ID3 tags, Vorbis comments, and the text chunks of WAV and AIFF.
-    """
-    import soundfile
-
-    try:
-        with soundfile.SoundFile(os.fsencode(path)) as file:
-            artist: str = file.artist
-    except (soundfile.LibsndfileError, TypeError):
-        return ""
-    return " ".join(artist.split())
 
 
 def _excerpt(file: AudioFile, offset: float, settings: DatasetConfig) -> Samples | str:

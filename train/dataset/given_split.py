@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from logging import getLogger
 
 from edge_runtime.errors import TmgcError
@@ -62,15 +62,15 @@ def given_split(
     return splits
 
 
-def leaks(songs: Sequence[Song], splits: Sequence[str], keys: Mapping[str, Sequence[str]]) -> list[str]:
+def leaks(songs: Sequence[Song], splits: Sequence[str], keys: Mapping[str, Sequence[Collection[str]]]) -> list[str]:
     """A message for each kind of key, such as artists, of which one has songs in two splits.
 
     Parameters
     ----------
     songs : sequence of Song
     splits : sequence of str [length=len(songs)]
-    keys : mapping of str to sequence of str [length=len(songs)]
-        By kind, the key of each song.
+    keys : mapping of str to sequence of collection of str [length=len(songs)]
+        By kind, the keys of each song.
     """
     messages = []
     for kind, of_songs in keys.items():

@@ -5,9 +5,8 @@ from __future__ import annotations
 import csv
 import hashlib
 import os
-import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -19,31 +18,6 @@ from train.dataset.discover import GROUPS_NAME, Song, nfc
 from train.dataset.extract import ExtractedSong
 from train.dataset.fingerprint import same_recordings
 from train.run import SPLITS
-
-_NOBODY = {
-    "",
-    "unknown",
-    "unknown artist",
-    "various",
-    "various artists",
-    "va",
-    "bilinmeyen",
-    "bilinmeyen sanatçi",
-    "çeşitli sanatçilar",
-}
-"""What programs write for an unknown artist, in the spelling of :func:`same_artist`."""
-
-_GUEST = re.compile(r"\s[(\[]?(?:feat|ft|featuring)\b.*", re.IGNORECASE | re.DOTALL)
-
-
-def same_artist(artist: str) -> str:
-    """A key that is equal for all spellings of an artist, and empty for an unknown artist.
-
-    Case, Unicode form, spaces and guests (``feat. somebody``) are ignored. So are the dots of i: I is the capital of ı
-    in Turkish and of i in other languages, and tags do not name their language.
-    """
-    spelling = " ".join(_GUEST.sub("", nfc(artist)).split()).casefold().replace("i\u0307", "i").replace("ı", "i")
-    return "" if spelling in _NOBODY else spelling
 
 
 def read_groups(folder: Path, songs: Iterable[Song]) -> dict[str, str] | None:
@@ -102,15 +76,17 @@ def _rows(path: Path) -> dict[str, str]:
     return rows
 
 
-def connected_groups(count: int, kinds: Iterable[Iterable[str]], pairs: Iterable[tuple[int, int]]) -> list[list[int]]:
-    """Connected components of songs, where songs with the same key and the songs of a pair are connected.
+def connected_groups(
+    count: int, kinds: Iterable[Iterable[Collection[str]]], pairs: Iterable[tuple[int, int]]
+) -> list[list[int]]:
+    """Connected components of songs, where songs with a common key and the songs of a pair are connected.
 
     Parameters
     ----------
     count : int >= 0
         Number of songs.
-    kinds : iterable of iterable of str [length=count]
-        For each kind of key, such as artist, the key of every song. An empty key connects nothing.
+    kinds : iterable of iterable of collection of str [length=count]
+        For each kind of key, such as artist, the keys of every song.
     pairs : iterable of (int, int), in [0, count)
         Connected songs, by index.
 
@@ -123,9 +99,9 @@ def connected_groups(count: int, kinds: Iterable[Iterable[str]], pairs: Iterable
     from scipy.sparse.csgraph import connected_components
 
     edges = list(pairs)
-    for keys in kinds:
+    for of_songs in kinds:
         first: dict[str, int] = {}
-        edges += [(first.setdefault(key, song), song) for song, key in enumerate(keys) if key]
+        edges += [(first.setdefault(key, song), song) for song, keys in enumerate(of_songs) for key in keys]
     one, other = np.array(edges, np.int64).reshape(-1, 2).T
     graph = coo_array((np.ones(len(edges), np.int8), (one, other)), shape=(count, count))
     groups: dict[int, list[int]] = defaultdict(list)
@@ -217,6 +193,35 @@ def shortfalls(
         if max(abs(wanted[split] - got[split]) for split in SPLITS) > max(1, _NOTABLE * count):
             have, asked = ("/".join(str(counts[split]) for split in SPLITS) for counts in (got, wanted))
             lines.append(f"{genre} is split into {have} songs, not {asked}, since its {together} stay together")
+    return lines
+
+
+_LARGE, _FEW = 1 / 3, 5
+"""A group is reported if it holds more than this fraction of a genre's songs, and more songs than that."""
+
+
+def large_groups(
+    members: Iterable[Sequence[int]], genres: Sequence[str], kinds: Iterable[Sequence[Collection[str]]]
+) -> list[str]:
+    """A message for each genre of which one group holds so many songs that it decides the split, with its keys.
+
+    Parameters
+    ----------
+    members : iterable of sequence of int
+        The songs of each group, by index.
+    genres : sequence of str
+        The genre of each song.
+    kinds : iterable of sequence of collection of str
+        As for :func:`connected_groups`.
+    """
+    total, kinds, lines = Counter(genres), list(kinds), []
+    for group in members:
+        for genre, count in sorted(Counter(genres[song] for song in group).items()):
+            if count > _FEW and count > _LARGE * total[genre]:
+                keys = Counter(key for of_songs in kinds for song in group for key in of_songs[song])
+                named = ", ".join(f"{key} ({songs})" for key, songs in keys.most_common(_SHOWN) if songs > 1)
+                why = f": they share {named}" if named else ""
+                lines.append(f"{count} of {total[genre]} songs of {genre} are one group and in one split{why}")
     return lines
 
 

@@ -24,9 +24,22 @@ def test_a_demonstration_corpus_is_announced_as_such(tmp_path: Path) -> None:
 def test_prepare_counts_the_clips_of_each_split_and_names_the_next_step(songs: Path, run: Path) -> None:
     done = tmgc_train("prepare", songs, run, "--offsets", "0", *USUAL)
     assert done.exit_code == 0, done.stderr
-    assert "train: 2 clips of 2 songs" in done.stderr
+    assert "train: 2 clips of 2 songs, 0 artists" in done.stderr
+    assert "tags name an artist of 0 of 6 songs; songs of an unknown artist may be in several splits" in done.stderr
     assert done.stderr.splitlines()[-1] == f"next: tmgc-train fit {run}"
     assert done.stdout == ""
+
+
+def test_prepare_counts_the_artists_of_each_split_and_the_songs_without_one(songs: Path, run: Path) -> None:
+    *tagged, _ = sorted(songs.rglob("*.wav"))
+    artists = ("Sezen Aksu", "Tarkan", "Ajda Pekkan", "AKSU, SEZEN", "Tarkan & Sıla")
+    for path, artist in zip(tagged, artists, strict=True):
+        with soundfile.SoundFile(path, "r+") as file:
+            file.artist = artist
+    done = tmgc_train("prepare", songs, run, "--offsets", "0", *USUAL)
+    assert done.exit_code == 0, done.stderr
+    assert "tags name an artist of 5 of 6 songs" in done.stderr
+    assert sum(int(line.split()[-2]) for line in done.stderr.splitlines() if line.endswith(" artists")) == 3
 
 
 def test_prepare_accounts_for_every_file(songs: Path, run: Path) -> None:

@@ -26,7 +26,6 @@ from train.dataset import DatasetConfig, Skipped
 from train.dataset.build import magma, prepare
 from train.dataset.dataset import Dataset, read_dataset
 from train.dataset.extract import Job
-from train.dataset.split import same_artist
 from train.run import SPLITS, Run
 
 
@@ -178,7 +177,7 @@ def test_the_songs_of_an_artist_in_their_tags_are_in_one_split(tmp_path: Path) -
     assert read_dataset(run).clips[0].artist == dataset.clips[0].artist != ""
     splits: dict[str, set[str]] = {}
     for clip in dataset.clips:
-        splits.setdefault(same_artist(clip.artist), set()).add(clip.split)
+        splits.setdefault(clip.artist.replace("ŞARKICI", "Şarkıcı"), set()).add(clip.split)
     nobody = splits.pop("")
     assert len(splits) == 5
     assert all(len(found) == 1 for found in splits.values()), "an artist of two genres as well"

@@ -237,7 +237,7 @@ def test_a_data_set_that_is_split_already_is_recognised_and_taken_as_it_is_on_de
             path = Path(genre, name, "1.mp3") if inside else Path(name, genre, "1.mp3")
             touch(folder / path)
             expected.add((str(path), genre, split))
-    with pytest.raises(TmgcError, match="already split. Take its splits as they are with --split-folders"):
+    with pytest.raises(TmgcError, match=r"already split. Take its splits as they are with --split-folders"):
         find_songs(folder)
     songs, left_out = find_songs(folder, split_folders=True)
     assert {song[1:] for song in songs} == expected
