@@ -1,20 +1,21 @@
-"""Files: written atomically, hashed, and text that every file, database, broker and standard output can hold."""
+"""Files: written atomically, hashed, and text that every file, database and broker can hold."""
 
 from __future__ import annotations
 
 import hashlib
-import io
 import os
+import re
 import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
 from tempfile import TemporaryFile
-from typing import TextIO
 
 from edge_runtime.errors import TmgcError
+
+_UNDECODABLE = re.compile("[\udc80-\udcff]+")
+"""How Python keeps the bytes of a file name that its encoding cannot decode."""
 
 PARTIAL = ".part-"
 """Beginning of the name of a file that is not complete yet, and that an interruption may leave behind."""
@@ -121,19 +122,18 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def to_utf8(text: str) -> str:
-    """The text with ``?`` for what UTF-8 cannot encode: a file name may contain undecodable bytes."""
-    return text.encode("utf-8", "replace").decode("utf-8")
-
-
-def standard_output(encoding: str | None = None) -> TextIO:
-    """Standard output, which writes ``?`` from now on for characters that its encoding lacks.
+def decoded(text: str, errors: str) -> str:
+    """The text with what the locale could not decode, the bytes of a file name, decoded as UTF-8.
 
     Parameters
     ----------
-    encoding : str, optional
-        Replaces the one of the locale; JSON is ``utf-8`` in every locale.
+    text : str
+    errors : str
+        How other bytes are decoded: an error handler of :mod:`codecs`.
     """
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(encoding=encoding, errors="replace")
-    return sys.stdout
+    return _UNDECODABLE.sub(lambda found: found[0].encode("utf-8", "surrogateescape").decode("utf-8", errors), text)
+
+
+def to_utf8(text: str) -> str:
+    """The text with ``?`` for what UTF-8 cannot encode: a file name may contain undecodable bytes."""
+    return decoded(text, "replace").replace("\ufffd", "?").encode("utf-8", "replace").decode("utf-8")

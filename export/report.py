@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from edge_runtime.errors import TmgcError, first_line
 from edge_runtime.files import atomic_write, sha256_of
 from edge_runtime.interpreters import TensorInfo, open_interpreter
+from edge_runtime.terminal import printable
 from export.metadata import graph_facts
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def parity_table(reports: Sequence[Mapping[str, Any]]) -> Table:
     for report in reports:
         parity = report["parity"]
         table.add_row(
-            Text(Path(report["file"]).name),
+            Text(printable(Path(report["file"]).name)),
             f"{report['size_bytes'] / 1e6:.1f}",
             f"{report['size_ratio']:.0%}",
             f"{parity['top1_agreement']:.1%}",

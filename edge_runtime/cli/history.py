@@ -18,7 +18,7 @@ import click
 
 from edge_runtime.cli.base import OneLineCommand
 from edge_runtime.errors import TmgcError
-from edge_runtime.files import standard_output
+from edge_runtime.terminal import print_json, print_line
 
 if TYPE_CHECKING:
     from edge_runtime.history_report import HourlyTotal
@@ -40,7 +40,6 @@ def history(file: Path, since: str | None, until: str | None, as_csv: bool, as_j
     """Print how long each genre was played in each hour of local time, from tmgc-listen --history FILE.sqlite."""
     if as_csv + as_json + bool(png) > 1:
         raise TmgcError("the output has one form: --csv, --json and --png exclude each other")
-    standard_output("utf-8" if as_json else None)
     totals = _read(file, _parse_time("--since", since), _parse_time("--until", until))
     if png:
         from edge_runtime.history_report import plot_totals
@@ -48,7 +47,7 @@ def history(file: Path, since: str | None, until: str | None, as_csv: bool, as_j
         plot_totals(totals, png)
         log.info("%s: minutes of each genre by hour", png)
     elif as_json:
-        click.echo(json.dumps({"schema": SCHEMA, "hours": [_fields(total) for total in totals]}, ensure_ascii=False))
+        print_json(json.dumps({"schema": SCHEMA, "hours": [_fields(total) for total in totals]}, ensure_ascii=False))
     elif as_csv:
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(["hour", "genre", "seconds", "windows", "confidence"])
@@ -95,14 +94,14 @@ def _print_totals(totals: Sequence[HourlyTotal]) -> None:
     from edge_runtime.history_report import utc_offset
 
     if not totals:
-        click.echo("no windows in that time")
+        print_line("no windows in that time")
         return
-    click.echo(f"local time, UTC{utc_offset(totals[-1].hour)}")
+    print_line(f"local time, UTC{utc_offset(totals[-1].hour)}")
     for day, of_day in groupby(totals, key=lambda total: total.hour.date()):
-        click.echo(f"{day:%A, %Y-%m-%d}")
+        print_line(f"{day:%A, %Y-%m-%d}")
         for hour, of_hour in groupby(of_day, key=lambda total: total.hour):
             genres = "  ".join(f"{total.genre} {_minutes(total.seconds)}" for total in of_hour)
-            click.echo(f"  {hour:%H:%M}  {genres}")
+            print_line(f"  {hour:%H:%M}  {genres}")
 
 
 def _minutes(seconds: float) -> str:

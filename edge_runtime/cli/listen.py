@@ -153,20 +153,19 @@ def _check_source(options: Mapping[str, Any]) -> None:
 def _print_devices(*, as_json: bool) -> None:
     from dataclasses import asdict
 
-    from edge_runtime.files import standard_output
     from edge_runtime.outputs.json_lines import json_line
     from edge_runtime.sources.portaudio import NO_MICROPHONE, list_devices
+    from edge_runtime.terminal import print_json, print_line
 
-    standard_output("utf-8" if as_json else None)
     devices = list_devices()
     if not devices:
         raise TmgcError(NO_MICROPHONE)
     for device in devices:
         if as_json:
-            click.echo(json_line("device", **asdict(device)))
+            print_json(json_line("device", **asdict(device)))
         else:
             marked = "  (default)" if device.default else ""
-            click.echo(
+            print_line(
                 f"{device.number:3d}  {device.name}  {device.channels} channel(s), {device.sample_rate} Hz{marked}"
             )
 

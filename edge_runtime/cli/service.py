@@ -13,6 +13,7 @@ import click
 from edge_runtime.cli.base import OneLineCommand
 from edge_runtime.errors import TmgcError
 from edge_runtime.service import NAME, ServiceSettings, unit_text
+from edge_runtime.terminal import print_lines, standard_output
 
 log = logging.getLogger("tmgc.service")
 
@@ -46,7 +47,8 @@ def install_service(model: Path, user: str, dry_run: bool, options: tuple[str, .
     parameters = _check_options(options)
     settings = ServiceSettings(model, options, user)
     if dry_run:
-        click.echo(unit_text(replace(settings, model=placed_model(settings))), nl=False)
+        standard_output("utf-8")  # which systemd reads in every locale
+        print_lines(unit_text(replace(settings, model=placed_model(settings))).splitlines())
         return
     check_system()
     open_classifier(model, parameters["threads"], parameters["hop"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import platform
 import sys
 import zipfile
@@ -43,7 +44,7 @@ class LiteRTInterpreter:
             )
         try:
             with silence_native_stderr():
-                self._interpreter: Any = module.Interpreter(model_path=str(path), num_threads=threads)
+                self._interpreter: Any = module.Interpreter(model_path=os.fsencode(path), num_threads=threads)
                 self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError, TypeError) as error:
             raise TmgcError(

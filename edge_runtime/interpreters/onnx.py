@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,9 @@ class OnnxInterpreter:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 4
+        name = os.fsencode(path).decode("utf-8", "surrogateescape")  # whatever the locale, it is handed on as UTF-8
         try:
-            self._session: Any = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+            self._session: Any = onnxruntime.InferenceSession(name, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # its exceptions share no public base class
             raise TmgcError(
                 f"{path} cannot be run by {self.runtime} ({first_line(error)}): it may be truncated, or made for a "

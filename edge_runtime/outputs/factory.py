@@ -10,9 +10,9 @@ from pathlib import Path
 
 from edge_runtime.classifier import GenreClassifier
 from edge_runtime.errors import TmgcError
-from edge_runtime.files import standard_output
 from edge_runtime.outputs import Output
 from edge_runtime.predictions import Event, Prediction, Summary
+from edge_runtime.terminal import standard_output
 from edge_runtime.windowing import hop_samples
 
 
@@ -61,7 +61,7 @@ class OutputSettings:
     keep_days: float = 90.0
     """Age at which rows of the history are deleted, days."""
     mqtt: str | None = None
-    """``mqtt://[user[:password]@]host[:port]/topic``, or ``mqtts://``."""
+    """``mqtt://[user[:password]@]host[:port]/topic``, or ``mqtts://...[?cafile=PATH]``."""
 
     def __post_init__(self) -> None:
         if self.as_json and self.plain:
@@ -69,7 +69,7 @@ class OutputSettings:
         if not 0 < self.keep_days <= 36_500:
             raise TmgcError(f"--keep-days must be above 0 and at most 36500, got {self.keep_days:g}")
         if self.mqtt is not None:
-            from edge_runtime.outputs.mqtt import Broker
+            from edge_runtime.outputs.broker import Broker
 
             Broker.from_url(self.mqtt)
 
@@ -142,7 +142,7 @@ def _open_display(settings: OutputSettings, classifier: GenreClassifier, model: 
 
         return JsonLines(classifier, str(model), standard_output("utf-8"))  # JSON is UTF-8 in every locale
     stream = standard_output()
-    if not settings.plain and not settings.changes and stream.isatty():
+    if not settings.plain and not settings.changes and stream is not None and stream.isatty():
         from edge_runtime.outputs.live import LiveView, can_show
 
         if can_show():

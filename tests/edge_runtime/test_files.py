@@ -39,6 +39,8 @@ def test_the_sha256_is_that_of_the_bytes(tmp_path: Path) -> None:
     assert sha256_of(tmp_path / "abc") == expected
 
 
-@pytest.mark.parametrize(("text", "message"), [("şarkı", "şarkı"), ("caf\udce9", "caf?")])
+@pytest.mark.parametrize(
+    ("text", "message"), [("şarkı", "şarkı"), ("caf\udce9", "caf?"), ("\udcc5\udc9fark\ud800", "şark?")]
+)
 def test_text_that_is_no_utf_8_is_written_with_question_marks(text: str, message: str) -> None:
     assert to_utf8(text) == message

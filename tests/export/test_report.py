@@ -91,6 +91,12 @@ def test_a_name_in_square_brackets_is_printed_as_it_is(exports: Reports) -> None
     assert "[live].int8.tflite" in _printed([report])
 
 
+def test_control_characters_of_a_name_are_printed_as_escapes(exports: Reports) -> None:
+    text = _printed([{**exports["tiny.int8.tflite"], "file": "a\x1b[2J\nb.tflite"}])
+    assert r"a\x1b[2J\nb.tflite" in text
+    assert "\x1b" not in text
+
+
 def test_the_notes_name_failures_and_worst_clips(exports: Reports) -> None:
     report = exports["tiny.int8.tflite"]
     parity = {**report["parity"], "passed": False, "failures": ["too far"], "worst_clips": ["rock_1", "rap_2"]}

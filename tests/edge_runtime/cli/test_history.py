@@ -49,11 +49,11 @@ def history(*arguments: object, charset: str = "utf-8") -> Result:
     return listen_command("history", *arguments, charset=charset)
 
 
-def test_a_locale_that_lacks_letters_of_a_genre_gets_question_marks_and_json_is_utf_8(recorded: Path) -> None:
+def test_a_locale_that_lacks_letters_of_a_genre_gets_similar_ones_and_json_is_utf_8(recorded: Path) -> None:
     with closing(open_history(recorded)) as connection, connection:
         connection.execute("UPDATE windows SET genre = 'ışık', smoothed_genre = 'ışık'")
-    assert "  20:00  ???k 30:00\n" in history(recorded, charset="latin-1").stdout
-    assert "???k" in history(recorded, "--csv", charset="latin-1").stdout
+    assert "  20:00  isik 30:00\n" in history(recorded, charset="latin-1").stdout
+    assert "isik" in history(recorded, "--csv", charset="latin-1").stdout
     document = history(recorded, "--json", charset="latin-1").stdout_bytes.decode("utf-8")
     assert {hour["genre"] for hour in json.loads(document)["hours"]} == {"ışık"}
 
