@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from glob import escape
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
@@ -205,8 +204,8 @@ def export_model(source: Source, settings: ExportSettings) -> list[dict[str, Any
     read_parity_json(parity_json)  # a damaged one is refused before the work
     check_writable(output, parity_json.parent)
     _remove_incomplete(source)
-    with TemporaryDirectory(prefix="tmgc-export-") as folder:
-        exporter = Exporter(source, settings, Path(folder))
+    with source.dataset.run.work_folder() as folder:
+        exporter = Exporter(source, settings, folder)
         if targets:
             return [exporter.export(target, None, output=output) for target in targets]
         return [exporter.export(*exporter.choose(each, preference), output=output) for each in candidates]

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from edge_runtime.errors import TmgcError
-from edge_runtime.files import remove_partial
+from edge_runtime.files import PARTIAL, remove_partial
 from edge_runtime.model_card import ModelCard
 from edge_runtime.models import RUNS
+
+_WORK = f"{PARTIAL}work-"
 
 SPLITS = ("train", "validation", "test")
 
@@ -60,6 +65,28 @@ class Run:
             yield
         finally:
             os.close(folder)
+
+    @contextmanager
+    def work_folder(self) -> Iterator[Path]:
+        """A temporary folder in the locked run, into which libraries put their temporary files, too, meanwhile.
+
+        It is removed at the end; what a killed process left is removed when the next one begins.
+
+        Yields
+        ------
+        folder : Path
+            Its name is not to be guessed, and nobody else can read it.
+        """
+        for left in self.folder.glob(f"{_WORK}*"):
+            left.unlink() if left.is_symlink() or not left.is_dir() else shutil.rmtree(left)
+        with TemporaryDirectory(prefix=_WORK, dir=self.folder) as name:
+            before = tempfile.tempdir, os.environ.get("TMPDIR")
+            tempfile.tempdir = os.environ["TMPDIR"] = name
+            try:
+                yield Path(name)
+            finally:
+                tempfile.tempdir = before[0]
+                os.environ.pop("TMPDIR") if before[1] is None else os.environ.update(TMPDIR=before[1])
 
     @property
     def dataset_csv(self) -> Path:

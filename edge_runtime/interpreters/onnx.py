@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.errors import TmgcError, first_line
-from edge_runtime.interpreters import ModelInput, TensorInfo, check_signature
+from edge_runtime.interpreters import ModelInput, TensorInfo, check_signature, failed_run
 from edge_runtime.model_card import METADATA_KEY, ModelCard
 
 _TYPE_NAMES = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}
@@ -48,11 +48,15 @@ class OnnxInterpreter:
                 "unknown. Make one with tmgc-export"
             )
         self.card = ModelCard.from_json(text, where=str(path))
-        self.input, self.output = _info(self._session.get_inputs()[0]), _info(self._session.get_outputs()[0])
-        check_signature(path, self.card, self.input, self.output)
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        self.input, self.output = check_signature(path, self.card, map(_info, inputs), map(_info, outputs))
+        self._path = path
 
     def invoke(self, model_input: ModelInput) -> NDArray[np.float32]:
-        (batch,) = self._session.run([self.output.name], {self.input.name: model_input[np.newaxis]})
+        try:
+            (batch,) = self._session.run([self.output.name], {self.input.name: model_input[np.newaxis]})
+        except Exception as error:  # its exceptions share no public base class
+            raise failed_run(self._path, self.runtime, error) from error
         probabilities: NDArray[np.float32] = batch[0]
         return probabilities
 

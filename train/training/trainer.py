@@ -119,6 +119,10 @@ class _Training:
         self._checkpoint = Checkpoint(dataset.run)
 
     def run(self) -> ModelCard:
+        with self._run.work_folder():
+            return self._steps()
+
+    def _steps(self) -> ModelCard:
         network = self._build()
         self._load_data()
         if not self._resumes:

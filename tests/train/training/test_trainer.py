@@ -8,9 +8,11 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -108,7 +110,10 @@ def test_one_seed_repeats_the_first_epoch(small_dataset: Dataset) -> None:
     assert first_epoch(1) != pytest.approx(loss, abs=1e-4)
 
 
-def test_the_weights_of_the_best_epoch_are_saved_and_nothing_is_left_behind(small_dataset: Dataset) -> None:
+def test_the_weights_of_the_best_epoch_are_saved_and_nothing_is_left_behind(
+    small_dataset: Dataset, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))  # nothing may be written outside the run
     config = replace(QUICK, epochs=6, learning_rate=0.1, schedule="constant", augmentation=Augmentation.only(()))
     fit(small_dataset, config)
     losses = [float(row["val_loss"]) for row in history(small_dataset.run, "fine-tuning")]
@@ -119,6 +124,7 @@ def test_the_weights_of_the_best_epoch_are_saved_and_nothing_is_left_behind(smal
     assert loss == pytest.approx(min(losses), rel=1e-3)
     assert max(losses) > 1.01 * min(losses), "or any epoch would do"
     assert not Checkpoint(small_dataset.run).exists()
+    assert not list(small_dataset.run.folder.glob(".part-*"))
     assert list((small_dataset.run.tensorboard / "fine-tuning").rglob("events.out*"))
 
 
