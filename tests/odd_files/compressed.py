@@ -55,7 +55,7 @@ def _no_sound() -> bytes:
 
 
 def _protected() -> bytes:
-    """An m4a whose track is encrypted in the way of a shop: sample entry ``drms``."""
+    """An m4a whose track says that it is encrypted in the way of a shop: sample entry ``drms``. It is not."""
     return _m4a().replace(b"mp4a", b"drms")
 
 
@@ -141,7 +141,7 @@ COMPRESSED_FILES: tuple[OddFile, ...] = (
     _only_ffmpeg("cut at 50.aac", cut(_adts, 50), accounted(3)),
     odd("video without sound.mp4", _no_sound, refused()),
     odd("video without sound called.mp3", _no_sound, refused()),
-    odd("protected.m4p", _protected, refused()),
-    odd("protected called.mp3", _protected, refused()),
+    _only_ffmpeg("protected.m4p", _protected, accounted()),
+    _only_ffmpeg("protected called.mp3", _protected, accounted()),
     odd("encrypted.m4a", _encrypted, accounted(0)),
 )

@@ -206,7 +206,7 @@ WAV_FILES: tuple[OddFile, ...] = (
     odd("fmt after data.wav", lambda: riff(chunk(b"data", samples16()), wav_format(1, 1, RATE, 16)), accounted()),
     odd("no fmt.wav", lambda: riff(chunk(b"data", samples16())), refused()),
     odd("no data.wav", lambda: riff(wav_format(1, 1, RATE, 16)), refused()),
-    odd("no samples.wav", lambda: riff(wav_format(1, 1, RATE, 16), chunk(b"data", b"")), refused()),
+    odd("no samples.wav", lambda: riff(wav_format(1, 1, RATE, 16), chunk(b"data", b"")), accounted(0)),
     odd("half a header.wav", cut(_pcm, 0.02), refused()),
     odd("chunk of 4 GB.wav", _plain(chunk(b"JUNK", b"", size=0xFFFFFFF0)), accounted()),
     odd("id3v2 in front.wav", lambda: b"ID3\3\0\0\0\0\0\x0a" + bytes(10) + _pcm(), whole_or_told(at_least=0)),
