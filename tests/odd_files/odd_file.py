@@ -61,6 +61,11 @@ NEEDS_FFMPEG = refused("ffmpeg")
 """Where ffmpeg is missing, and libsndfile knows no such format."""
 
 
+def less(seconds: int = 6) -> Outcome:
+    """Heard in part or not at all, and a line says that ffmpeg is needed for more."""
+    return Outcome(0, seconds, warned=None, refused=None, words="ffmpeg")
+
+
 @dataclass(frozen=True)
 class OddFile:
     """A file of the corpus."""

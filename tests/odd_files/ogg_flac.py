@@ -18,6 +18,7 @@ from tests.odd_files.odd_file import (
     cut,
     heard_all,
     joined,
+    less,
     odd,
     told,
     whole,
@@ -98,7 +99,7 @@ OGG_FILES: tuple[OddFile, ...] = (
     odd("opus stereo.opus", partial(opusenc, "--bitrate", "96", rate=44_100, channels=2), whole()),
     odd("speex.spx", _speex, whole_or_told(at_least=5), without_ffmpeg=accounted()),
     odd("vorbis.oga", _vorbis, whole()),
-    odd("flac.oga", _ogg_flac, whole()),
+    odd("flac.oga", _ogg_flac, whole(), without_ffmpeg=less()),
     odd("opus called.mp3", _opus, whole()),
     odd("opus called.ogg", _opus, whole()),
     odd("vorbis called.mp3", _vorbis, whole()),
@@ -120,7 +121,12 @@ OGG_FILES: tuple[OddFile, ...] = (
         joined(_part(opusenc, 0, channels=2), _part(opusenc, 3)),
         whole_or_told(at_least=3),
     ),
-    odd("chained flac.oga", joined(_part(_ogg_flac, 0), _part(_ogg_flac, 3)), whole_or_told(at_least=3)),
+    odd(
+        "chained flac.oga",
+        joined(_part(_ogg_flac, 0), _part(_ogg_flac, 3)),
+        whole_or_told(at_least=3),
+        without_ffmpeg=less(),
+    ),
     odd("chained vorbis and opus.ogg", joined(_part(oggenc, 0), _part(opusenc, 3)), whole_or_told(at_least=3)),
     odd(
         "chained, each with a picture.ogg",
@@ -133,12 +139,12 @@ OGG_FILES: tuple[OddFile, ...] = (
     odd("cut at 50.ogg", cut(_vorbis, 50), told(0, 4)),
     odd("cut at 50.opus", cut(_opus, 50), told(1, 4)),
     odd("cut at 99.opus", cut(_opus, 99), told(4, 6)),
-    odd("cut at 50.oga", cut(_ogg_flac, 50), told(1, 4)),
+    odd("cut at 50.oga", cut(_ogg_flac, 50), told(1, 4), without_ffmpeg=less()),
     odd("cut in the second part.ogg", cut(joined(_part(oggenc, 0), _part(oggenc, 3)), 80), told(3, 6)),
     odd("noise in front.ogg", lambda: noise(2_000) + _vorbis(), accounted()),
     odd("noise at the end.ogg", lambda: _vorbis() + noise(20_000), heard_all()),
     odd("noise between pages.ogg", between(_vorbis, noise(2_000)), whole_or_told(at_least=2)),
-    odd("id3v2 in front.ogg", joined(id3v2, _vorbis), whole_or_told(at_least=0)),
+    odd("id3v2 in front.ogg", joined(id3v2, _vorbis), whole_or_told(at_least=0), without_ffmpeg=less()),
     odd("id3v1 at the end.opus", joined(_opus, id3v1), heard_all()),
 )
 
@@ -173,5 +179,5 @@ FLAC_FILES: tuple[OddFile, ...] = (
     odd("cut at 50, to a pipe.flac", cut(flac_to_pipe, 50), whole_or_told(3, at_least=1)),
     odd("flac called.mp3", _flac, whole()),
     odd("flac called.wav", _flac, whole()),
-    odd("flac called.ogg", _ogg_flac, whole()),
+    odd("flac called.ogg", _ogg_flac, whole(), without_ffmpeg=less()),
 )
