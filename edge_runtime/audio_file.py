@@ -182,13 +182,14 @@ class AudioFile:
             raise TmgcError(f"an audio file must be one that can be decoded: {self.name} is not ({error})") from error
 
     def _ffmpeg(self) -> Decoder:
-        name = self._source.name if isinstance(self._source, Path) else self.name
-        if not has_ffmpeg():
-            raise TmgcError(
-                f"libsndfile does not know its format, and ffmpeg, which knows more, is missing: {INSTALL}, or convert "
-                f"it elsewhere: ffmpeg -i {name} song.flac"
-            )
-        return Ffmpeg(self._source, stop=self._stop)
+        if has_ffmpeg():
+            return Ffmpeg(self._source, stop=self._stop)
+        if not isinstance(self._source, Path):
+            raise TmgcError(f"ffmpeg, which opens addresses, is missing: {INSTALL}")
+        raise TmgcError(
+            f"libsndfile does not know its format, and ffmpeg, which knows more, is missing: {INSTALL}, or convert "
+            f"it elsewhere: ffmpeg -i {self._source.name} song.flac"
+        )
 
     def _pipe(self) -> Decoder:
         # without O_NONBLOCK, opening would wait for a writer, and could not be ended
@@ -202,10 +203,10 @@ class AudioFile:
     def _decoded(self, start: float, seconds: float, block_seconds: float) -> Iterator[Block]:
         """The samples of a stretch, at the rates of the file."""
         end = start + seconds
-        if self._sndfile is None:
-            assert self._stream
+        if self._stream:  # also of a file where libsndfile has stopped early, and may seek to a wrong place
             yield from self._from_stream(self._stream, start, end)
             return
+        assert self._sndfile
         reached = yield from self._from_sndfile(self._sndfile, start, seconds, block_seconds)
         if reached is not None and self._continued(self._sndfile, reached):
             assert self._stream
@@ -216,8 +217,8 @@ class AudioFile:
     ) -> Generator[Block, None, float | None]:
         """What libsndfile decodes of a stretch; returns where the sound goes on without it, or else None."""
         first, frames = round(start * file.rate), seconds * file.rate
-        near_end = max(0, file.stated_frames - file.rate)
-        begin = position = int(min(first, near_end)) if seek else 0  # behind the end, a decoder does not tell its end
+        near_end = file.stated_frames - file.rate  # a decoder does not tell where the end is if it begins behind it
+        begin = position = max(0, int(min(first, near_end)) - file.preroll) if seek else 0
         failure = None
         try:
             for block in file.blocks(begin, first + frames - begin, length=round(block_seconds * file.rate)):
@@ -230,13 +231,15 @@ class AudioFile:
         if position >= first + frames:
             return None
         if position == begin > 0:
-            return (yield from self._from_sndfile(file, start, seconds, block_seconds, seek=False))
+            file.close()
+            self._sndfile = Sndfile(Path(self._source))  # a decoder may be lost after a seek that failed
+            return (yield from self._from_sndfile(self._sndfile, start, seconds, block_seconds, seek=False))
         return self._end(file, position, failure)
 
     def _end(self, file: Sndfile, position: int, failure: ValueError | None) -> float | None:
         """Judge the point at which libsndfile stopped: the end of the sound, or where it goes on."""
         reached = position / file.rate
-        if failure and not file.ends_here(failure):
+        if failure and not file.ends_here(position, failure):
             if not file.at_end:
                 self._warn(f"is damaged at {reached:.2f} s")
                 return reached
@@ -245,6 +248,8 @@ class AudioFile:
             return reached
         elif file.is_truncated(position):
             self._warn(f"is truncated: {reached:.2f} s could be decoded")
+        elif lost := file.lost_seconds(position):
+            self._warn(f"is damaged: {lost:.2f} s are missing")
         self.end_seconds = reached
         return None
 

@@ -36,6 +36,7 @@ _URL_PROTOCOLS = "http,https,httpproxy,tls,tcp,udp,rtp,srtp,rtmp,rtmps,rtmpt,mms
 
 _REASONS = (
     ("matches no streams|does not contain any stream", "it contains no sound"),
+    ("partial file", "its index stands at its end, and it cannot be read backwards from here: save it as a file first"),
     ("moov atom not found", "its index is missing, as in a file that is incomplete"),
     ("activation_bytes|[Ee]ncrypt|DRM", "it is encrypted (DRM)"),
     ("codec none|[Dd]ecoder.*not found", "it is encrypted (DRM), or of a format that ffmpeg does not know"),
@@ -132,8 +133,11 @@ class Ffmpeg:
         for block in decode_pcm(self._reader, None, warn=self.warnings.append):
             self._seconds += len(block.samples) / block.rate
             yield block
-        if not self._reader.stopped:
-            self._judge_end()
+        if self._reader.stopped:
+            return
+        if not self._seconds:
+            raise TmgcError(self._reason())
+        self._judge_end()
 
     def close(self) -> None:
         """End ffmpeg."""
@@ -151,9 +155,7 @@ class Ffmpeg:
 
     def _judge_end(self) -> None:
         """Compare what was decoded with the duration that the container states."""
-        self._process.wait()
-        self._threads[0].join()
-        text = "\n".join([*self._first_words, *self._last_words])
+        text = self._messages()
         stated = _DURATION.search(text)
         estimated = "Estimating duration" in text or re.search(r"Input #0, (mp3|aac|ogg)", text)
         has_video = re.search(r"Stream #0:.*Video:(?!.*attached pic)", text)
@@ -161,14 +163,18 @@ class Ffmpeg:
             return
         seconds = int(stated[1]) * 3600 + int(stated[2]) * 60 + float(stated[3])
         if self._seconds < seconds - _SHORT_SECONDS:
-            self.warnings.append(f"is truncated: {self._seconds:.2f} of {seconds:.2f} s could be decoded")
+            self.warnings.append(f"is truncated or damaged: {self._seconds:.2f} of {seconds:.2f} s could be decoded")
 
     def _reason(self) -> str:
         """Why nothing was decoded."""
+        text = self._messages()
+        return next((meaning for words, meaning in _REASONS if re.search(words, text)), _UNKNOWN_REASON)
+
+    def _messages(self) -> str:
+        """What ffmpeg has written, once it has ended."""
         self._process.wait()
         self._threads[0].join()
-        text = "\n".join([*self._first_words, *self._last_words])
-        return next((meaning for words, meaning in _REASONS if re.search(words, text)), _UNKNOWN_REASON)
+        return "\n".join([*self._first_words, *self._last_words])
 
     def _drain_messages(self) -> None:
         """Keep the first and the last messages, and let ffmpeg never wait for a reader."""

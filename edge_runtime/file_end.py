@@ -102,14 +102,34 @@ def _mpeg_is_cut(descriptor: int, size: int) -> bool:
     end = sound_end(descriptor, size)
     start = max(0, end - _TAIL_BYTES)
     tail = os.pread(descriptor, end - start, start)
-    for found in _SYNC.finditer(tail):
+    behind = _behind_frames(tail)
+    is_header_begun = 0 < len(tail) - behind < 4 and tail[behind] == 0xFF
+    return behind > len(tail) or is_header_begun
+
+
+def holds_frames(descriptor: int, start: int, end: int) -> bool:
+    """Whether MPEG frames may stand between two positions of a file; false for a few, which are the decoder's padding.
+
+    Parameters
+    ----------
+    descriptor : int
+    start, end : int
+        Bytes.
+    """
+    between = os.pread(descriptor, min(max(0, end - start), _TAIL_BYTES), start)
+    return end - start > _TAIL_BYTES or _behind_frames(between) > 0
+
+
+def _behind_frames(content: bytes) -> int:
+    """Where the first chain of frames ends, maybe behind the content; 0 if there is none."""
+    for found in _SYNC.finditer(content):
         position, frames = found.start(), 0
-        while length := frame_bytes(tail[position : position + 4]):
+        while length := frame_bytes(content[position : position + 4]):
             position += length
             frames += 1
         if frames >= _CHAIN:
-            return position > len(tail) or _is_header_begun(tail[position:])
-    return False
+            return position
+    return 0
 
 
 def _ogg_is_cut(descriptor: int, size: int) -> bool:
@@ -158,11 +178,6 @@ def xing_bytes(descriptor: int) -> int:
     if at < 0 or not frame[at + 7 : at + 8] or frame[at + 7] & has_both != has_both:
         return 0
     return start + int.from_bytes(frame[at + 12 : at + 16], "big")
-
-
-def _is_header_begun(rest: bytes) -> bool:
-    """Whether not even the header of a frame is complete."""
-    return 0 < len(rest) < 4 and rest[0] == 0xFF
 
 
 def _without_tag(descriptor: int, end: int) -> int:

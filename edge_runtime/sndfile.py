@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from edge_runtime.errors import TmgcError
-from edge_runtime.file_end import is_cut, sound_end, xing_bytes
+from edge_runtime.file_end import holds_frames, is_cut, sound_end, xing_bytes
 from edge_runtime.native_stderr import silence_native_stderr
 from edge_runtime.pcm import Block, check_format
 
@@ -37,19 +37,11 @@ _SHORTENED = re.compile(r"^\s*(?:riff|Riff size|data|Data Size|SSND)\s*: (\d+) \
 _UNKNOWN_BYTES = 0x7F000000
 """A length from here upwards, up to 32 bits, was written by a program that did not know it."""
 
-_FOLLOWING = {
-    "FLAC": re.compile(rb"fLaC\x00\x00\x00\x22"),
-    "OGG": re.compile(rb"OggS\x00[\x00\x01\x04\x05].*?OggS\x00\x02", re.DOTALL),
-}
-"""Another file joined to one: a header of FLAC; the first page of an Ogg stream after one that is not the first."""
-
-_OVERLAP_BYTES = 1 << 17
-
 _TAIL_BYTES = 1 << 16
 """libsndfile's decoders read so far ahead."""
 
 _LOST_SECONDS = 1.0
-"""Where a file has less sound than its MP3 header states by this, it may have lost its end."""
+"""Where an MP3 or Ogg file has less sound than its header states by this, it may have lost some."""
 
 
 class Sndfile:
@@ -89,6 +81,8 @@ class Sndfile:
         except TmgcError:
             os.close(self._descriptor)
             raise
+        # soundfile would seek after each block, where an MP3 decoder loses what earlier frames hold of the next ones
+        self._file.seekable = lambda: False
         self.rate: int = self._file.samplerate
         guessed = self._file.format in _GUESSED or self._file.frames > _UNKNOWN_FRAMES
         self.frames: int | None = None if guessed else self._file.frames
@@ -127,6 +121,7 @@ class Sndfile:
                     self._file.seek(min(start, self._file.frames))
         except soundfile.LibsndfileError as error:
             raise ValueError(str(error)) from error
+        frames = min(frames, self.stated_frames - start)  # asked for more, it would read behind the end of the sound
         while frames > 0:
             buffer = np.full((math.ceil(min(length, frames)), channels), np.nan, np.float32)
             try:
@@ -142,6 +137,11 @@ class Sndfile:
             yield Block(self.rate, block)
 
     @property
+    def preroll(self) -> int:
+        """Frames to decode and discard after a seek: an MP3 frame needs up to 511 bytes of those before it."""
+        return self.rate if self._file.format == "MP3" else 0
+
+    @property
     def is_wav(self) -> bool:
         """Whether it is a WAV, which may be one of several joined."""
         return self._file.format in _WAV
@@ -152,9 +152,20 @@ class Sndfile:
         frames: int = self._file.frames
         return math.inf if frames > _UNKNOWN_FRAMES else frames
 
-    def ends_here(self, error: ValueError) -> bool:
-        """Whether an error of :meth:`blocks` is the end of a FLAC that states no length, as one written to a pipe."""
-        return self.stated_frames == math.inf and self.at_end and "sync" not in str(error)
+    def ends_here(self, frames: int, failure: ValueError) -> bool:
+        """Whether an error of :meth:`blocks` means that all was decoded.
+
+        libsndfile fails at the end of a FLAC that states no length, as one written to a pipe, and of one that another
+        follows.
+
+        Parameters
+        ----------
+        frames : int
+            How many were decoded.
+        failure : ValueError
+        """
+        unknown = self.stated_frames == math.inf and self.at_end and "sync" not in str(failure)
+        return unknown or frames == self.frames
 
     @property
     def at_end(self) -> bool:
@@ -165,11 +176,14 @@ class Sndfile:
         """Whether sound stands behind the point at which the decoder stopped, as far as this can be seen."""
         rest = self._size - self._position
         if self._file.format == "MP3":
-            return self._position + _TAIL_BYTES // 8 < sound_end(self._descriptor, self._size)
+            return holds_frames(self._descriptor, self._position, sound_end(self._descriptor, self._size))
         if self.is_wav:
             return rest > 8 and not _is_chunk(os.pread(self._descriptor, 9, self._position), self._position)
-        following = _FOLLOWING.get(self._file.format)
-        return following is not None and _contains(self._descriptor, self._position - _TAIL_BYTES, following)
+        if self._file.format == "OGG":  # after a seek, the position says nothing
+            return _contains(self._descriptor, b"OggS\0\2", start=_second_page(self._descriptor))
+        if self._file.format == "FLAC":
+            return _contains(self._descriptor, b"fLaC\0\0\0\x22", start=max(4, self._position - _TAIL_BYTES))
+        return False
 
     def is_truncated(self, frames: int) -> bool:
         """Whether the file has lost its end.
@@ -192,6 +206,17 @@ class Sndfile:
             for stated, there in _SHORTENED.findall(self._file.extra_info)
         )
 
+    def lost_seconds(self, frames: int) -> float:
+        """How much sound of an Ogg file is missing where its pages are damaged, seconds; 0 for less than a second.
+
+        Parameters
+        ----------
+        frames : int
+            How many were decoded.
+        """
+        lost = (self._file.frames - frames) / self.rate if self._file.format == "OGG" else 0.0
+        return lost if lost > _LOST_SECONDS else 0.0
+
     @property
     def _position(self) -> int:
         return os.lseek(self._descriptor, 0, os.SEEK_CUR)
@@ -203,11 +228,17 @@ def _is_chunk(head: bytes, position: int) -> bool:
     return all(32 <= byte < 127 for byte in named[:4]) and named[:4] not in (b"RIFF", b"RF64")
 
 
-def _contains(descriptor: int, position: int, following: re.Pattern[bytes]) -> bool:
-    position, overlap = max(1, position), b""  # a file begins with a header of its own
-    while content := os.pread(descriptor, 1 << 20, position):
-        if following.search(overlap + content):
+def _second_page(descriptor: int) -> int:
+    """Where the first pages of the streams of an Ogg file end."""
+    found = re.search(rb"OggS\x00[\x00\x01\x04\x05]", os.pread(descriptor, _TAIL_BYTES, 0))
+    return found.start() if found else _TAIL_BYTES
+
+
+def _contains(descriptor: int, marker: bytes, *, start: int) -> bool:
+    overlap = b""
+    while content := os.pread(descriptor, 1 << 20, start):
+        if marker in overlap + content:
             return True
-        position += len(content)
-        overlap = content[-_OVERLAP_BYTES:]
+        start += len(content)
+        overlap = content[1 - len(marker) :]
     return False
