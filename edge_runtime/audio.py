@@ -62,20 +62,24 @@ class MonoResampler:
     ----------
     damaged : bool
         Whether there were invalid samples, which are replaced by silence.
-    cancelled : bool
-        Whether the channels have cancelled each other for 2 s or longer.
     """
 
     def __init__(self, rate: int, sample_rate: int) -> None:
         import soxr
 
         self.damaged = False
-        self.cancelled = False
-        self._segment = _segment_frames(rate)
-        self._beginning: list[NDArray[np.float32]] | None = []
+        self._segment_frames = _segment_frames(rate)
+        self._segment = np.zeros((0, 0), np.float32)
+        self._filled = 0
+        self._begun = False
         self._downmix = _Downmix(rate)
         self._high_pass = _HighPass(rate)
         self._resampler = None if rate == sample_rate else soxr.ResampleStream(rate, sample_rate, 1, "float32")
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the channels have cancelled each other for 2 s or longer."""
+        return self._downmix.cancelled
 
     def process(self, block: NDArray[np.float32]) -> Samples:
         """Convert the next block; the output lags a little behind the input, and begins after the first 0.5 s of it.
@@ -83,58 +87,69 @@ class MonoResampler:
         Parameters
         ----------
         block : np.ndarray [shape=(frames, channels)], float32 in [-1, 1]
+            The number of channels may change from block to block.
 
         Returns
         -------
         samples : np.ndarray [shape=(n,)], float32 in [-1, 1], mono
         """
-        block = self._valid(block)
-        if self._beginning is not None and len(block):
-            self._beginning.append(block.copy())  # the caller may use its memory again
-            if sum(map(len, self._beginning)) < self._segment:
-                return np.zeros(0, np.float32)
-            block = self._begin(self._beginning)
-        return self._resample(self._mono(block))
+        # max and min instead of abs, which would allocate a copy; NaN fails both comparisons
+        if not (block.max(initial=0) <= _MAX_SAMPLE and block.min(initial=0) >= -_MAX_SAMPLE):
+            self.damaged = True
+            block = np.where(np.abs(block) <= _MAX_SAMPLE, block, np.float32(0))
+        mono = []
+        if len(block) and block.shape[1] != len(self._segment):
+            mono.extend(self._held())
+            self._segment = np.empty((block.shape[1], self._segment_frames), np.float32)
+            self._filled = 0
+            self._downmix.forget()
+        while len(block):
+            free = self._segment_frames - self._filled
+            mono.append(self._add(block[:free]))
+            block = block[free:]
+        return self._resample(mono)
 
     def flush(self) -> Samples:
         """The rest of the output, after the last block; the stream may go on after a gap, with its offset known."""
-        rest = np.zeros(0, np.float32)
-        if self._beginning:
-            rest = self._mono(self._begin(self._beginning))
-        rest = self._resample(rest, last=True)
+        rest = self._resample(self._held(), last=True)
         if self._resampler is not None:
             self._resampler.clear()
         return rest
 
-    def _valid(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
-        # max and min instead of abs, which would allocate a copy; NaN fails both comparisons
-        if block.max(initial=0) <= _MAX_SAMPLE and block.min(initial=0) >= -_MAX_SAMPLE:
-            return block
-        self.damaged = True
-        return np.where(np.abs(block) <= _MAX_SAMPLE, block, np.float32(0))
-
-    def _begin(self, blocks: list[NDArray[np.float32]]) -> NDArray[np.float32]:
-        """Choose the channels and settle the filter by the first segment; returns all that has come so far."""
-        self._beginning = None
-        block = np.concatenate(blocks)
-        first = _columns(block[: self._segment])
-        self._high_pass.begin(self._downmix.begin(first))
-        return block
-
-    def _mono(self, block: NDArray[np.float32]) -> Samples:
-        mono = np.empty(len(block), np.float32)
-        done = 0
-        while done < len(block):
-            piece = _columns(block[done : done + self._downmix.frames_left])
-            mono[done : done + piece.shape[1]] = self._high_pass.process(self._downmix.process(piece))
-            done += piece.shape[1]
-            self.cancelled |= self._downmix.cancelled_seconds >= _CANCELLED_SECONDS
+    def _add(self, block: NDArray[np.float32]) -> Samples:
+        """Mono sound of a block that the segment has room for."""
+        first, self._filled = self._filled, self._filled + len(block)
+        self._segment[:, first : self._filled] = block.T
+        complete = self._filled == self._segment_frames
+        mono = np.zeros(0, np.float32)
+        if self._begun:
+            mono = self._filtered(first)
+        elif complete:
+            mono = self._begin()
+        if complete:
+            self._downmix.decide(self._segment)
+            self._filled = 0
         return mono
 
-    def _resample(self, mono: Samples, *, last: bool = False) -> Samples:
+    def _held(self) -> list[Samples]:
+        """What was held back for the first segment."""
+        return [] if self._begun or not self._filled else [self._begin()]
+
+    def _begin(self) -> Samples:
+        """Choose the channels, and settle the filter, by the first segment, which is all that has come so far."""
+        self._begun = True
+        self._high_pass.begin(self._downmix.begin(self._segment[:, : self._filled]))
+        return self._filtered(0)
+
+    def _filtered(self, first: int) -> Samples:
+        mono = self._downmix.mix(self._segment[:, first : self._filled], first)
+        return self._high_pass.process(mono).astype(np.float32)
+
+    def _resample(self, mono: list[Samples], *, last: bool = False) -> Samples:
+        joined = mono[0] if len(mono) == 1 else np.concatenate([np.zeros(0, np.float32), *mono])
         if self._resampler is None:
-            return mono
-        resampled: Samples = self._resampler.resample_chunk(mono, last=last)
+            return joined
+        resampled: Samples = self._resampler.resample_chunk(joined, last=last)
         return resampled
 
 
@@ -142,76 +157,58 @@ class _Downmix:
     """The mean of the channels, or the loudest one of those that cancel each other, decided after each segment."""
 
     def __init__(self, rate: int) -> None:
-        self.cancelled_seconds = 0.0
-        self.frames_left = self._segment = _segment_frames(rate)
-        self._rate = rate
-        self._fade = max(1, round(_FADE_SECONDS * rate))
+        self.cancelled = False
+        self._cancelled_segments = 0
+        self._fade_frames = max(1, round(_FADE_SECONDS * rate))
         self._channel: int | None = None
         self._before: int | None = None
-        self._powers = _Powers()
 
-    def begin(self, first: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Decide by the first segment, for this one too; returns its mono sound."""
-        powers = _Powers()
-        powers.add(first)
-        self._channel = self._before = powers.loudest_of_cancelled(None)
-        return _select(first, self._channel)
+    def forget(self) -> None:
+        """Take the mean of other channels, until they are measured."""
+        self._channel = self._before = None
 
-    def process(self, columns: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Mono sound of at most :attr:`frames_left` frames."""
-        frames = columns.shape[1]
-        mono = _select(columns, self._channel)
-        position = self._segment - self.frames_left
-        if self._before != self._channel and position < self._fade:
-            share = np.minimum(1.0, np.arange(position, position + frames) / self._fade)
-            mono = share * mono + (1 - share) * _select(columns, self._before)
-        self._powers.add(columns)
-        self.frames_left -= frames
-        if not self.frames_left:
-            self._decide()
+    def begin(self, segment: NDArray[np.float32]) -> NDArray[np.floating]:
+        """Decide by the first segment for itself; returns its mono sound."""
+        self._channel = self._before = _loudest_of_cancelled(segment, None)
+        return _select(segment, self._channel)
+
+    def mix(self, channels: NDArray[np.float32], first: int) -> NDArray[np.floating]:
+        """Mono sound of a part of a segment, ``[shape=(channels, frames)]``, from its frame ``first`` on."""
+        mono = _select(channels, self._channel)
+        if self._before != self._channel and first < self._fade_frames:
+            share = np.minimum(1.0, np.arange(first, first + len(mono)) / self._fade_frames)
+            mono = share * mono + (1 - share) * _select(channels, self._before)
         return mono
 
-    def _decide(self) -> None:
-        self.frames_left = self._segment
-        self._before, self._channel = self._channel, self._powers.loudest_of_cancelled(self._channel)
-        self.cancelled_seconds = 0.0 if self._channel is None else self.cancelled_seconds + self._segment / self._rate
-        self._powers = _Powers()
+    def decide(self, segment: NDArray[np.float32]) -> None:
+        """Decide by a segment for the next one."""
+        self._before, self._channel = self._channel, _loudest_of_cancelled(segment, self._channel)
+        self._cancelled_segments = 0 if self._channel is None else self._cancelled_segments + 1
+        self.cancelled |= self._cancelled_segments * SEGMENT_SECONDS >= _CANCELLED_SECONDS
 
 
-def _select(columns: NDArray[np.float64], channel: int | None) -> NDArray[np.float64]:
+def _select(channels: NDArray[np.float32], channel: int | None) -> NDArray[np.floating]:
     """A channel, or the mean of all."""
-    mono: NDArray[np.float64] = columns.mean(axis=0) if channel is None else columns[channel]
-    return mono
+    if channel is None and len(channels) > 1:
+        # mean takes longer over short blocks than all else together
+        mean: NDArray[np.float32] = np.add.reduce(channels) * np.float32(1 / len(channels))
+        return mean
+    selected: NDArray[np.float32] = channels[channel or 0]
+    return selected
 
 
-class _Powers:
-    """Powers of the channels, and of their mean, over a segment; an offset counts for nothing."""
-
-    def __init__(self) -> None:
-        self._frames = 0
-        self._sums = self._squares = np.zeros(1)  # takes the shape of what is added
-
-    def add(self, columns: NDArray[np.float64]) -> None:
-        """Measure more of the segment; a single channel cancels nothing."""
-        if len(columns) == 1:
-            return
-        mean = columns.mean(axis=0)
-        self._sums = self._sums + np.array([*columns.sum(axis=1), mean.sum()])
-        self._squares = self._squares + np.array([*np.einsum("cf,cf->c", columns, columns), np.dot(mean, mean)])
-        self._frames += columns.shape[1]
-
-    def loudest_of_cancelled(self, before: int | None) -> int | None:
-        """The channel to take, or None for their mean; the one that was taken before is kept unless 6 dB too quiet."""
-        if len(self._sums) < 3:
-            return None
-        *channels, mean = self._squares / self._frames - np.square(self._sums / self._frames)
-        loudest = int(np.argmax(channels))
-        if channels[loudest] < _QUIETEST_POWER:
-            return before
-        independent = sum(channels) / len(channels) ** 2
-        if mean >= (_CANCELLED_BELOW if before is None else _RESTORED_ABOVE) * independent:
-            return None
-        return loudest if before is None or channels[before] < channels[loudest] / 4 else before
+def _loudest_of_cancelled(segment: NDArray[np.float32], before: int | None) -> int | None:
+    """The channel to take, or None for the mean of all; the one taken before is kept unless it is 6 dB too quiet."""
+    if len(segment) == 1:
+        return None
+    powers = np.array([np.var(channel, dtype=np.float64) for channel in segment])
+    loudest = int(np.argmax(powers))
+    if powers[loudest] < _QUIETEST_POWER:
+        return before
+    left = float(np.var(_select(segment, None), dtype=np.float64)) / (powers.sum() / len(powers) ** 2)
+    if left >= (_CANCELLED_BELOW if before is None else _RESTORED_ABOVE):
+        return None
+    return loudest if before is None or powers[before] < powers[loudest] / 4 else before
 
 
 class _HighPass:
@@ -226,12 +223,12 @@ class _HighPass:
         self._growth = (1 - pole) / self._decay
         self._mean = 0.0
 
-    def begin(self, first: NDArray[np.float64]) -> None:
+    def begin(self, first: NDArray[np.floating]) -> None:
         """Settle on the first segment, reversed."""
         self._mean = float(first.mean())
         self.process(first[::-1])
 
-    def process(self, samples: NDArray[np.float64]) -> NDArray[np.float64]:
+    def process(self, samples: NDArray[np.floating]) -> NDArray[np.float64]:
         """Filter a segment, or less."""
         mean = np.cumsum(samples * self._growth[: len(samples)])
         mean += self._mean
@@ -241,7 +238,7 @@ class _HighPass:
         return filtered
 
 
-def to_mono(sound: NDArray[np.float32], *, rate: int, sample_rate: int) -> Samples:
+def mono_recording(sound: NDArray[np.float32], *, rate: int, sample_rate: int) -> Samples:
     """Downmix, high-pass filter and resample a whole recording, as :class:`MonoResampler` does with a stream.
 
     Parameters
@@ -294,8 +291,3 @@ def level_dbfs(samples: Samples) -> float:
 
 def _segment_frames(rate: int) -> int:
     return max(1, round(SEGMENT_SECONDS * rate))
-
-
-def _columns(block: NDArray[np.float32]) -> NDArray[np.float64]:
-    """A row for each channel, which is summed many times as fast as a column."""
-    return np.ascontiguousarray(block.T, dtype=np.float64)

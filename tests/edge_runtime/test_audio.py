@@ -12,7 +12,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from edge_runtime import AudioFile, read_audio
-from edge_runtime.audio import MonoResampler, Samples, level_dbfs, to_mono, without_offset
+from edge_runtime.audio import MonoResampler, Samples, level_dbfs, mono_recording, without_offset
 from tests.conftest import tone
 
 RATE = 8_000
@@ -24,7 +24,7 @@ def noise(seconds: float, *, rate: int = RATE, channels: int = 1, level: float =
 
 
 def mono(sound: NDArray[np.float32], *, rate: int = RATE) -> Samples:
-    return to_mono(sound, rate=rate, sample_rate=rate)
+    return mono_recording(sound, rate=rate, sample_rate=rate)
 
 
 def in_blocks(sound: NDArray[np.float32], lengths: Sequence[int], *, sample_rate: int = RATE) -> Samples:
@@ -60,7 +60,7 @@ def test_the_level_of_a_quiet_room_is_the_same_with_an_offset(offset: float) -> 
 def test_sound_with_an_offset_is_the_sound_from_the_first_sample_on(rate: int, channels: int, offset: float) -> None:
     sound = noise(1.3, rate=rate, channels=channels)
     offsets = floats(offset, -offset / 3)[:channels]
-    expected, found = (to_mono(each, rate=rate, sample_rate=22_050) for each in (sound, sound + offsets))
+    expected, found = (mono_recording(each, rate=rate, sample_rate=22_050) for each in (sound, sound + offsets))
     assert len(found) == len(expected) == pytest.approx(1.3 * 22_050, abs=1)
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
@@ -114,8 +114,28 @@ def test_sound_of_any_length_keeps_its_length(frames: int, channels: int, rate: 
 def test_the_blocks_of_a_stream_do_not_matter(lengths: tuple[int, ...], sample_rate: int) -> None:
     sound = noise(2.2, channels=2) + floats(0.1, -0.2)
     sound[RATE:, 1] = -sound[RATE:, 0]
-    whole = to_mono(sound, rate=RATE, sample_rate=sample_rate)
+    whole = mono_recording(sound, rate=RATE, sample_rate=sample_rate)
     np.testing.assert_allclose(in_blocks(sound, lengths, sample_rate=sample_rate), whole, atol=1e-7)
+
+
+@pytest.mark.parametrize("frames", [100, 5_000])
+def test_the_number_of_channels_may_change(frames: int) -> None:
+    stream, made = MonoResampler(RATE, RATE), []
+    sound = noise(4) + np.float32(0.3)
+    for number, start in enumerate(range(0, len(sound), frames)):
+        block = sound[start : start + frames] * np.ones((1, (1, 2, 6)[number % 3]), np.float32)
+        made.append(stream.process(block))
+    np.testing.assert_allclose(np.concatenate([*made, stream.flush()])[frames:], mono(sound)[frames:], atol=1e-2)
+
+
+def test_an_inverted_channel_is_found_again_after_the_number_of_channels_has_changed() -> None:
+    sound = tone(3, sample_rate=RATE)[:, None]
+    inverted = sound * floats(1, -1)
+    stream = MonoResampler(RATE, RATE)
+    made = [stream.process(block) for block in (inverted, sound, inverted)]
+    assert stream.cancelled
+    assert level_dbfs(made[1]) == pytest.approx(-9, abs=0.1)
+    assert level_dbfs(made[2][RATE:]) == pytest.approx(-9, abs=0.1)
 
 
 def test_a_block_whose_memory_is_used_again_was_copied() -> None:

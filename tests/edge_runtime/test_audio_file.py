@@ -21,7 +21,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from edge_runtime import AudioFile, TmgcError, read_audio
-from edge_runtime.audio import to_mono
+from edge_runtime.audio import mono_recording
 from edge_runtime.file_end import frame_bytes
 from edge_runtime.shutdown import Shutdown
 from tests.conftest import tone
@@ -54,7 +54,7 @@ def test_channels_are_averaged(tmp_path: Path, channels: int) -> None:
     path = tmp_path / "channels.wav"
     sound = np.random.default_rng(0).uniform(-1, 1, (30_000, channels)).astype(np.float32)
     soundfile.write(path, sound, 44_100, subtype="FLOAT")
-    mean = to_mono(sound.mean(axis=1, keepdims=True), rate=44_100, sample_rate=44_100)
+    mean = mono_recording(sound.mean(axis=1, keepdims=True), rate=44_100, sample_rate=44_100)
     np.testing.assert_allclose(read_audio(path, sample_rate=44_100), mean, atol=1e-6)
 
 

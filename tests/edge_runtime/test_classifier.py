@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edge_runtime import GenreClassifier, ModelCard, Spectrogram
-from edge_runtime.audio import to_mono
+from edge_runtime.audio import mono_recording
 from edge_runtime.classifier import with_temperature
 from edge_runtime.interpreters import open_interpreter
 from edge_runtime.models import SMALL_MODEL
@@ -41,7 +41,7 @@ def test_an_offset_of_a_window_changes_no_probability(offset: float) -> None:
     rate = classifier.card.spectrogram.sample_rate
     for genre in ("Halk", "Caz"):
         song = synthesize_song(genre, song=1, seconds=4.0)[2 * SAMPLE_RATE :]
-        window = to_mono(song[:, None] * np.float32(0.05), rate=SAMPLE_RATE, sample_rate=rate)
+        window = mono_recording(song[:, None] * np.float32(0.05), rate=SAMPLE_RATE, sample_rate=rate)
         expected = classifier.classify(window).probabilities
         found = classifier.classify(window + np.float32(offset)).probabilities
         np.testing.assert_allclose(found, expected, atol=0.01)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.audio import Samples, to_mono
+from edge_runtime.audio import Samples, mono_recording
 from edge_runtime.spectrogram import Spectrogram
 from train.dataset.dataset import Clip, Dataset
 from train.evaluation.metrics import Interval, compute_scores
@@ -193,7 +193,7 @@ def quiet_with_offset(samples: Samples, sample_rate: int) -> Samples:
     sample_rate : int > 0, Hz
     """
     quiet = samples * np.float32(10 ** (QUIET_DBFS / 20) / max(float(np.std(samples, dtype=np.float64)), 1e-6))
-    return to_mono((quiet + np.float32(OFFSET))[:, None], rate=sample_rate, sample_rate=sample_rate)
+    return mono_recording((quiet + np.float32(OFFSET))[:, None], rate=sample_rate, sample_rate=sample_rate)
 
 
 def _pink_noise(snr_db: float) -> Callable[[Samples, int, np.random.Generator], Samples]:

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edge_runtime import Event, SpectrogramSettings, TmgcError
-from edge_runtime.audio import Samples, level_dbfs, to_mono
+from edge_runtime.audio import Samples, level_dbfs, mono_recording
 from edge_runtime.shutdown import Shutdown
 from edge_runtime.sources import microphone as microphone_module
 from edge_runtime.sources.microphone import Microphone
@@ -48,7 +48,7 @@ def test_sound_of_eight_channels_at_48_khz_is_their_mean_at_the_models_rate(fake
         for start in range(0, len(sound), 480):
             portaudio.streams[-1].play(sound[start : start + 480])
         samples = read_all(microphone, portaudio)
-    expected = to_mono(sound.mean(axis=1, keepdims=True), rate=48_000, sample_rate=RATE)
+    expected = mono_recording(sound.mean(axis=1, keepdims=True), rate=48_000, sample_rate=RATE)
     assert portaudio.streams[-1].channels == 8
     np.testing.assert_allclose(samples, expected, atol=1e-3)
 
@@ -107,7 +107,7 @@ def test_the_louder_of_two_channels_that_are_inverted_is_heard_with_a_warning(fa
         for start in range(0, len(both), 1000):
             portaudio.streams[-1].play(both[start : start + 1000])
         samples = read_all(microphone, portaudio)
-    np.testing.assert_allclose(samples, to_mono(sound[:, None], rate=RATE, sample_rate=RATE), atol=1e-3)
+    np.testing.assert_allclose(samples, mono_recording(sound[:, None], rate=RATE, sample_rate=RATE), atol=1e-3)
     assert microphone.warnings == [
         "inverted has channels that cancel each other (one is inverted): the louder one is used instead of their mean"
     ]
@@ -164,7 +164,7 @@ def test_a_full_queue_loses_the_oldest_sound_and_counts_once(fake_portaudio: Plu
         samples = np.concatenate([block for block in blocks if block is not None])
         assert microphone.overflows == 1
     assert len(samples) == MAX_QUEUE_SECONDS * RATE
-    np.testing.assert_allclose(samples, to_mono(sound[-len(samples) :], rate=RATE, sample_rate=RATE), atol=1e-6)
+    np.testing.assert_allclose(samples, mono_recording(sound[-len(samples) :], rate=RATE, sample_rate=RATE), atol=1e-6)
 
 
 def until_gap(blocks: Iterator[Samples | None]) -> None:

@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from PIL import Image
 
 from edge_runtime import read_audio
-from edge_runtime.audio import to_mono
+from edge_runtime.audio import mono_recording
 from tests.train.dataset.conftest import SETTINGS, melody, write_sound
 from train.dataset.build import magma
 from train.dataset.discover import Song
@@ -64,13 +65,37 @@ def test_tags_of_every_format_are_read(tmp_path: Path, suffix: str, artist: str)
     assert extract(write_sound(tmp_path / f"a{suffix}", melody(1), artist=artist)).artist == artist
 
 
+@pytest.mark.parametrize("offset", [-0.3, 0.03])
+def test_the_clips_of_a_song_with_an_offset_are_those_without(tmp_path: Path, offset: float) -> None:
+    done, images = [], []
+    for name, added in (("offset", offset), ("none", 0.0)):
+        song = extract(write_sound(tmp_path / name / "a.wav", 0.05 * melody(1) + added, subtype="PCM_24"))
+        done.append(song)
+        paths = [tmp_path / name / "run" / "images" / f"{clip.name}.png" for clip in song.clips]
+        images.append([np.asarray(Image.open(path)).astype(int) for path in paths])
+    assert len(done[0].clips) == len(done[1].clips) == 2
+    for found, expected in zip(done[0].clips, done[1].clips, strict=True):
+        assert found.level_dbfs == pytest.approx(expected.level_dbfs, abs=0.01)
+    assert np.abs(np.diff(images, axis=0)).max() <= 1
+
+
+def test_a_song_with_an_inverted_channel_is_its_louder_channel(tmp_path: Path) -> None:
+    sound = melody(1)
+    done = extract(write_sound(tmp_path / "a.wav", np.stack([-0.9 * sound, sound], axis=1)))
+    expected = extract(write_sound(tmp_path / "mono" / "a.wav", sound))
+    assert not done.skipped
+    assert [clip.level_dbfs for clip in done.clips] == pytest.approx(
+        [clip.level_dbfs for clip in expected.clips], abs=0.1
+    )
+
+
 @pytest.mark.parametrize("mode", ["CONSTANT", "VARIABLE"])
 @pytest.mark.parametrize("channels", [1, 2])
 def test_a_clip_of_an_mp3_is_what_decoding_the_whole_song_gives(tmp_path: Path, mode: str, channels: int) -> None:
     sound = np.stack([melody(number, seconds=20) for number in range(channels)], axis=1)
     path = write_sound(tmp_path / "a.mp3", sound, bitrate_mode=mode)
     decoded, _ = soundfile.read(path, dtype="float32", always_2d=True)
-    whole = to_mono(decoded, rate=22_050, sample_rate=22_050)
+    whole = mono_recording(decoded, rate=22_050, sample_rate=22_050)
     done = extract(path, 15.0, 3.0, 9.5, sample_rate=22_050)
     assert len(done.clips) == 3
     for clip in done.clips:
@@ -107,6 +132,7 @@ def forbidden(path: Path) -> None:
         (lambda path: path.write_bytes(np.random.default_rng(0).bytes(200_000)), "can be decoded"),
         (lambda path: path.touch(), "0 bytes"),
         (lambda path: soundfile.write(path, np.zeros(90_000), 22_050), "silent"),
+        (lambda path: soundfile.write(path, np.full(90_000, 0.3), 22_050), "silent"),
         (lambda path: soundfile.write(path, np.full(90_000, np.nan), 22_050, subtype="FLOAT"), "invalid samples"),
         (damaged_samples, "invalid samples"),
         (truncated, "truncated"),
