@@ -123,6 +123,14 @@ def test_a_damaged_parity_json_is_refused_before_the_network_is_loaded(
         _export(run, ExportSettings(TFLITE, ("none",), calibration_clips=8))
 
 
+def test_a_folder_that_cannot_be_written_to_is_refused_before_the_network_is_loaded(
+    tiny_run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exporter, "KerasModel", None)
+    with pytest.raises(TmgcError, match=r"results go to /proc/exports: /proc cannot be written to"):
+        _export(tiny_run, ExportSettings(TFLITE, ("none",), Path("/proc/exports"), calibration_clips=8))
+
+
 def test_what_an_interrupted_export_left_is_removed_and_nothing_else(
     tiny_run: Run, copy_of: Callable[[Run], Run]
 ) -> None:

@@ -71,6 +71,18 @@ def test_what_a_killed_command_left_in_a_work_folder_is_removed_and_links_are_no
     assert (run.folder / "kept" / "file").exists()
 
 
+def test_the_lock_of_a_run_removes_what_interrupted_commands_left(tmp_path: Path) -> None:
+    run = Run(tmp_path / "run")
+    left = [run.folder / ".part-model.0123456789abcdef.keras", run.plots / ".part-confusion.0123456789abcdef.png"]
+    kept = [run.model, run.plots / "confusion.png"]
+    for path in (*left, *kept):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    with run.lock():
+        assert not any(path.exists() for path in left)
+        assert all(path.exists() for path in kept)
+
+
 def test_the_newest_run_is_the_one_whose_file_was_written_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(TmgcError, match=r"no \./runs/\*/model\.keras here"):

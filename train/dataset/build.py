@@ -30,7 +30,7 @@ from edge_runtime.spectrogram import Colormap
 from edge_runtime.system_info import usable_cores
 from train.dataset.artists import artist_keys
 from train.dataset.dataset import Clip, Dataset, DatasetConfig, write_dataset
-from train.dataset.discover import GROUPS_NAME, MARKER, Skipped, Song, find_songs
+from train.dataset.discover import GROUPS_NAME, MARKER, Skipped, Song, by_kind, find_songs
 from train.dataset.extract import ExtractedSong, Job, extract_song, read_extracted, stem_of
 from train.dataset.given_split import given_split, leaks
 from train.dataset.split import (
@@ -89,7 +89,9 @@ def prepare(
     check_writable(run.folder, run.clips, run.images)
     with run.lock():
         extracted = _extract(songs, run, settings, workers, reporter or Reporter())
-        skipped += [reason for song in extracted for reason in song.skipped]
+        if left_out := [reason for song in extracted for reason in song.skipped]:
+            _log.info("clips and songs left out: %s", by_kind(left_out))
+        skipped += left_out
         used = _used(songs, extracted, skipped, run)
         assembled = assemble(used, groups, settings)
         dataset = Dataset(

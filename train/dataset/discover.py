@@ -6,9 +6,7 @@ import os
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from heapq import heappop, heappush
-from itertools import islice
+from collections.abc import Sequence
 from logging import getLogger
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -17,6 +15,7 @@ from edge_runtime.audio_file import AUDIO_SUFFIXES
 from edge_runtime.errors import TmgcError
 from train.dataset.genres import check_genre_names, genre_name, quoted
 from train.dataset.layout import Layout, check_split_folders
+from train.dataset.walk import SAME_AS, no_music, walk
 from train.run import SPLITS
 
 _log = getLogger("tmgc.dataset")
@@ -70,9 +69,9 @@ def find_songs(folder: Path, *, split_folders: bool = False) -> tuple[list[Song]
     Raises
     ------
     TmgcError
-        The folder does not exist, cannot be read, holds more than :data:`MOST_FILES` files, or does not hold songs of
-        at least two genres; genres have names that cannot stand side by side; or folders are splits and
-        ``split_folders`` is not set, or the other way round.
+        The folder does not exist, cannot be read, holds more than :data:`train.dataset.walk.MOST_FILES` files, or
+        does not hold songs of at least two genres; genres have names that cannot stand side by side; or folders are
+        splits and ``split_folders`` is not set, or the other way round.
     """
     _check_readable(folder)
     named, skipped = _named_as_songs(folder)
@@ -115,102 +114,13 @@ def _check_readable(folder: Path) -> None:
 def _named_as_songs(folder: Path) -> tuple[list[PurePosixPath], list[Skipped]]:
     """Relative paths of the files with a song's name, sorted, and all other files."""
     named, skipped = list[PurePosixPath](), list[Skipped]()
-    for path, unreadable in _files(folder):
-        relative = PurePosixPath(path.relative_to(folder).as_posix())
-        if str(relative) in _IGNORED:
-            continue
-        if reason := _no_music(relative.parts) or unreadable or ("" if _is_song(relative) else NOT_AUDIO):
-            skipped.append(Skipped(str(relative), reason))
+    for path, reason in walk(folder):
+        if reason or not path.lower().endswith(AUDIO_SUFFIXES):
+            if path not in _IGNORED:
+                skipped.append(Skipped(path, reason or NOT_AUDIO))
         else:
-            named.append(relative)
+            named.append(PurePosixPath(path))
     return sorted(named), skipped
-
-
-def _files(folder: Path) -> Iterator[tuple[Path, str]]:
-    """Every path that is not a folder, with the reason if it cannot be read, else an empty string.
-
-    Links to folders are followed after all folders that have a path of their own, in the order of their paths.
-    """
-    read = {_identity(above): Path() for above in (folder, *folder.resolve().parents)}
-    waiting, links, count = [folder], list[Path](), 0
-    while waiting or links:
-        if waiting:
-            inside = waiting.pop()
-        else:
-            inside = heappop(links)
-            relative = inside.relative_to(folder)
-            if (first := read.setdefault(_identity(inside), relative)) != relative:
-                yield inside, _read_as(first)
-                continue
-        try:
-            with os.scandir(inside) as found:
-                entries = list(islice(found, MOST_FILES + 1 - count))
-        except OSError as error:
-            yield inside, f"the folder cannot be read: {error.strerror}"
-            continue
-        count += len(entries)
-        if count > MOST_FILES:
-            raise TmgcError(
-                f"a folder of songs may hold {MOST_FILES:,} files and folders: {folder} holds more, the last ones in "
-                f"{inside}. Remove links to other folders, or prepare a part of it"
-            )
-        for entry in entries:
-            path = Path(entry)
-            relative = path.relative_to(folder)
-            if not _is_folder(entry):
-                yield path, _reason_against_reading(entry)
-            elif not entry.is_symlink():
-                if not _no_music(relative.parts) and (first := read.setdefault(_identity(path), relative)) != relative:
-                    yield path, _read_as(first)
-                else:
-                    waiting.append(path)
-            elif _no_music(relative.parts):
-                yield path, ""
-            else:
-                heappush(links, path)
-
-
-def _identity(folder: Path) -> tuple[int, int]:
-    status = folder.stat()
-    return status.st_dev, status.st_ino
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link to itself
-        return False
-
-
-def _reason_against_reading(entry: os.DirEntry[str]) -> str:
-    """Why what is no folder cannot be read; empty if it can."""
-    try:
-        if entry.is_file():
-            return ""
-        entry.stat()
-    except OSError as error:
-        return "a broken link" if entry.is_symlink() else f"cannot be read: {error.strerror}"
-    return "a pipe, a socket or a device, not a file"
-
-
-def _read_as(first: Path) -> str:
-    return f"the same folder as {first.as_posix()}" if first.parts else "a link to a folder that contains it"
-
-
-def _no_music(parts: Sequence[str]) -> str:
-    """Why a path is in no folder of music; empty if it may be."""
-    for name in parts:
-        if name.startswith("._"):
-            return "what macOS writes beside a file"
-        if _SYSTEM.fullmatch(name):
-            return f"in {name}, a folder of the system"
-        if name.startswith(".") and not name.startswith(".."):
-            return "hidden"
-    return ""
-
-
-def _is_song(path: PurePosixPath) -> bool:
-    return path.suffix.lower() in AUDIO_SUFFIXES
 
 
 def _report(folder: Path, songs: Sequence[Song], skipped: Sequence[Skipped], layout: Layout) -> None:
@@ -221,20 +131,25 @@ def _report(folder: Path, songs: Sequence[Song], skipped: Sequence[Skipped], lay
     if splits := Counter(song.split for song in songs if song.split):
         _log.info("splits: %s", ", ".join(f"{split} {splits[split]}" for split in SPLITS))
     if empty := _without_songs(folder, songs):
-        _log.warning("no songs are taken from the folders %s", ", ".join(map(quoted, empty)))
+        names = ", ".join(map(quoted, empty[:_SHOWN])) + f" and {len(empty) - _SHOWN} more" * (len(empty) > _SHOWN)
+        _log.warning("no songs are taken from the folders %s", names)
     if skipped:
-        reasons = Counter(item.reason for item in skipped)
-        kinds = sorted(reasons.items(), key=lambda kind: (-kind[1], kind[0]))
-        shown = "; ".join(f"{count} {reason}" for reason, count in kinds[:_KINDS])
-        more = f"; {len(kinds) - _KINDS} other reasons" if len(kinds) > _KINDS else ""
-        _log.info("not songs: %d files: %s%s", len(skipped), shown, more)
+        _log.info("not songs: %d files: %s", len(skipped), by_kind(skipped))
+
+
+def by_kind(skipped: Sequence[Skipped]) -> str:
+    """The reasons with their numbers, those that differ only in a number or a folder counted together."""
+    kinds = Counter(_SPECIFIC.sub("...", item.reason) for item in skipped)
+    ordered = sorted(kinds.items(), key=lambda kind: (-kind[1], kind[0]))
+    shown = "; ".join(f"{count} {kind}" for kind, count in ordered[:_SHOWN])
+    return shown + f"; {len(ordered) - _SHOWN} other reasons" * (len(ordered) > _SHOWN)
 
 
 def _without_songs(folder: Path, songs: Sequence[Song]) -> list[str]:
-    """Folders at the level of genres that hold no songs and are not those of the system."""
+    """Folders at the level of genres of which no song is taken, but for those of the system."""
     used = {PurePosixPath(song.relative_path).parts[0] for song in songs}
-    names = (entry.name for entry in os.scandir(folder) if _is_folder(entry))
-    return sorted(name for name in names if name not in used and not _no_music([name]))
+    folders = (path.name for path in folder.iterdir() if path.is_dir())
+    return sorted(name for name in folders if name not in used and not no_music(name))
 
 
 def _check_genres(folder: Path, songs: Sequence[Song], named: Sequence[PurePosixPath], layout: Layout) -> None:
@@ -261,24 +176,11 @@ def _one_level_deeper(songs: Sequence[PurePosixPath]) -> str:
     return common if len(folders) > 1 else ""
 
 
-MOST_FILES = 200_000
-"""Files and folders in a folder of songs: more are a link to something else, such as a whole disk."""
+_SPECIFIC = re.compile(rf"(?<={SAME_AS} ).*|(?<=[\s(])-?\d[\d.]*")
+"""What distinguishes reasons of a kind."""
 
-_KINDS = 8
-"""Reasons in a summary."""
-
-_SYSTEM = re.compile(
-    r"""
-    \$(recycle(\.bin)?|extend|winreagent|windows\.~\w+|sysreset|getcurrent)  # Windows
-    | recycle[rd] | recycle\.bin | system\ volume\ information | found\.\d{3} | config\.msi | msdownld\.tmp
-    | [#@~]snapshots? | [#@]recycle | @(recently-snapshot|eadir|tmp|sharebin|__thumb|transcode|syno\w*)  # network disks
-    | lost\+found | lost\.dir | __macosx | network\ trash\ folder | temporary\ items | thevolumesettingsfolder
-    | \.(trash.* | recycler? | snapshots? | zfs | @__thumb | streams | apple\w+ | spotlight-.* | fseventsd
-        | temporaryitems | documentrevisions-.* | st(folder|versions) | sync | dropbox.*)
-    """,
-    re.IGNORECASE | re.VERBOSE,
-)
-"""Folders that operating systems, network disks and programs keep beside the files of a user."""
+_SHOWN = 8
+"""Kinds and names in a message."""
 
 GROUPS_NAME = "groups.csv"
 """A file next to the folders of the genres: see :func:`train.dataset.split.read_groups`."""

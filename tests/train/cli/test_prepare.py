@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,9 @@ def test_prepare_accounts_for_every_file(songs: Path, run: Path) -> None:
     (songs / "Caz" / ".hidden.wav").touch()
     soundfile.write(songs / "Caz" / "short.wav", np.zeros(100), RATE)
     done = tmgc_train("prepare", songs, run, "--offsets", "0,9", "--split-ratios", "50,25,25", *USUAL)
+    assert "genres: Caz 5, Halk 5" in done.stderr
+    assert "not songs: 2 files: 1 hidden; 1 not an audio file, by its name" in done.stderr
+    assert "clips and songs left out: 10 at ... s: the song ends at ... s; 1 " in done.stderr
     assert "train: 4 clips of 4 songs" in done.stderr
     assert f"12 files: 8 used, 3 left out, 1 not audio. Reasons: {run / 'skipped.csv'}" in done.stderr
     assert sum(path.is_file() for path in songs.rglob("*")) == 12
@@ -81,6 +85,29 @@ def test_bad_input_is_refused_in_one_line_and_no_song_is_lost(
     error = one_error(tmgc_train(*(paths.get(argument, argument) for argument in arguments)))
     assert message.replace("SONGS", str(songs)) in error
     assert len(list(songs.rglob("*.wav"))) == 6
+
+
+def test_a_run_that_cannot_be_written_to_is_refused_before_the_work(
+    songs: Path, run: Path, read_only: Callable[[Path], Path]
+) -> None:
+    run.mkdir()
+    read_only(run)
+    error = one_error(tmgc_train("prepare", songs, run, "--offsets", "0", *USUAL))
+    assert f"results go to {run}: {run} cannot be written to" in error
+    assert f"{run} cannot be written to" in one_error(tmgc_train("prepare", songs, run / "new" / "run", *USUAL))
+
+
+def test_a_data_set_that_is_split_already_is_prepared_as_it_is(songs: Path, run: Path) -> None:
+    for number, split in enumerate(("train", "val", "test")):
+        for genre in ("Caz", "Halk"):
+            (songs.parent / "split" / split / genre).mkdir(parents=True)
+            (songs / genre / f"song {number}.wav").rename(songs.parent / "split" / split / genre / f"{number}.wav")
+    arguments = ["prepare", songs.parent / "split", run, "--offsets", "0", *USUAL]
+    assert "--split-folders" in one_error(tmgc_train(*arguments))
+    done = tmgc_train(*arguments, "--split-folders")
+    assert done.exit_code == 0, done.stderr
+    assert "genres: Caz 3, Halk 3" in done.stderr
+    assert "splits: train 2, validation 2, test 2" in done.stderr
 
 
 def test_a_genre_with_too_few_songs_to_split_is_named(songs: Path, run: Path) -> None:

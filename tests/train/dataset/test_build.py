@@ -405,7 +405,7 @@ def test_a_full_disk_leaves_the_earlier_dataset_complete(folder: Path, monkeypat
     write_bytes = Path.write_bytes
 
     def full(path: Path, data: bytes) -> int:
-        if path.name.endswith("dataset.json"):
+        if path.match(".part-dataset.*.json"):
             raise OSError(errno.ENOSPC, "No space left on device", str(path))
         return write_bytes(path, data)
 
@@ -414,6 +414,23 @@ def test_a_full_disk_leaves_the_earlier_dataset_complete(folder: Path, monkeypat
         with pytest.raises(OSError, match="No space left"):
             prepared(folder, replace(SETTINGS, seed=1))
     assert contents(run) == before
+
+
+def test_links_planted_in_a_run_lead_nowhere(folder: Path) -> None:
+    run, private = Run(folder / "run"), folder / "private"
+    private.mkdir()
+    for place in (run.folder, run.clips, run.images):
+        for path in [path for path in place.iterdir() if path.is_file()]:
+            for name in (path.name, f".part-{path.name}"):
+                target = private / f"{place.name} {name}"
+                target.write_text("mine")
+                (place / name).unlink(missing_ok=True)
+                (place / name).symlink_to(target)
+        (place / ".part-folder").symlink_to(private)
+    prepared(folder)
+    assert {path.read_text() for path in private.iterdir()} == {"mine"}
+    left = [path for place in (run.folder, run.clips, run.images) for path in place.iterdir() if path.is_symlink()]
+    assert not left
 
 
 def test_there_are_no_more_processes_than_cores_that_may_be_used(
