@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import sys
 import unicodedata
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -84,25 +86,26 @@ def artist_keys(artists: Sequence[str]) -> list[tuple[str, ...]]:
     """
     named = [[name for artist in text.split(";") for name in _names(artist.strip())] for text in artists]
     known = {name.text: name.key for names in named for name in names if name.sure and not name.lost}
-    longest_first = sorted(known, key=len, reverse=True)
     whole = set(known.values())
-    fitting = {
-        name.pattern: [known[text] for text in longest_first if re.fullmatch(name.pattern, text)]
-        for names in named
-        for name in names
-        if name.pattern
-    }
+    texts = sorted(known)
+    fitting = {name.pattern: _fitting(name, texts) for names in named for name in names if name.pattern}
     return [
         tuple(
             dict.fromkeys(
                 key
                 for name in names
                 if name.sure or name.key in whole
-                for key in (*fitting.get(name.pattern, ()), name.key)
+                for key in (*(known[text] for text in fitting.get(name.pattern, ())), name.key)
             )
         )
         for names in named
     ]
+
+
+def _fitting(name: _Name, texts: Sequence[str]) -> list[str]:
+    """The longest of the sorted texts first that an incomplete name may be."""
+    begin, end = (bisect_left(texts, bound) for bound in (name.prefix, name.prefix + chr(sys.maxunicode)))
+    return sorted((text for text in texts[begin:end] if re.fullmatch(name.pattern, text)), key=len, reverse=True)
 
 
 class _Name(NamedTuple):
@@ -111,6 +114,8 @@ class _Name(NamedTuple):
     key: str
     pattern: str
     """Regular expression of the complete names that an incomplete one may be; empty if it is complete."""
+    prefix: str
+    """The text before the first letter that was lost."""
     lost: int
     """Letters that were lost."""
     sure: bool = True
@@ -186,7 +191,7 @@ def _name(text: str, *, goes_on: bool) -> list[_Name]:
     plain, lost, pattern = written.replace("?", ""), written.count("?"), ""
     if (goes_on or lost) and len(plain) >= _SURE_LETTERS and lost <= _LOST_LETTERS:
         pattern = re.sub(r"(?:\\\?)+", _lost, re.escape(written)) + (".*" if goes_on else "")
-    return [_Name(plain, " ".join(sorted(plain.split())), pattern, lost)] if plain else []
+    return [_Name(plain, " ".join(sorted(plain.split())), pattern, written.partition("?")[0], lost)] if plain else []
 
 
 def _lost(marks: re.Match[str]) -> str:

@@ -111,7 +111,7 @@ def _utf16(text: str) -> str:
 
 
 _DOS_LETTERS = frozenset("çğıöşüÇĞİÖŞÜâîûÂÎÛ")
-_DOS_SIGNS = re.compile(r"[\x80-\x9f]|(?<=\w)[§¦‡Ÿ™˜”€](?=\w)|(?<!\w)[™˜Ÿ§](?=\w)")
+_DOS_SIGNS = re.compile(r"[\x80-\x9f]|(?<=\w)[§¦]|(?<=\w)[‡Ÿ™˜”€](?=\w)|(?<!\w)[™˜Ÿ§](?=\w)")
 """Signs that no name has where a letter follows, and that stand for Turkish letters of cp857."""
 
 
@@ -135,11 +135,12 @@ _LATIN_5 = str.maketrans("ðýþÐÝÞ", "ğışĞİŞ")
 
 _VOWELS = "aeıioöuüâîûêAEIİOÖUÜÂÎÛÊ"
 _ALPHABET = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZçğıöşüâîûêÇĞİÖŞÜÂÎÛÊ")
-_MISPLACED = re.compile(rf"(?<![{_VOWELS}])[ğĞ]|[{_VOWELS}]{{2}}[ğĞ]")
-"""In Turkish, ğ follows one vowel."""
+_MISPLACED = re.compile(rf"(?<![{_VOWELS}])[ğĞ]|[{_VOWELS}]{{2}}[ğĞ](?![lL][uU])")
+"""In Turkish, ğ follows one vowel, except for ``ioğlu`` in surnames."""
 
-_DISHARMONIC = re.compile(rf"[{_VOWELS}]ı|ı[{_VOWELS}]|[eioöuüâîûêEİOÖUÜÂÎÛÊ][^\W{_VOWELS}]*ı")
-"""In Turkish, ı hardly ever follows another vowel than a and ı. The y of Czech and Turkmen names does."""
+_DISHARMONIC = re.compile(rf"[{_VOWELS}]ı|ı[{_VOWELS}]|[eioöuüîûêEİOÖUÜÎÛÊ][^\W{_VOWELS}]*ı\b")
+"""In Turkish, ı hardly ever ends a word after another vowel than a and ı, as the ý of Czech names does, and hardly ever
+stands beside a vowel, as the ý of Turkmen names does."""
 
 
 def _latin_5(text: str) -> str:

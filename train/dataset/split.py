@@ -220,7 +220,7 @@ def large_groups(
             if count > _FEW and count > _LARGE * total[genre]:
                 keys = Counter(key for of_songs in kinds for song in group for key in of_songs[song])
                 named = ", ".join(f"{key} ({songs})" for key, songs in keys.most_common(_SHOWN) if songs > 1)
-                why = f": they share {named}" if named else ""
+                why = f": they share {named}. If these are several artists, correct the songs' tags" if named else ""
                 lines.append(f"{count} of {total[genre]} songs of {genre} are one group and in one split{why}")
     return lines
 

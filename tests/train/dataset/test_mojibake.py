@@ -11,6 +11,7 @@ from train.dataset.mojibake import decoded, repaired
 NAMES = [
     *("Barış Manço", "BARIŞ MANÇO", "İbrahim Tatlıses", "İBRAHİM TATLISES", "Müslüm Gürses", "Neşet Ertaş"),
     *("Özdemir Erdoğan", "Ağır Roman", "Yağmur Sarıgül", "Âşık Veysel", "Kırmızı", "Hakkı Bulut", "Cengiz Kurtoğlu"),
+    *("Arif Sağ", "Belkıs Akkale", "İsmail Hakkı Demircioğlu", "Kâzım Koyuncu"),
     *("Işın Karaca", "Kıraç", "Fatih Kısaparmak", "Onur Akın", "Aynur Doğan"),
 ]
 

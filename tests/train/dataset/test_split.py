@@ -149,7 +149,7 @@ def test_a_group_that_holds_much_of_a_genre_is_told_with_what_ties_it() -> None:
     (line,) = large_groups(members, genres, [keys])
     assert line == (
         "8 of 12 songs of Halk are one group and in one split: they share koro (8), singer 0 (2), singer 1 (2), "
-        "singer 2 (2), singer 3 (2)"
+        "singer 2 (2), singer 3 (2). If these are several artists, correct the songs' tags"
     )
     assert not large_groups([[song] for song in range(24)], genres, [keys])
 
