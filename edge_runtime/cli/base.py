@@ -72,7 +72,8 @@ class OneLineCommand(click.Command):
         prepare_streams()
         setup_logging()
         try:
-            outcome = super().main(*args, **{"prog_name": self.name, **kwargs, "standalone_mode": False})
+            with _errors_in_one_line():
+                outcome = super().main(*args, **{"prog_name": self.name, **kwargs, "standalone_mode": False})
         except click.Abort:
             end_interrupted("interrupted")
         except click.exceptions.NoArgsIsHelpError as nothing:

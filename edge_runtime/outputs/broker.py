@@ -66,6 +66,7 @@ class Broker:
             a password.
         """
         scheme, _, rest = url.partition("://")
+        scheme = scheme.lower()
         if scheme not in _PORTS or not rest:
             _refuse("its scheme is neither mqtt:// nor mqtts://")
         login, _, address = rest.rpartition("@")

@@ -59,7 +59,7 @@ _FIXED_LINES = 8
 def can_show() -> bool:
     """Whether standard output is a terminal that can be drawn on."""
     console = Console()
-    return console.is_terminal and not console.is_dumb_terminal
+    return console.is_terminal and not console.is_dumb_terminal and console.width * console.height > 0
 
 
 class LiveView(Output):

@@ -141,8 +141,9 @@ class MqttPublisher(Output):
         if reason.is_failure and self._connected:
             self._report_trouble(_GONE)
         elif reason.is_failure and not self._refused:
-            tls = "" if self._broker.tls else ". If this port expects TLS, use mqtts://"
-            self._report_trouble(f"ends the connection without an answer of MQTT{tls}")
+            plain = "if this port expects TLS, use mqtts://"
+            tls = "check the port; a broker that asks for a client's certificate cannot be used"
+            self._report_trouble(f"does not answer with MQTT: {tls if self._broker.tls else plain}")
         self._connected = self._refused = False
 
     def _on_connect_fail(self, client: Client, data: object) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
 import warnings
@@ -314,3 +315,15 @@ def test_an_onnx_model_that_is_too_new_for_the_interpreter_is_one_line_with_the_
     line = error_of(song, "--model", newer)
     assert "made for a newer runtime" in line
     assert "pip install --upgrade onnxruntime" in line
+
+
+@pytest.mark.parametrize("form", ["tflite", "onnx"])
+def test_a_model_opens_whose_path_is_no_text_in_the_locale(form: str, models: dict[str, Path], tmp_path: Path) -> None:
+    path = tmp_path / "ışık" / f"şarkı.{form}"
+    path.parent.mkdir()
+    path.write_bytes(models[form].read_bytes())
+    program = "import sys; from edge_runtime import GenreClassifier as C; print(C.open(sys.argv[1], threads=1).runtime)"
+    ascii_only = os.environ | {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    command = [sys.executable, "-c", program, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, env=ascii_only, check=False)
+    assert done.returncode == 0, done.stderr

@@ -8,16 +8,20 @@ import os
 import subprocess
 import sys
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
+import click
 import pytest
 
 from edge_runtime import ModelCard
 from edge_runtime.terminal import prepare_streams, print_json, print_line, print_lines, printable, printable_json
 from tests.edge_runtime.conftest import LISTEN
+from tests.edge_runtime.factories import listen_command
+from tests.edge_runtime.fake_portaudio import FakePortAudio
 from tests.edge_runtime.outputs.conftest import write_noise
 from tests.edge_runtime.outputs.test_live import in_a_terminal
 
@@ -124,6 +128,28 @@ def test_a_process_without_standard_streams_prints_nothing(monkeypatch: pytest.M
     print_json("{}")
 
 
+def helps_of(command: click.Command, name: str) -> Iterator[str]:
+    """The help of a command and of its subcommands."""
+    context = click.Context(command, info_name=name)
+    yield command.get_help(context)
+    if isinstance(command, click.Group):
+        for subcommand in command.list_commands(context):
+            yield from helps_of(command.get_command(context, subcommand) or command, subcommand)
+
+
+def test_every_help_text_can_be_shown_in_every_encoding() -> None:
+    commands = {
+        "train.cli": "fit",
+        "export.cli": "inspect",
+        "edge_runtime.cli.listen": "doctor",
+        "benchmarks.cli": "check",
+    }
+    for module, subcommand in commands.items():
+        texts = list(helps_of(import_module(module).main, module))
+        assert any(subcommand in text for text in texts[1:])
+        assert all(text.isascii() for text in texts)
+
+
 @pytest.fixture(scope="session")
 def evil_model(tmp_path_factory: pytest.TempPathFactory, card: ModelCard, graphs: dict[str, Path]) -> Path:
     """A model whose card and file name would move a cursor."""
@@ -189,6 +215,14 @@ def test_other_commands_show_hostile_names_harmlessly(evil_model: Path) -> None:
     code, output, notices = run((*LISTEN, "--hop", EVIL.encode()), locale)
     assert code == 2
     check_harmless(notices, lines=1)
+
+
+def test_devices_with_hostile_names_are_listed_harmlessly(fake_portaudio: Callable[..., FakePortAudio]) -> None:
+    fake_portaudio(EVIL, "USB")
+    done = listen_command("--list-devices")
+    check_harmless(done.stdout_bytes, lines=2)
+    assert SHOWN in done.stdout
+    check_harmless(listen_command("--list-devices", "--json").stdout_bytes, lines=2)
 
 
 @pytest.mark.parametrize("locale", ["C without UTF-8", "Latin-5"])

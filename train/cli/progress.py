@@ -47,7 +47,9 @@ class ProgressBar(Reporter):
             TimeRemainingColumn(),
             TextColumn("{task.fields[values]}", markup=False),
         )
-        self._live = Live(console=self._console, transient=True) if self._console.is_terminal else None
+        self._live = (
+            Live(console=self._console, transient=True) if self._console.is_terminal and self._console.width else None
+        )
         self._task: TaskID | None = None
         self._epochs: list[tuple[int, Mapping[str, float]]] = []
 

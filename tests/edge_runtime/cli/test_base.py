@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import signal
+import subprocess
+from pathlib import Path
 
 import click
 import pytest
@@ -11,6 +13,7 @@ from click.testing import CliRunner
 
 from edge_runtime import TmgcError
 from edge_runtime.cli.base import CommandWithSubcommands, OneLineCommand, OneLineGroup
+from tests.edge_runtime.conftest import LISTEN
 
 RAISE_THE_LIMIT = "Raise the limit (ulimit -v, LimitAS=), or end other programs"
 
@@ -130,3 +133,18 @@ def test_a_group_without_a_command_shows_its_help() -> None:
     done = CliRunner().invoke(group, [])
     assert done.exit_code == 2
     assert "Do things." in done.output
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full, a device without room, is Linux's")
+@pytest.mark.parametrize("arguments", [["--help"], ["doctor", "--json"]])
+def test_a_standard_output_without_room_is_one_line(arguments: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([*LISTEN, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == "error: the system refuses: No space left on device. Make room, then run it again\n"
+
+
+def test_a_closed_standard_output_is_none() -> None:
+    closed = ["sh", "-c", 'exec "$@" >&-', "sh", *LISTEN, "--version"]
+    done = subprocess.run(closed, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

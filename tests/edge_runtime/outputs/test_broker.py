@@ -89,7 +89,7 @@ def test_an_invalid_url_is_refused_without_repeating_it(url: str, reason: str) -
 def test_a_url_may_contain_user_password_port_and_escapes() -> None:
     assert Broker.from_url("mqtt://host/a/b") == Broker("host", 1883, "a/b", tls=False)
     assert Broker.from_url("mqtts://host/kahve%20evi/").topic == "kahve evi"
-    assert Broker.from_url("mqtts://host/a").port == 8883
+    assert Broker.from_url("MQTTS://host/a") == Broker("host", 8883, "a", tls=True)
     assert Broker.from_url("mqtt://host/a%40b%3F").topic == "a@b?"
     assert Broker.from_url("mqtt://müzik.example:1/kafe/müzik").host == "müzik.example"
     broker = Broker.from_url("mqtt://me:p%40ss@host:1/a")

@@ -110,7 +110,7 @@ def test_standard_output_has_one_form(settings: OutputSettings, kind: type, clas
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
-        (OutputSettings(), b"caf?.ogg: ended before the first window"),
+        (OutputSettings(), b"cafe.ogg: ended before the first window"),
         (OutputSettings(as_json=True), b'"genre": "silence"'),
     ],
     ids=["text", "JSON"],
@@ -186,7 +186,7 @@ def test_a_file_whose_name_is_not_utf_8_is_classified(
     done = subprocess.run([*LISTEN, *map(str, arguments)], capture_output=True, check=False)
     assert done.returncode == 2  # for the second, which does not exist
     assert "Traceback" not in done.stderr.decode()
-    assert "caf?.wav" in done.stdout.decode()
+    assert ("caf?.wav" if "--json" in options else r"caf\xe9.wav") in done.stdout.decode()
     with closing(read_history(tmp_path / "h.sqlite")) as connection:
         names = connection.execute("SELECT name FROM sources ORDER BY id").fetchall()
     assert [Path(name).name for (name,) in names] == ["caf?.wav", "no?.wav"]

@@ -394,7 +394,7 @@ def test_tls_on_a_plain_port_and_the_reverse_name_the_other_scheme(
     assert "if this port is without TLS, use mqtt://" in trouble_of(f"mqtts://{running.name}/cafe", notices)
     notices.clear()
     broker, _ = with_tls()
-    assert "If this port expects TLS, use mqtts://" in trouble_of(f"mqtt://localhost:{broker.port}/cafe", notices)
+    assert "if this port expects TLS, use mqtts://" in trouble_of(f"mqtt://localhost:{broker.port}/cafe", notices)
 
 
 def test_a_host_that_nobody_knows_is_the_named_cause(notices: list[str]) -> None:
@@ -410,8 +410,8 @@ def test_a_host_that_nobody_knows_is_the_named_cause(notices: list[str]) -> None
         (b" \x02\x00\x02", "refuses the connection (Client identifier not valid);"),
         (b" \x02\x00\x03", "refuses the connection (Server unavailable);"),
         (b" \x02\x00\x04", "(Bad user name or password): check the user, and the password in TMGC_MQTT_PASSWORD;"),
-        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "ends the connection without an answer of MQTT."),
-        (b"", "ends the connection without an answer of MQTT."),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "does not answer with MQTT: if this port"),
+        (b"", "does not answer with MQTT: if this port"),
     ],
 )
 def test_what_a_server_answers_instead_of_accepting_is_the_named_cause(
