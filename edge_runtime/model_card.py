@@ -40,6 +40,7 @@ MAX_NAME = 255
 
 _LEVELS = frozenset(range(256))
 _MAX_DEPTH = 10
+_MAX_TEXT = 4_096
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """Control characters, line separators, changes of the writing direction, and lone surrogates."""
 
@@ -234,11 +235,14 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _check_content(document: Any) -> None:
-    """Refuse nesting that only a forged card has, and text that would steer a terminal."""
+    """Refuse nesting and texts that only a forged card has, and those that would steer a terminal."""
     level = [document]
     for _ in range(_MAX_DEPTH):
         level = [inner for outer in level for inner in _inside(outer)]
-        if any(isinstance(value, str) and _CONTROL.search(value) for value in level):
+        texts = [value for value in level if isinstance(value, str)]
+        if any(len(text) > _MAX_TEXT for text in texts):
+            raise ValueError(f"text of more than {_MAX_TEXT} characters")
+        if any(map(_CONTROL.search, texts)):
             raise ValueError("text with control characters")
     if level:
         raise ValueError(f"nested deeper than {_MAX_DEPTH} levels")

@@ -36,12 +36,12 @@ _RANGES = {
 """Lowest and highest value of each setting."""
 
 _HIGHEST_TOGETHER = {
-    "window_samples": (3_000_000, "samples in a window: lower sample_rate or window_seconds"),
-    "frame_count": (12_000, "frames in a window: raise hop_length, or lower sample_rate or window_seconds"),
-    "overlap": (64, "frames that share a sample (n_fft / hop_length): raise hop_length or lower n_fft"),
+    "window_samples": (3_000_000, "samples in a window", "lower sample_rate or window_seconds"),
+    "frame_count": (12_000, "frames in a window", "raise hop_length, or lower sample_rate or window_seconds"),
+    "overlap": (64, "frames that share a sample (n_fft / hop_length)", "raise hop_length or lower n_fft"),
 }
-"""Upper limits of what several settings make together, and how to obey them. With :data:`_RANGES` they bound an image
-to about 100 MB and a second; 60 s at 48 kHz with a hop of 256 samples are allowed."""
+"""Upper limits of what several settings make together, what that is, and how to obey. With :data:`_RANGES` they bound
+an image to about 100 MB and a second; 60 s at 48 kHz with a hop of 256 samples are allowed."""
 
 
 @dataclass(frozen=True)
@@ -75,9 +75,9 @@ class SpectrogramSettings:
                 )
         if self.n_fft > self.window_samples:
             raise TmgcError(f"n_fft must fit into a window of {self.window_samples} samples, got {self.n_fft}")
-        for name, (highest, advice) in _HIGHEST_TOGETHER.items():
-            if getattr(self, name) > highest:
-                raise TmgcError(f"spectrogram settings give {getattr(self, name)}, at most {highest} {advice}")
+        for name, (highest, noun, advice) in _HIGHEST_TOGETHER.items():
+            if (value := getattr(self, name)) > highest:
+                raise TmgcError(f"spectrogram settings give {value} {noun}, at most {highest} are allowed: {advice}")
 
     @property
     def window_samples(self) -> int:

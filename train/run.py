@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from edge_runtime.errors import TmgcError
+from edge_runtime.errors import TmgcError, shortened
 from edge_runtime.files import PARTIAL, remove_partial
 from edge_runtime.model_card import ModelCard
 from edge_runtime.models import RUNS
@@ -44,8 +44,12 @@ class Run:
         Raises
         ------
         TmgcError
-            Another command holds the lock.
+            Another command holds the lock, or the folder has a name that a model cannot have.
         """
+        if not self.name.isprintable():
+            raise TmgcError(
+                f"a run's folder gives its model a name, which must be printable, got {shortened(self.name)}: rename it"
+            )
         try:
             import fcntl
         except ImportError:  # Windows

@@ -9,10 +9,12 @@ import subprocess
 import sys
 import warnings
 import zipfile
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -182,6 +184,58 @@ def test_a_card_with_a_comment_behind_it_is_read(graphs: dict[str, Path], card: 
     assert litert.read_card(path) == card
 
 
+def test_the_card_of_an_onnx_file_is_bounded_as_well(models: dict[str, Path], card: ModelCard, tmp_path: Path) -> None:
+    import onnx
+
+    model = onnx.load(models["onnx"])
+    model.metadata_props[0].value = _changed(card.to_json(), network={"text": "a" * 1_000_000}).decode()
+    (tmp_path / "large.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(TmgcError, match="at most 1,000,000 bytes"):
+        open_interpreter(tmp_path / "large.onnx")
+
+
+def _edited(graph: Path, card: ModelCard, path: Path, edit: Callable[[Any], None]) -> Path:
+    """A ``.tflite`` file with a card after a change of its graph."""
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    from export.metadata import write_with_card
+
+    model = schema.ModelT.InitFromPackedBuf(graph.read_bytes())
+    edit(model)
+    builder = flatbuffers.Builder()
+    builder.Finish(model.Pack(builder), b"TFL3")
+    edited = path.with_suffix(".graph.tflite")
+    edited.write_bytes(builder.Output())
+    write_with_card(edited, card, path)
+    return path
+
+
+def test_a_model_without_the_data_of_a_tensor_is_one_line(
+    graphs: dict[str, Path], card: ModelCard, song: Path, tmp_path: Path
+) -> None:
+    def empty(model: Any) -> None:
+        model.buffers[1].data = None
+
+    done = listen_command(song, "--model", _edited(graphs["tflite"], card, tmp_path / "empty.tflite", empty))
+    assert done.exit_code == 2
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert "empty.tflite cannot be run by" in line
+    assert line.endswith("it is damaged. Copy or export it again")
+
+
+@pytest.mark.parametrize("names", ["inputs", "outputs"])
+@pytest.mark.parametrize("tensors", [[], [0, 4]])
+def test_a_model_of_no_or_two_inputs_or_outputs_is_refused(
+    names: str, tensors: list[int], graphs: dict[str, Path], card: ModelCard, tmp_path: Path
+) -> None:
+    path = _edited(
+        graphs["tflite"], card, tmp_path / "m.tflite", lambda model: setattr(model.subgraphs[0], names, tensors)
+    )
+    with pytest.raises(TmgcError, match="must match its card"):
+        open_interpreter(path)
+
+
 @FORMATS
 def test_a_model_of_several_windows_at_once_is_refused(form: str, card: ModelCard, tmp_path: Path) -> None:
     from export.metadata import write_with_card
@@ -284,20 +338,11 @@ def test_a_32_bit_system_is_one_line_with_the_fix(
 def test_a_tflite_model_that_is_too_new_for_the_interpreter_is_one_line_with_the_fix(
     graphs: dict[str, Path], card: ModelCard, song: Path, tmp_path: Path
 ) -> None:
-    import flatbuffers
-    from ai_edge_litert import schema_py_generated as schema
+    def renew(model: Any) -> None:
+        for operator in model.operatorCodes:
+            operator.version = NEWEST_VERSION
 
-    from export.metadata import write_with_card
-
-    model = schema.ModelT.InitFromPackedBuf(graphs["tflite"].read_bytes())
-    for operator in model.operatorCodes:
-        operator.version = NEWEST_VERSION
-    builder = flatbuffers.Builder()
-    builder.Finish(model.Pack(builder), b"TFL3")
-    newer = tmp_path / "newer.tflite"
-    newer.write_bytes(builder.Output())
-    write_with_card(newer, card, tmp_path / "carded.tflite")
-    line = error_of(song, "--model", tmp_path / "carded.tflite")
+    line = error_of(song, "--model", _edited(graphs["tflite"], card, tmp_path / "newer.tflite", renew))
     assert f"version '{NEWEST_VERSION}'" in line
     assert "made for a newer interpreter" in line
     assert "pip install --upgrade ai-edge-litert" in line

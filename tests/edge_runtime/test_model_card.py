@@ -49,6 +49,7 @@ def test_a_card_survives_json(card: ModelCard) -> None:
         ({"export": {"parity": 5}}, "parity"),
         ({"versions": "3.11"}, "versions"),
         ({"network": {"text": "a" * 1_000_000}}, "at most 1,000,000 bytes"),
+        ({"export": {"recipe": "a" * 4_097}}, "more than 4096 characters"),
         ({"spectrogram": []}, "missing or unknown|no readable"),
     ],
 )

@@ -41,6 +41,15 @@ def test_one_command_at_a_time_changes_a_run_and_a_killed_one_releases_it(tmp_pa
         pass
 
 
+@pytest.mark.parametrize("name", ["a\nb", "\x1b[2J", "m\udcfczik"])
+def test_a_run_whose_model_could_not_have_its_name_is_refused_before_anything_is_done(
+    name: str, tmp_path: Path
+) -> None:
+    with pytest.raises(TmgcError, match="must be printable, got"), Run(tmp_path / name).lock():
+        pass
+    assert not list(tmp_path.iterdir())
+
+
 def test_an_error_while_a_run_is_locked_is_not_taken_for_another_command(tmp_path: Path) -> None:
     with pytest.raises(BlockingIOError), Run(tmp_path / "run").lock():
         raise BlockingIOError

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from edge_runtime.audio import Samples
 from edge_runtime.errors import TmgcError, first_line
 from edge_runtime.files import atomic_write
-from edge_runtime.model_card import ModelCard
+from edge_runtime.model_card import ModelCard, check_genres
 from edge_runtime.spectrogram import Colormap, SpectrogramSettings
 from edge_runtime.windowing import cut_windows
 from train.run import SPLITS, Run
@@ -280,6 +280,8 @@ def read_dataset(run: Run) -> Dataset:
         raise TmgcError(f"a prepared run holds {run.dataset_csv.name}: {run.folder} does not. Run: tmgc-train prepare")
     try:
         return _parsed(run)
+    except TmgcError as error:
+        raise TmgcError(f"{run.dataset_json}: {error}. Run: tmgc-train prepare") from error
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, OSError, csv.Error) as error:
         raise TmgcError(
             f"{run.dataset_csv}, {run.dataset_json.name} cannot be read: {type(error).__name__}, {first_line(error)}. "
@@ -345,12 +347,9 @@ def _parsed(run: Run) -> Dataset:
 
 def _check_settings(document: Mapping[str, Any]) -> None:
     genres, colormap = document["genres"], np.array(document["colormap"])
-    if (
-        not isinstance(genres, list)
-        or len(set(genres)) != len(genres)
-        or not all(isinstance(each, str) for each in genres)
-    ):
+    if not isinstance(genres, list):
         raise ValueError("genres must be a list of different names")
+    check_genres(genres)
     if colormap.shape != (256, 3) or colormap.dtype.kind != "i" or colormap.min() < 0 or colormap.max() > 255:
         raise ValueError("colormap must be 256 colours, each three integers from 0 to 255")
     if not isinstance(document["demonstration"], bool):
