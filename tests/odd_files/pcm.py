@@ -143,9 +143,9 @@ WAV_FILES: tuple[OddFile, ...] = (
             "ALAW",
             "IMA_ADPCM",
             "MS_ADPCM",
-            "GSM610",
         )
     ),
+    odd("GSM610.wav", partial(sound_file, "WAV", "GSM610", rate=RATE), whole(), without_ffmpeg=less()),
     odd("wavex.wav", partial(sound_file, "WAVEX", "PCM_24", channels=2), whole()),
     odd("24 of 32 bits.wav", _extensible(32, 24), whole()),
     odd("16 bits, extensible.wav", _extensible(16, 16), whole()),
