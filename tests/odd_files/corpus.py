@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -26,23 +28,39 @@ ODD_FILES: tuple[OddFile, ...] = (
 )
 
 
-def write_corpus(folder: Path) -> dict[str, str]:
-    """Write every file into a folder.
+class Corpus:
+    """A folder in which every file is made when it is asked for.
 
-    Returns
-    -------
-    missing : dict of str to str
-        By the name of a file that cannot be made here, the reason.
+    Parameters
+    ----------
+    folder : Path
     """
-    write_secret(folder)
-    with ThreadPoolExecutor(2) as threads:
-        made = threads.map(lambda file: _write(file, folder), ODD_FILES)
-        return {file.name: reason for file, reason in zip(ODD_FILES, made, strict=True) if reason}
 
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        write_secret(folder)
 
-def _write(file: OddFile, folder: Path) -> str:
-    try:
-        file.make(folder / file.name)
-    except MissingTool as missing:
-        return str(missing)
-    return ""
+    def path(self, file: OddFile) -> Path:
+        """Of a file.
+
+        Raises
+        ------
+        MissingTool
+            It cannot be made here.
+        """
+        path = self.folder / file.name
+        if not os.path.lexists(path):
+            file.make(path)
+        return path
+
+    def made(self, files: Sequence[OddFile]) -> list[OddFile]:
+        """Make files; those that can be made here."""
+        with ThreadPoolExecutor(2) as threads:
+            return [file for file, made in zip(files, threads.map(self._is_made, files), strict=True) if made]
+
+    def _is_made(self, file: OddFile) -> bool:
+        try:
+            self.path(file)
+        except MissingTool:
+            return False
+        return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from edge_runtime import AudioFile, TmgcError
+from edge_runtime.shutdown import Shutdown
+from edge_runtime.sources.stdin import StandardInput
 from tests.odd_files.ladder import heard
 from tests.odd_files.odd_file import Outcome
 
@@ -44,6 +47,20 @@ def hear(path: Path) -> Hearing:
             return Hearing(heard(samples, RATE), len(samples) / RATE, list(file.warnings), None)
     except TmgcError as error:
         return Hearing([], 0.0, [], str(error))
+
+
+def hear_standard_input(path: Path) -> Hearing:
+    """The same where another program writes the file to a pipe."""
+    with subprocess.Popen(["cat", path], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as cat:
+        assert cat.stdout
+        source = StandardInput(cat.stdout.fileno(), sample_rate=RATE, stop=Shutdown())
+        try:
+            samples = np.concatenate([np.zeros(0, np.float32), *source.blocks()])
+        except TmgcError as error:
+            return Hearing([], 0.0, [], str(error))
+        finally:
+            cat.kill()
+    return Hearing(heard(samples, RATE), len(samples) / RATE, list(source.warnings), None)
 
 
 def faults(hearing: Hearing, right: Outcome) -> Iterator[str]:

@@ -18,11 +18,12 @@ import soundfile
 from edge_runtime import read_audio
 from edge_runtime.files import to_utf8
 from edge_runtime.models import SMALL_MODEL
-from tests.odd_files.corpus import ODD_FILES, write_corpus
-from tests.odd_files.hearing import RATE, RAW_WORDS, faults, hear
+from tests.odd_files.corpus import ODD_FILES, Corpus
+from tests.odd_files.encoders import MissingTool
+from tests.odd_files.hearing import RATE, RAW_WORDS, faults, hear, hear_standard_input
 from tests.odd_files.ladder import heard
-from tests.odd_files.no_audio import SECRET
-from tests.odd_files.odd_file import OddFile
+from tests.odd_files.no_audio import SECRET, SPECIAL_FILES
+from tests.odd_files.odd_file import OddFile, accounted
 from train.dataset.discover import NOT_AUDIO
 
 SONGS = (
@@ -44,29 +45,12 @@ SONGS = (
 )
 """Names under which songs must be found in a folder."""
 
-SAMPLE = ODD_FILES[::8]
+EVERY = 8
+SAMPLE = ODD_FILES[::EVERY]
 """Some of every kind."""
 
 LISTEN = (sys.executable, "-c", "from edge_runtime.cli.listen import main; main()")
 TRAIN = (sys.executable, "-c", "from train.cli import main; main()")
-
-
-class Corpus:
-    """The folder of the corpus, and what could not be made in it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.missing = write_corpus(folder)
-
-    def path(self, file: OddFile) -> Path:
-        """Of a file that could be made; the test is skipped otherwise."""
-        if file.name in self.missing:
-            pytest.skip(self.missing[file.name])
-        return self.folder / file.name
-
-    def made(self, files: Sequence[OddFile]) -> list[OddFile]:
-        """Those that could be made."""
-        return [file for file in files if file.name not in self.missing]
 
 
 @pytest.fixture(scope="module")
@@ -86,23 +70,44 @@ def named(file: OddFile) -> str:
     return ascii(file.name)[1:-1][:60]
 
 
-@pytest.mark.parametrize("file", ODD_FILES, ids=named)
+def path_of(file: OddFile, corpus: Corpus) -> Path:
+    """Of a file of the corpus; the test is skipped where it cannot be made."""
+    try:
+        return corpus.path(file)
+    except MissingTool as missing:
+        pytest.skip(str(missing))
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        pytest.param(file, id=named(file), marks=[] if number % EVERY == 0 else pytest.mark.full)
+        for number, file in enumerate(ODD_FILES)
+    ],
+)
 def test_a_file_is_heard_or_refused_as_its_content_deserves(file: OddFile, corpus: Corpus) -> None:
-    assert not list(faults(hear(corpus.path(file)), file.outcome))
+    assert not list(faults(hear(path_of(file, corpus)), file.outcome))
 
 
 @pytest.mark.full
 @pytest.mark.usefixtures("no_ffmpeg")
 @pytest.mark.parametrize("file", ODD_FILES, ids=named)
 def test_without_ffmpeg_a_file_is_heard_as_far_as_possible_and_the_rest_is_told(file: OddFile, corpus: Corpus) -> None:
-    assert not list(faults(hear(corpus.path(file)), file.without_ffmpeg))
+    assert not list(faults(hear(path_of(file, corpus)), file.without_ffmpeg))
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("file", [file for file in ODD_FILES if file not in SPECIAL_FILES], ids=named)
+def test_a_file_from_a_pipe_is_heard_or_refused_or_a_word_says_what_is_missing(file: OddFile, corpus: Corpus) -> None:
+    right = accounted(file.outcome.at_most)
+    assert not list(faults(hear_standard_input(path_of(file, corpus)), right))
 
 
 @pytest.mark.full
 @pytest.mark.parametrize("file", [file for file in ODD_FILES if file.outcome.at_least >= 6], ids=named)
 def test_a_stretch_of_a_file_is_what_sounds_at_that_time(file: OddFile, corpus: Corpus) -> None:
     last = file.outcome.at_least
-    stretch = read_audio(corpus.path(file), sample_rate=RATE, start_seconds=last - 3.5, seconds=2.5)
+    stretch = read_audio(path_of(file, corpus), sample_rate=RATE, start_seconds=last - 3.5, seconds=2.5)
     assert heard(stretch, RATE) == [last - 4, last - 3, last - 2]
     assert len(stretch) / RATE == pytest.approx(2.5, abs=0.15)
 

@@ -73,6 +73,7 @@ def test_a_data_set_that_is_split_is_recognised(splits: tuple[str, ...], tmp_pat
     assert "--split-folders" in refused.said
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("splits", [trees.SPLITS[0], trees.SPLITS[3]], ids="/".join)
 def test_a_data_set_that_is_split_is_taken_as_it_is(splits: tuple[str, ...], tmp_path: Path) -> None:
     tree = trees.split(tmp_path / "songs", splits)
@@ -116,7 +117,7 @@ def test_a_genre_called_like_an_answer_is_refused(name: str, tmp_path: Path) -> 
     assert name.strip() in done.said
 
 
-@pytest.mark.parametrize("encoding", ["cp857", "cp1254"])
+@pytest.mark.parametrize("encoding", ["cp857", pytest.param("cp1254", marks=pytest.mark.full)])
 def test_genres_of_legacy_names_are_not_lost(encoding: str, tmp_path: Path) -> None:
     tree = trees.legacy(tmp_path / "songs", encoding)
     done = prepare(tmp_path / "songs")
@@ -133,6 +134,7 @@ def test_folders_that_link_to_each_other_are_walked_once(tmp_path: Path) -> None
     assert len(done.reasons) < 1_000
 
 
+@pytest.mark.full
 def test_an_album_that_two_genres_share_is_used_once_and_told(tmp_path: Path) -> None:
     tree = trees.shared(tmp_path / "songs")
     done = prepare(tmp_path / "songs")
@@ -170,6 +172,7 @@ def test_an_empty_genre_is_named(tmp_path: Path) -> None:
     assert "Özgün" in done.said
 
 
+@pytest.mark.full
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
 def test_an_artist_of_forty_spellings_is_in_one_split_and_others_stay_apart(tmp_path: Path) -> None:
     artists.write_artists(tmp_path / "songs")
