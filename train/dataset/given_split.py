@@ -80,5 +80,7 @@ def leaks(songs: Sequence[Song], splits: Sequence[str], keys: Mapping[str, Seque
             one = divided[0][0]
             other = next(song for song in divided[0] if splits[song] != splits[one])
             where = " and ".join(f"{songs[song].relative_path} ({splits[song]})" for song in (one, other))
-            messages.append(f"{len(divided)} {kind} have songs in two splits, such as {where}: the test is too easy")
+            messages.append(
+                f"the same {kind} are in two splits ({len(divided)} of them, such as {where}): the test is too easy"
+            )
     return messages

@@ -305,8 +305,8 @@ class Duplicates:
         if not self.sets:
             return []
         count = sum(len(found) for found in self.sets)
-        divided = sum(len({splits[index] for index in found}) > 1 for found in self.sets)
-        where = f"{divided} recordings are in two splits" if divided else "are in the same split as it"
+        divided = any(len({splits[index] for index in found}) > 1 for found in self.sets)
+        where = "are not all in the same split as it" if divided else "are in the same split as it"
         warnings = [f"{count} songs have the same audio as another and {where}: see duplicates.csv"]
         two_genres = [found for found in self.sets if len({self.songs[index][0].genre for index in found}) > 1]
         for found in two_genres[:_SHOWN]:

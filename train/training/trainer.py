@@ -17,13 +17,14 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.errors import TmgcError
+from edge_runtime.errors import TmgcError, first_line
 from edge_runtime.files import check_writable, remove_tree
 from edge_runtime.model_card import ModelCard
 from edge_runtime.spectrogram import Spectrogram
 from train.dataset.dataset import Dataset
 from train.libraries import library
 from train.progress import Reporter
+from train.run import Run
 from train.training.callbacks import BatchProgress, CheckpointAndEarlyStopping, EpochHistory, is_over
 from train.training.checkpoint import Checkpoint, TrainingState, save_model
 from train.training.config import TrainingConfig
@@ -71,7 +72,7 @@ def fit(dataset: Dataset, config: TrainingConfig, reporter: Reporter | None = No
     """
     check_weights(find_architecture(config.architecture), config.weights)
     _check_writable(dataset)
-    with dataset.run.lock(), _environment(config):
+    with dataset.run.lock(), _environment(config), _errors_of_logs(dataset.run):
         return _Training(dataset, config, TrainingState(), reporter or Reporter(), resumes=False).run()
 
 
@@ -96,7 +97,7 @@ def resume(dataset: Dataset, reporter: Reporter | None = None) -> ModelCard:
     _check_writable(dataset)
     with dataset.run.lock():
         config, state = Checkpoint(dataset.run).read(dataset.fingerprint())
-        with _environment(config, epochs_done=state.epochs):
+        with _environment(config, epochs_done=state.epochs), _errors_of_logs(dataset.run):
             return _Training(dataset, config, state, reporter or Reporter(), resumes=True).run()
 
 
@@ -105,6 +106,22 @@ def _check_writable(dataset: Dataset) -> None:
     run, logs = dataset.run, dataset.run.tensorboard
     subfolders = (path for path in logs.rglob("*") if path.is_dir())
     check_writable(run.folder, run.plots, Checkpoint(run).folder, logs, *subfolders)
+
+
+@contextmanager
+def _errors_of_logs(run: Run) -> Iterator[None]:
+    """TensorBoard's writer reports what the system refuses, such as a full disk, as an error of TensorFlow."""
+    errors = library("tensorflow", extra="train").errors
+    try:
+        yield
+    except errors.OpError as error:
+        if str(run.tensorboard) not in error.message:
+            raise
+        reason = first_line(error, longest=1000).rpartition("; ")[2]
+        raise TmgcError(
+            f"the logs of a training go to {run.tensorboard}: they cannot be written ({reason}). Make room, or change "
+            "its permissions, then train again"
+        ) from error
 
 
 class _Training:

@@ -113,5 +113,5 @@ def test_more_files_than_a_music_collection_has_are_refused(folder: Path, monkey
     monkeypatch.setattr("train.dataset.walk.MOST_FILES", 20)
     assert len(walked(folder)) == 16
     touch(folder / "Caz" / "one more.mp3")
-    with pytest.raises(TmgcError, match=r"may hold 20 files and folders: .*holds more, the last ones in .*Caz"):
+    with pytest.raises(TmgcError, match=r"may hold 20 files and folders: .*holds more"):
         walked(folder)

@@ -188,6 +188,30 @@ def test_an_interruption_while_the_head_trains_leaves_the_history_of_the_earlier
     assert small_dataset.run.history_csv.read_text("utf-8") == "of the earlier model"
 
 
+def test_logs_that_cannot_be_written_are_one_line(small_dataset: Dataset) -> None:
+    class Blocker(Reporter):
+        def phase(self, name: str, steps: int) -> None:
+            if name == "training the head":
+                small_dataset.run.tensorboard.touch()
+
+    with pytest.raises(
+        TmgcError, match=r"logs of a training go to .*/tensorboard: they cannot be written \([^()]+\)\."
+    ):
+        fit(small_dataset, replace(QUICK, head_epochs=1), Blocker())
+
+
+def test_folders_that_a_run_links_to_keep_what_they_hold(small_dataset: Dataset, tmp_path: Path) -> None:
+    run, private = small_dataset.run, tmp_path / "private"
+    kept = [private / name for name in ("epoch-000001/mine", "writing/mine", "head/mine")]
+    for path in kept:
+        path.parent.mkdir(parents=True)
+        path.touch()
+    for link in (Checkpoint(run).folder, run.folder / ".training-removed", run.tensorboard):
+        link.symlink_to(private)
+    fit(small_dataset, QUICK)
+    assert sorted(path for path in private.rglob("*") if path.is_file()) == sorted(kept)
+
+
 def test_a_training_is_resumed_under_the_lock_of_its_run(small_dataset: Dataset) -> None:
     with small_dataset.run.lock(), pytest.raises(TmgcError, match="another is at work"):
         resume(small_dataset)
