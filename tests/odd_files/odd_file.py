@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,8 +27,7 @@ class Outcome:
 
 def whole(seconds: float = 6.0) -> Outcome:
     """Heard to its end, without a warning."""
-    rungs = math.floor(seconds)
-    return Outcome(rungs, rungs + 1, seconds)
+    return Outcome(round(seconds), round(seconds), seconds)
 
 
 def told(at_least: int, at_most: int, words: str = "") -> Outcome:

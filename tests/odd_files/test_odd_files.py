@@ -129,7 +129,7 @@ def check_listened(files: Sequence[OddFile], code: int, lines: Sequence[dict[str
     assert {to_utf8(file.name) for file in files} <= sources
     refused = {line["source"].removeprefix("./") for line in lines if line.get("event") == "file refused"}
     for file in files:
-        if file.outcome.refused or file.outcome.at_least >= 2:
+        if file.outcome.refused or (file.outcome.seconds or file.outcome.at_least) >= 2:
             assert (to_utf8(file.name) in refused) == file.outcome.refused, file.name
     for line in errors.splitlines():
         assert line.isprintable(), ascii(line)
