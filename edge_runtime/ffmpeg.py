@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -24,6 +25,9 @@ INSTALL = "install it (sudo apt install ffmpeg)"
 
 _PATIENCE_SECONDS = 30.0
 """Limit for the time in which ffmpeg delivers nothing of a file or an address."""
+
+_MAX_MEMORY_BYTES = 256 << 20
+"""Limit of ffmpeg's own memory: it needs about 60 MB, and a gigabyte of zeros called ``.mp3`` would take two."""
 
 _DEMUXERS = (
     "aac,ac3,aiff,amr,ape,asf,au,avi,caf,dsf,dts,dtshd,eac3,flac,flv,iff,matroska,mov,mp3,mpc,mpc8,mpeg,mpegts,nut,ogg,"
@@ -103,6 +107,7 @@ class Ffmpeg:
             stderr=subprocess.PIPE,
             start_new_session=True,  # so that Ctrl-C ends only this program, which then ends ffmpeg
         )
+        _limit_memory(self._process.pid)
         assert self._process.stdout
         patience = float("inf") if self._piped else _PATIENCE_SECONDS
         self._reader = PipeReader(self._process.stdout.fileno(), stop, patience_seconds=patience)
@@ -202,6 +207,12 @@ class Ffmpeg:
                 stdin.flush()
         with suppress(BrokenPipeError):
             stdin.close()
+
+
+def _limit_memory(process: int) -> None:
+    if hasattr(resource, "prlimit"):  # Linux
+        with suppress(OSError):
+            resource.prlimit(process, resource.RLIMIT_DATA, (_MAX_MEMORY_BYTES, _MAX_MEMORY_BYTES))
 
 
 _KEPT_LINES = 50

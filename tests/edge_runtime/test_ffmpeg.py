@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import signal
 from pathlib import Path
@@ -63,6 +64,15 @@ def test_a_reason_is_in_plain_words(fake: Path, words: str, meaning: str) -> Non
         list(decoder.blocks())
     decoder.close()
     assert "0x" not in str(caught.value)
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="only Linux limits another process")
+def test_its_memory_is_limited(fake: Path, tmp_path: Path) -> None:
+    limit = tmp_path / "limit"
+    fake.write_text(f"#!/bin/sh\nwhile ulimit -d > {limit}; do sleep 0.05; done\n")
+    decoder = Ffmpeg("https://x.example/y")
+    until(lambda: limit.exists() and limit.read_text() == f"{256 * 1024}\n")
+    decoder.close()
 
 
 def test_any_number_of_messages_holds_nothing_up(fake: Path) -> None:

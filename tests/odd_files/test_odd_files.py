@@ -62,12 +62,6 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
     return Corpus(tmp_path_factory.mktemp("odd"))
 
 
-@pytest.fixture
-def no_ffmpeg(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No program is installed."""
-    monkeypatch.setenv("PATH", str(tmp_path))
-
-
 def named(file: OddFile) -> str:
     """The name as an identifier of a test."""
     return ascii(file.name)[1:-1][:60]
@@ -93,10 +87,13 @@ def test_a_file_is_heard_or_refused_as_its_content_deserves(file: OddFile, corpu
 
 
 @pytest.mark.full
-@pytest.mark.usefixtures("no_ffmpeg")
 @pytest.mark.parametrize("file", ODD_FILES, ids=named)
-def test_without_ffmpeg_a_file_is_heard_as_far_as_possible_and_the_rest_is_told(file: OddFile, corpus: Corpus) -> None:
-    assert not list(faults(hear(path_of(file, corpus)), file.without_ffmpeg))
+def test_without_ffmpeg_a_file_is_heard_as_far_as_possible_and_the_rest_is_told(
+    file: OddFile, corpus: Corpus, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = path_of(file, corpus)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert not list(faults(hear(path), file.without_ffmpeg))
 
 
 @pytest.mark.full

@@ -17,6 +17,7 @@ from PIL import Image
 
 from edge_runtime import read_audio
 from edge_runtime.audio import mono_recording
+from edge_runtime.file_end import frame_bytes
 from tests.train.dataset.conftest import SETTINGS, melody, write_sound
 from train.dataset.build import magma
 from train.dataset.discover import Song
@@ -193,6 +194,25 @@ def test_ffmpeg_decodes_what_libsndfile_cannot(tmp_path: Path) -> None:
     assert len(extract(tmp_path / "a:1.m4a").clips) == 2
     (tmp_path / "bad.m4a").write_bytes(b"something")
     assert "can be decoded" in extract(tmp_path / "bad.m4a").skipped[0].reason
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="no ffmpeg on the PATH")
+@pytest.mark.parametrize("joined", [False, True])
+def test_a_clip_lies_where_it_is_heard_whatever_the_header_states(tmp_path: Path, joined: bool) -> None:
+    sound = melody(1, seconds=20)
+    sound[:22_050] = np.random.default_rng(0).uniform(-0.9, 0.9, 22_050)  # its bit rate is not that of the rest
+    path = write_sound(tmp_path / "a.mp3", sound, bitrate_mode="VARIABLE")
+    content = path.read_bytes()
+    path.write_bytes(content + content if joined else content[frame_bytes(content[:4]) :])  # without its header
+    whole = read_audio(path, sample_rate=22_050)
+    assert len(whole) > 19 * 22_050
+    done = extract(path, 15.0, 3.0, 9.5, 99.0, sample_rate=22_050)
+    assert [clip.offset_seconds for clip in done.clips] == [15.0, 3.0, 9.5]
+    for clip in done.clips:
+        clip_sound = read_audio(tmp_path / "run" / "clips" / f"{clip.name}.flac", sample_rate=22_050)
+        first = round((clip.offset_seconds - 0.5) * 22_050)
+        np.testing.assert_allclose(clip_sound, whole[first : first + len(clip_sound)], atol=1e-3)
+    assert [item.reason for item in done.skipped] == [f"at 99 s: the song ends at {len(whole) / 22_050:.2f} s"]
 
 
 def test_what_was_extracted_is_read_back(tmp_path: Path) -> None:
