@@ -88,8 +88,8 @@ def find_songs(folder: Path, *, split_folders: bool = False) -> tuple[list[Song]
             )
     _report(folder, songs, skipped, layout)
     check_split_folders(folder, recognised, named, split_folders=split_folders)
-    _check_genres(folder, songs, named, layout)
     check_genre_names(genre_folders)
+    _check_genres(folder, songs, named, layout)
     return songs, sorted(skipped)
 
 
@@ -161,7 +161,7 @@ def _check_genres(folder: Path, songs: Sequence[Song], named: Sequence[PurePosix
     if outside := len(named) - len(songs):
         advice = f"Outside such folders stand {outside} songs: move each into that of its genre"
     elif deeper := _one_level_deeper([PurePosixPath(song.relative_path) for song in songs]):
-        advice = f"Are the genres the folders in {folder / deeper}? Then name that"
+        advice = f"Are the genres the folders in {folder / deeper}? Then name that, or add another genre"
     raise TmgcError(
         f"songs must be in {folder}/{layout}/, with at least two genres: found {len(songs)} songs in {len(genres)} "
         f"genre(s). {advice}"
@@ -173,7 +173,7 @@ def _one_level_deeper(songs: Sequence[PurePosixPath]) -> str:
     common = os.path.commonpath([song.parent for song in songs]) if songs else ""
     depth = len(PurePosixPath(common).parts)
     folders = {song.parts[depth] for song in songs if len(song.parts) > depth + 1}
-    return common if len(folders) > 1 else ""
+    return common if common and len(folders) > 1 else ""
 
 
 _SPECIFIC = re.compile(rf"(?<={SAME_AS} ).*|(?<=[\s(])-?\d[\d.]*")

@@ -133,8 +133,18 @@ def test_songs_of_a_folder_from_a_turkish_windows_are_used(
     assert any("is the genre Türkü" in notice for notice in notices()) == (name != "Türkü".encode())
 
 
+def test_folders_of_one_genre_only_are_told_apart_from_too_few_genres(tmp_path: Path) -> None:
+    touch(tmp_path / "Pop" / "1.mp3", tmp_path / "Pop " / "2.mp3")
+    with pytest.raises(TmgcError, match=r"'Pop' \(1 songs\), 'Pop ' \(1 songs\)\. Merge"):
+        find_songs(tmp_path)
+    (tmp_path / "Pop ").rename(tmp_path / os.fsdecode("Türkü".encode("cp857")))
+    (tmp_path / "Pop").rename(tmp_path / "Türkü")
+    with pytest.raises(TmgcError, match=r"found 2 songs in 1 genre\(s\)\. Songs are files that end in"):
+        find_songs(tmp_path)
+
+
 def test_genres_one_level_deeper_and_songs_outside_genres_are_pointed_at(folder: Path) -> None:
-    with pytest.raises(TmgcError, match=f"Are the genres the folders in {folder}? Then name that".replace("?", r"\?")):
+    with pytest.raises(TmgcError, match=rf"Are the genres the folders in {folder}\? Then name that, or add"):
         find_songs(folder.parent)
     touch(folder.parent / "deep" / "Music" / "Turkish" / "Caz" / "1.mp3")
     touch(folder.parent / "deep" / "Music" / "Turkish" / "Halk" / "1.mp3")
