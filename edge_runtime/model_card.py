@@ -29,7 +29,6 @@ INPUT_KINDS = ("image", "waveform")
 METADATA_KEY = "tmgc_card"
 """Name of the card in ONNX ``metadata_props``."""
 
-
 MAX_BYTES = 1_000_000
 """Size of the document in UTF-8: a card with a thousand calibration clips has a tenth of it."""
 
