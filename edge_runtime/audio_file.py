@@ -22,7 +22,7 @@ from edge_runtime.audio import Samples
 from edge_runtime.errors import TmgcError
 from edge_runtime.ffmpeg import INSTALL, Ffmpeg, has_ffmpeg
 from edge_runtime.file_end import is_cut
-from edge_runtime.pcm import WAV_IDS, Block, Stop
+from edge_runtime.pcm import Block, Stop, begins_as_wav
 from edge_runtime.sndfile import Sndfile
 from edge_runtime.stream import Decoder, ForwardReader, StreamDecoder, to_mono
 
@@ -167,7 +167,7 @@ class AudioFile:
         try:
             self._sndfile = Sndfile(path)
         except ValueError:
-            if _begins_as_wav(path):  # of a compressed one, only ffmpeg reads the header
+            if _is_wav(path):  # of a compressed one, only ffmpeg reads the header
                 with suppress(TmgcError):
                     self._stream = ForwardReader(self._wav)
             if self._stream is None:
@@ -272,7 +272,10 @@ class AudioFile:
     def _from_stream(self, stream: ForwardReader, start: float, end: float) -> Iterator[Block]:
         if start < stream.position_seconds and not self._is_repeatable:
             raise TmgcError(f"a pipe or an address is read once, from its beginning: {self.name} has been read")
-        yield from stream.read(start, end)
+        try:
+            yield from stream.read(start, end)
+        except TmgcError as error:
+            raise TmgcError(f"an audio file must be decoded to its end: {self.name} is not ({error})") from error
         for warning in stream.decoder.warnings:
             self._warn(warning)
         if stream.ended and not (self._stop and self._stop.requested):
@@ -350,9 +353,9 @@ def _check_readable(path: Path) -> int:
     return mode
 
 
-def _begins_as_wav(path: Path) -> bool:
+def _is_wav(path: Path) -> bool:
     with path.open("rb") as file:
-        return file.read(4) in WAV_IDS
+        return begins_as_wav(file.read(12))
 
 
 def _check_not_blank(path: Path) -> None:

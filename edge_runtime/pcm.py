@@ -30,8 +30,7 @@ MAX_CHANNELS = 256
 RAW_FORMATS = ("s16", "s24", "s32", "f32")
 """Sample formats of ``--raw``."""
 
-WAV_IDS = (b"RIFF", b"RF64")
-"""What a WAV begins with."""
+_WAV_IDS = (b"RIFF", b"RF64")
 
 ReadExactly = Callable[[int], bytes]
 """Reads this many bytes, fewer only at the end of the stream."""
@@ -199,7 +198,9 @@ class PipeReader:
         begun = monotonic()
         while not self.stopped and not self._poll.poll(POLL_SECONDS * 1000):
             if monotonic() - begun > self._patience_seconds:
-                raise TmgcError(f"sound must arrive: there was none for {self._patience_seconds:g} s")
+                raise TmgcError(
+                    f"no sound has arrived for {self._patience_seconds:g} s: is the disk or the network up?"
+                )
         self.idle_seconds += monotonic() - begun
         return not self.stopped
 
@@ -266,7 +267,7 @@ def _next_wav(reader: PipeReader, before: PcmFormat) -> PcmFormat | None:
         reader.unread(pad)
     chunks = 0
     while len(head := reader.read(8)) == 8:
-        if head[:4] in WAV_IDS:
+        if head[:4] in _WAV_IDS:
             reader.unread(head)
             return read_wav_header(reader.read)
         if not all(32 <= byte < 127 for byte in head[:4]):  # no chunk
@@ -282,6 +283,11 @@ def _next_wav(reader: PipeReader, before: PcmFormat) -> PcmFormat | None:
     return None
 
 
+def begins_as_wav(head: bytes) -> bool:
+    """Whether the first 12 bytes are those of a WAV."""
+    return head[:4] in _WAV_IDS and head[8:12] == b"WAVE"
+
+
 def read_wav_header(read: ReadExactly) -> PcmFormat:
     """Read a WAV up to its first sample.
 
@@ -294,14 +300,8 @@ def read_wav_header(read: ReadExactly) -> PcmFormat:
     TmgcError
         It is not a WAV of plain PCM.
     """
-    start = read(12)
-    if not start:
-        raise TmgcError("standard input must contain audio: it is empty. Does the program before the | run?")
-    if start[:4] not in WAV_IDS or start[8:] != b"WAVE":
-        raise TmgcError(
-            "standard input must be a WAV: it does not begin as one. Try ffmpeg -i ... -f wav -, or name the format of "
-            "raw samples, e.g. --raw 44100,1,s16"
-        )
+    if not begins_as_wav(read(12)):
+        raise TmgcError("a WAV is expected, and it does not begin as one. Try ffmpeg -i ... -f wav -")
     layout = None
     while len(head := read(8)) == 8:
         size = int.from_bytes(head[4:], "little")

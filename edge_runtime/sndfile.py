@@ -87,7 +87,8 @@ class Sndfile:
         # soundfile would seek after each block, where an MP3 decoder loses what earlier frames hold of the next ones
         self._file.seekable = lambda: False
         self.rate: int = self._file.samplerate
-        guessed = self._file.format in _GUESSED or "MPEG" in self._file.subtype or self._file.frames > _UNKNOWN_FRAMES
+        is_mpeg = self._file.subtype.startswith("MPEG")  # also within a WAV
+        guessed = is_mpeg or self._file.format in _GUESSED or self._file.frames > _UNKNOWN_FRAMES
         self.frames: int | None = None if guessed else self._file.frames
 
     def close(self) -> None:

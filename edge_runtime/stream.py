@@ -10,7 +10,7 @@ from typing import Protocol
 from edge_runtime.audio import CANCELLED, DAMAGED, MonoResampler, Samples
 from edge_runtime.errors import TmgcError
 from edge_runtime.ffmpeg import INSTALL, Ffmpeg, has_ffmpeg
-from edge_runtime.pcm import WAV_IDS, Block, PcmFormat, PipeReader, Stop, decode_pcm
+from edge_runtime.pcm import Block, PcmFormat, PipeReader, Stop, begins_as_wav, decode_pcm
 
 
 class Decoder(Protocol):
@@ -69,11 +69,11 @@ class StreamDecoder:
         TmgcError
             There is nothing, or nothing that can be decoded.
         """
-        head = b"" if self._raw else self._reader.read(4)
+        head = b"" if self._raw else self._reader.read(12)
         self._reader.unread(head)
         if self._reader.stopped:
             return
-        if self._raw or head in WAV_IDS:
+        if self._raw or begins_as_wav(head):
             yield from decode_pcm(self._reader, self._raw, warn=self.warnings.append)
             return
         if not head:

@@ -271,6 +271,17 @@ def test_what_libsndfile_does_not_know_is_decoded_by_content_and_its_truncation_
         assert "is truncated" in warnings[0]
 
 
+@needs_ffmpeg
+@pytest.mark.parametrize("codec", ["adpcm_ms", "pcm_mulaw", "libmp3lame"])
+def test_a_compressed_wav_is_whole(tmp_path: Path, codec: str) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(tmp_path / "pcm.wav", tone(4, sample_rate=RATE), RATE)
+    ffmpeg("-i", tmp_path / "pcm.wav", "-c:a", codec, path)
+    samples, warnings = read_with_warnings(path)
+    assert len(samples) / RATE == pytest.approx(4, abs=0.15)
+    assert not warnings
+
+
 @pytest.mark.parametrize("what", ["an mp3 without a Xing header", "two Vorbis files"])
 def test_without_ffmpeg_it_is_told_what_was_not_heard(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str

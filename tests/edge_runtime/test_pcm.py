@@ -87,7 +87,7 @@ def test_what_follows_a_wav_and_cannot_be_decoded_is_told() -> None:
 
 def test_a_wait_has_a_limit() -> None:
     given, taken = os.pipe()
-    with pytest.raises(TmgcError, match=r"there was none for 0\.2 s"):
+    with pytest.raises(TmgcError, match=r"no sound has arrived for 0\.2 s"):
         PipeReader(given, patience_seconds=0.2).read(1)
     os.close(given)
     os.close(taken)

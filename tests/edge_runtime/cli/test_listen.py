@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import signal
 import subprocess
@@ -176,7 +177,9 @@ def test_bad_input_gets_one_line_and_exit_code_2(
 
 @pytest.mark.skipif(not shutil.which("ffmpeg"), reason="ffmpeg is what is piped in")
 @pytest.mark.parametrize(
-    ("form", "raw"), [("wav -ac 2", ()), ("s16le -ar 48000 -ac 1", ("--raw", "48000,1,s16"))], ids=["wav", "raw"]
+    ("form", "raw"),
+    [("wav -ac 2", ()), ("s16le -ar 48000 -ac 1", ("--raw", "48000,1,s16")), ("flac", ())],
+    ids=["wav", "raw", "flac"],
 )
 def test_the_output_of_ffmpeg_is_classified_as_the_file_is(
     form: str, raw: tuple[str, ...], song: Path, models: dict[str, Path]
@@ -189,6 +192,17 @@ def test_the_output_of_ffmpeg_is_classified_as_the_file_is(
     assert done.exit_code == 0, done.stderr
     assert [window["genre"] for window in windows] == [window["genre"] for window in expected]
     assert (summary["source"], summary["windows"], summary["dropped_windows"]) == ("standard input", len(expected), 0)
+
+
+def test_a_process_substitution_is_classified_as_the_file_is(song: Path, models: dict[str, Path]) -> None:
+    options = [*map(str, ("--model", models["tflite"], "--json"))]
+    listening = shlex.join([*map(str, LISTEN), *options])
+    command = ["bash", "-c", f"{listening} <(cat {shlex.quote(str(song))})"]
+    piped = subprocess.run(command, capture_output=True, check=True, text=True).stdout
+    *windows, summary = json_lines(piped)
+    *expected, _ = json_lines(listen_command(song, *options).stdout)
+    assert [window["genre"] for window in windows] == [window["genre"] for window in expected]
+    assert summary["source"].startswith("/dev/fd/")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
