@@ -362,7 +362,9 @@ def _check_not_blank(path: Path) -> None:
     """Refuse a file that begins with zeros only, such as a download that was never begun: ffmpeg would read it all."""
     with path.open("rb") as file:
         if not any(file.read(_BLANK_BYTES)):
-            raise TmgcError(f"an audio file must hold music: {path} begins with zeros only. Copy or load it again")
+            raise TmgcError(
+                f"an audio file must be one that can be decoded: {path} is not (it begins with zeros only: load it again)"
+            )
 
 
 def _is_cut(path: Path) -> bool:
