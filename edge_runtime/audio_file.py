@@ -363,7 +363,7 @@ def _check_not_blank(path: Path) -> None:
     with path.open("rb") as file:
         if not any(file.read(_BLANK_BYTES)):
             raise TmgcError(
-                f"an audio file must be one that can be decoded: {path} is not (it begins with zeros only: load it again)"
+                f"an audio file must be one that can be decoded: {path} is not (it holds zeros only: load it again)"
             )
 
 
