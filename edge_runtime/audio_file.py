@@ -43,6 +43,9 @@ _BLOCK_SECONDS = 0.25
 _LONG_BLOCK_SECONDS = 10.0
 """Block length where all is read into one array, which is faster."""
 
+_BLANK_BYTES = 4_000_000
+"""More zeros than a damaged file has before its sound."""
+
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 
@@ -166,7 +169,9 @@ class AudioFile:
             if _is_wav(path):  # of a compressed one, only ffmpeg reads the header
                 with suppress(TmgcError):
                     self._stream = ForwardReader(self._wav)
-            self._stream = self._stream or self._opened(self._ffmpeg)
+            if self._stream is None:
+                _check_not_blank(path)
+                self._stream = self._opened(self._ffmpeg)
         except TmgcError as error:
             raise TmgcError(f"an audio file must hold music: {self.name} does not ({error})") from error
 
@@ -350,6 +355,15 @@ def _check_readable(path: Path) -> int:
 def _is_wav(path: Path) -> bool:
     with path.open("rb") as file:
         return begins_as_wav(file.read(12))
+
+
+def _check_not_blank(path: Path) -> None:
+    """Refuse a file that begins with zeros only, such as a download that was never begun: ffmpeg would read it all."""
+    with path.open("rb") as file:
+        if not any(file.read(_BLANK_BYTES)):
+            raise TmgcError(
+                f"an audio file must be one that can be decoded: {path} is not (it holds zeros only: load it again)"
+            )
 
 
 def _is_cut(path: Path) -> bool:

@@ -61,6 +61,9 @@ _UNKNOWN_REASON = "its content is no sound, or damaged: does another program pla
 
 _DURATION = re.compile(r"Duration: (\d+):(\d\d):(\d\d\.\d+)")
 
+_STOPPED = re.compile("(: Invalid argument|Error during demuxing.*)$", re.MULTILINE)
+"""What ffmpeg writes where the format of a chained stream changes."""
+
 _SHORT_SECONDS = 1.0
 """Less than this is missing at the end of whole files, too: durations are those of the longest stream, and rounded."""
 
@@ -161,6 +164,9 @@ class Ffmpeg:
     def _judge_end(self) -> None:
         """Compare what was decoded with the duration that the container states."""
         text = self._messages()
+        if _STOPPED.search(text):
+            self.warnings.append(f"goes on after {self._seconds:.2f} s in another format, which cannot be decoded")
+            return
         stated = _DURATION.search(text)
         estimated = "Estimating duration" in text or re.search(r"Input #0, (mp3|aac|ogg)", text)
         has_video = re.search(r"Stream #0:.*Video:(?!.*attached pic)", text)

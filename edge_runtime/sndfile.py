@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -75,6 +76,8 @@ class Sndfile:
             with silence_native_stderr():  # by content: a descriptor has no suffix
                 self._file = soundfile.SoundFile(self._descriptor, closefd=False)
             check_format(self._file.samplerate, self._file.channels)
+            if not self._file.seekable():  # GSM, of which only ffmpeg reads a stretch
+                raise TypeError("libsndfile cannot seek in it")
         except (soundfile.LibsndfileError, TypeError) as error:  # TypeError for raw samples, whose rate is unknown
             os.close(self._descriptor)
             raise ValueError(str(error)) from error
@@ -183,7 +186,8 @@ class Sndfile:
         if self._file.format == "OGG":  # after a seek, the position says nothing
             return _contains(self._descriptor, b"OggS\0\2", start=_second_page(self._descriptor))
         if self._file.format == "FLAC":
-            return _contains(self._descriptor, b"fLaC\0\0\0\x22", start=max(4, self._position - _TAIL_BYTES))
+            is_joined = _contains(self._descriptor, b"fLaC\0\0\0\x22", start=max(4, self._position - _TAIL_BYTES))
+            return is_joined or _holds_flac_frames(self._descriptor, self._position)
         return False
 
     def is_truncated(self, frames: int) -> bool:
@@ -233,6 +237,12 @@ def _second_page(descriptor: int) -> int:
     """Where the first pages of the streams of an Ogg file end."""
     found = re.search(rb"OggS\x00[\x00\x01\x04\x05]", os.pread(descriptor, _TAIL_BYTES, 0))
     return found.start() if found else _TAIL_BYTES
+
+
+def _holds_flac_frames(descriptor: int, position: int) -> bool:
+    """Whether FLAC frames follow, of which at least three begin alike; a header may state too few samples."""
+    headers = Counter(re.findall(rb"\xff[\xf8\xf9]..", os.pread(descriptor, 1 << 20, position), re.DOTALL))
+    return max(headers.values(), default=0) >= 3
 
 
 def _contains(descriptor: int, marker: bytes, *, start: int) -> bool:

@@ -171,12 +171,12 @@ def to_mono(blocks: Iterable[Block], *, sample_rate: int, warn: Callable[[str], 
     ------
     samples : np.ndarray [shape=(n,)], float32 in [-1, 1], mono
     """
-    rate, stream = 0, None
+    layout, stream = None, None
     for block in blocks:
-        if stream is None or block.rate != rate:
+        if stream is None or layout != (block.rate, block.samples.shape[1]):
             if stream:
                 yield stream.flush()
-            rate, stream = block.rate, MonoResampler(block.rate, sample_rate)
+            layout, stream = (block.rate, block.samples.shape[1]), MonoResampler(block.rate, sample_rate)
         samples = stream.process(block.samples)
         if stream.damaged:
             warn(DAMAGED)
