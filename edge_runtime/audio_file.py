@@ -40,6 +40,10 @@ AUDIO_SUFFIXES = (
 
 _BLOCK_SECONDS = 0.25
 
+_SETTLING_SECONDS = 0.5
+"""Decoded before a stretch, so that the filter that removes an offset has settled when the stretch begins: it is then
+what decoding from the beginning gives."""
+
 _LONG_BLOCK_SECONDS = 10.0
 """Block length where all is read into one array, which is faster."""
 
@@ -150,13 +154,15 @@ class AudioFile:
         ------
         samples : np.ndarray [shape=(n,)], float32 in [-1, 1], mono
         """
-        decoded = self._counted(self._decoded(start_seconds, seconds, block_seconds))
-        yield from to_mono(decoded, sample_rate=self.sample_rate, warn=self._warn)
+        before = min(start_seconds, _SETTLING_SECONDS)
+        decoded = self._counted(self._decoded(start_seconds - before, before + seconds, block_seconds), -before)
+        yield from to_mono(decoded, sample_rate=self.sample_rate, warn=self._warn, skip_seconds=before)
 
-    def _counted(self, blocks: Iterator[Block]) -> Iterator[Block]:
+    def _counted(self, blocks: Iterator[Block], read_seconds: float) -> Iterator[Block]:
         self.read_seconds = 0.0
         for block in blocks:
-            self.read_seconds += len(block.samples) / block.rate
+            read_seconds += len(block.samples) / block.rate
+            self.read_seconds = max(0.0, read_seconds)
             yield block
 
     def _open_path(self, path: Path) -> None:

@@ -155,7 +155,9 @@ class ForwardReader:
         self.ended = True
 
 
-def to_mono(blocks: Iterable[Block], *, sample_rate: int, warn: Callable[[str], None]) -> Iterator[Samples]:
+def to_mono(
+    blocks: Iterable[Block], *, sample_rate: int, warn: Callable[[str], None], skip_seconds: float = 0.0
+) -> Iterator[Samples]:
     """Downmix and resample blocks, whose rate and channels may change.
 
     Parameters
@@ -166,11 +168,21 @@ def to_mono(blocks: Iterable[Block], *, sample_rate: int, warn: Callable[[str], 
     warn : callable
         Called with :data:`DAMAGED` for each block with invalid samples, and with :data:`CANCELLED` after channels
         that cancel each other.
+    skip_seconds : float >= 0
+        Left out at the beginning of the output: filters settle on it.
 
     Yields
     ------
     samples : np.ndarray [shape=(n,)], float32 in [-1, 1], mono
     """
+    skip = round(skip_seconds * sample_rate)
+    for samples in _each_to_mono(blocks, sample_rate, warn):
+        skipped = min(skip, len(samples))
+        skip -= skipped
+        yield samples[skipped:]
+
+
+def _each_to_mono(blocks: Iterable[Block], sample_rate: int, warn: Callable[[str], None]) -> Iterator[Samples]:
     layout, stream = None, None
     for block in blocks:
         if stream is None or layout != (block.rate, block.samples.shape[1]):
