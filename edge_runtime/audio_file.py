@@ -19,12 +19,12 @@ from urllib.parse import unquote, urlsplit
 import numpy as np
 
 from edge_runtime.audio import Samples
+from edge_runtime.decoding.ffmpeg import INSTALL, Ffmpeg, has_ffmpeg
+from edge_runtime.decoding.file_end import is_cut
+from edge_runtime.decoding.pcm import Block, Stop, begins_as_wav
+from edge_runtime.decoding.sndfile import Sndfile
+from edge_runtime.decoding.stream import Decoder, ForwardReader, StreamDecoder, to_mono
 from edge_runtime.errors import TmgcError
-from edge_runtime.ffmpeg import INSTALL, Ffmpeg, has_ffmpeg
-from edge_runtime.file_end import is_cut
-from edge_runtime.pcm import Block, Stop, begins_as_wav
-from edge_runtime.sndfile import Sndfile
-from edge_runtime.stream import Decoder, ForwardReader, StreamDecoder, to_mono
 
 _FFMPEG_SUFFIXES = (
     *(".m4a", ".m4b", ".mp4", ".aac", ".wma", ".webm", ".mka", ".wv", ".ape", ".ac3", ".amr", ".mpc", ".tta", ".spx"),

@@ -26,6 +26,8 @@ def require_memory(megabytes: int) -> None:
     TmgcError
         A limit forbids it.
     """
+    if not hasattr(mmap, "MAP_PRIVATE"):  # Windows has no such limits
+        return
     try:
         # Read-only pages that nobody touches cost no memory: only a limit can refuse them.
         mmap.mmap(-1, megabytes * 10**6, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, prot=mmap.PROT_READ).close()

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from edge_runtime.audio_file import AudioFile, source_name
 from edge_runtime.classifier import GenreClassifier
+from edge_runtime.decoding.pcm import PcmFormat
 from edge_runtime.errors import TmgcError
 from edge_runtime.listener import ListenSettings, listen
 from edge_runtime.outputs import Output
-from edge_runtime.pcm import PcmFormat
 from edge_runtime.predictions import Event, Summarizer, Summary
 from edge_runtime.shutdown import Shutdown
 from edge_runtime.sources import WatchedSource

@@ -16,9 +16,9 @@ from edge_runtime.errors import TmgcError
 
 if TYPE_CHECKING:
     from edge_runtime.classifier import GenreClassifier
+    from edge_runtime.decoding.pcm import PcmFormat
     from edge_runtime.listener import ListenSettings
     from edge_runtime.outputs.factory import OutputSettings
-    from edge_runtime.pcm import PcmFormat
     from edge_runtime.session import MicrophoneSettings, Session
 
 log = logging.getLogger("tmgc.listen")
@@ -122,9 +122,9 @@ def build_settings(options: Mapping[str, Any]) -> Settings:
     TmgcError
         An option has a wrong value, or does not fit the others.
     """
+    from edge_runtime.decoding.pcm import raw_format
     from edge_runtime.listener import ListenSettings
     from edge_runtime.outputs.factory import OutputSettings
-    from edge_runtime.pcm import raw_format
     from edge_runtime.session import MicrophoneSettings
 
     _check_source(options)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from edge_runtime.audio import Samples
+from edge_runtime.decoding.pcm import PcmFormat
+from edge_runtime.decoding.stream import StreamDecoder, to_mono
 from edge_runtime.errors import TmgcError
-from edge_runtime.pcm import PcmFormat
 from edge_runtime.shutdown import Shutdown
-from edge_runtime.stream import StreamDecoder, to_mono
 
 
 class StandardInput:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from edge_runtime import AudioFile, TmgcError, read_audio
 from edge_runtime.audio import mono_recording
-from edge_runtime.file_end import frame_bytes
+from edge_runtime.decoding.file_end import frame_bytes
 from edge_runtime.shutdown import Shutdown
 from tests.conftest import tone
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from edge_runtime import TmgcError
 from edge_runtime.audio import Samples, mono_recording
-from edge_runtime.pcm import PcmFormat, raw_format
+from edge_runtime.decoding.pcm import PcmFormat, raw_format
 from edge_runtime.shutdown import Shutdown
 from edge_runtime.sources.stdin import StandardInput
 from tests.conftest import tone

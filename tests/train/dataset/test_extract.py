@@ -17,7 +17,7 @@ from PIL import Image
 
 from edge_runtime import read_audio
 from edge_runtime.audio import mono_recording
-from edge_runtime.file_end import frame_bytes
+from edge_runtime.decoding.file_end import frame_bytes
 from tests.train.dataset.conftest import SETTINGS, melody, write_sound
 from train.dataset.build import magma
 from train.dataset.discover import Song

@@ -17,8 +17,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from edge_runtime.decoding.pcm import Block, PipeReader, Stop, decode_pcm
 from edge_runtime.errors import TmgcError
-from edge_runtime.pcm import Block, PipeReader, Stop, decode_pcm
 
 INSTALL = "install it (sudo apt install ffmpeg)"
 """The next step where ffmpeg is missing."""

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from edge_runtime.file_end import frame_bytes, is_cut, sound_end, xing_bytes
+from edge_runtime.decoding.file_end import frame_bytes, is_cut, sound_end, xing_bytes
 
 
 def encoded(form: str, **options: str) -> bytes:

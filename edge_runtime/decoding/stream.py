@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
 from edge_runtime.audio import CANCELLED, DAMAGED, MonoResampler, Samples
+from edge_runtime.decoding.ffmpeg import INSTALL, Ffmpeg, has_ffmpeg
+from edge_runtime.decoding.pcm import Block, PcmFormat, PipeReader, Stop, begins_as_wav, decode_pcm
 from edge_runtime.errors import TmgcError
-from edge_runtime.ffmpeg import INSTALL, Ffmpeg, has_ffmpeg
-from edge_runtime.pcm import Block, PcmFormat, PipeReader, Stop, begins_as_wav, decode_pcm
 
 
 class Decoder(Protocol):

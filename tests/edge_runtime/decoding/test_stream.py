@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from edge_runtime import TmgcError
-from edge_runtime.pcm import Block
-from edge_runtime.stream import ForwardReader, to_mono
+from edge_runtime.decoding.pcm import Block
+from edge_runtime.decoding.stream import ForwardReader, to_mono
 
 
 class Counting:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from edge_runtime.pcm import Block
-from edge_runtime.sndfile import Sndfile
+from edge_runtime.decoding.pcm import Block
+from edge_runtime.decoding.sndfile import Sndfile
 from tests.conftest import tone
 
 

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
+from edge_runtime.decoding.file_end import holds_frames, is_cut, sound_end, xing_bytes
+from edge_runtime.decoding.pcm import Block, check_format
 from edge_runtime.errors import TmgcError
-from edge_runtime.file_end import holds_frames, is_cut, sound_end, xing_bytes
 from edge_runtime.native_stderr import silence_native_stderr
-from edge_runtime.pcm import Block, check_format
 
 _GUESSED = ("MP3", "OGG")
 """Containers whose length in frames is not reliable."""

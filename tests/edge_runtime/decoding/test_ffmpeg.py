@@ -12,8 +12,8 @@ import pytest
 import soundfile
 
 from edge_runtime import TmgcError
-from edge_runtime.ffmpeg import Ffmpeg
-from edge_runtime.pcm import PipeReader
+from edge_runtime.decoding.ffmpeg import Ffmpeg
+from edge_runtime.decoding.pcm import PipeReader
 from edge_runtime.shutdown import Shutdown
 from tests.conftest import tone, until
 

@@ -11,7 +11,7 @@ import pytest
 import soundfile
 
 from edge_runtime import TmgcError
-from edge_runtime.pcm import Block, PcmFormat, PipeReader, decode_pcm
+from edge_runtime.decoding.pcm import Block, PcmFormat, PipeReader, decode_pcm
 
 RATE = 8_000
 
