@@ -152,11 +152,10 @@ def test_every_help_text_can_be_shown_in_every_encoding() -> None:
 
 @pytest.fixture(scope="session")
 def evil_model(tmp_path_factory: pytest.TempPathFactory, card: ModelCard, graphs: dict[str, Path]) -> Path:
-    """A model whose card and file name would move a cursor."""
+    """A model whose file name would move a cursor; a card that would is refused."""
     from export.metadata import write_with_card
 
-    export = {"format": "tflite", "recipe": EVIL}
-    evil = replace(card, name=EVIL, genres=("Türkü", "ışık", "Ğ"), export=export, versions={EVIL: EVIL})
+    evil = replace(card, genres=("Türkü", "ışık", "Ğ"), export={"format": "tflite", "recipe": "int8"})
     path = tmp_path_factory.mktemp("evil") / "m\x1b[31m\nerror: ışık.tflite"
     write_with_card(graphs["tflite"], evil, path)
     return path
@@ -207,7 +206,7 @@ def test_other_commands_show_hostile_names_harmlessly(evil_model: Path) -> None:
         code, output, notices = run(command, locale)
         assert code in (0, 1)
         check_harmless(output + notices)
-        assert SHOWN.encode() in output
+        assert rb"m\x1b[31m\nerror: " in output
     code, output, notices = run((*LISTEN, evil_model.with_name("none\x1b[2J.wav")), locale)
     assert code == 2
     check_harmless(notices)
@@ -232,7 +231,6 @@ def test_json_of_hostile_names_is_valid_utf_8_in_every_locale(locale: str, evil_
     check_harmless(output, lines=3)
     summary = json.loads(output.decode("utf-8").splitlines()[-1])
     assert summary["source"].endswith("\x1b[31m\nerror: Türkü\u202e?.wav")
-    assert summary["model"]["name"] == EVIL
     assert set(summary["probabilities"]) == {"Türkü", "ışık", "Ğ"}
 
 
