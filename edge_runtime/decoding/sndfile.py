@@ -142,8 +142,8 @@ class Sndfile:
 
     @property
     def preroll(self) -> int:
-        """Frames to decode and discard after a seek: an MP3 frame needs up to 511 bytes of those before it."""
-        return self.rate if self._file.format == "MP3" else 0
+        """Frames to decode and discard after a seek: an MP3 frame needs up to 511 bytes of those before it, 0.3 s."""
+        return self.rate // 2 if self._file.format == "MP3" else 0
 
     @property
     def is_wav(self) -> bool:
