@@ -333,7 +333,9 @@ def _named(path: str | Path) -> str | Path:
     text = str(path)
     if re.match("file:/", text, re.IGNORECASE) and not Path(text).exists():
         return Path(unquote(urlsplit(text).path))
-    return text if isinstance(path, str) and _ADDRESS.match(text) else Path(path)
+    if isinstance(path, str) and (scheme := _ADDRESS.match(text)):
+        return scheme[0].lower() + text[scheme.end() :]  # ffmpeg knows it in lower case only
+    return Path(path)
 
 
 def _check_readable(path: Path) -> int:

@@ -367,7 +367,7 @@ def test_a_named_pipe_that_nobody_writes_to_can_be_ended(tmp_path: Path) -> None
 def test_an_address_is_opened_by_ffmpeg_and_its_password_is_not_shown(tmp_path: Path) -> None:
     (tmp_path / "song.mp3").write_bytes(encoded("MP3"))
     with served(tmp_path) as address:
-        samples, warnings = read_with_warnings(f"http://me:secret@{address}/song.mp3")
+        samples, warnings = read_with_warnings(f"HTTP://me:secret@{address}/song.mp3")
         assert len(samples) / RATE == pytest.approx(4, abs=0.1)
         assert not warnings
         with pytest.raises(TmgcError, match=r"no such page \(404\)") as caught:
