@@ -405,6 +405,19 @@ def test_a_file_url_is_a_path(tmp_path: Path) -> None:
     assert len(read_audio(path.as_uri(), sample_rate=RATE)) == 4 * RATE
 
 
+@pytest.mark.parametrize(("form", "warned"), [("MP3", True), ("OGG", True), ("FLAC", False)])
+def test_nothing_is_looked_for_in_the_blank_rest_of_a_download(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, form: str, warned: bool
+) -> None:
+    monkeypatch.setattr(AudioFile, "_continued", lambda *_: pytest.fail("another decoder reads the rest"))
+    path = tmp_path / "reserved"
+    path.write_bytes(encoded(form))
+    os.truncate(path, 5_000_000)
+    samples, warnings = read_with_warnings(path)
+    assert len(samples) / RATE == pytest.approx(4, abs=0.1)
+    assert [warning.partition(": ")[0] for warning in warnings] == ["is truncated"] * warned
+
+
 @needs_ffmpeg
 @pytest.mark.parametrize("text", ["#EXTM3U\n#EXTINF:4,\nsong.wav\n", "ffconcat version 1.0\nfile song.wav\n"])
 def test_a_playlist_in_a_file_is_not_followed(tmp_path: Path, text: str) -> None:
