@@ -137,3 +137,8 @@ def decoded(text: str, errors: str) -> str:
 def to_utf8(text: str) -> str:
     """The text with ``?`` for what UTF-8 cannot encode: a file name may contain undecodable bytes."""
     return decoded(text, "replace").replace("\ufffd", "?").encode("utf-8", "replace").decode("utf-8")
+
+
+def csv_cell(value: object) -> object:
+    """The value of a cell for people: a spreadsheet would take text that begins like a formula for one."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value

@@ -25,7 +25,7 @@ from typing import NamedTuple
 import numpy as np
 
 from edge_runtime.errors import TmgcError
-from edge_runtime.files import PARTIAL, atomic_write, check_writable, remove_tree
+from edge_runtime.files import PARTIAL, atomic_write, check_writable, csv_cell, remove_tree
 from edge_runtime.spectrogram import Colormap
 from edge_runtime.system_info import usable_cores
 from train.dataset.artists import artist_keys
@@ -296,10 +296,10 @@ def _reports(run: Run, skipped: Sequence[Skipped], duplicates: Iterable[tuple[ob
 
 
 def _csv(rows: Iterable[tuple[object, ...]]) -> bytes:
-    """A table for people: names that are not UTF-8 are escaped."""
+    """A table for people."""
     file = io.StringIO(newline="")
-    csv.writer(file).writerows(rows)
-    return file.getvalue().encode("utf-8", "backslashreplace")
+    csv.writer(file).writerows(map(csv_cell, row) for row in rows)
+    return file.getvalue().encode()
 
 
 _EXTRACTED_NAME = re.compile(r".+_[0-9a-f]{12}(\.json|_[^_]+s\.(flac|png))", re.DOTALL)

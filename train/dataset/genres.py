@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Mapping
@@ -11,6 +10,7 @@ from logging import getLogger
 
 from edge_runtime.errors import TmgcError
 from edge_runtime.predictions import SILENCE, UNKNOWN
+from train.dataset.file_names import decoded_name, quoted
 
 _log = getLogger("tmgc.dataset")
 
@@ -22,12 +22,6 @@ RESERVED = {
 }
 """Names, in the spelling of :func:`name_key`, that mean something else where the genre is shown."""
 
-_LEGACY_ENCODINGS = ("cp1254", "cp857")
-"""Of Turkish Windows and of its console, whose bytes a zip file brings along. ISO 8859-9 has the same letters as the
-first. No byte is a Turkish letter in both."""
-
-_TURKISH = frozenset("çğıöşüÇĞİÖŞÜâîûÂÎÛ")
-
 _FORMULA = ("=", "+", "-", "@")
 """A spreadsheet takes a cell that begins so for a formula."""
 
@@ -36,8 +30,8 @@ _FORMULA = ("=", "+", "-", "@")
 def genre_name(folder: str) -> str:
     """The genre that a folder is called after.
 
-    A name that is not UTF-8 is read as Windows-1254 or code page 857, whichever gives more Turkish letters. The name is
-    in Unicode's composed form (NFC), with single spaces, without spaces at its ends and without invisible characters.
+    The name is decoded (:func:`train.dataset.file_names.decoded_name`), in Unicode's composed form (NFC), with single
+    spaces, without spaces at its ends and without invisible characters.
 
     Parameters
     ----------
@@ -61,12 +55,6 @@ def name_key(genre: str) -> str:
     """
     folded = unicodedata.normalize("NFKC", genre_name(genre)).casefold().replace("i\u0307", "i").replace("ı", "i")
     return " ".join(folded.split()).strip(" .")
-
-
-def quoted(folder: str) -> str:
-    """A folder's name in quotes, with escapes for what cannot be seen or is not UTF-8."""
-    text = os.fsencode(folder).decode("utf-8", "backslashreplace")
-    return "'" + "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text) + "'"
 
 
 def check_genre_names(songs: Mapping[str, int]) -> None:
@@ -139,17 +127,4 @@ def _loose_key(genre: str) -> str:
 
 def _spelling(folder: str) -> str:
     """The folder's name decoded, in Unicode's composed form; empty if no encoding fits."""
-    try:
-        return unicodedata.normalize("NFC", os.fsencode(folder).decode("utf-8"))
-    except UnicodeDecodeError:
-        readings = (_decoded(os.fsencode(folder), encoding) for encoding in _LEGACY_ENCODINGS)
-        return max(readings, key=lambda text: (bool(text), sum(letter in _TURKISH for letter in text)))
-
-
-def _decoded(name: bytes, encoding: str) -> str:
-    """The name in an encoding; empty if that does not fit."""
-    try:
-        text = name.decode(encoding)
-    except UnicodeDecodeError:
-        return ""
-    return unicodedata.normalize("NFC", text)
+    return unicodedata.normalize("NFC", decoded_name(folder))

@@ -12,7 +12,8 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from edge_runtime.errors import TmgcError
-from train.dataset.genres import name_key, quoted
+from train.dataset.file_names import quoted
+from train.dataset.genres import name_key
 from train.run import SPLITS
 
 _WORDS = {

@@ -247,7 +247,7 @@ def _wanted(songs: int, ratios: Mapping[str, float]) -> dict[str, int]:
 
 def _order(unit: Unit, seed: int) -> tuple[int, str]:
     """Sort key of a unit: by size, then by the seed."""
-    return -unit.genres.total(), hashlib.sha256(f"{seed} ".encode() + os.fsencode(unit.name)).hexdigest()
+    return -unit.genres.total(), hashlib.sha256(f"{seed} {unit.name}".encode()).hexdigest()
 
 
 @dataclass(frozen=True)

@@ -125,9 +125,10 @@ def test_genres_and_what_is_skipped_are_shown_before_a_refusal_too(
 def test_songs_of_a_folder_from_a_turkish_windows_are_used(
     folder: Path, name: bytes, notices: Callable[[], list[str]]
 ) -> None:
-    touch(folder / os.fsdecode(name) / os.fsdecode("ışık.mp3".encode("cp1254")))
+    touch(*(folder / os.fsdecode(name) / os.fsdecode(song.encode("cp1254")) for song in ("ışık.mp3", "kapağı.jpg")))
     songs, left_out = find_songs(folder)
-    assert not left_out
+    assert reasons(left_out) == {"Türkü/kapağı.jpg": NOT_AUDIO}
+    assert "Türkü/ışık.mp3" in {song.relative_path for song in songs}
     assert {song.genre for song in songs} == {"Caz", "Halk", "Türkü"}
     assert all(song.path.is_file() for song in songs)
     assert any("is the genre Türkü" in notice for notice in notices()) == (name != "Türkü".encode())

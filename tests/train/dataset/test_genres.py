@@ -9,7 +9,8 @@ from collections.abc import Callable
 import pytest
 
 from edge_runtime import TmgcError
-from train.dataset.genres import check_genre_names, genre_name, quoted
+from train.dataset.file_names import quoted
+from train.dataset.genres import check_genre_names, genre_name
 
 TURKISH = ["Türkü", "Şarkı", "Özgün Müzik", "Çocuk", "Ağıt", "İlahi", "Arabesk", "Uzun hava – yanık", "ÖZGÜN", "Rüzgâr"]
 
