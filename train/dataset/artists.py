@@ -67,7 +67,8 @@ def artist_keys(artists: Sequence[str]) -> list[tuple[str, ...]]:
       ``The`` and the order of words: ``GÜRSES, MÜSLÜM`` is ``Muslum Gurses``.
     * Each artist of ``A & B``, ``A, B``, ``A feat. B``, ``A ve B`` and so on has a key, and so has the whole, which may
       be the name of a band. Parts that name nobody, such as one letter or ``Orkestrası``, have none.
-    * One word beside one comma may be a surname. It has a key only where it is a whole name elsewhere.
+    * One word beside one comma may be a surname, and what is in brackets a remark. They have a key only where they are
+      a whole name elsewhere.
     * A name that goes on (``…``) or has lost letters (``Ne?et Erta?``) also has the keys of all complete names that
       it fits.
     * ``Various Artists``, ``Bilinmeyen Sanatçı``, ``Anonim``, ``Track 01``, addresses of sites and the like have none.
@@ -148,11 +149,12 @@ def _at_hyphens(part: str) -> list[str]:
 
 def _of_part(part: str, *, is_whole: bool, goes_on: bool) -> list[_Name]:
     """The artists of a part that holds commas at most: ``Aksu, Sezen``, or ``Mazhar, Fuat, Özkan``."""
+    bracketed = [name._replace(sure=False) for text in _BRACKETS.findall(part) for name in _name(text, goes_on=False)]
     part = _BRACKETS.sub(" ", part) if _words(_BRACKETS.sub(" ", part)) else part
     pieces = [piece for piece in part.split(",") if _words(piece)]
-    names = _name(part, goes_on=goes_on)
+    names = _name(part, goes_on=goes_on) + bracketed
     if len(pieces) == 1:
-        return names if is_whole or _is_name(part) else []
+        return names if is_whole or _is_name(part) else bracketed
     surname = len(pieces) == 2
     for piece in pieces:
         if _is_name(piece) and not _is_nobody(piece):

@@ -13,9 +13,10 @@ from typing import NamedTuple
 
 from edge_runtime.audio_file import AUDIO_SUFFIXES
 from edge_runtime.errors import TmgcError
+from edge_runtime.model_card import check_genres
 from train.dataset.file_names import quoted, readable, readable_paths
 from train.dataset.genres import check_genre_names, genre_name
-from train.dataset.layout import Layout, check_split_folders
+from train.dataset.layout import Layout, check_split_folders, warn_of_genres_inside
 from train.dataset.walk import SAME_AS, Found, no_music, walk
 from train.run import SPLITS
 
@@ -91,6 +92,8 @@ def find_songs(folder: Path, *, split_folders: bool = False) -> tuple[list[Song]
             skipped.append(Skipped(name, outside))
     _report(folder, songs, skipped, layout)
     check_split_folders(folder, recognised, named, split_folders=split_folders)
+    if not split_folders:
+        warn_of_genres_inside(named)
     check_genre_names(genre_folders)
     _check_genres(folder, songs, named, layout)
     return songs, sorted(skipped)
@@ -156,9 +159,10 @@ def _without_songs(folder: Path, songs: Sequence[Song]) -> list[str]:
 
 
 def _check_genres(folder: Path, songs: Sequence[Song], named: Sequence[PurePosixPath], layout: Layout) -> None:
-    """Refuse songs of fewer than two genres, with the reason where it can be seen."""
+    """Refuse genres that a model cannot have: fewer than two, with the reason where it can be seen, or too many."""
     genres = {song.genre for song in songs}
     if len(genres) >= 2:
+        check_genres(sorted(genres))
         return
     advice = f"Songs are files that end in {', '.join(AUDIO_SUFFIXES)}"
     if outside := len(named) - len(songs):

@@ -29,6 +29,8 @@ def tied(one: str, other: str, *collection: str) -> bool:
         ("Sezen Aksu", "Aksu, Sezen"),
         ("Sezen Aksu", "Sezen_Aksu"),
         ("Sezen Aksu", "Sezen Aksu (2)"),
+        ("Sezen Aksu", "Minik Serçe (Sezen Aksu)"),
+        ("Mazhar Fuat Özkan", "MFÖ [Mazhar, Fuat, Özkan]"),
         ("Müslüm Gürses", "MUSLUM GURSES"),
         ("Müslüm Gürses", "GÜRSES, MÜSLÜM"),
         ("Yıldız İbrahim", "YILDIZ İBRAHİM"),
@@ -88,6 +90,7 @@ def test_each_artist_of_a_tag_is_one(joined: str) -> None:
         ("Sammy Davis, Jr.", "Harry Connick, Jr."),
         ("Tarkan - www.site.com", "Sıla - www.site.com"),
         ("Sezen Aksu - Topic", "Tarkan - Topic"),
+        ("Sezen Aksu (Türkiye)", "Tarkan (Türkiye)"),
         ("Anne-Sophie Mutter", "Anne"),
     ],
 )
