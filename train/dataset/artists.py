@@ -6,6 +6,7 @@ import re
 import sys
 import unicodedata
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -40,10 +41,14 @@ _IGNORED = {"the", "official", "vevo"}
 _ADDRESS = re.compile(r"\S*(?:https?:|\bwww\.|\w\w\.(?:com|net|org|info|biz)\b)\S*")
 """Sites sign the tags of what they distribute."""
 
+_HYPHENS = "-–—‐‒―"
+
 _SEPARATOR = re.compile(
-    r"""\s*[;|/\\•·+&×~\0]\s*
-    | \s+[-–—]+\s* | [-–—]+\s+
-    | [\s(\[]+ (?:feat(?:uring)?|ft|vs|versus|w/|duet(?:\ with)?|konuk(?:\ sanatci)?|sunar|pres(?:ents)?)(?!\w)[.:]?\s*
+    rf"""\s*[;|/\\•·+&×~\0⁄∕、・،]\s*
+    | \s+[{_HYPHENS}]+\s* | [{_HYPHENS}]+\s+
+    | (?:^|[\s,(\[]+) (?:sanatci|yorum(?:cu|layan)?|okuyan|soyleyen|soz|muzik|beste|artist|vocals?) \s*:\s*
+    | [\s(\[]+ (?:feat(?:uring)?|ft|vs|versus|w/|duet(?:\ with)?|konuk(?:\ sanatci)?|sunar|pres(?:ents)?
+        |prod(?:uced)?(?:\.?\ by)?)(?!\w)[.:]?\s*
     | [\s(\[]+ (?:ve|and|with|ile|und|u|x) \s+""",
     re.VERBOSE,
 )
@@ -103,6 +108,20 @@ def artist_keys(artists: Sequence[str]) -> list[tuple[str, ...]]:
     ]
 
 
+def spelled(keys: Sequence[tuple[str, ...]], artists: Sequence[str]) -> list[tuple[str, ...]]:
+    """Keys as people write them: each in the commonest spelling of songs that name this artist alone, if there are any.
+
+    Parameters
+    ----------
+    keys : sequence of tuple of str
+        Of the songs, from :func:`artist_keys`.
+    artists : sequence of str [length=len(keys)]
+    """
+    alone = Counter((own[0], text) for own, text in zip(keys, artists, strict=True) if len(own) == 1)
+    spelling = {key: text for (key, text), _ in reversed(alone.most_common())}
+    return [tuple(spelling.get(key, key) for key in own) for own in keys]
+
+
 def _fitting(name: _Name, texts: Sequence[str]) -> list[str]:
     """The longest of the sorted texts first that an incomplete name may be."""
     begin, end = (bisect_left(texts, bound) for bound in (name.prefix, name.prefix + chr(sys.maxunicode)))
@@ -143,7 +162,7 @@ def _names(artist: str) -> list[_Name]:
 
 def _at_hyphens(part: str) -> list[str]:
     """The names in ``Sezen Aksu-Onno Tunç``, but ``Jean-Michel Jarre`` as it is."""
-    pieces = re.split("[-–—]", part)
+    pieces = re.split(f"[{_HYPHENS}]", part)
     return pieces if all(len(_words(piece)) > 1 for piece in pieces) else [part]
 
 
