@@ -45,7 +45,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
     Raises
     ------
     OSError
-        The folder cannot be written to: the error names ``path``.
+        The file cannot be written: the error names ``path``.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     beginning = os.fsdecode(os.fsencode(PARTIAL + path.stem)[:_LONGEST])
@@ -57,6 +57,10 @@ def atomic_write(path: Path) -> Iterator[Path]:
     try:
         yield partial
         partial.replace(path)
+    except OSError as error:
+        if error.errno and error.filename in (None, str(partial)):
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
     finally:
         partial.unlink(missing_ok=True)
 
