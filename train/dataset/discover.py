@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from logging import getLogger
@@ -97,11 +96,6 @@ def find_songs(folder: Path, *, split_folders: bool = False) -> tuple[list[Song]
     check_genre_names(genre_folders)
     _check_genres(folder, songs, named, layout)
     return songs, sorted(skipped)
-
-
-def nfc(text: str) -> str:
-    """Text in Unicode's composed form: the same letters have one spelling."""
-    return unicodedata.normalize("NFC", text)
 
 
 def _check_readable(folder: Path) -> None:

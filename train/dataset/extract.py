@@ -12,6 +12,7 @@ import hashlib
 import io
 import json
 import math
+import sys
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path, PurePosixPath
@@ -25,7 +26,8 @@ from edge_runtime.errors import TmgcError, first_line
 from edge_runtime.files import atomic_write, sha256_of
 from edge_runtime.spectrogram import Colormap, Spectrogram, SpectrogramSettings
 from train.dataset.dataset import DatasetConfig
-from train.dataset.discover import Skipped, Song, nfc
+from train.dataset.discover import Skipped, Song
+from train.dataset.file_names import nfc
 from train.dataset.fingerprint import Fingerprint, fingerprint
 from train.dataset.tags import read_artists
 from train.run import Run
@@ -100,8 +102,10 @@ def stem_of(song: Song, settings: DatasetConfig) -> str:
     version = (song.relative_path, status.st_size, status.st_mtime_ns)
     extraction = (FORMAT, settings.offsets_seconds, settings.spectrogram.to_json(), MARGIN_SECONDS, SILENT_DBFS)
     key = hashlib.sha256(json.dumps([version, extraction], sort_keys=True).encode("ascii")).hexdigest()[:12]
-    stem = nfc(PurePosixPath(song.relative_path).stem)
-    stem = nfc(PurePosixPath(song.relative_path).stem)
+    encoding = sys.getfilesystemencoding()
+    stem = nfc(PurePosixPath(song.relative_path).stem).encode(encoding, "replace").decode(encoding)
+    encoding = sys.getfilesystemencoding()
+    stem = nfc(PurePosixPath(song.relative_path).stem).encode(encoding, "replace").decode(encoding)
     readable = "".join(letter if letter.isalnum() else "_" for letter in stem)[:40]
     return f"{readable}_{key}"
 

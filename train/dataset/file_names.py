@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections import Counter
 from collections.abc import Collection
 from functools import lru_cache
@@ -56,6 +57,11 @@ def readable_paths(paths: Collection[str]) -> dict[str, str]:
 def escaped(name: str) -> str:
     """The name with escapes such as ``\\xfe`` for what is not UTF-8."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def nfc(text: str) -> str:
+    """Text in Unicode's composed form: the same letters have one spelling."""
+    return unicodedata.normalize("NFC", text)
 
 
 def quoted(name: str) -> str:

@@ -10,7 +10,7 @@ from logging import getLogger
 
 from edge_runtime.errors import TmgcError
 from edge_runtime.predictions import SILENCE, UNKNOWN
-from train.dataset.file_names import decoded_name, quoted
+from train.dataset.file_names import decoded_name, escaped, nfc, quoted
 
 _log = getLogger("tmgc.dataset")
 
@@ -43,9 +43,7 @@ def genre_name(folder: str) -> str:
     genre : str
         Printable. Empty if the name has no letter and no digit, or is in no encoding that is known.
     """
-    visible = "".join(letter for letter in _spelling(folder) if letter.isprintable() or letter.isspace())
-    genre = unicodedata.normalize("NFC", " ".join(visible.split()))
-    return genre if any(map(str.isalnum, genre)) else ""
+    return _visible(decoded_name(folder))
 
 
 def name_key(genre: str) -> str:
@@ -53,7 +51,7 @@ def name_key(genre: str) -> str:
 
     The dots of i count for nothing: I is the capital of ı in Turkish and of i in other languages.
     """
-    folded = unicodedata.normalize("NFKC", genre_name(genre)).casefold().replace("i\u0307", "i").replace("ı", "i")
+    folded = unicodedata.normalize("NFKC", _visible(genre)).casefold().replace("i\u0307", "i").replace("ı", "i")
     return " ".join(folded.split()).strip(" .")
 
 
@@ -74,7 +72,7 @@ def check_genre_names(songs: Mapping[str, int]) -> None:
         A name cannot be read, is reserved, begins as a formula does, or differs from another only in case or spaces.
     """
     for folder in sorted(songs):
-        if genre_name(folder) != unicodedata.normalize("NFC", folder) and genre_name(folder):
+        if genre_name(folder) not in ("", nfc(escaped(folder))):
             _log.warning("the folder %s is the genre %s", quoted(folder), genre_name(folder))
     for folder, count in sorted(songs.items()):
         _check_name(folder, count)
@@ -87,7 +85,7 @@ def _check_name(folder: str, songs: int) -> None:
     genre, found = genre_name(folder), f"{quoted(folder)} ({songs} songs)"
     if not genre:
         raise TmgcError(f"a genre's folder needs a name with letters, in UTF-8: {found} has none. Rename the folder")
-    if meaning := RESERVED.get(name_key(folder)):
+    if meaning := RESERVED.get(name_key(genre)):
         raise TmgcError(f"a genre cannot be called {genre}, which is {meaning}: found {found}. Rename the folder")
     if genre.startswith(_FORMULA):
         raise TmgcError(
@@ -101,7 +99,7 @@ def _check_collisions(songs: Mapping[str, int]) -> None:
     of_spelling: dict[str, int] = defaultdict(int)
     shown: dict[str, str] = {}
     for folder, count in songs.items():
-        spelling = _spelling(folder)
+        spelling = nfc(decoded_name(folder))
         of_spelling[spelling] += count
         shown.setdefault(spelling, quoted(folder))
     if collisions := _alike(of_spelling, name_key):
@@ -125,6 +123,8 @@ def _loose_key(genre: str) -> str:
     return "".join(filter(str.isalnum, unicodedata.normalize("NFKD", name_key(genre))))
 
 
-def _spelling(folder: str) -> str:
-    """The folder's name decoded, in Unicode's composed form; empty if no encoding fits."""
-    return unicodedata.normalize("NFC", decoded_name(folder))
+def _visible(name: str) -> str:
+    """What can be seen of a decoded name; empty if that is no letter and no digit."""
+    visible = "".join(letter for letter in nfc(name) if letter.isprintable() or letter.isspace())
+    genre = nfc(" ".join(visible.split()))
+    return genre if any(map(str.isalnum, genre)) else ""

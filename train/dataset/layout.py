@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from edge_runtime.errors import TmgcError
 from train.dataset.file_names import quoted
-from train.dataset.genres import name_key
+from train.dataset.genres import genre_name, name_key
 from train.run import SPLITS
 
 _log = getLogger("tmgc.dataset")
@@ -34,7 +34,7 @@ _FILLING = {"set", "data", "dataset", "split", "songs", "music", "audio", "veri"
 
 def split_called(folder: str) -> str | None:
     """The split that a folder is called after, in English or Turkish: ``train``, ``validation``, ``test`` or None."""
-    plain = name_key(folder).translate(_WITHOUT_ACCENTS)
+    plain = name_key(genre_name(folder)).translate(_WITHOUT_ACCENTS)
     words = [word for word in re.split(r"[\W\d_]+", plain) if word and word not in _FILLING]
     return _SPLIT_OF.get("".join(words))
 
