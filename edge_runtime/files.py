@@ -45,7 +45,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
     Raises
     ------
     OSError
-        The folder cannot be written to: the error names ``path``.
+        The file cannot be written: the error names ``path``.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     beginning = os.fsdecode(os.fsencode(PARTIAL + path.stem)[:_LONGEST])
@@ -57,6 +57,10 @@ def atomic_write(path: Path) -> Iterator[Path]:
     try:
         yield partial
         partial.replace(path)
+    except OSError as error:
+        if error.errno and error.filename in (None, str(partial)):
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
     finally:
         partial.unlink(missing_ok=True)
 
@@ -137,3 +141,8 @@ def decoded(text: str, errors: str) -> str:
 def to_utf8(text: str) -> str:
     """The text with ``?`` for what UTF-8 cannot encode: a file name may contain undecodable bytes."""
     return decoded(text, "replace").replace("\ufffd", "?").encode("utf-8", "replace").decode("utf-8")
+
+
+def csv_cell(value: object) -> object:
+    """The value of a cell for people: a spreadsheet would take text that begins like a formula for one."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value

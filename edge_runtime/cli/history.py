@@ -17,6 +17,7 @@ import click
 
 from edge_runtime.cli.base import OneLineCommand
 from edge_runtime.errors import TmgcError
+from edge_runtime.files import csv_cell
 from edge_runtime.terminal import print_json, print_line
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def history(
     elif as_csv:
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(["hour", "genre", "seconds", "windows", "confidence"])
-        writer.writerows(map(_cell, _fields(total).values()) for total in totals)
+        writer.writerows(map(csv_cell, _fields(total).values()) for total in totals)
     else:
         _print_totals(totals)
 
@@ -118,11 +119,6 @@ def _repair(file: Path, repaired: Path) -> None:
 
 def _stem(file: Path) -> str:
     return file.stem if file.suffix in (".sqlite", ".db") else file.name
-
-
-def _cell(value: str | float) -> str | float:
-    """A spreadsheet would take a name that begins like a formula for one."""
-    return f"'{value}" if str(value).startswith(("=", "+", "-", "@", "\t", "\r")) else value
 
 
 def _parse_time(option: str, text: str | None) -> datetime | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edge_runtime import TmgcError
-from edge_runtime.files import atomic_write, check_writable, remove_partial, sha256_of, to_utf8
+from edge_runtime.files import atomic_write, check_writable, csv_cell, remove_partial, sha256_of, to_utf8
 
 
 def test_a_file_takes_its_place_when_the_writing_has_gone_well(tmp_path: Path) -> None:
@@ -72,6 +72,21 @@ def test_a_file_may_have_any_name_that_the_system_allows(tmp_path: Path, name: s
 def test_an_error_of_the_system_names_the_file_that_was_to_be_written() -> None:
     with pytest.raises(OSError, match=r"'/proc/card\.json'"), atomic_write(Path("/proc/card.json")):
         pass
+
+
+def test_a_full_disk_names_the_file_that_was_to_be_written(tmp_path: Path) -> None:
+    def fill(path: Path) -> None:
+        with atomic_write(path) as partial, partial.open("wb"), Path("/dev/full").open("wb") as full:
+            full.write(b"all")
+
+    with pytest.raises(OSError, match=r"No space left on device: '.*/song\.flac'"):
+        fill(tmp_path / "song.flac")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("value", "cell"), [("=1+1", "'=1+1"), ("-M-", "'-M-"), ("Şarkı", "Şarkı"), (-18.1, -18.1)])
+def test_no_cell_of_a_table_is_a_formula(value: object, cell: object) -> None:
+    assert csv_cell(value) == cell
 
 
 def test_only_partial_files_are_removed_and_links_are_not_followed(tmp_path: Path) -> None:

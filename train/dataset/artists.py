@@ -6,6 +6,7 @@ import re
 import sys
 import unicodedata
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -40,10 +41,14 @@ _IGNORED = {"the", "official", "vevo"}
 _ADDRESS = re.compile(r"\S*(?:https?:|\bwww\.|\w\w\.(?:com|net|org|info|biz)\b)\S*")
 """Sites sign the tags of what they distribute."""
 
+_HYPHENS = "-–—‐‒―"
+
 _SEPARATOR = re.compile(
-    r"""\s*[;|/\\•·+&×~\0]\s*
-    | \s+[-–—]+\s* | [-–—]+\s+
-    | [\s(\[]+ (?:feat(?:uring)?|ft|vs|versus|w/|duet(?:\ with)?|konuk(?:\ sanatci)?|sunar|pres(?:ents)?)(?!\w)[.:]?\s*
+    rf"""\s*[;|/\\•·+&×~\0⁄∕、・،]\s*
+    | \s+[{_HYPHENS}]+\s* | [{_HYPHENS}]+\s+
+    | (?:^|[\s,(\[]+) (?:sanatci|yorum(?:cu|layan)?|okuyan|soyleyen|soz|muzik|beste|artist|vocals?) \s*:\s*
+    | [\s(\[]+ (?:feat(?:uring)?|ft|vs|versus|w/|duet(?:\ with)?|konuk(?:\ sanatci)?|sunar|pres(?:ents)?
+        |prod(?:uced)?(?:\.?\ by)?)(?!\w)[.:]?\s*
     | [\s(\[]+ (?:ve|and|with|ile|und|u|x) \s+""",
     re.VERBOSE,
 )
@@ -67,7 +72,8 @@ def artist_keys(artists: Sequence[str]) -> list[tuple[str, ...]]:
       ``The`` and the order of words: ``GÜRSES, MÜSLÜM`` is ``Muslum Gurses``.
     * Each artist of ``A & B``, ``A, B``, ``A feat. B``, ``A ve B`` and so on has a key, and so has the whole, which may
       be the name of a band. Parts that name nobody, such as one letter or ``Orkestrası``, have none.
-    * One word beside one comma may be a surname. It has a key only where it is a whole name elsewhere.
+    * One word beside one comma may be a surname, and what is in brackets a remark. They have a key only where they are
+      a whole name elsewhere.
     * A name that goes on (``…``) or has lost letters (``Ne?et Erta?``) also has the keys of all complete names that
       it fits.
     * ``Various Artists``, ``Bilinmeyen Sanatçı``, ``Anonim``, ``Track 01``, addresses of sites and the like have none.
@@ -100,6 +106,20 @@ def artist_keys(artists: Sequence[str]) -> list[tuple[str, ...]]:
         )
         for names in named
     ]
+
+
+def spelled(keys: Sequence[tuple[str, ...]], artists: Sequence[str]) -> list[tuple[str, ...]]:
+    """Keys as people write them: each in the commonest spelling of songs that name this artist alone, if there are any.
+
+    Parameters
+    ----------
+    keys : sequence of tuple of str
+        Of the songs, from :func:`artist_keys`.
+    artists : sequence of str [length=len(keys)]
+    """
+    alone = Counter((own[0], text) for own, text in zip(keys, artists, strict=True) if len(own) == 1)
+    spelling = {key: text for (key, text), _ in reversed(alone.most_common())}
+    return [tuple(spelling.get(key, key) for key in own) for own in keys]
 
 
 def _fitting(name: _Name, texts: Sequence[str]) -> list[str]:
@@ -142,17 +162,18 @@ def _names(artist: str) -> list[_Name]:
 
 def _at_hyphens(part: str) -> list[str]:
     """The names in ``Sezen Aksu-Onno Tunç``, but ``Jean-Michel Jarre`` as it is."""
-    pieces = re.split("[-–—]", part)
+    pieces = re.split(f"[{_HYPHENS}]", part)
     return pieces if all(len(_words(piece)) > 1 for piece in pieces) else [part]
 
 
 def _of_part(part: str, *, is_whole: bool, goes_on: bool) -> list[_Name]:
     """The artists of a part that holds commas at most: ``Aksu, Sezen``, or ``Mazhar, Fuat, Özkan``."""
+    bracketed = [name._replace(sure=False) for text in _BRACKETS.findall(part) for name in _name(text, goes_on=False)]
     part = _BRACKETS.sub(" ", part) if _words(_BRACKETS.sub(" ", part)) else part
     pieces = [piece for piece in part.split(",") if _words(piece)]
-    names = _name(part, goes_on=goes_on)
+    names = _name(part, goes_on=goes_on) + bracketed
     if len(pieces) == 1:
-        return names if is_whole or _is_name(part) else []
+        return names if is_whole or _is_name(part) else bracketed
     surname = len(pieces) == 2
     for piece in pieces:
         if _is_name(piece) and not _is_nobody(piece):

@@ -25,10 +25,10 @@ from typing import NamedTuple
 import numpy as np
 
 from edge_runtime.errors import TmgcError
-from edge_runtime.files import PARTIAL, atomic_write, check_writable, remove_tree
+from edge_runtime.files import PARTIAL, atomic_write, check_writable, csv_cell, remove_tree
 from edge_runtime.spectrogram import Colormap
 from edge_runtime.system_info import usable_cores
-from train.dataset.artists import artist_keys
+from train.dataset.artists import artist_keys, spelled
 from train.dataset.dataset import Clip, Dataset, DatasetConfig, write_dataset
 from train.dataset.discover import GROUPS_NAME, MARKER, Skipped, Song, by_kind, find_songs
 from train.dataset.extract import ExtractedSong, Job, extract_song, read_extracted, stem_of
@@ -207,7 +207,8 @@ def _grouping_keys(
     """By kind, the keys of each song: songs with a common key must be in the same split."""
     keys: dict[str, list[tuple[str, ...]]] = {}
     if settings.group_by in (None, "artist"):
-        keys["artists"] = artist_keys([extracted.artist for _, extracted in used])
+        artists = [extracted.artist for _, extracted in used]
+        keys["artists"] = spelled(artist_keys(artists), artists)
     if settings.group_by in (None, "groups") and groups:
         keys["groups"] = [(groups[path],) if (path := song.relative_path) in groups else () for song, _ in used]
     return {kind: of_songs for kind, of_songs in keys.items() if any(of_songs)}
@@ -296,10 +297,10 @@ def _reports(run: Run, skipped: Sequence[Skipped], duplicates: Iterable[tuple[ob
 
 
 def _csv(rows: Iterable[tuple[object, ...]]) -> bytes:
-    """A table for people: names that are not UTF-8 are escaped."""
+    """A table for people."""
     file = io.StringIO(newline="")
-    csv.writer(file).writerows(rows)
-    return file.getvalue().encode("utf-8", "backslashreplace")
+    csv.writer(file).writerows(map(csv_cell, row) for row in rows)
+    return file.getvalue().encode()
 
 
 _EXTRACTED_NAME = re.compile(r".+_[0-9a-f]{12}(\.json|_[^_]+s\.(flac|png))", re.DOTALL)

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from edge_runtime.audio import Samples
 from edge_runtime.errors import TmgcError, first_line
-from edge_runtime.files import atomic_write
+from edge_runtime.files import atomic_write, csv_cell
 from edge_runtime.model_card import ModelCard, check_genres
 from edge_runtime.spectrogram import Colormap, SpectrogramSettings
 from edge_runtime.windowing import cut_windows
@@ -310,7 +310,7 @@ def _table(clips: Iterable[Clip]) -> bytes:
     writer.writerow(_COLUMNS)
     for clip in clips:
         numbers = (f"{clip.offset_seconds:.3f}", f"{clip.lead_seconds:.6f}", f"{clip.level_dbfs:.1f}")
-        origin = (clip.group, clip.artist, clip.content_sha256)
+        origin = (clip.group, csv_cell(clip.artist), clip.content_sha256)
         writer.writerow((clip.name, clip.song, clip.genre, clip.split, *numbers, *origin))
     return file.getvalue().encode(**_ANY_NAME)
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import os
 import re
-import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from logging import getLogger
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from edge_runtime.audio_file import AUDIO_SUFFIXES
 from edge_runtime.errors import TmgcError
-from train.dataset.genres import check_genre_names, genre_name, quoted
-from train.dataset.layout import Layout, check_split_folders
-from train.dataset.walk import SAME_AS, no_music, walk
+from edge_runtime.model_card import check_genres
+from train.dataset.file_names import quoted, readable, readable_paths
+from train.dataset.genres import check_genre_names, genre_name
+from train.dataset.layout import Layout, check_split_folders, warn_of_genres_inside
+from train.dataset.walk import SAME_AS, Found, no_music, walk
 from train.run import SPLITS
 
 _log = getLogger("tmgc.dataset")
@@ -29,7 +30,7 @@ class Song(NamedTuple):
 
     path: Path
     relative_path: str
-    """Path relative to the folder of songs, with forward slashes, spelt as the file system spells it."""
+    """Path relative to the folder of songs, with forward slashes: see :mod:`train.dataset.file_names`."""
     genre: str
     """What its genre's folder is called after: see :func:`train.dataset.genres.genre_name`."""
     split: str = ""
@@ -74,28 +75,27 @@ def find_songs(folder: Path, *, split_folders: bool = False) -> tuple[list[Song]
         splits and ``split_folders`` is not set, or the other way round.
     """
     _check_readable(folder)
-    named, skipped = _named_as_songs(folder)
+    found = list(walk(folder))
+    name_of = readable_paths([path for path, _ in found])
+    named, skipped = _named_as_songs(found, name_of)
     recognised = Layout.of(named)
     layout = recognised if split_folders else Layout()
     songs, genre_folders = [], Counter[str]()
+    outside = f"not in the folder of a genre{' and a split' * (layout.split is not None)}"
     for path in named:
-        if place := layout.place(path):
+        name, place = name_of[str(path)], layout.place(path)
+        if place:
             genre_folders[place[0]] += 1
-            songs.append(Song(folder / path, str(path), genre_name(place[0]), place[1]))
+            songs.append(Song(folder / path, name, genre_name(place[0]), place[1]))
         else:
-            skipped.append(
-                Skipped(str(path), f"not in the folder of a genre{' and a split' * (layout.split is not None)}")
-            )
+            skipped.append(Skipped(name, outside))
     _report(folder, songs, skipped, layout)
     check_split_folders(folder, recognised, named, split_folders=split_folders)
+    if not split_folders:
+        warn_of_genres_inside(named)
     check_genre_names(genre_folders)
     _check_genres(folder, songs, named, layout)
     return songs, sorted(skipped)
-
-
-def nfc(text: str) -> str:
-    """Text in Unicode's composed form: the same letters have one spelling."""
-    return unicodedata.normalize("NFC", text)
 
 
 def _check_readable(folder: Path) -> None:
@@ -111,13 +111,13 @@ def _check_readable(folder: Path) -> None:
         ) from error
 
 
-def _named_as_songs(folder: Path) -> tuple[list[PurePosixPath], list[Skipped]]:
+def _named_as_songs(found: Sequence[Found], name_of: Mapping[str, str]) -> tuple[list[PurePosixPath], list[Skipped]]:
     """Relative paths of the files with a song's name, sorted, and all other files."""
     named, skipped = list[PurePosixPath](), list[Skipped]()
-    for path, reason in walk(folder):
+    for path, reason in found:
         if reason or not path.lower().endswith(AUDIO_SUFFIXES):
             if path not in _IGNORED:
-                skipped.append(Skipped(path, reason or NOT_AUDIO))
+                skipped.append(Skipped(name_of[path], readable(reason) or NOT_AUDIO))
         else:
             named.append(PurePosixPath(path))
     return sorted(named), skipped
@@ -147,20 +147,21 @@ def by_kind(skipped: Sequence[Skipped]) -> str:
 
 def _without_songs(folder: Path, songs: Sequence[Song]) -> list[str]:
     """Folders at the level of genres of which no song is taken, but for those of the system."""
-    used = {PurePosixPath(song.relative_path).parts[0] for song in songs}
+    used = {song.path.relative_to(folder).parts[0] for song in songs}
     folders = (path.name for path in folder.iterdir() if path.is_dir())
     return sorted(name for name in folders if name not in used and not no_music(name))
 
 
 def _check_genres(folder: Path, songs: Sequence[Song], named: Sequence[PurePosixPath], layout: Layout) -> None:
-    """Refuse songs of fewer than two genres, with the reason where it can be seen."""
+    """Refuse genres that a model cannot have: fewer than two, with the reason where it can be seen, or too many."""
     genres = {song.genre for song in songs}
     if len(genres) >= 2:
+        check_genres(sorted(genres))
         return
     advice = f"Songs are files that end in {', '.join(AUDIO_SUFFIXES)}"
     if outside := len(named) - len(songs):
         advice = f"Outside such folders stand {outside} songs: move each into that of its genre"
-    elif deeper := _one_level_deeper([PurePosixPath(song.relative_path) for song in songs]):
+    elif deeper := _one_level_deeper([song.path.relative_to(folder) for song in songs]):
         advice = f"Are the genres the folders in {folder / deeper}? Then name that, or add another genre"
     raise TmgcError(
         f"songs must be in {folder}/{layout}/, with at least two genres: found {len(songs)} songs in {len(genres)} "
@@ -168,7 +169,7 @@ def _check_genres(folder: Path, songs: Sequence[Song], named: Sequence[PurePosix
     )
 
 
-def _one_level_deeper(songs: Sequence[PurePosixPath]) -> str:
+def _one_level_deeper(songs: Sequence[Path]) -> str:
     """The folder in which songs are in two folders or more, where those above stand alone; empty if there is none."""
     common = os.path.commonpath([song.parent for song in songs]) if songs else ""
     depth = len(PurePosixPath(common).parts)

@@ -12,9 +12,10 @@ import hashlib
 import io
 import json
 import math
+import sys
 from functools import lru_cache
 from itertools import chain
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,7 +26,8 @@ from edge_runtime.errors import TmgcError, first_line
 from edge_runtime.files import atomic_write, sha256_of
 from edge_runtime.spectrogram import Colormap, Spectrogram, SpectrogramSettings
 from train.dataset.dataset import DatasetConfig
-from train.dataset.discover import Skipped, Song, nfc
+from train.dataset.discover import Skipped, Song
+from train.dataset.file_names import nfc
 from train.dataset.fingerprint import Fingerprint, fingerprint
 from train.dataset.tags import read_artists
 from train.run import Run
@@ -100,7 +102,11 @@ def stem_of(song: Song, settings: DatasetConfig) -> str:
     version = (song.relative_path, status.st_size, status.st_mtime_ns)
     extraction = (FORMAT, settings.offsets_seconds, settings.spectrogram.to_json(), MARGIN_SECONDS, SILENT_DBFS)
     key = hashlib.sha256(json.dumps([version, extraction], sort_keys=True).encode("ascii")).hexdigest()[:12]
-    readable = "".join(letter if letter.isalnum() else "_" for letter in nfc(song.path.stem))[:40]
+    encoding = sys.getfilesystemencoding()
+    stem = nfc(PurePosixPath(song.relative_path).stem).encode(encoding, "replace").decode(encoding)
+    encoding = sys.getfilesystemencoding()
+    stem = nfc(PurePosixPath(song.relative_path).stem).encode(encoding, "replace").decode(encoding)
+    readable = "".join(letter if letter.isalnum() else "_" for letter in stem)[:40]
     return f"{readable}_{key}"
 
 
@@ -124,12 +130,12 @@ def extract_song(job: Job) -> ExtractedSong:
             excerpts = [(offset, _excerpt(file, offset, job.settings)) for offset in job.settings.offsets_seconds]
         sha256 = sha256_of(job.song.path)
     except TmgcError as error:
-        skipped.append(Skipped(song, str(error)))
+        skipped.append(Skipped(song, str(error).replace(str(job.song.path), "this one")))
     except (OSError, ValueError, RuntimeError, AssertionError) as error:  # a decoder's errors about a damaged file
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise  # not a defect of the song
         excerpts = []
-        skipped.append(Skipped(song, f"{type(error).__name__}: {first_line(error)}"))
+        skipped.append(Skipped(song, f"cannot be read: {getattr(error, 'strerror', None) or first_line(error)}"))
     clips = []
     for offset, excerpt in excerpts:
         clip = excerpt if isinstance(excerpt, str) else _extract_clip(job, offset, excerpt)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Mapping
@@ -11,6 +10,7 @@ from logging import getLogger
 
 from edge_runtime.errors import TmgcError
 from edge_runtime.predictions import SILENCE, UNKNOWN
+from train.dataset.file_names import decoded_name, escaped, nfc, quoted
 
 _log = getLogger("tmgc.dataset")
 
@@ -22,12 +22,6 @@ RESERVED = {
 }
 """Names, in the spelling of :func:`name_key`, that mean something else where the genre is shown."""
 
-_LEGACY_ENCODINGS = ("cp1254", "cp857")
-"""Of Turkish Windows and of its console, whose bytes a zip file brings along. ISO 8859-9 has the same letters as the
-first. No byte is a Turkish letter in both."""
-
-_TURKISH = frozenset("çğıöşüÇĞİÖŞÜâîûÂÎÛ")
-
 _FORMULA = ("=", "+", "-", "@")
 """A spreadsheet takes a cell that begins so for a formula."""
 
@@ -36,8 +30,8 @@ _FORMULA = ("=", "+", "-", "@")
 def genre_name(folder: str) -> str:
     """The genre that a folder is called after.
 
-    A name that is not UTF-8 is read as Windows-1254 or code page 857, whichever gives more Turkish letters. The name is
-    in Unicode's composed form (NFC), with single spaces, without spaces at its ends and without invisible characters.
+    The name is decoded (:func:`train.dataset.file_names.decoded_name`), in Unicode's composed form (NFC), with single
+    spaces, without spaces at its ends and without invisible characters.
 
     Parameters
     ----------
@@ -49,9 +43,7 @@ def genre_name(folder: str) -> str:
     genre : str
         Printable. Empty if the name has no letter and no digit, or is in no encoding that is known.
     """
-    visible = "".join(letter for letter in _spelling(folder) if letter.isprintable() or letter.isspace())
-    genre = unicodedata.normalize("NFC", " ".join(visible.split()))
-    return genre if any(map(str.isalnum, genre)) else ""
+    return _visible(decoded_name(folder))
 
 
 def name_key(genre: str) -> str:
@@ -59,14 +51,8 @@ def name_key(genre: str) -> str:
 
     The dots of i count for nothing: I is the capital of ı in Turkish and of i in other languages.
     """
-    folded = unicodedata.normalize("NFKC", genre_name(genre)).casefold().replace("i\u0307", "i").replace("ı", "i")
+    folded = unicodedata.normalize("NFKC", _visible(genre)).casefold().replace("i\u0307", "i").replace("ı", "i")
     return " ".join(folded.split()).strip(" .")
-
-
-def quoted(folder: str) -> str:
-    """A folder's name in quotes, with escapes for what cannot be seen or is not UTF-8."""
-    text = os.fsencode(folder).decode("utf-8", "backslashreplace")
-    return "'" + "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text) + "'"
 
 
 def check_genre_names(songs: Mapping[str, int]) -> None:
@@ -86,7 +72,7 @@ def check_genre_names(songs: Mapping[str, int]) -> None:
         A name cannot be read, is reserved, begins as a formula does, or differs from another only in case or spaces.
     """
     for folder in sorted(songs):
-        if genre_name(folder) != unicodedata.normalize("NFC", folder) and genre_name(folder):
+        if genre_name(folder) not in ("", nfc(escaped(folder))):
             _log.warning("the folder %s is the genre %s", quoted(folder), genre_name(folder))
     for folder, count in sorted(songs.items()):
         _check_name(folder, count)
@@ -99,7 +85,7 @@ def _check_name(folder: str, songs: int) -> None:
     genre, found = genre_name(folder), f"{quoted(folder)} ({songs} songs)"
     if not genre:
         raise TmgcError(f"a genre's folder needs a name with letters, in UTF-8: {found} has none. Rename the folder")
-    if meaning := RESERVED.get(name_key(folder)):
+    if meaning := RESERVED.get(name_key(genre)):
         raise TmgcError(f"a genre cannot be called {genre}, which is {meaning}: found {found}. Rename the folder")
     if genre.startswith(_FORMULA):
         raise TmgcError(
@@ -113,7 +99,7 @@ def _check_collisions(songs: Mapping[str, int]) -> None:
     of_spelling: dict[str, int] = defaultdict(int)
     shown: dict[str, str] = {}
     for folder, count in songs.items():
-        spelling = _spelling(folder)
+        spelling = nfc(decoded_name(folder))
         of_spelling[spelling] += count
         shown.setdefault(spelling, quoted(folder))
     if collisions := _alike(of_spelling, name_key):
@@ -137,19 +123,8 @@ def _loose_key(genre: str) -> str:
     return "".join(filter(str.isalnum, unicodedata.normalize("NFKD", name_key(genre))))
 
 
-def _spelling(folder: str) -> str:
-    """The folder's name decoded, in Unicode's composed form; empty if no encoding fits."""
-    try:
-        return unicodedata.normalize("NFC", os.fsencode(folder).decode("utf-8"))
-    except UnicodeDecodeError:
-        readings = (_decoded(os.fsencode(folder), encoding) for encoding in _LEGACY_ENCODINGS)
-        return max(readings, key=lambda text: (bool(text), sum(letter in _TURKISH for letter in text)))
-
-
-def _decoded(name: bytes, encoding: str) -> str:
-    """The name in an encoding; empty if that does not fit."""
-    try:
-        text = name.decode(encoding)
-    except UnicodeDecodeError:
-        return ""
-    return unicodedata.normalize("NFC", text)
+def _visible(name: str) -> str:
+    """What can be seen of a decoded name; empty if that is no letter and no digit."""
+    visible = "".join(letter for letter in nfc(name) if letter.isprintable() or letter.isspace())
+    genre = nfc(" ".join(visible.split()))
+    return genre if any(map(str.isalnum, genre)) else ""

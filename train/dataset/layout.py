@@ -8,15 +8,19 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from logging import getLogger
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from edge_runtime.errors import TmgcError
-from train.dataset.genres import name_key, quoted
+from train.dataset.file_names import quoted
+from train.dataset.genres import genre_name, name_key
 from train.run import SPLITS
 
+_log = getLogger("tmgc.dataset")
+
 _WORDS = {
-    "train": "train training trainset traindata egitim",
+    "train": "train training trainset traindata egitim ogrenme",
     "validation": "validation valid val dev devel development eval evaluation dogrulama gecerleme",
     "test": "test tests testing testset testdata heldout holdout sinama",
 }
@@ -30,7 +34,7 @@ _FILLING = {"set", "data", "dataset", "split", "songs", "music", "audio", "veri"
 
 def split_called(folder: str) -> str | None:
     """The split that a folder is called after, in English or Turkish: ``train``, ``validation``, ``test`` or None."""
-    plain = name_key(folder).translate(_WITHOUT_ACCENTS)
+    plain = name_key(genre_name(folder)).translate(_WITHOUT_ACCENTS)
     words = [word for word in re.split(r"[\W\d_]+", plain) if word and word not in _FILLING]
     return _SPLIT_OF.get("".join(words))
 
@@ -84,6 +88,19 @@ def _folders(songs: Iterable[PurePosixPath], level: int) -> Counter[str]:
 def _are_splits(folders: Mapping[str, int]) -> bool:
     splits = {split_called(folder) for folder in folders} - {None}
     return "train" in splits and len(splits) > 1
+
+
+def warn_of_genres_inside(songs: Sequence[PurePosixPath]) -> None:
+    """Log a warning if folders that should be genres all hold folders of the same names, as ``fold1``, ``fold2`` do."""
+    inside: dict[str, set[str]] = {}
+    for song in songs:
+        first, second, *_ = *song.parts[:-1], "", ""
+        inside.setdefault(first, set()).add(second)
+    inside.pop("", None)
+    common = set.intersection(*inside.values()) - {""} if len(inside) > 1 else set()
+    if len(common) > 1:
+        outer, inner = (", ".join(quoted(name) for name in sorted(names)[:_SHOWN]) for names in (inside, common))
+        _log.warning("the folders %s all hold the folders %s: if these are the genres, move them up", outer, inner)
 
 
 def check_split_folders(folder: Path, layout: Layout, songs: Sequence[PurePosixPath], *, split_folders: bool) -> None:

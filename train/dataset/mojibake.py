@@ -6,7 +6,7 @@ import html
 import re
 from collections.abc import Callable
 
-from train.dataset.discover import nfc
+from train.dataset.file_names import nfc
 
 _ROUNDS = 5
 """Text may have been damaged several times: ``Ã…Å¸`` is ``ÅŸ``, which is ``ş``."""

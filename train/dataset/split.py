@@ -14,8 +14,9 @@ from typing import NamedTuple
 import numpy as np
 
 from edge_runtime.errors import TmgcError, first_line
-from train.dataset.discover import GROUPS_NAME, Song, nfc
+from train.dataset.discover import GROUPS_NAME, Song
 from train.dataset.extract import ExtractedSong
+from train.dataset.file_names import nfc
 from train.dataset.fingerprint import same_recordings
 from train.run import SPLITS
 
@@ -60,7 +61,10 @@ def _rows(path: Path) -> dict[str, str]:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file, strict=True)
             if reader.fieldnames is None or not {"path", "group"} <= set(reader.fieldnames):
-                raise TmgcError(f"{path} must have the columns path and group, got {reader.fieldnames}: correct it")
+                raise TmgcError(
+                    f"{path} must have the columns path and group, with a comma between, got {reader.fieldnames}: "
+                    "correct it"
+                )
             rows: dict[str, str] = {}
             for row in reader:
                 name, group = nfc(row["path"] or ""), nfc(row["group"] or "")
@@ -247,7 +251,7 @@ def _wanted(songs: int, ratios: Mapping[str, float]) -> dict[str, int]:
 
 def _order(unit: Unit, seed: int) -> tuple[int, str]:
     """Sort key of a unit: by size, then by the seed."""
-    return -unit.genres.total(), hashlib.sha256(f"{seed} ".encode() + os.fsencode(unit.name)).hexdigest()
+    return -unit.genres.total(), hashlib.sha256(f"{seed} {unit.name}".encode()).hexdigest()
 
 
 @dataclass(frozen=True)

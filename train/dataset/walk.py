@@ -57,7 +57,7 @@ def walk(folder: Path) -> Iterator[Found]:
     TmgcError
         There are more than :data:`MOST_FILES` files and folders.
     """
-    read = {_identity(above): "" for above in (folder, *folder.resolve().parents)}
+    read: dict[tuple[int, int] | str, str] = {_identity(above): "" for above in (folder, *folder.resolve().parents)}
     waiting, links, count = [Found("", "")], list[str](), 0
     while waiting or links:
         if waiting:
@@ -106,8 +106,12 @@ def no_music(name: str) -> str:
     return "hidden" if name.startswith(".") and not name.startswith("..") else ""
 
 
-def _identity(folder: Path | os.DirEntry[str]) -> tuple[int, int]:
-    status = Path(folder).stat()
+def _identity(folder: Path | os.DirEntry[str]) -> tuple[int, int] | str:
+    """What two paths to a folder have in common; the path of one that has gone, which is found when it is read."""
+    try:
+        status = Path(folder).stat()
+    except OSError:
+        return os.fspath(folder)
     return status.st_dev, status.st_ino
 
 

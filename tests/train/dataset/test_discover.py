@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from edge_runtime import TmgcError
+from edge_runtime.model_card import MAX_GENRES
 from train.dataset.discover import NOT_AUDIO, Skipped, find_songs
 from train.run import SPLITS
 
@@ -125,9 +126,10 @@ def test_genres_and_what_is_skipped_are_shown_before_a_refusal_too(
 def test_songs_of_a_folder_from_a_turkish_windows_are_used(
     folder: Path, name: bytes, notices: Callable[[], list[str]]
 ) -> None:
-    touch(folder / os.fsdecode(name) / os.fsdecode("ışık.mp3".encode("cp1254")))
+    touch(*(folder / os.fsdecode(name) / os.fsdecode(song.encode("cp1254")) for song in ("ışık.mp3", "kapağı.jpg")))
     songs, left_out = find_songs(folder)
-    assert not left_out
+    assert reasons(left_out) == {"Türkü/kapağı.jpg": NOT_AUDIO}
+    assert "Türkü/ışık.mp3" in {song.relative_path for song in songs}
     assert {song.genre for song in songs} == {"Caz", "Halk", "Türkü"}
     assert all(song.path.is_file() for song in songs)
     assert any("is the genre Türkü" in notice for notice in notices()) == (name != "Türkü".encode())
@@ -174,6 +176,24 @@ def test_a_data_set_that_is_split_already_is_recognised_and_taken_as_it_is_on_de
     songs, left_out = find_songs(folder, split_folders=True)
     assert {song[1:] for song in songs} == expected
     assert not left_out
+
+
+def test_folders_that_all_hold_the_same_folders_are_pointed_at(
+    tmp_path: Path, notices: Callable[[], list[str]]
+) -> None:
+    touch(*(tmp_path / fold / genre / "1.mp3" for fold in ("fold1", "fold2") for genre in ("Pop", "Türkü")))
+    touch(tmp_path / "1.mp3", tmp_path / "fold1" / "1.mp3")
+    find_songs(tmp_path)
+    assert "the folders 'fold1', 'fold2' all hold the folders 'Pop', 'Türkü': if these are the genres" in notices()[-1]
+    (tmp_path / "fold2" / "Pop").rename(tmp_path / "fold2" / "Caz")
+    find_songs(tmp_path)
+    assert "all hold" not in notices()[-1]
+
+
+def test_more_genres_than_a_model_can_have_are_refused_before_the_work(tmp_path: Path) -> None:
+    touch(*(tmp_path / f"Sanatçı {number}" / "1.mp3" for number in range(MAX_GENRES + 1)))
+    with pytest.raises(TmgcError, match="at most 1000"):
+        find_songs(tmp_path)
 
 
 def test_songs_beside_the_splits_are_skipped_with_a_reason(tmp_path: Path, notices: Callable[[], list[str]]) -> None:

@@ -9,7 +9,8 @@ from collections.abc import Callable
 import pytest
 
 from edge_runtime import TmgcError
-from train.dataset.genres import check_genre_names, genre_name, quoted
+from train.dataset.file_names import quoted
+from train.dataset.genres import check_genre_names, genre_name
 
 TURKISH = ["Türkü", "Şarkı", "Özgün Müzik", "Çocuk", "Ağıt", "İlahi", "Arabesk", "Uzun hava – yanık", "ÖZGÜN", "Rüzgâr"]
 
@@ -108,3 +109,13 @@ def test_a_name_without_letters_or_of_no_known_encoding_is_refused_and_shown(nam
         check_genre_names({"Caz": 1, name: 2})
     assert quoted(name) in str(refusal.value)
     assert str(refusal.value).isprintable()
+
+
+def test_names_are_utf_8_in_a_locale_without_their_letters_too(
+    monkeypatch: pytest.MonkeyPatch, notices: Callable[[], list[str]]
+) -> None:
+    monkeypatch.setattr(os, "fsencode", lambda name: name.encode("iso8859-9", "surrogateescape"))
+    folders = [genre.encode().decode("iso8859-9", "surrogateescape") for genre in ("Rəşid", "Türkü", "音楽")]
+    assert [genre_name(folder) for folder in folders] == ["Rəşid", "Türkü", "音楽"]
+    check_genre_names(dict.fromkeys(folders, 3))
+    assert not notices()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -106,6 +109,21 @@ def test_links_to_each_other_and_to_the_whole_disk_come_to_an_end(folder: Path) 
         "Rock/on/b.mp3": "",
         "Rock/on/back": "the same folder as Rock",
     }
+
+
+def test_a_folder_that_goes_away_meanwhile_is_a_path_with_a_reason(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touch(folder / "Pop" / "1.mp3")
+    stat = Path.stat
+
+    def disconnected(path: Path, **how: Any) -> os.stat_result:
+        if path.name == "Pop":
+            shutil.rmtree(path, ignore_errors=True)
+        return stat(path, **how)
+
+    monkeypatch.setattr(Path, "stat", disconnected)
+    assert walked(folder) == {"Pop": "the folder cannot be read: No such file or directory"}
 
 
 def test_more_files_than_a_music_collection_has_are_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
