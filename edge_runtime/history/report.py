@@ -97,7 +97,8 @@ def _warn_of_others(connection: sqlite3.Connection, counted: int) -> None:
     (windows,) = connection.execute("SELECT count(*) FROM window_rows").fetchone()
     if windows > counted:
         log.warning(
-            "%d windows have no source, or times before 1970 or after 2100: they are left out", windows - counted
+            "%d windows have no source, or times before 1970 or after 2100: they are left out. --repair finds sources",
+            windows - counted,
         )
 
 
