@@ -12,8 +12,8 @@ from typing import Final, Literal, cast
 
 from edge_runtime.errors import TmgcError
 from edge_runtime.files import PARTIAL
+from edge_runtime.input_kinds import INPUT_KINDS
 from edge_runtime.interpreters import SUFFIXES
-from edge_runtime.model_card import INPUT_KINDS
 from edge_runtime.models import SMALL_MODEL
 from export.metadata import read_card
 from train.run import Run

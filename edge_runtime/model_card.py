@@ -17,14 +17,12 @@ from typing import Any
 import numpy as np
 
 from edge_runtime.errors import TmgcError, first_line, shortened
+from edge_runtime.input_kinds import INPUT_KINDS
 from edge_runtime.predictions import SILENCE, UNKNOWN
 from edge_runtime.spectrogram import Colormap, SpectrogramSettings
 
 SCHEMA = 2
 """Version of the document; any other is refused."""
-
-INPUT_KINDS = ("image", "waveform")
-"""Input of a model: the spectrogram image, or the waveform, where the spectrogram is part of the model."""
 
 METADATA_KEY = "tmgc_card"
 """Name of the card in ONNX ``metadata_props``."""
@@ -98,8 +96,8 @@ class ModelCard:
     colormap: tuple[tuple[int, int, int], ...]
     """256 RGB triples from the quietest to the loudest."""
     input_kind: str = "image"
-    """One of :data:`INPUT_KINDS`. ``image``: uint8 ``[shape=(image_height, image_width, 3)]``; ``waveform``: float32
-    ``[shape=(window_samples,)]`` in [-1, 1]."""
+    """One of :data:`~edge_runtime.input_kinds.INPUT_KINDS`. ``image``: uint8
+    ``[shape=(image_height, image_width, 3)]``; ``waveform``: float32 ``[shape=(window_samples,)]`` in [-1, 1]."""
     temperature: float = 1.0
     """Divides the logits, to calibrate the confidence; 1 changes nothing."""
     threshold: float = 0.0
@@ -190,6 +188,8 @@ class ModelCard:
         try:
             _check_size(text)
             document = json.loads(text, object_pairs_hook=_object, parse_constant=_constant, parse_float=_finite)
+            if not isinstance(document, dict):
+                raise TypeError("it is no object")
             _check_content(document)
             schema = document.pop("schema")
             if schema != SCHEMA:

@@ -17,7 +17,7 @@ import click
 
 from edge_runtime.cli.base import CommandWithSubcommands, OneLineCommand
 from edge_runtime.errors import TmgcError
-from edge_runtime.model_card import INPUT_KINDS
+from edge_runtime.input_kinds import INPUT_KINDS
 from edge_runtime.terminal import print_json, print_lines
 from export.recipes import (
     BATCHES,

@@ -76,7 +76,7 @@ def find_tolerance(recipe: str, input_kind: str) -> Tolerance:
     recipe : str
         Name of the recipe.
     input_kind : str
-        One of :data:`edge_runtime.model_card.INPUT_KINDS`.
+        One of :data:`edge_runtime.input_kinds.INPUT_KINDS`.
     """
     tolerance = TOLERANCES[recipe]
     if input_kind == "image" or tolerance.probability_difference is None:
@@ -328,7 +328,7 @@ def compare(
     keras, file : np.ndarray [shape=(n_windows, n_genres)], float32 in [0, 1]
         Probabilities of the same windows. NaN in ``file`` counts as 0.
     input_kind : str
-        Of the file: one of :data:`edge_runtime.model_card.INPUT_KINDS`.
+        Of the file: one of :data:`edge_runtime.input_kinds.INPUT_KINDS`.
     card_differences, stress_inputs
         Of :func:`card_differences` and :func:`compare_stress_inputs`, for the report.
     """

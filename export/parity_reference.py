@@ -132,7 +132,7 @@ class ParityReference:
         recipe : str
             Name of the recipe, which sets the tolerances.
         input_kind : str
-            Of the file: one of :data:`edge_runtime.model_card.INPUT_KINDS`.
+            Of the file: one of :data:`edge_runtime.input_kinds.INPUT_KINDS`.
         threads : int > 0
         """
         windows: list[ModelInput] = list(self.inputs.images)
@@ -163,7 +163,7 @@ def collect_reference(model: KerasModel, dataset: Dataset, split: str, *, input_
     split : str
         ``validation`` or ``test``.
     input_kind : str
-        Of the files that are compared: one of :data:`edge_runtime.model_card.INPUT_KINDS`.
+        Of the files that are compared: one of :data:`edge_runtime.input_kinds.INPUT_KINDS`.
     """
     inputs = parity_inputs(dataset, split, with_waveforms=input_kind == "waveform")
     stress = stress_inputs(dataset, split)

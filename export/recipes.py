@@ -76,7 +76,7 @@ class Target:
     format: Format
     recipe: Recipe
     input_kind: str = "image"
-    """One of :data:`edge_runtime.model_card.INPUT_KINDS`."""
+    """One of :data:`edge_runtime.input_kinds.INPUT_KINDS`."""
 
     def file(self, folder: Path, name: str) -> Path:
         """Path of the file, e.g. ``demo.int8.tflite`` or ``demo.waveform.int8.tflite``."""
@@ -126,7 +126,7 @@ def select_targets(formats: Iterable[Format], options: Sequence[str], *, input_k
     options : sequence of str
         Of ``--quantize``; ``all`` means every recipe that a format supports.
     input_kind : str
-        One of :data:`edge_runtime.model_card.INPUT_KINDS`.
+        One of :data:`edge_runtime.input_kinds.INPUT_KINDS`.
 
     Raises
     ------
@@ -176,7 +176,7 @@ class GraphOptions:
     """Properties of the graph that apply to every file of a call."""
 
     input_kind: str = "image"
-    """One of :data:`edge_runtime.model_card.INPUT_KINDS`."""
+    """One of :data:`edge_runtime.input_kinds.INPUT_KINDS`."""
     keep_float: tuple[str, ...] = ()
     """Regular expressions: operators whose name matches one of them are not quantised."""
     batch: str = "dynamic"

@@ -110,7 +110,10 @@ def _repair(file: Path, repaired: Path) -> None:
         raise TmgcError(f"a history must exist: there is no file {file}")
     result = repair(file, repaired)
     log.info("%s: %d windows and %d events of %s are saved", repaired, result.windows, result.events, file)
-    log.info("%d of its %d pages are damaged: what was on them is lost", result.damaged_pages, result.pages)
+    if result.damaged_pages:
+        log.info("%d of its %d pages are damaged: what was on them is lost", result.damaged_pages, result.pages)
+    else:
+        log.info("none of its %d pages is damaged", result.pages)
     if result.without_segment:
         log.warning("%d windows are left out: nothing is left of their times", result.without_segment)
     if result.unknown_sources:

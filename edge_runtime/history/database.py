@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from edge_runtime.errors import TmgcError
-from edge_runtime.history.schema import APPLICATION_ID, SCHEMA, TABLES, create_tables, has_expected_tables
+from edge_runtime.history.schema import APPLICATION_ID, MAX_ID, SCHEMA, TABLES, create_tables, has_expected_tables
 
 log = logging.getLogger("tmgc.history")
 
@@ -140,9 +140,7 @@ def set_aside(path: Path, reason: str, *, label: str = "damaged") -> Path:
         raise TmgcError(
             f"a history must be intact: {path} is {reason}, and cannot be renamed ({error.strerror}). Name another file"
         ) from error
-    saved = (
-        "" if label != "damaged" else f"; tmgc-listen history {shlex.quote(str(aside))} --repair saves what is whole"
-    )
+    saved = f"; {_repair_hint(aside)}" if label == "damaged" else ""
     log.warning(
         "the history %s is %s: it is set aside as %s, and a new one is begun%s", path, reason, aside.name, saved
     )
@@ -184,6 +182,8 @@ def _refuse_what_is_no_database(path: Path) -> None:
         return
     except OSError as error:
         raise _cannot(path, "written", error.strerror or str(error)) from error
+    if not beginning and _size(path.with_name(path.name + "-wal")):  # which SQLite would delete
+        raise _UnusableError("damaged", "empty, and its write-ahead log is not")
     if not beginning or beginning.startswith(MAGIC):
         if max(beginning[18:20], default=0) > _NEWEST_FORMAT and beginning[68:72] == APPLICATION_ID.to_bytes(4, "big"):
             raise _UnusableError("damaged", "of a format that SQLite cannot write")
@@ -204,7 +204,9 @@ def _check(connection: sqlite3.Connection, path: Path, verb: str = "written") ->
         raise _UnusableError("damaged", "not as tmgc makes it: its tables were changed")
     if verb == "written":  # the pages that the next rows go to
         for table in TABLES:
-            connection.execute(f"SELECT max(rowid) FROM {table}").fetchone()
+            (last_id,) = connection.execute(f"SELECT ifnull(max(rowid), 0) FROM {table}").fetchone()
+            if last_id > MAX_ID:  # there would be no room for further ones
+                raise _UnusableError("damaged", f"damaged: {table} has a row {last_id}")
 
 
 def _application_id(path: Path) -> int | None:
@@ -227,6 +229,9 @@ def read_history(path: Path) -> sqlite3.Connection:
     if not path.is_file():
         raise TmgcError(f"a history must exist: there is no file {path}. Record one: tmgc-listen --history {path}")
     path = path.resolve()
+    repair = _repair_hint(path)
+    if not _size(path):
+        raise TmgcError(f"a history must have rows: {path} is empty. If there is a {path.name}-wal, {repair}")
     connection = None
     try:
         connection = _open_for_reading(path)
@@ -236,9 +241,9 @@ def read_history(path: Path) -> sqlite3.Connection:
         raise reading_failed(path, error) from error
     except _UnusableError as unusable:
         close(connection)
+        next_step = repair if unusable.label == "damaged" else "Read it with the version of tmgc that wrote it"
         raise TmgcError(
-            f"a history must have the tables of schema {SCHEMA}: {path} is {unusable}. Read it with the version of "
-            "tmgc that wrote it"
+            f"a history must have the tables of schema {SCHEMA}: {path} is {unusable}. {next_step}"
         ) from None
     except BaseException:
         close(connection)
@@ -249,7 +254,7 @@ def read_history(path: Path) -> sqlite3.Connection:
 
 def reading_failed(path: Path, error: Exception) -> TmgcError:
     """The refusal of a history that SQLite cannot read to its end."""
-    repair = f"tmgc-listen history {shlex.quote(str(path))} --repair saves what is whole"
+    repair = _repair_hint(path)
     if primary_code(error) == sqlite3.SQLITE_NOTADB:
         return TmgcError(
             f"a history must be a SQLite file that can be read: {path} cannot ({error}). If it was, {repair}"
@@ -264,8 +269,7 @@ def reading_failed(path: Path, error: Exception) -> TmgcError:
 
 
 def _open_for_reading(path: Path) -> sqlite3.Connection:
-    logs = [path.with_name(path.name + ending) for ending in ("-wal", "-journal")]
-    if not any(file.exists() and file.stat().st_size for file in logs):
+    if not any(_size(path.with_name(path.name + ending)) for ending in ("-wal", "-journal")):
         # Otherwise SQLite would create a log and shared memory beside it, and needs a folder that it may write to.
         return _first_read(_connect(path, "mode=ro&immutable=1"))
     try:
@@ -327,6 +331,17 @@ def _connect(path: Path, parameters: str) -> sqlite3.Connection:
     with closing(connection.cursor()) as cursor:
         cursor.executescript(_CAREFUL)
     return connection
+
+
+def _size(path: Path) -> int:
+    """Of a file, bytes; 0 where there is none."""
+    with suppress(FileNotFoundError):
+        return path.stat().st_size
+    return 0
+
+
+def _repair_hint(path: Path) -> str:
+    return f"tmgc-listen history {shlex.quote(str(path))} --repair saves what is whole"
 
 
 def _limit_time(connection: sqlite3.Connection) -> None:

@@ -12,13 +12,14 @@ import sqlite3
 import struct
 from contextlib import closing
 from dataclasses import dataclass
+from os import SEEK_END
 from pathlib import Path
 from typing import BinaryIO
 
 from edge_runtime.errors import TmgcError
 from edge_runtime.files import atomic_write
 from edge_runtime.history.database import MAGIC, open_history
-from edge_runtime.history.schema import APPLICATION_ID, PAGE_BYTES, SCHEMA
+from edge_runtime.history.schema import APPLICATION_ID, MAX_ID, PAGE_BYTES, SCHEMA
 
 Value = int | float | str | None
 Record = tuple[Value, ...]
@@ -38,6 +39,8 @@ _LEAF, _INNER_PAGES = 0x0D, (0x02, 0x05, 0x0A)
 _FREE, _OVERFLOW = 2, (3, 4)
 _PAGES_A_MAP = PAGE_BYTES // 5 + 1  # a page of the pointer map and the pages that it describes
 _MAX_ROW_BYTES = 1_000_000
+_HEADER_BYTES = 100
+_OTHER_PAGES = {1, *(1 << bits for bits in range(9, 16))} - {PAGE_BYTES}  # 1 means 65,536
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ def repair(path: Path, repaired: Path) -> Repair:
     if repaired.exists():
         raise TmgcError(f"a repaired history is a new file: {repaired} exists. Name another one with --output")
     with path.open("rb") as file:
-        _refuse_foreign(file.read(100), path)
+        _refuse_foreign(file.read(_HEADER_BYTES), path)
         pages = _Pages(file, path)
         with atomic_write(repaired) as partial, closing(open_history(partial)) as connection:
             connection.execute("PRAGMA journal_mode = DELETE")  # of a new file it stays small
@@ -91,9 +94,17 @@ def repair(path: Path, repaired: Path) -> Repair:
 
 def _refuse_foreign(header: bytes, path: Path) -> None:
     application, version = int.from_bytes(header[68:72], "big"), int.from_bytes(header[60:64], "big")
-    if header.startswith(MAGIC) and (application, version) != (APPLICATION_ID, SCHEMA):
+    if not header.startswith(MAGIC) or len(header) < _HEADER_BYTES:
+        return
+    if (application, version) != (APPLICATION_ID, SCHEMA):
         raise TmgcError(
             f"a history of schema {SCHEMA} can be repaired: {path} is of another schema or program. Name another file"
+        )
+    page_bytes = int.from_bytes(header[16:18], "big")
+    if page_bytes in _OTHER_PAGES:
+        raise TmgcError(
+            f"a history to be repaired has pages of {PAGE_BYTES} bytes: those of {path} have another size. Give them "
+            f"this one in the sqlite3 shell: PRAGMA journal_mode = DELETE; PRAGMA page_size = {PAGE_BYTES}; VACUUM;"
         )
 
 
@@ -173,7 +184,7 @@ class _Pages:
     def _row(self, page: bytes, offset: int) -> Record:
         size, offset = _varint(page, offset)
         row_id, offset = _varint(page, offset)
-        if not 0 < size <= _MAX_ROW_BYTES:
+        if not 0 < size <= _MAX_ROW_BYTES or not 0 < row_id <= MAX_ID:
             raise _DamageError
         first, *others = _values(self._payload(page, offset, size))
         return row_id if first is None else first, *others
@@ -214,9 +225,12 @@ class _Pages:
     def _index_log(self) -> None:
         """Remember where the last version of each page lies, up to the last commit."""
         with self._log.open("rb") as log:
+            size = log.seek(0, SEEK_END)
+            log.seek(0)
             salts, offset = log.read(32)[16:24], 32
             pending: dict[int, int] = {}
-            while len(frame := log.read(24)) == 24 and frame[8:16] == salts:
+            # a frame that is cut off would replace a page that is whole
+            while offset + 24 + PAGE_BYTES <= size and (frame := log.read(24))[8:16] == salts:
                 pending[int.from_bytes(frame[:4], "big")] = offset + 24
                 if pages := int.from_bytes(frame[4:8], "big"):
                     self._newer.update(pending)

@@ -97,7 +97,8 @@ def _warn_of_others(connection: sqlite3.Connection, counted: int) -> None:
     (windows,) = connection.execute("SELECT count(*) FROM window_rows").fetchone()
     if windows > counted:
         log.warning(
-            "%d windows have no source, or times before 1970 or after 2100: they are left out", windows - counted
+            "%d windows have no source, or times before 1970 or after 2100: they are left out. --repair finds sources",
+            windows - counted,
         )
 
 
@@ -170,20 +171,27 @@ def _limits(since: datetime | None, until: datetime | None) -> tuple[float, floa
 
 def _genre_names(connection: sqlite3.Connection) -> dict[int, tuple[list[str], float]]:
     """What the codes of each source mean, and its hop in seconds."""
-    return {
-        number: (_names_of(genres), hop if isinstance(hop, float) and 0 < hop <= _LONGEST_HOP else 0.0)
-        for number, genres, hop in connection.execute("SELECT id, genres, hop_s FROM sources")
-    }
+    names: dict[int, tuple[list[str], float]] = {}
+    unnamed = 0
+    for number, genres, hop in connection.execute("SELECT id, genres, hop_s FROM sources"):
+        found = _names_of(genres)
+        unnamed += not found
+        is_possible = isinstance(hop, float) and 0 < hop <= _LONGEST_HOP
+        names[number] = found or [SILENCE, UNKNOWN], hop if is_possible else 0.0
+    if unnamed:
+        log.warning("the genres of %d sources are damaged: they are numbered", unnamed)
+    return names
 
 
 def _names_of(genres: str) -> list[str]:
+    """None where they are no list of names, each of one line."""
     try:
         names = json.loads(genres)
         if isinstance(names, list) and all(isinstance(name, str) and name.isprintable() for name in names):
             return names
     except (ValueError, TypeError, RecursionError):
         pass
-    raise TmgcError(f"a history's genres are a list of names, each of one line: got {str(genres)[:80]!a}")
+    return []
 
 
 def utc_offset(time: datetime) -> str:

@@ -22,6 +22,9 @@ APPLICATION_ID = 0x746D6763
 
 PAGE_BYTES = 4096
 
+MAX_ID = 1 << 53
+"""Highest id of a row that is no damage: 285,000 years of sound."""
+
 NOT_SYNCHRONISED = 0
 """``clock_synchronised`` of rows whose time may be wrong; NULL where the system does not tell."""
 SYNCHRONISED = 1
@@ -82,7 +85,8 @@ _LEVEL_SHIFT, _LATENCY_SHIFT = 23, 11
 _MAX_LEVEL, _MAX_LATENCY, _MAX_DELAY = 255, 4095, 2047
 
 SMOOTHED_CODE = f"answer >> {_CODES_SHIFT} & (1 << {{bits}}) - 1"
-CODE_BITS = f"CASE WHEN json_array_length(genres) <= {1 << _CODE_BITS} THEN {_CODE_BITS} ELSE {_MANY_CODE_BITS} END"
+_NAMES = "iif(json_valid(genres), json_array_length(genres), 0)"  # the length of what is no JSON would be an error
+CODE_BITS = f"CASE WHEN {_NAMES} <= {1 << _CODE_BITS} THEN {_CODE_BITS} ELSE {_MANY_CODE_BITS} END"
 SMOOTHED_PERCENT = f"min(answer >> {_SMOOTHED_SHIFT} & 127, 100)"
 WINDOW_TIME_MS = "segments.time_ms + (segments.live = 1) * (window_rows.id - segments.first_id)"
 

@@ -143,6 +143,8 @@ class History(Output):
             is_last = self._closing.wait(BATCH_SECONDS)
             try:
                 self._write_batch()
+                if self._failing:
+                    log.info("the history %s is written again", self._path)
                 self._failing = False
             except Exception as error:  # whatever it is, an ended thread would lose rows without a word
                 self._warn(error)

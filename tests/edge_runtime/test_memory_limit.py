@@ -17,6 +17,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux limi
 COMMANDS = {
     "tmgc-listen": "from edge_runtime.cli.listen import main; main()",
     "tmgc-train": "from train.cli import main; main()",
+    "tmgc-export": "from export.cli import main; main()",
     "tmgc-bench": "from benchmarks.cli import main; main()",
 }
 
@@ -37,6 +38,7 @@ def run_limited(megabytes: int, command: str, *arguments: object) -> subprocess.
         (100, "tmgc-listen", ("doctor",)),
         (100, "tmgc-train", ("prepare", "songs", "run")),
         (1000, "tmgc-train", ("evaluate", "run")),
+        (60, "tmgc-export", ("run",)),
         (100, "tmgc-bench", ("run",)),
     ],
 )
@@ -48,10 +50,11 @@ def test_a_limit_below_what_is_needed_is_one_line(megabytes: int, command: str, 
     assert not done.stdout
 
 
-def test_help_needs_little_memory() -> None:
-    done = run_limited(60, "tmgc-listen", "--help")
+@pytest.mark.parametrize("command", ["tmgc-listen", "tmgc-train", "tmgc-export", "tmgc-bench"])
+def test_help_needs_little_memory(command: str) -> None:
+    done = run_limited(60, command, "--help")
     assert done.returncode == 0
-    assert "Usage: tmgc-listen" in done.stdout
+    assert f"Usage: {command}" in done.stdout
 
 
 def test_what_is_said_to_be_needed_is_enough(models: dict[str, Path], tmp_path: Path) -> None:

@@ -240,3 +240,34 @@ def test_a_history_in_a_folder_without_write_permission_is_read(path: Path, open
         assert count(path) == 60
     finally:
         path.parent.chmod(0o755)
+
+
+@pytest.mark.parametrize("table", ["window_rows", "segments", "event_rows"])
+def test_a_row_that_leaves_no_number_for_others_is_damage(table: str, recorded: Path) -> None:
+    values = {"window_rows": "NULL, 0", "segments": "1, 0, 0, 1, 0, 1", "event_rows": "1, 0, 0, 1, 'a', 'b'"}[table]
+    change(recorded, f"INSERT INTO {table} VALUES (9223372036854775807, {values})")
+    write(recorded, evening(1))
+    assert count(recorded) == 60
+    assert len(aside(recorded)) == 1
+
+
+def test_an_empty_file_is_said_to_be_empty(path: Path) -> None:
+    path.touch()
+    with pytest.raises(TmgcError, match=r"is empty.*--repair"):
+        read_history(path)
+
+
+def test_the_log_beside_an_empty_file_is_kept(recorded: Path, tmp_path: Path) -> None:
+    log = recorded.with_name(recorded.name + "-wal")
+    os.truncate(recorded, 0)
+    log.write_bytes(b"rows" * 2000)
+    with pytest.raises(TmgcError, match="is empty"):
+        read_history(recorded)
+    open_history(recorded).close()
+    assert [file.read_bytes() for file in aside(recorded)] == [b"", b"rows" * 2000]
+
+
+def test_changed_tables_are_to_be_repaired(recorded: Path) -> None:
+    change(recorded, "CREATE INDEX answers ON window_rows (answer)")
+    with pytest.raises(TmgcError, match=r"tables were changed.*--repair saves"):
+        read_history(recorded)

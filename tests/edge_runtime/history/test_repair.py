@@ -178,3 +178,41 @@ def test_another_program_s_file_is_refused(pragma: str, path: Path) -> None:
 def test_no_file_is_overwritten(path: Path) -> None:
     with pytest.raises(TmgcError, match="is a new file"):
         repair(path, path)
+
+
+def test_a_log_that_was_cut_in_a_frame_keeps_the_frame_before(tmp_path: Path) -> None:
+    path = tmp_path / "heard.sqlite"
+    with closing(open_history(path)) as connection:
+        recorder = Recorder(connection, SourceDescription("m", Codes(GENRES).names, 1.0, "boot"))
+        for start in range(0, 60, 10):
+            recorder.write(evening(1)[start : start + 10])
+        for ending in ("", "-wal"):
+            shutil.copy(f"{path}{ending}", f"{tmp_path / 'copy.sqlite'}{ending}")
+    log = tmp_path / "copy.sqlite-wal"
+    os.truncate(log, log.stat().st_size - 1000)
+    result, repaired = saved(tmp_path / "copy.sqlite")
+    assert (result.windows, result.damaged_pages) == (50, 0)
+    assert query(repaired, "SELECT count(*) FROM windows") == [(50,)]
+
+
+@pytest.mark.parametrize("table", ["window_rows", "segments"])
+def test_a_row_that_leaves_no_number_for_others_is_left_out(table: str, path: Path) -> None:
+    last = query(path, f"SELECT * FROM {table} ORDER BY 1 DESC LIMIT 1")[0]
+    values = ", ".join(map(str, (2**63 - 1, *last[1:]))).replace("None", "NULL")
+    change(path, f"INSERT INTO {table} VALUES ({values})")
+    result, repaired = saved(path)
+    assert result.windows == WINDOWS
+    write(repaired, [window_row()])
+
+
+@pytest.mark.parametrize("page_bytes", [512, 65536])
+def test_pages_of_another_size_are_refused_and_nothing_is_lost_silently(page_bytes: int, path: Path) -> None:
+    change(path, f"PRAGMA page_size = {page_bytes}; VACUUM")
+    with pytest.raises(TmgcError, match=r"pages of 4096 bytes.*VACUUM"):
+        repair(path, path.with_name("repaired.sqlite"))
+
+
+def test_a_file_of_a_few_bytes_is_no_other_program_s(path: Path) -> None:
+    os.truncate(path, 50)
+    with pytest.raises(TmgcError, match="a page that is whole"):
+        repair(path, path.with_name("repaired.sqlite"))

@@ -233,8 +233,9 @@ def test_a_file_that_cannot_be_written_for_a_while_loses_nothing_and_is_warned_o
         other.execute("COMMIT")
     history.close()
     assert len(starts(path)) == 5
-    (warning,) = notices[1:]
+    warning, recovery = notices[1:]
     assert warning.endswith("Listening goes on, and its rows are queued")
+    assert recovery == f"the history {path} is written again"
 
 
 @pytest.fixture
