@@ -15,7 +15,7 @@ from edge_runtime.files import atomic_write
 from edge_runtime.model_card import ModelCard
 from edge_runtime.spectrogram import Spectrogram
 from train.dataset.dataset import Clip, Dataset
-from train.evaluation.baselines import fit_baseline
+from train.evaluation.baselines import fit_baselines
 from train.evaluation.calibration import Calibration, TemperatureFit, fit_temperature, reliability
 from train.evaluation.metrics import compute_scores, rows_of_groups
 from train.evaluation.plots import write_plots
@@ -25,6 +25,7 @@ from train.evaluation.results import Evaluation, most_confident_errors
 from train.evaluation.robustness import evaluate_robustness
 from train.libraries import load_keras_model
 from train.progress import Reporter
+from train.teachers import Teacher
 
 _log = getLogger("tmgc.train")
 
@@ -104,6 +105,7 @@ def evaluate(
     batch_size: int = 32,
     robustness: bool = False,
     baseline: bool = False,
+    teacher: Teacher | None = None,
     reporter: Reporter | None = None,
 ) -> Evaluation:
     """Evaluate a run's model on one split; writes ``evaluation.json``, plots and ``report.html`` into the run.
@@ -122,6 +124,8 @@ def evaluate(
         Also evaluate on degraded audio.
     baseline : bool
         Also compare with MFCC statistics and an SVM.
+    teacher : Teacher, optional
+        Also compare with its outputs and a logistic regression; only with ``baseline``.
     reporter : Reporter, optional
 
     Raises
@@ -148,7 +152,7 @@ def evaluate(
             rejection=_rejection(dataset, evaluated, validation, fit.temperature, predictor, reporter),
             misclassified=most_confident_errors(dataset, evaluated.clips, probabilities),
             robustness=evaluate_robustness(dataset, evaluated.clips, predictor, reporter) if robustness else (),
-            baseline=fit_baseline(dataset, split, probabilities, reporter) if baseline else None,
+            baselines=fit_baselines(dataset, split, probabilities, reporter, teacher=teacher) if baseline else (),
         )
         reporter.phase("writing the report", 0)
         _write(dataset, card, result)

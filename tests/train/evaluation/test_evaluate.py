@@ -153,11 +153,11 @@ def test_robustness_and_the_baseline_are_part_of_the_evaluation_where_they_are_r
     found = evaluate(copy_of(small_dataset), "test", robustness=True, baseline=True)
     assert [row.name for row in found.robustness] == [kind.name for kind in DEGRADATIONS]
     assert found.robustness[0].clip_accuracy == pytest.approx(found.clip_accuracy)
-    assert found.baseline is not None
+    (baseline,) = found.baselines
     document = json.loads(found.to_json())
     assert len(document["robustness"]) == len(DEGRADATIONS)
-    assert document["baseline"]["verdict"] == found.baseline.verdict
-    assert found.baseline.verdict in found.as_text()
+    assert document["baselines"][0]["verdict"] == baseline.verdict
+    assert baseline.verdict in found.as_text()
 
 
 def test_clips_are_predicted_in_their_order_and_each_is_a_step(small_dataset: Dataset) -> None:
