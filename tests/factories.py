@@ -87,3 +87,8 @@ def tiny_trained_run(folder: Path) -> Run:
     )
     fit(dataset, config)
     return dataset.run
+
+
+def square(side: int) -> SpectrogramSettings:
+    """Settings of square images."""
+    return SpectrogramSettings(image_height=side, image_width=side)

@@ -23,6 +23,10 @@ def everything(songs: Path, run: Path, **options: Any) -> None:
     """Prepare SONGS, train on them and evaluate the result, all in RUN."""
     refuse_interrupted(run)
     config = fit_settings(seed=options["seed"], **fit_options.of(options))
+    if click.get_current_context().get_parameter_source("sample_rate") is click.core.ParameterSource.DEFAULT:
+        from train.training.model import find_architecture
+
+        options["sample_rate"] = find_architecture(config.architecture).sample_rate or options["sample_rate"]
     run_prepare(songs, run, prepare_settings(**prepare_options.of(options)))
     run_fit(run, config)
     click.echo(run_evaluate(run, "test").as_text())

@@ -28,6 +28,7 @@ from edge_runtime.errors import TmgcError
 from edge_runtime.files import atomic_write, sha256_of
 from edge_runtime.spectrogram import SpectrogramSettings, mel_weights, periodic_hann
 from train.libraries import library
+from train.teachers import MUSICNN
 
 REQUIREMENT = "musicnn==0.1.0"
 WHEEL = "musicnn-0.1.0-py3-none-any.whl"
@@ -81,7 +82,7 @@ class Musicnn:
         The file is not that wheel, to the last byte.
     """
 
-    name = "musicnn"
+    name = MUSICNN
     sample_rate = SAMPLE_RATE
     target_names = (*(f"embedding {number}" for number in range(EMBEDDING_SIZE)), *MSD_TAGS)
 
@@ -198,6 +199,52 @@ def _check(wheel: Path) -> None:
         )
 
 
+def front_end(settings: SpectrogramSettings) -> keras.Model:
+    """The network's own spectrogram, as the front end of a classifier.
+
+    Parameters
+    ----------
+    settings : SpectrogramSettings
+        Of the run: its sample rate must be the network's.
+
+    Returns
+    -------
+    front_end : keras.Model
+        From waveforms ``[shape=(n, window_samples)], float32 in [-1, 1]``, at any level, to
+        ``[shape=(n, frames, 96)], float32 >= 0``.
+
+    Raises
+    ------
+    TmgcError
+        The run has another sample rate.
+    """
+    if settings.sample_rate != SAMPLE_RATE:
+        raise TmgcError(
+            f"--architecture musicnn hears {SAMPLE_RATE} Hz, the run has {settings.sample_rate} Hz: prepare it again "
+            f"with --sample-rate {SAMPLE_RATE}"
+        )
+    waveform = keras.Input((settings.window_samples,), dtype="float32")
+    return keras.Model(waveform, log_mel(at_level(waveform)))
+
+
+def backbone(*, input_shape: tuple[int, ...], weights: str | None) -> keras.Model:
+    """The network from its spectrogram to its embedding, ``[shape=(n, 200)], float32``.
+
+    Parameters
+    ----------
+    input_shape : tuple of int
+        ``(frames, 96)``
+    weights : str or None
+        ``musicnn`` reads those of the wheel, which is downloaded where it is not in the cache; None is random.
+    """
+    builder = _Builder()
+    mel = keras.Input(input_shape)
+    network = keras.Model(mel, builder.embedding(mel))
+    if weights:
+        builder.load(fetch(), "MSD_musicnn")
+    return network
+
+
 def read_network(wheel: Path, name: str, *, window_samples: int = WINDOW_SAMPLES) -> keras.Model:
     """Build a network of the wheel with its weights.
 
@@ -214,45 +261,48 @@ def read_network(wheel: Path, name: str, *, window_samples: int = WINDOW_SAMPLES
         From windows ``[shape=(n, window_samples)], float32 in [-1, 1]`` at 16 kHz, at any level, to the embedding and
         the logits of the tags, ``[shape=(n, 250)], float32``.
     """
-    tensorflow = library("tensorflow", extra="train")
     builder = _Builder()
-    network = builder.network(window_samples)
-    with TemporaryDirectory() as folder, zipfile.ZipFile(wheel) as archive:
-        prefix = Path(folder, "weights")
-        for part in (".index", ".data-00000-of-00001"):
-            prefix.with_name(prefix.name + part).write_bytes(archive.read(f"musicnn/{name}/{part}"))
-        reader = tensorflow.train.load_checkpoint(str(prefix))
-        for layer, variables in builder.layers:
-            layer.set_weights([reader.get_tensor(variable) for variable in variables])
-    return network
+    waveform = keras.Input((window_samples,), dtype="float32")
+    embedding = builder.embedding(log_mel(at_level(waveform)))
+    outputs = keras.ops.concatenate([embedding, builder.tags(embedding)], -1)
+    builder.load(wheel, name)
+    return keras.Model(waveform, outputs, name=MUSICNN)
 
 
 class _Builder:
-    """Builds the network, and notes the variables of the checkpoint that each layer takes its weights from.
-
-    Attributes
-    ----------
-    layers : list of (keras.layers.Layer, list of str)
-    """
+    """Builds the network, and notes the variables of the checkpoint that each layer takes its weights from."""
 
     def __init__(self) -> None:
-        self.layers: list[tuple[Any, list[str]]] = []
+        self._layers: list[tuple[Any, list[str]]] = []
         self._counts: Counter[str] = Counter()
 
-    def network(self, window_samples: int) -> keras.Model:
-        waveform = keras.Input((window_samples,), dtype="float32", name="waveform")
-        mel = self._normalized(keras.ops.expand_dims(log_mel(at_level(waveform)), -1))
-        features = [self._front_end(mel, *shape) for shape in _FRONT_END]
-        features = [keras.ops.concatenate(features, -1)]
+    def load(self, wheel: Path, name: str) -> None:
+        """Give the layers that were built the weights of a network of the wheel."""
+        _check(wheel)
+        tensorflow = library("tensorflow", extra="train")
+        with TemporaryDirectory() as folder, zipfile.ZipFile(wheel) as archive:
+            prefix = Path(folder, "weights")
+            for part in (".index", ".data-00000-of-00001"):
+                prefix.with_name(prefix.name + part).write_bytes(archive.read(f"musicnn/{name}/{part}"))
+            reader = tensorflow.train.load_checkpoint(str(prefix))
+            for layer, variables in self._layers:
+                layer.set_weights([reader.get_tensor(variable) for variable in variables])
+
+    def embedding(self, log_mel: Any) -> Any:
+        """The last hidden layer, ``[shape=(n, 200)]``, of a spectrogram ``[shape=(n, frames, 96)]``."""
+        mel = self._normalized(keras.ops.expand_dims(log_mel, -1))
+        features = [keras.ops.concatenate([self._front_end(mel, *shape) for shape in _FRONT_END], -1)]
         hidden = self._along_time(features[0])
         features.append(hidden)
         for _ in range(2):
             hidden = self._along_time(hidden) + hidden
             features.append(hidden)
         pooled = _pooled(keras.ops.concatenate(features, -1))
-        embedding = self._normalized(self._dense(self._normalized(pooled), EMBEDDING_SIZE, "relu"))
-        logits = self._dense(embedding, len(MSD_TAGS), None)
-        return keras.Model(waveform, keras.ops.concatenate([embedding, logits], -1), name="musicnn")
+        return self._normalized(self._dense(self._normalized(pooled), EMBEDDING_SIZE, "relu"))
+
+    def tags(self, embedding: Any) -> Any:
+        """Logits of the tags, ``[shape=(n, 50)]``."""
+        return self._dense(embedding, len(MSD_TAGS), None)
 
     def _front_end(self, mel: Any, filters: int, frames: int, bands: int) -> Any:
         """A convolution over frames and bands, of which the loudest place on the frequency axis is kept."""
@@ -283,7 +333,7 @@ class _Builder:
         """Apply a layer; TensorFlow 1 numbered the layers of a kind in the order in which they were made."""
         number = self._counts[scope]
         self._counts[scope] += 1
-        self.layers.append((layer, [f"{scope}{f'_{number}' if number else ''}/{variable}" for variable in variables]))
+        self._layers.append((layer, [f"{scope}{f'_{number}' if number else ''}/{variable}" for variable in variables]))
         return layer(hidden)
 
 
