@@ -19,6 +19,7 @@ from benchmarks.checks.cli import FiniteRange
 from benchmarks.scenarios import SCENARIOS, SINGLE, Scenario
 from edge_runtime.cli.base import CommandWithSubcommands, OneLineCommand
 from edge_runtime.errors import TmgcError
+from edge_runtime.terminal import print_json, printable
 
 if TYPE_CHECKING:
     from benchmarks.compare import Comparison
@@ -97,7 +98,7 @@ def main(
     with _shown_progress() as progress:
         report = benchmark(chosen, config, progress=progress)
     if as_json:
-        click.echo(report.to_json())
+        print_json(report.to_json())
     else:
         _print_report(report)
     log.info("report: %s/bench.json, bench.md, report.html", output or chosen.bench)
@@ -134,7 +135,7 @@ def compare(before: Path, after: Path, fail_above: float, as_json: bool) -> None
     for line in (*comparison.differences, *comparison.failures):
         log.warning("%s", line)
     if as_json:
-        click.echo(json.dumps(comparison.to_document(fail_above), indent=1))
+        print_json(json.dumps(comparison.to_document(fail_above), indent=1))
     else:
         _print_comparison(comparison, fail_above)
     slower = comparison.regressions(fail_above)
@@ -163,11 +164,11 @@ def _shown_progress() -> Iterator[Progress]:
     if not console.is_terminal:
         yield _step_lines()
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("starting", total=None)
         yield lambda case, step, done, steps: bar.update(
-            task, description=f"{case}: {step}", completed=done, total=steps
+            task, description=printable(f"{case}: {step}"), completed=done, total=steps
         )
 
 
@@ -197,6 +198,7 @@ def _print_comparison(comparison: Comparison, limit: float) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from benchmarks.render import number
 
@@ -207,5 +209,5 @@ def _print_comparison(comparison: Comparison, limit: float) -> None:
         medians = number(change.before_ms), number(change.after_ms)
         interval = f"{change.low:.2f}-{change.high:.2f}"
         cells = (change.name, str(change.threads), change.source, *medians, f"{change.ratio:.2f}", interval, remark)
-        table.add_row(*cells)
+        table.add_row(*(Text(printable(cell)) for cell in cells))
     Console(width=100, highlight=False).print(table)

@@ -14,6 +14,7 @@ from benchmarks.cases import REFERENCE
 from benchmarks.report import DTYPES, SOURCES, CaseReport, Report, Source, Speedup, Sustained, Verdict
 from benchmarks.scenarios import OFFLINE
 from benchmarks.statistics import Proportion
+from edge_runtime.terminal import printable
 
 WIDTH = 100
 """Columns that the terminal's tables need at most."""
@@ -66,7 +67,7 @@ def n_threads(count: int) -> str:
 def terminal_table(report: Report) -> RenderableType:
     """The report's tables and footnotes, at most :data:`WIDTH` columns wide."""
     tables = [_rich(section) for section in sections(report)]
-    return Group(*tables, *(Text(line) for line in footnotes(report)))
+    return Group(*tables, *(Text(printable(line)) for line in footnotes(report)))
 
 
 def markdown(report: Report) -> str:
@@ -286,7 +287,7 @@ def _rich(section: Section) -> Table:
     for place, title in enumerate(section.headings):
         table.add_column(Text(title), justify="left" if place == 0 else "right", overflow="fold")
     for row in section.rows:
-        table.add_row(*row)
+        table.add_row(*(Text(printable(cell)) for cell in row))
     return table
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.audio import Samples
+from edge_runtime.audio import Samples, without_offset
 from edge_runtime.interpreters import Interpreter, open_interpreter
 from edge_runtime.model_card import ModelCard
 from edge_runtime.spectrogram import Spectrogram
@@ -73,15 +73,18 @@ class GenreClassifier:
         Parameters
         ----------
         samples : np.ndarray [shape=(window_samples,)], float32 in [-1, 1]
-            Mono, at ``card.spectrogram.sample_rate``.
+            Mono, at ``card.spectrogram.sample_rate``. A constant offset above 5 % of the RMS is subtracted: windows of
+            this package's sources have none, those of other recorders may.
         inner_power : np.ndarray [shape=(inner_frames, n_mels)], float32 >= 0, optional
-            Mel power of the window's inner frames, if it is already known.
+            Mel power of the window's inner frames, if it is already known; the samples have no offset then.
 
         Returns
         -------
         classification : Classification
         """
         begun = perf_counter()
+        if inner_power is None:
+            samples = without_offset(samples)
         model_input = samples if self.card.input_kind == "waveform" else self.spectrogram.image(samples, inner_power)
         prepared = perf_counter()
         probabilities = with_temperature(self._interpreter.invoke(model_input), self.card.temperature)

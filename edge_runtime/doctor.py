@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.audio import level_dbfs
+from edge_runtime.audio import MonoResampler, level_dbfs
 from edge_runtime.classifier import GenreClassifier
 from edge_runtime.errors import TmgcError
 from edge_runtime.interpreters import Interpreter, open_interpreter
@@ -55,6 +55,9 @@ QUIET_DBFS = -60.0
 
 CLIPPED = 0.999
 """Full scale, but for rounding."""
+
+TOLD_OFFSET = 0.001
+"""An offset from here on is told: it costs headroom, and little else, since it is removed."""
 
 HOPS_SECONDS = (1.0, 2.0)
 """Hops that the self-test reports on: the default one and windows without overlap."""
@@ -110,7 +113,8 @@ def check_microphone(device: str | None) -> Iterator[Finding]:
         devices = list_devices()
         yield check_devices(devices)
         if devices:
-            yield check_level(record(find_device(device)))
+            found = find_device(device)
+            yield check_level(record(found), sample_rate=found.sample_rate)
     except TmgcError as error:
         yield Finding("microphone", PROBLEM, str(error))
 
@@ -154,23 +158,29 @@ def record(device: Device, seconds: float = CAPTURE_SECONDS) -> NDArray[np.float
     return np.concatenate(blocks) if blocks else np.zeros((0, 1), np.float32)
 
 
-def check_level(samples: NDArray[np.float32]) -> Finding:
-    """Whether a recording is neither silent nor clipped.
+def check_level(samples: NDArray[np.float32], *, sample_rate: int) -> Finding:
+    """Whether a recording is neither silent nor clipped, and no channel inverted; an offset is removed before.
 
     Parameters
     ----------
     samples : np.ndarray [shape=(n, channels)], float32 in [-1, 1]
+    sample_rate : int > 0, Hz
     """
     if not len(samples):
         return Finding(
             "capture", PROBLEM, "the microphone opens and delivers no samples", "unplug it and plug it in again"
         )
-    level = level_dbfs(samples)
-    found = f"{level:.1f} dBFS"
+    stream = MonoResampler(sample_rate, sample_rate)
+    level = level_dbfs(np.concatenate([stream.process(samples), stream.flush()]))
+    offset = float(np.abs(samples.mean(axis=0)).max())
+    found = f"{level:.1f} dBFS" + (f", offset {offset:.3f} (removed)" if offset >= TOLD_OFFSET else "")
     if level < QUIET_DBFS:
         return Finding("capture", WARNING, f"{found}: silence", "turn it up: alsamixer, F4 for capture")
     if np.abs(samples).max() >= CLIPPED:
         return Finding("capture", WARNING, f"{found}, clipped", "turn it down: alsamixer, F4 for capture")
+    if stream.cancelled:
+        found += ", channels that cancel each other (the louder one is used)"
+        return Finding("capture", WARNING, found, "one channel is inverted: swap its wires, or record one channel only")
     return Finding("capture", OK, found)
 
 

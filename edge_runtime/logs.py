@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from edge_runtime.native_stderr import detach_python_stderr
+from edge_runtime.terminal import printable
 
 LOGGER = logging.getLogger("tmgc")
 """The parent of every logger of the project."""
@@ -26,12 +27,7 @@ def format_notice(record: logging.LogRecord) -> str:
     ----------
     record : logging.LogRecord
     """
-    text = " ".join(record.getMessage().splitlines())
-    return _PREFIXES.get(record.levelno, "") + "".join(map(_printable, text))
-
-
-def _printable(character: str) -> str:
-    return character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
+    return _PREFIXES.get(record.levelno, "") + printable(record.getMessage().rstrip())
 
 
 class StderrHandler(logging.Handler):

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+import math
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from edge_runtime.errors import TmgcError
+from edge_runtime.errors import TmgcError, first_line, shortened
+from edge_runtime.predictions import SILENCE, UNKNOWN
 from edge_runtime.spectrogram import Colormap, SpectrogramSettings
 
 SCHEMA = 2
@@ -26,8 +29,60 @@ INPUT_KINDS = ("image", "waveform")
 METADATA_KEY = "tmgc_card"
 """Name of the card in ONNX ``metadata_props``."""
 
+MAX_BYTES = 1_000_000
+"""Size of the document in UTF-8: a card with a thousand calibration clips has a tenth of it."""
+
+MAX_GENRES = 1_000
+
+MAX_NAME = 255
+"""Characters of a name: the longest file name of common file systems."""
 
 _LEVELS = frozenset(range(256))
+_MAX_DEPTH = 10
+_MAX_TEXT = 4_096
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters, line separators, changes of the writing direction, and lone surrogates."""
+
+_OBJECTS = ("network", "training", "accuracy", "export", "versions")
+
+
+def check_genres(genres: Sequence[Any]) -> None:
+    """Check the genres of a model.
+
+    Parameters
+    ----------
+    genres : sequence
+        In the order of the model's outputs.
+
+    Raises
+    ------
+    TmgcError
+        They are not 2 to :data:`MAX_GENRES` different names of one line, or one is an answer that is no genre.
+    """
+    for genre in genres:
+        _check_name("genres", genre)
+        if genre in (UNKNOWN, SILENCE):
+            raise TmgcError(
+                f"a genre is not called {UNKNOWN} or {SILENCE}, which are answers without a genre: rename it"
+            )
+    if not 2 <= len(genres) <= MAX_GENRES or len(set(genres)) != len(genres):
+        raise TmgcError(
+            f"a model has at least two different genres and at most {MAX_GENRES}, got {shortened(list(genres))}"
+        )
+
+
+def _check_name(field: str, name: Any) -> None:
+    if not isinstance(name, str) or not name.isprintable() or not 0 < len(name) <= MAX_NAME:
+        raise TmgcError(
+            f"a model card's {field} must be of 1 to {MAX_NAME} printable characters in one line, got {shortened(name)}"
+        )
+
+
+def _check_number(field: str, number: Any, lowest: float, highest: float) -> None:
+    if isinstance(number, bool) or not isinstance(number, int | float) or not lowest <= number <= highest:
+        raise TmgcError(
+            f"a model card's {field} must be a number in [{lowest:g}, {highest:g}], got {shortened(number)}"
+        )
 
 
 @dataclass(frozen=True)
@@ -63,24 +118,25 @@ class ModelCard:
     """Versions of Python and of the libraries that made the file."""
 
     def __post_init__(self) -> None:
-        if len(self.genres) < 2 or len(set(self.genres)) != len(self.genres):
-            raise TmgcError(f"a model card names at least two different genres, got {list(self.genres)}")
-        if not all(isinstance(genre, str) and genre.isprintable() and genre for genre in self.genres):
-            raise TmgcError(f"a model card's genres are names of one line, got {list(self.genres)}")
+        _check_name("name", self.name)
+        check_genres(self.genres)
         levels = [level for colour in self.colormap if len(colour) == 3 for level in colour]
         if len(self.colormap) != 256 or len(levels) != 768 or not set(levels) <= _LEVELS:
             raise TmgcError(f"a model card's colormap is 256 RGB triples of 0 to 255, got {len(self.colormap)} entries")
-        for name in ("network", "training", "accuracy", "export", "versions"):
+        for name in _OBJECTS:
             if not isinstance(getattr(self, name), Mapping):
-                raise TmgcError(f"a model card's {name} is an object, got {getattr(self, name)!r}")
+                raise TmgcError(f"a model card's {name} must be an object, got {shortened(getattr(self, name))}")
+        if not isinstance(self.export.get("parity", {}), Mapping):
+            raise TmgcError(f"a model card's parity must be an object, got {shortened(self.export['parity'])}")
         if self.input_kind not in INPUT_KINDS:
             raise TmgcError(
-                f"a model card's input_kind is {' or '.join(INPUT_KINDS)}, got {self.input_kind!r}: update tmgc"
+                f"a model card's input_kind is {' or '.join(INPUT_KINDS)}, got {shortened(self.input_kind)}: "
+                "update tmgc"
             )
-        if not 0.01 <= self.temperature <= 100:
-            raise TmgcError(f"a model card's temperature must lie in [0.01, 100], got {self.temperature}")
-        if not 0 <= self.threshold <= 1:
-            raise TmgcError(f"a model card's threshold must lie in [0, 1], got {self.threshold}")
+        _check_number("temperature", self.temperature, 0.01, 100)
+        _check_number("threshold", self.threshold, 0, 1)
+        if not isinstance(self.demonstration, bool):
+            raise TmgcError(f"a model card's demonstration must be true or false, got {shortened(self.demonstration)}")
 
     @property
     def colormap_array(self) -> Colormap:
@@ -90,7 +146,7 @@ class ModelCard:
     @property
     def failed_parity(self) -> bool:
         """Whether the export was compared with Keras and differs too much."""
-        return dict(self.export.get("parity") or {}).get("passed") is False
+        return self.export.get("parity", {}).get("passed") is False
 
     @property
     def warning(self) -> str | None:
@@ -102,11 +158,19 @@ class ModelCard:
         return None
 
     def to_json(self) -> str:
-        """The card as a JSON document."""
+        """The card as a JSON document.
+
+        Raises
+        ------
+        TmgcError
+            It is larger than :data:`MAX_BYTES`.
+        """
         document: dict[str, Any] = {"schema": SCHEMA}
         document |= {item.name: getattr(self, item.name) for item in fields(self)}
         document["spectrogram"] = self.spectrogram.to_json()
-        return json.dumps(document, ensure_ascii=False)
+        text = json.dumps(document, ensure_ascii=False)
+        _check_size(text)
+        return text
 
     @classmethod
     def from_json(cls, text: str, *, where: str) -> ModelCard:
@@ -121,13 +185,17 @@ class ModelCard:
         Raises
         ------
         TmgcError
-            It is not a card, or one of another schema.
+            It is not a card, larger than :data:`MAX_BYTES`, or one of another schema.
         """
         try:
-            document = json.loads(text)
+            _check_size(text)
+            document = json.loads(text, object_pairs_hook=_object, parse_constant=_constant, parse_float=_finite)
+            _check_content(document)
             schema = document.pop("schema")
             if schema != SCHEMA:
-                raise TmgcError(f"{where}: a model card of schema {SCHEMA} is needed, got {schema}: update tmgc")
+                raise TmgcError(f"a model card of schema {SCHEMA} is needed, got {shortened(schema)}: update tmgc")
+            if not isinstance(document["genres"], list):
+                raise TypeError("genres must be a list")
             document["genres"] = tuple(document["genres"])
             document["colormap"] = tuple(tuple(colour) for colour in document["colormap"])
             document["spectrogram"] = SpectrogramSettings.from_json(document["spectrogram"])
@@ -135,15 +203,62 @@ class ModelCard:
         except TmgcError as error:
             raise TmgcError(f"{where}: {error}") from error
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
-            raise TmgcError(f"{where} holds no readable model card ({error}): export the model again") from error
+            raise TmgcError(
+                f"{where} holds no readable model card ({first_line(error)}): export the model again"
+            ) from error
 
     @classmethod
     def read(cls, path: Path) -> ModelCard:
         """Read the card beside a ``model.keras``."""
         if not path.is_file():
             raise TmgcError(f"a trained run has a {path.name}: there is none in {path.parent}. Run: tmgc-train fit")
-        return cls.from_json(path.read_text("utf-8", errors="replace"), where=str(path))
+        with path.open(encoding="utf-8", errors="replace") as file:
+            return cls.from_json(file.read(MAX_BYTES + 1), where=str(path))
 
     def replace(self, **changes: Any) -> ModelCard:
         """A copy with some fields changed."""
         return dataclasses.replace(self, **changes)
+
+
+def _check_size(text: str) -> None:
+    if len(text) > MAX_BYTES or len(text.encode("utf-8", "replace")) > MAX_BYTES:
+        raise TmgcError(f"a model card has at most {MAX_BYTES:,} bytes, got more: calibrate with fewer clips")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object, whose names must differ: other readers would take another of two values."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("an object names a field twice")
+    return found
+
+
+def _check_content(document: Any) -> None:
+    """Refuse nesting and texts that only a forged card has, and those that would steer a terminal."""
+    level = [document]
+    for _ in range(_MAX_DEPTH):
+        level = [inner for outer in level for inner in _inside(outer)]
+        texts = [value for value in level if isinstance(value, str)]
+        if any(len(text) > _MAX_TEXT for text in texts):
+            raise ValueError(f"text of more than {_MAX_TEXT} characters")
+        if any(map(_CONTROL.search, texts)):
+            raise ValueError("text with control characters")
+    if level:
+        raise ValueError(f"nested deeper than {_MAX_DEPTH} levels")
+
+
+def _inside(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return [*value, *value.values()]
+    return value if isinstance(value, list) else []
+
+
+def _constant(name: str) -> float:
+    raise ValueError(f"{name} is no number of JSON")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise ValueError(f"{digits[:20]} is too large a number")
+    return number

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from time import time
 
-from edge_runtime.errors import TmgcError, first_line
+from edge_runtime.errors import TmgcError, first_line, shortened
 from edge_runtime.files import atomic_write
 
 NAME = "tmgc"
@@ -77,9 +78,22 @@ WantedBy=multi-user.target
 """
 
 
+_LONGEST_COMMAND = 8_192
+"""Characters; systemd reads a million in a line, and Linux starts a program with 130,000 in an argument."""
+
+_USER_NAME = re.compile(r"[a-z_][a-z0-9_-]{0,30}")
+_PROGRAM_FOLDER = re.compile(r"/[A-Za-z0-9._/-]*")
+
+
 @dataclass(frozen=True)
 class ServiceSettings:
-    """Command and user of the service."""
+    """Command and user of the service: all that is put into the unit, which must not become another line of it.
+
+    Raises
+    ------
+    TmgcError
+        A value has characters that a unit cannot hold, or the command is too long.
+    """
 
     model: Path
     """The model file; the service must be able to read it."""
@@ -89,6 +103,29 @@ class ServiceSettings:
     """Name of the system user."""
     program: Path = PROGRAM
     """The virtual environment that contains ``bin/tmgc-listen``."""
+
+    def __post_init__(self) -> None:
+        if not _USER_NAME.fullmatch(self.user):
+            raise TmgcError(
+                "a user name consists of at most 31 lower-case letters, digits, _ and -, got "
+                f"{shortened(self.user)}: leave --user out"
+            )
+        # in the first word of a command, systemd gives a meaning to other characters
+        if not _PROGRAM_FOLDER.fullmatch(str(self.program)):
+            raise TmgcError(
+                "the program's folder must be an absolute path of ASCII letters, digits, ., _ and -, got "
+                f"{shortened(str(self.program))}: install it in {PROGRAM}"
+            )
+        for text in (str(self.model), *self.options):
+            if not text.isprintable():
+                raise TmgcError(
+                    "a service's model and options must be printable text in one line, got "
+                    f"{shortened(text)}: rename the model or the device, or correct the option"
+                )
+        if sum(map(len, (str(self.model), *self.options))) > _LONGEST_COMMAND:
+            raise TmgcError(
+                f"a service's command has at most {_LONGEST_COMMAND} characters, got more: shorten an option"
+            )
 
 
 def unit_text(settings: ServiceSettings) -> str:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from edge_runtime.audio_file import AudioFile
+from edge_runtime.audio_file import AudioFile, source_name
 from edge_runtime.classifier import GenreClassifier
+from edge_runtime.decoding.pcm import PcmFormat
 from edge_runtime.errors import TmgcError
 from edge_runtime.listener import ListenSettings, listen
 from edge_runtime.outputs import Output
@@ -19,7 +20,7 @@ from edge_runtime.shutdown import Shutdown
 from edge_runtime.sources import WatchedSource
 from edge_runtime.sources.microphone import Microphone, check_wait
 from edge_runtime.sources.paced import PacedSource
-from edge_runtime.sources.stdin import PcmFormat, StandardInput
+from edge_runtime.sources.stdin import StandardInput
 
 log = logging.getLogger("tmgc.listen")
 
@@ -57,12 +58,13 @@ class Session:
     outputs: Sequence[Output]
     stop: Shutdown
 
-    def classify_files(self, paths: Sequence[Path], *, speed: float = math.inf) -> int:
+    def classify_files(self, paths: Sequence[str | Path], *, speed: float = math.inf) -> int:
         """Classify one file after another; a file that is refused does not stop the others.
 
         Parameters
         ----------
-        paths : sequence of Path
+        paths : sequence of str or Path
+            Files, named pipes, or addresses such as ``https://...``.
         speed : float > 0
             Seconds of audio per second; infinite is as fast as possible.
         """
@@ -79,12 +81,12 @@ class Session:
         Parameters
         ----------
         raw : PcmFormat or None
-            Format of raw samples; None expects a WAV.
+            Format of raw samples; None expects WAVs, or what ffmpeg decodes.
 
         Raises
         ------
         TmgcError
-            It is not a WAV, or shorter than a window.
+            It cannot be decoded, or is shorter than a window.
         """
         source = StandardInput(0, sample_rate=self._rate, stop=self.stop, raw=raw)
         try:
@@ -135,18 +137,18 @@ class Session:
     def _window_seconds(self) -> float:
         return self.classifier.card.spectrogram.window_seconds
 
-    def _classify_file(self, path: Path, speed: float) -> int:
+    def _classify_file(self, path: str | Path, speed: float) -> int:
         try:
-            with AudioFile(path, sample_rate=self._rate) as file:
+            with AudioFile(path, sample_rate=self._rate, stop=self.stop) as file:
                 summary = self._classify(PacedSource(file, sample_rate=self._rate, stop=self.stop, speed=speed))
             if not summary.windows and not self.stop.requested:
                 raise TmgcError(
-                    f"a file must hold at least one window of {self._window_seconds} s: {path} holds "
+                    f"a file must hold at least one window of {self._window_seconds} s: {file.name} holds "
                     f"{file.read_seconds:.2f} s. Choose a longer one"
                 )
         except TmgcError as error:
             log.error("%s", error)
-            self._send(Event(datetime.now(UTC), str(path), "file refused", str(error)))
+            self._send(Event(datetime.now(UTC), source_name(path), "file refused", str(error)))
             return REFUSED
         self._summarise(summary)
         return 0 if summary.probabilities else NOTHING_CLASSIFIED

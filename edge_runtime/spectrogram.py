@@ -17,14 +17,31 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.errors import TmgcError
+from edge_runtime.errors import TmgcError, shortened
 
 Colormap = NDArray[np.uint8]
 """RGB triples, ``[shape=(256, 3)], uint8``, from the quietest to the loudest."""
 
 
-_HIGHEST = {"sample_rate": 192_000, "window_seconds": 60, "image_height": 1024, "image_width": 1024}
-"""Upper limits of settings, which bound the memory of an image."""
+_RANGES = {
+    "sample_rate": (1_000, 192_000),
+    "window_seconds": (0.1, 60),
+    "n_fft": (1, 8_192),
+    "hop_length": (1, 8_192),
+    "n_mels": (1, 512),
+    "top_db": (1, 1_000),
+    "image_height": (1, 1_024),
+    "image_width": (1, 1_024),
+}
+"""Lowest and highest value of each setting."""
+
+_HIGHEST_TOGETHER = {
+    "window_samples": (3_000_000, "samples in a window", "lower sample_rate or window_seconds"),
+    "frame_count": (12_000, "frames in a window", "raise hop_length, or lower sample_rate or window_seconds"),
+    "overlap": (64, "frames that share a sample (n_fft / hop_length)", "raise hop_length or lower n_fft"),
+}
+"""Upper limits of what several settings make together, what that is, and how to obey. With :data:`_RANGES` they bound
+an image to about 100 MB and a second; 60 s at 48 kHz with a hop of 256 samples are allowed."""
 
 
 @dataclass(frozen=True)
@@ -49,16 +66,18 @@ class SpectrogramSettings:
     """Pixels along the time axis."""
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            kind = int | float if field.name in ("window_seconds", "top_db") else int
-            highest = _HIGHEST.get(field.name, 10_000)
-            if isinstance(value, bool) or not isinstance(value, kind) or not 0 < value <= highest:
+        for name, (lowest, highest) in _RANGES.items():
+            value = getattr(self, name)
+            kind, noun = (int | float, "number") if name in ("window_seconds", "top_db") else (int, "whole number")
+            if isinstance(value, bool) or not isinstance(value, kind) or not lowest <= value <= highest:
                 raise TmgcError(
-                    f"spectrogram setting {field.name} must be a number above 0 and at most {highest}, got {value!r}"
+                    f"spectrogram setting {name} must be a {noun} from {lowest} to {highest}, got {shortened(value)}"
                 )
         if self.n_fft > self.window_samples:
             raise TmgcError(f"n_fft must fit into a window of {self.window_samples} samples, got {self.n_fft}")
+        for name, (highest, noun, advice) in _HIGHEST_TOGETHER.items():
+            if (value := getattr(self, name)) > highest:
+                raise TmgcError(f"spectrogram settings give {value} {noun}, at most {highest} are allowed: {advice}")
 
     @property
     def window_samples(self) -> int:
@@ -69,6 +88,11 @@ class SpectrogramSettings:
     def frame_count(self) -> int:
         """Frames in a window before the image is resized: centred, so one more than the hops that fit."""
         return 1 + (self.window_samples - self.n_fft % 2) // self.hop_length
+
+    @property
+    def overlap(self) -> int:
+        """Frames that contain one sample."""
+        return -(-self.n_fft // self.hop_length)
 
     @property
     def leading_frames(self) -> int:
@@ -92,7 +116,7 @@ class SpectrogramSettings:
         if set(document) != expected:
             odd = sorted(expected.symmetric_difference(document))
             raise TmgcError(
-                f"spectrogram settings must name {', '.join(sorted(expected))}; missing or unknown: {', '.join(odd)}. "
+                f"spectrogram settings must name {', '.join(sorted(expected))}; missing or unknown: {shortened(odd)}. "
                 "Export the model again with this version of tmgc-export"
             )
         return cls(**document)
@@ -343,6 +367,13 @@ class _BilinearResize:
         resized += below
         return resized
 
+    def matrix(self, size: int) -> NDArray[np.float32]:
+        rows = np.arange(len(self._below))
+        weights = np.zeros((len(rows), size), np.float32)
+        weights[rows, self._below] = 1 - self._weight[:, 0]
+        weights[rows, self._above] += self._weight[:, 0]
+        return weights
+
 
 def stretch_weights(size: int, target: int) -> NDArray[np.float32]:
     """The bilinear interpolation along one axis of an image as a matrix.
@@ -352,4 +383,4 @@ def stretch_weights(size: int, target: int) -> NDArray[np.float32]:
     weights : np.ndarray [shape=(target, size)], float32 in [0, 1]
         Each row sums to 1.
     """
-    return _BilinearResize(size, target).resize(np.eye(size, dtype=np.float32))
+    return _BilinearResize(size, target).matrix(size)

@@ -1,4 +1,4 @@
-"""The state of the machine: cores, memory, temperature and throttling, and whether its clock is synchronised."""
+"""The state of the machine: cores, memory, temperature, throttling, its boot, and whether its clock is synchronised."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import ctypes
 import os
 import subprocess
 import sys
+import time
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -147,3 +148,13 @@ def _adjtimex() -> Any:
         return ctypes.CDLL(None).adjtimex
     except (OSError, AttributeError):
         return None
+
+
+def boot_id() -> str | None:
+    """Identifies the time since the machine was started; None where the system does not tell."""
+    return text_of(Path("/proc/sys/kernel/random/boot_id"))
+
+
+def seconds_since_boot() -> float:
+    """By a clock that is never adjusted and, on Linux, runs on while the machine is suspended."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()

@@ -12,6 +12,7 @@ from edge_runtime.audio import Samples
 from edge_runtime.errors import TmgcError
 from edge_runtime.interpreters import ModelInput
 from edge_runtime.spectrogram import Spectrogram
+from export.recipes import MAX_CALIBRATION_CLIPS
 from train.dataset.dataset import Clip, Dataset
 
 CALIBRATION_SEED = 2026
@@ -24,7 +25,7 @@ def calibration_clips(dataset: Dataset, count: int, *, seed: int = CALIBRATION_S
     Parameters
     ----------
     dataset : Dataset
-    count : int > 0
+    count : int in [1, 5000]
         Where there are fewer, all are taken.
     seed : int
 
@@ -36,10 +37,10 @@ def calibration_clips(dataset: Dataset, count: int, *, seed: int = CALIBRATION_S
     Raises
     ------
     TmgcError
-        The count is below one, or the run has no training clips.
+        The count is out of its range, or the run has no training clips.
     """
-    if count < 1:
-        raise TmgcError(f"--calibration must be at least 1 clip, got {count}")
+    if not 1 <= count <= MAX_CALIBRATION_CLIPS:
+        raise TmgcError(f"--calibration must be from 1 to {MAX_CALIBRATION_CLIPS} clips, got {count}")
     training = dataset.of("train")
     if not training:
         raise TmgcError(f"calibration needs clips of the training split: {dataset.run.folder} has none")

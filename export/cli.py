@@ -18,6 +18,7 @@ import click
 from edge_runtime.cli.base import CommandWithSubcommands, OneLineCommand
 from edge_runtime.errors import TmgcError
 from edge_runtime.model_card import INPUT_KINDS
+from edge_runtime.terminal import print_json, print_lines
 from export.recipes import (
     BATCHES,
     CALIBRATION_CLIPS,
@@ -187,10 +188,9 @@ def _print(reports: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
     for note in parity_notes(reports):
         log.info("%s", note)
     if as_json:
-        click.echo(json.dumps({"schema": SCHEMA, "reports": reports}, ensure_ascii=False))
+        print_json(json.dumps({"schema": SCHEMA, "reports": reports}, ensure_ascii=False))
     else:
-        for report in reports:
-            click.echo(report["file"])
+        print_lines(report["file"] for report in reports)
     if all(report["parity"]["passed"] for report in reports):
         log.info("Listen with it: tmgc-listen song.mp3 --model %s", reports[0]["file"])
 
@@ -211,4 +211,7 @@ def inspect(file: Path, as_json: bool) -> None:
     from export.report import format_inspection, inspect_file
 
     document = inspect_file(file)
-    click.echo(json.dumps(document, ensure_ascii=False) if as_json else "\n".join(format_inspection(document)))
+    if as_json:
+        print_json(json.dumps(document, ensure_ascii=False))
+        return
+    print_lines(format_inspection(document))

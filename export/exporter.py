@@ -9,12 +9,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from glob import escape
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
 from edge_runtime.errors import TmgcError
-from edge_runtime.files import PARTIAL, atomic_write, sha256_of
+from edge_runtime.files import PARTIAL, atomic_write, check_writable, sha256_of
 from edge_runtime.interpreters import ModelInput
 from edge_runtime.model_card import ModelCard
 from edge_runtime.system_info import peak_memory_mb, usable_cores
@@ -202,10 +201,12 @@ def export_model(source: Source, settings: ExportSettings) -> list[dict[str, Any
     if not settings.force:
         for target in targets or [preferred[0] for preferred in candidates]:
             _check_absent(target.file(output, source.name))
-    read_parity_json(source.parity_json or output / "parity.json")  # a damaged one is refused before the work
+    parity_json = source.parity_json or output / "parity.json"
+    read_parity_json(parity_json)  # a damaged one is refused before the work
+    check_writable(output, parity_json.parent)
     _remove_incomplete(source)
-    with TemporaryDirectory(prefix="tmgc-export-") as folder:
-        exporter = Exporter(source, settings, Path(folder))
+    with source.dataset.run.work_folder() as folder:
+        exporter = Exporter(source, settings, folder)
         if targets:
             return [exporter.export(target, None, output=output) for target in targets]
         return [exporter.export(*exporter.choose(each, preference), output=output) for each in candidates]

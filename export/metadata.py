@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -11,7 +12,7 @@ from pathlib import Path
 from shutil import copyfile
 from typing import Any
 
-from edge_runtime.errors import TmgcError
+from edge_runtime.errors import TmgcError, first_line
 from edge_runtime.interpreters import litert
 from edge_runtime.model_card import METADATA_KEY, ModelCard
 from train.libraries import library
@@ -98,9 +99,12 @@ def graph_facts(file: Path) -> GraphFacts:
     Raises
     ------
     TmgcError
-        The library that reads the file is not installed.
+        The library that reads the file is not installed, or the graph is damaged.
     """
-    return _tflite_facts(file) if file.suffix == ".tflite" else _onnx_facts(file)
+    try:
+        return _tflite_facts(file) if file.suffix == ".tflite" else _onnx_facts(file)
+    except (LookupError, TypeError, ValueError, AttributeError, struct.error) as error:
+        raise TmgcError(f"the graph of {file} is damaged ({first_line(error)}): copy or export it again") from error
 
 
 def tflite_operators(model: Any) -> list[tuple[str, Any]]:

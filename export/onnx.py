@@ -142,20 +142,9 @@ def quantize(
     The softmax and the first convolution stay in float, for the reasons given in :func:`export.tflite.quantize`. Here
     that took the mean error to a third in dynamic and to two thirds in static int8.
 
-    Parameters
-    ----------
-    float_file : Path
-    recipe : Recipe
-        Not float32.
-    calibration : np.ndarray [shape=(n, ...)]
-        Inputs of the file; used by static int8 only.
-    destination : Path
-    options : GraphOptions
-
-    Raises
-    ------
-    TmgcError
-        A pattern of ``keep_float`` matches no operator.
+    See Also
+    --------
+    export.tflite.quantize : the same parameters and errors
     """
     quantization = library("onnxruntime.quantization", extra="export")
     prepared = destination.with_suffix(".prepared.onnx")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
-from math import sqrt
+from math import isfinite, sqrt
 from pathlib import Path
 from typing import Any
 
@@ -245,7 +245,8 @@ class ParityReport:
         names = ("passed", "failures", "split", "windows", "clips", "songs", "top1_agreement")
         differences = ("max_probability_difference", "mean_kl_nats")
         accuracy = {"keras": self.accuracy.accuracy_keras, "file": self.accuracy.accuracy_file}
-        return {name: document[name] for name in (*names, *differences)} | {"accuracy": accuracy}
+        finite = {name: document[name] if isfinite(document[name]) else None for name in differences}  # JSON has no NaN
+        return {name: document[name] for name in names} | finite | {"accuracy": accuracy}
 
     def _prediction_failures(self, tolerance: Tolerance) -> list[str]:
         failures = []

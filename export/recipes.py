@@ -161,6 +161,9 @@ ONNX_OPSET = 17
 ONNX_OPSETS = range(13, 19)
 """Supported versions: 13 is the first with per-channel quantisation, 18 the last that tf2onnx writes."""
 
+MAX_CALIBRATION_CLIPS = 5_000
+"""The model card names each."""
+
 CALIBRATION_CLIPS = 200
 """Default number of training clips that calibrate int8: see :mod:`export.calibration`."""
 
@@ -227,16 +230,24 @@ def match_operators(patterns: Sequence[str], names: Sequence[str]) -> list[str]:
     Raises
     ------
     TmgcError
-        A pattern matches none; the message suggests similar names.
+        A pattern matches none; the message suggests names.
     """
     for pattern in patterns:
         if not any(_compile(pattern).search(name) for name in names):
-            words = sorted({word for name in names for word in re.split(r"[/;:]", name)})
-            similar = get_close_matches(pattern, words, n=3, cutoff=0.3) or words[:3]
-            raise TmgcError(
-                f"--keep-float {pattern} matches no operator of the network. Similar names: {', '.join(similar)}"
-            )
+            raise TmgcError(f"--keep-float {pattern} matches no operator of the network. {_hint(pattern, names)}")
     return [name for name in names if any(_compile(pattern).search(name) for pattern in patterns)]
+
+
+def _hint(pattern: str, names: Sequence[str]) -> str:
+    """Names of layers that are similar to a pattern, or else the names of operators from all parts of the network."""
+    words = {word for name in names for word in re.split(r"[/;:]", name) if re.search("[a-zA-Z]{2}", word)}
+    if similar := get_close_matches(pattern, sorted(words), n=3, cutoff=0.6):
+        return f"Similar names: {', '.join(similar)}"
+    operators = [
+        found[0] for name in names if (found := re.match(r"[^/;]*[a-zA-Z][^/;]*(/[^/;]*[a-zA-Z][^/;]*)+", name))
+    ]
+    examples = dict.fromkeys(operators[index] for index in (0, len(operators) // 2, -1) if operators)
+    return f"Names of its operators are, for example: {', '.join(examples)}"
 
 
 def _compile(pattern: str) -> re.Pattern[str]:

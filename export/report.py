@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from edge_runtime.errors import TmgcError, first_line
 from edge_runtime.files import atomic_write, sha256_of
 from edge_runtime.interpreters import TensorInfo, open_interpreter
+from edge_runtime.terminal import printable
 from export.metadata import graph_facts
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def parity_table(reports: Sequence[Mapping[str, Any]]) -> Table:
     for report in reports:
         parity = report["parity"]
         table.add_row(
-            Text(Path(report["file"]).name),
+            Text(printable(Path(report["file"]).name)),
             f"{report['size_bytes'] / 1e6:.1f}",
             f"{report['size_ratio']:.0%}",
             f"{parity['top1_agreement']:.1%}",
@@ -200,7 +201,24 @@ def _tensor(info: TensorInfo) -> dict[str, Any]:
 
 
 def format_inspection(document: Mapping[str, Any]) -> list[str]:
-    """The document of :func:`inspect_file` as lines of text."""
+    """The document of :func:`inspect_file` as lines of text.
+
+    Raises
+    ------
+    TmgcError
+        The card has fields of another type than :func:`export.exporter.export_model` writes.
+    """
+    try:
+        rows = _rows(document)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise TmgcError(
+            f"the card of {document['file']} has a field that tmgc-export does not write ({first_line(error)}): "
+            "--json prints it"
+        ) from error
+    return [f"{name:12} {value}" for name, value in rows.items()]
+
+
+def _rows(document: Mapping[str, Any]) -> dict[str, Any]:
     card, input_, output = document["card"], document["input"], document["output"]
     rows = {
         "file": f"{document['file']}, {document['size_bytes'] / 1e6:.1f} MB, run by {document['runtime']}",
@@ -217,7 +235,7 @@ def format_inspection(document: Mapping[str, Any]) -> list[str]:
     }
     if document["warning"]:
         rows["warning"] = document["warning"]
-    return [f"{name:12} {value}" for name, value in rows.items()]
+    return rows
 
 
 def _model(card: Mapping[str, Any]) -> str:

@@ -141,3 +141,12 @@ def _train(songs: Path, run: Run) -> None:
     )
     fit(dataset, short)
     evaluate(dataset, "test")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests have counted; a worker of pytest-xdist has no terminal."""
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.getreports(outcome):
+            for name, value in report.user_properties:
+                if name == "counts":
+                    terminalreporter.write_line(str(value))

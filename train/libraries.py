@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import sys
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -15,7 +16,11 @@ from typing import Any
 from zipfile import BadZipFile
 
 from edge_runtime.errors import TmgcError, first_line
+from edge_runtime.memory_limit import is_lack_of_memory, require_memory
 from edge_runtime.native_stderr import silence_native_stderr
+
+TENSORFLOW_MB = 1900
+"""Address space that the import of TensorFlow takes, MB; with less it aborts the process (``ulimit -v``)."""
 
 _QUIET = {
     "TF_CPP_MIN_LOG_LEVEL": "3",
@@ -45,13 +50,17 @@ def library(name: str, *, extra: str) -> Any:
     Raises
     ------
     TmgcError
-        It is not installed.
+        It is not installed, or a limit leaves it too little memory.
     """
     for variable, value in _QUIET.items():
         os.environ.setdefault(variable, value)
+    if name in ("tensorflow", "keras") and "tensorflow" not in sys.modules:
+        require_memory(TENSORFLOW_MB)
     try:
         return importlib.import_module(name)
     except ImportError as error:
+        if is_lack_of_memory(error):
+            raise
         raise TmgcError(
             f"{name.partition('.')[0]} is needed and cannot be imported ({error}): pip install 'tmgc[{extra}]'"
         ) from error

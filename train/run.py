@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from edge_runtime.errors import TmgcError
+from edge_runtime.errors import TmgcError, shortened
+from edge_runtime.files import PARTIAL, remove_partial
 from edge_runtime.model_card import ModelCard
 from edge_runtime.models import RUNS
+
+_WORK = f"{PARTIAL}work-"
 
 SPLITS = ("train", "validation", "test")
 
@@ -33,11 +39,17 @@ class Run:
     def lock(self) -> Iterator[None]:
         """Lock the run against other commands that change it, where the system supports it; creates the folder.
 
+        What interrupted commands left in the folder is removed.
+
         Raises
         ------
         TmgcError
-            Another command holds the lock.
+            Another command holds the lock, or the folder has a name that a model cannot have.
         """
+        if not self.name.isprintable():
+            raise TmgcError(
+                f"a run's folder gives its model a name, which must be printable, got {shortened(self.name)}: rename it"
+            )
         try:
             import fcntl
         except ImportError:  # Windows
@@ -52,9 +64,33 @@ class Run:
                 raise TmgcError(
                     f"one command at a time changes a run: another is at work in {self.folder}. Wait for it, or end it"
                 ) from None
+            for place in (self.folder, self.plots):
+                remove_partial(place)
             yield
         finally:
             os.close(folder)
+
+    @contextmanager
+    def work_folder(self) -> Iterator[Path]:
+        """A temporary folder in the locked run, into which libraries put their temporary files, too, meanwhile.
+
+        It is removed at the end; what a killed process left is removed when the next one begins.
+
+        Yields
+        ------
+        folder : Path
+            Its name is not to be guessed, and nobody else can read it.
+        """
+        for left in self.folder.glob(f"{_WORK}*"):
+            left.unlink() if left.is_symlink() or not left.is_dir() else shutil.rmtree(left)
+        with TemporaryDirectory(prefix=_WORK, dir=self.folder) as name:
+            before = tempfile.tempdir, os.environ.get("TMPDIR")
+            tempfile.tempdir = os.environ["TMPDIR"] = name
+            try:
+                yield Path(name)
+            finally:
+                tempfile.tempdir = before[0]
+                os.environ.pop("TMPDIR") if before[1] is None else os.environ.update(TMPDIR=before[1])
 
     @property
     def dataset_csv(self) -> Path:

@@ -13,6 +13,7 @@ import click
 
 from edge_runtime.cli.base import OneLineCommand, OneLineGroup
 from edge_runtime.models import default_model
+from edge_runtime.terminal import print_json, print_lines
 
 log = logging.getLogger("tmgc.bench")
 
@@ -64,10 +65,9 @@ def _print(result: Any, lines: Sequence[str], *, as_json: bool) -> None:
 
     machine = describe_machine()
     if as_json:
-        click.echo(dumps({**to_document(result), "machine": to_document(machine)}))
+        print_json(dumps({**to_document(result), "machine": to_document(machine)}))
         return
-    for line in (*lines, str(machine), machine.versions_line):
-        click.echo(line)
+    print_lines((*lines, str(machine), machine.versions_line))
 
 
 @_command("start-up", "tmgc-listen against the reference, from process start")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,14 +66,14 @@ def time_start_up(run: Run, name: str, *, pairs: int, progress: Callable[[int], 
     Raises
     ------
     TmgcError
-        The run has no such export or no clips, or a process fails.
+        The run has no such export or no clips, another command is at work in it, or a process fails.
     """
     case = _export(run, name)
     threads = default_threads()
     reference_ms: list[float] = []
     listen_ms: list[float] = []
-    with tempfile.TemporaryDirectory() as folder:
-        audio = write_window(run, Path(folder) / "two-seconds.wav")
+    with run.lock(), run.work_folder() as folder:
+        audio = write_window(run, folder / "two-seconds.wav")
         for pair in range(pairs + 1):
             progress(pair)
             for arguments, times_ms in (

@@ -14,8 +14,10 @@ from typing import Any, NoReturn
 
 import click
 
-from edge_runtime.errors import TmgcError
+from edge_runtime.errors import TmgcError, first_line
 from edge_runtime.logs import setup_logging
+from edge_runtime.memory_limit import LISTENING_MB, is_lack_of_memory, memory_line, require_memory
+from edge_runtime.terminal import prepare_streams
 
 log = logging.getLogger("tmgc.cli")
 
@@ -39,7 +41,11 @@ def _errors_in_one_line() -> Iterator[None]:
         end_interrupted("interrupted")
     except BrokenPipeError:
         raise  # click ends quietly where a reader has closed the pipe
-    except OSError as error:
+    except (OSError, MemoryError, ImportError, RuntimeError) as error:
+        if is_lack_of_memory(error):
+            _refuse(memory_line(first_line(error)))
+        if not isinstance(error, OSError):
+            raise
         what = f" {error.filename}" if error.filename else ""
         next_step = "Make room, then run it again" if error.errno == errno.ENOSPC else "Check the path"
         _refuse(f"the system refuses{what}: {error.strerror or error}. {next_step}")
@@ -58,13 +64,16 @@ class OneLineCommand(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         with _errors_in_one_line():
+            require_memory(LISTENING_MB)
             return super().invoke(ctx)
 
     def main(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Run as a program, and end the process."""
+        prepare_streams()
         setup_logging()
         try:
-            outcome = super().main(*args, **{"prog_name": self.name, **kwargs, "standalone_mode": False})
+            with _errors_in_one_line():
+                outcome = super().main(*args, **{"prog_name": self.name, **kwargs, "standalone_mode": False})
         except click.Abort:
             end_interrupted("interrupted")
         except click.exceptions.NoArgsIsHelpError as nothing:
@@ -121,6 +130,7 @@ class CommandWithSubcommands(OneLineGroup):
 
     def invoke(self, ctx: click.Context) -> Any:
         with _errors_in_one_line():
+            require_memory(LISTENING_MB)
             return click.Command.invoke(self, ctx) if ctx.command is self else ctx.command.invoke(ctx)
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:

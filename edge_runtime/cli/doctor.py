@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from edge_runtime.cli.base import OneLineCommand
-from edge_runtime.files import standard_output
+from edge_runtime.terminal import print_json, print_line
 
 SCHEMA = 1
 """Version of the JSON document."""
@@ -32,14 +32,13 @@ def doctor(model: Path | None, device: str | None, as_json: bool) -> None:
     """
     from edge_runtime.doctor import PROBLEM, examine
 
-    standard_output("utf-8" if as_json else None)
     findings = []
     for finding in examine(model, device):
         findings.append(finding)
         if not as_json:
             fix = f". To do: {finding.fix}" if finding.fix else ""
-            click.echo(f"{finding.state:<8} {finding.check}: {finding.found}{fix}")
+            print_line(f"{finding.state:<8} {finding.check}: {finding.found}{fix}")
     if as_json:
         document = {"schema": SCHEMA, "findings": [asdict(finding) for finding in findings]}
-        click.echo(json.dumps(document, ensure_ascii=False))
+        print_json(json.dumps(document, ensure_ascii=False))
     sys.exit(1 if any(finding.state == PROBLEM for finding in findings) else 0)

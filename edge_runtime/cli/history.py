@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import logging
-import sqlite3
 import sys
 from collections.abc import Sequence
 from contextlib import closing
@@ -18,10 +17,10 @@ import click
 
 from edge_runtime.cli.base import OneLineCommand
 from edge_runtime.errors import TmgcError
-from edge_runtime.files import standard_output
+from edge_runtime.terminal import print_json, print_line
 
 if TYPE_CHECKING:
-    from edge_runtime.history_report import HourlyTotal
+    from edge_runtime.history.report import HourlyTotal
 
 SCHEMA = 1
 """Version of the JSON document."""
@@ -36,40 +35,94 @@ log = logging.getLogger("tmgc.cli")
 @click.option("--csv", "as_csv", is_flag=True, help="CSV, a line for each hour and genre.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 @click.option("--png", type=click.Path(path_type=Path), metavar="FILE", help="Write a bar chart; needs matplotlib.")
-def history(file: Path, since: str | None, until: str | None, as_csv: bool, as_json: bool, png: Path | None) -> None:
+@click.option("--repair", is_flag=True, help="Save what is whole of a damaged history, to a new file.")
+@click.option(
+    "--output", type=click.Path(path_type=Path), metavar="FILE", help="Of --repair. Default: NAME.repaired.sqlite."
+)
+def history(
+    file: Path,
+    since: str | None,
+    until: str | None,
+    as_csv: bool,
+    as_json: bool,
+    png: Path | None,
+    repair: bool,
+    output: Path | None,
+) -> None:
     """Print how long each genre was played in each hour of local time, from tmgc-listen --history FILE.sqlite."""
-    if as_csv + as_json + bool(png) > 1:
-        raise TmgcError("the output has one form: --csv, --json and --png exclude each other")
-    standard_output("utf-8" if as_json else None)
+    if as_csv + as_json + bool(png) + repair > 1:
+        raise TmgcError("the output has one form: --csv, --json, --png and --repair exclude each other")
+    if output and not repair:
+        raise TmgcError("--output names the file of --repair: add --repair, or send the output there with >")
+    if repair:
+        _repair(file, output or file.with_name(f"{_stem(file)}.repaired.sqlite"))
+        return
     totals = _read(file, _parse_time("--since", since), _parse_time("--until", until))
     if png:
-        from edge_runtime.history_report import plot_totals
+        from edge_runtime.history.report import plot_totals
 
         plot_totals(totals, png)
         log.info("%s: minutes of each genre by hour", png)
     elif as_json:
-        click.echo(json.dumps({"schema": SCHEMA, "hours": [_fields(total) for total in totals]}, ensure_ascii=False))
+        print_json(json.dumps({"schema": SCHEMA, "hours": [_fields(total) for total in totals]}, ensure_ascii=False))
     elif as_csv:
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(["hour", "genre", "seconds", "windows", "confidence"])
-        writer.writerows(_fields(total).values() for total in totals)
+        writer.writerows(map(_cell, _fields(total).values()) for total in totals)
     else:
         _print_totals(totals)
 
 
 def _read(file: Path, since: datetime | None, until: datetime | None) -> list[HourlyTotal]:
-    from edge_runtime.history_report import count_unsynchronised, hourly_totals
-    from edge_runtime.outputs.sqlite import read_history
+    from edge_runtime.history.database import SQLITE_ERRORS, lacks_its_log, read_history, reading_failed
+    from edge_runtime.history.report import doubtful_times, hourly_totals, last_time
 
     with closing(read_history(file)) as connection:
         try:
             totals = hourly_totals(connection, since=since, until=until)
-            unsynchronised = count_unsynchronised(connection, since=since, until=until)
-        except sqlite3.Error as error:
-            raise TmgcError(f"a history must be intact: {file} cannot be read ({error}). Name another file") from error
-    if unsynchronised:
-        log.warning("the clock was not synchronised for %d windows: their hours may be wrong", unsynchronised)
+            doubt = doubtful_times(connection, since=since, until=until)
+            last = last_time(connection)
+        except SQLITE_ERRORS as error:
+            raise reading_failed(file, error) from error
+    if lacks_its_log(file):
+        after = f"what was heard after {last.astimezone():%Y-%m-%d %H:%M:%S}" if last else "all of it"
+        log.warning(
+            "%s was in use when it was copied, and its %s-wal is not beside it: %s may be missing",
+            file,
+            file.name,
+            after,
+        )
+    if doubt.windows:
+        log.warning(
+            "the clock was not synchronised for %d windows, in %d starts of the machine: their order is right, "
+            "their hours may be wrong",
+            doubt.windows,
+            doubt.boots,
+        )
     return totals
+
+
+def _repair(file: Path, repaired: Path) -> None:
+    from edge_runtime.history.repair import repair
+
+    if not file.is_file():
+        raise TmgcError(f"a history must exist: there is no file {file}")
+    result = repair(file, repaired)
+    log.info("%s: %d windows and %d events of %s are saved", repaired, result.windows, result.events, file)
+    log.info("%d of its %d pages are damaged: what was on them is lost", result.damaged_pages, result.pages)
+    if result.without_segment:
+        log.warning("%d windows are left out: nothing is left of their times", result.without_segment)
+    if result.unknown_sources:
+        log.warning("the genres of %d sources are guessed: their names are lost", result.unknown_sources)
+
+
+def _stem(file: Path) -> str:
+    return file.stem if file.suffix in (".sqlite", ".db") else file.name
+
+
+def _cell(value: str | float) -> str | float:
+    """A spreadsheet would take a name that begins like a formula for one."""
+    return f"'{value}" if str(value).startswith(("=", "+", "-", "@", "\t", "\r")) else value
 
 
 def _parse_time(option: str, text: str | None) -> datetime | None:
@@ -92,17 +145,19 @@ def _fields(total: HourlyTotal) -> dict[str, str | float]:
 
 
 def _print_totals(totals: Sequence[HourlyTotal]) -> None:
-    from edge_runtime.history_report import utc_offset
+    from edge_runtime.history.report import utc_offset
 
     if not totals:
-        click.echo("no windows in that time")
+        print_line("no windows in that time")
         return
-    click.echo(f"local time, UTC{utc_offset(totals[-1].hour)}")
+    offsets = {utc_offset(total.hour) for total in totals}
+    is_one = len(offsets) == 1  # otherwise an hour may be there twice, in autumn
+    print_line(f"local time, UTC{offsets.pop()}" if is_one else "local time, with its offset from UTC")
     for day, of_day in groupby(totals, key=lambda total: total.hour.date()):
-        click.echo(f"{day:%A, %Y-%m-%d}")
+        print_line(f"{day:%A, %Y-%m-%d}")
         for hour, of_hour in groupby(of_day, key=lambda total: total.hour):
             genres = "  ".join(f"{total.genre} {_minutes(total.seconds)}" for total in of_hour)
-            click.echo(f"  {hour:%H:%M}  {genres}")
+            print_line(f"  {hour:%H:%M}{'' if is_one else utc_offset(hour)}  {genres}")
 
 
 def _minutes(seconds: float) -> str:

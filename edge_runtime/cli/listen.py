@@ -16,14 +16,16 @@ from edge_runtime.errors import TmgcError
 
 if TYPE_CHECKING:
     from edge_runtime.classifier import GenreClassifier
+    from edge_runtime.decoding.pcm import PcmFormat
     from edge_runtime.listener import ListenSettings
     from edge_runtime.outputs.factory import OutputSettings
     from edge_runtime.session import MicrophoneSettings, Session
-    from edge_runtime.sources.stdin import PcmFormat
 
 log = logging.getLogger("tmgc.listen")
 
 STANDARD_INPUT = "-"
+
+OUTPUT_OPTIONS = ("as_json", "plain", "changes", "history", "keep_days", "keep_mb", "mqtt")
 
 SUBCOMMANDS = {
     "doctor": "edge_runtime.cli.doctor:doctor",
@@ -65,10 +67,11 @@ SUBCOMMANDS = {
     "--history", type=click.Path(path_type=Path), metavar="FILE.sqlite", help="Store every window and event (no audio)."
 )
 @click.option("--keep-days", default=90.0, show_default=True, help="Days that the history is kept.")
+@click.option("--keep-mb", default=500.0, show_default=True, help="Size to which the history is kept, MB.")
 @click.option("--mqtt", metavar="mqtt://HOST/TOPIC", help="Publish predictions; password: TMGC_MQTT_PASSWORD.")
 @click.version_option(package_name="tmgc")
 def main(**options: Any) -> None:
-    """Classify the genre of each window of the microphone, of music FILES, or of standard input (-).
+    """Classify the genre of each window of the microphone, of music FILES or addresses, or of standard input (-).
 
     Each window is 2 s long unless the model's card says otherwise.
 
@@ -119,15 +122,15 @@ def build_settings(options: Mapping[str, Any]) -> Settings:
     TmgcError
         An option has a wrong value, or does not fit the others.
     """
+    from edge_runtime.decoding.pcm import raw_format
     from edge_runtime.listener import ListenSettings
     from edge_runtime.outputs.factory import OutputSettings
     from edge_runtime.session import MicrophoneSettings
-    from edge_runtime.sources.stdin import raw_format
 
     _check_source(options)
     return Settings(
         ListenSettings(options["hop"], options["smooth"], options["threshold"], options["silence"]),
-        OutputSettings(*(options[name] for name in ("as_json", "plain", "changes", "history", "keep_days", "mqtt"))),
+        OutputSettings(**{name: options[name] for name in OUTPUT_OPTIONS}),
         MicrophoneSettings(options["device"], options["wait_device"] or 0.0, options["exit_on_device_loss"]),
         None if options["raw"] is None else raw_format(options["raw"]),
     )
@@ -153,20 +156,19 @@ def _check_source(options: Mapping[str, Any]) -> None:
 def _print_devices(*, as_json: bool) -> None:
     from dataclasses import asdict
 
-    from edge_runtime.files import standard_output
     from edge_runtime.outputs.json_lines import json_line
     from edge_runtime.sources.portaudio import NO_MICROPHONE, list_devices
+    from edge_runtime.terminal import print_json, print_line
 
-    standard_output("utf-8" if as_json else None)
     devices = list_devices()
     if not devices:
         raise TmgcError(NO_MICROPHONE)
     for device in devices:
         if as_json:
-            click.echo(json_line("device", **asdict(device)))
+            print_json(json_line("device", **asdict(device)))
         else:
             marked = "  (default)" if device.default else ""
-            click.echo(
+            print_line(
                 f"{device.number:3d}  {device.name}  {device.channels} channel(s), {device.sample_rate} Hz{marked}"
             )
 
@@ -190,4 +192,4 @@ def _classify(session: Session, files: Sequence[str], settings: Settings, speed:
         return session.classify_microphone(settings.microphone)
     if STANDARD_INPUT in files:
         return session.classify_standard_input(settings.raw)
-    return session.classify_files([Path(file) for file in files], speed=math.inf if speed is None else speed)
+    return session.classify_files(files, speed=math.inf if speed is None else speed)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,13 +12,12 @@ import click
 from edge_runtime.cli.base import OneLineCommand
 from edge_runtime.errors import TmgcError
 from edge_runtime.service import NAME, ServiceSettings, unit_text
+from edge_runtime.terminal import print_lines, standard_output
 
 log = logging.getLogger("tmgc.service")
 
 NOT_FOR_A_SERVICE = {"files": "the files", "list_devices": "--list-devices", "raw": "--raw", "speed": "--speed"}
 """Parameters of ``tmgc-listen`` that do not apply to a microphone, and their names in a message."""
-
-_USER_NAME = re.compile(r"[a-z_][a-z0-9_-]{0,30}")
 
 
 @click.command(
@@ -41,12 +39,11 @@ def install_service(model: Path, user: str, dry_run: bool, options: tuple[str, .
     from edge_runtime.cli.listen import open_classifier
     from edge_runtime.service import check_system, install, placed_model
 
-    if not _USER_NAME.fullmatch(user):
-        raise TmgcError(f"a user name consists of lower-case letters, digits, _ and -, got {user!r}: leave --user out")
-    parameters = _check_options(options)
     settings = ServiceSettings(model, options, user)
+    parameters = _check_options(options)
     if dry_run:
-        click.echo(unit_text(replace(settings, model=placed_model(settings))), nl=False)
+        standard_output("utf-8")  # which systemd reads in every locale
+        print_lines(unit_text(replace(settings, model=placed_model(settings))).splitlines())
         return
     check_system()
     open_classifier(model, parameters["threads"], parameters["hop"])

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.errors import TmgcError
+from edge_runtime.errors import TmgcError, first_line, shortened
 from edge_runtime.model_card import ModelCard
 from edge_runtime.system_info import usable_cores
 
@@ -98,7 +99,9 @@ def default_threads() -> int:
     return min(4, max(1, usable_cores() - 1))
 
 
-def check_signature(path: Path, card: ModelCard, model_input: TensorInfo, model_output: TensorInfo) -> None:
+def check_signature(
+    path: Path, card: ModelCard, inputs: Iterable[TensorInfo], outputs: Iterable[TensorInfo]
+) -> tuple[TensorInfo, TensorInfo]:
     """Compare a model's input and output with its card.
 
     Parameters
@@ -106,21 +109,41 @@ def check_signature(path: Path, card: ModelCard, model_input: TensorInfo, model_
     path : Path
         The model file, for the message.
     card : ModelCard
+    inputs, outputs : iterable of TensorInfo
+        Of the model.
+
+    Returns
+    -------
     model_input, model_output : TensorInfo
 
     Raises
     ------
     TmgcError
-        The card describes another image or waveform, or another number of genres.
+        The card describes another image or waveform, or another number of genres; or the model takes several windows
+        at once.
     """
     settings = card.spectrogram
-    expected_type, expected = {
+    expected_input = {
         "image": ("uint8", (settings.image_height, settings.image_width, 3)),
         "waveform": ("float32", (settings.window_samples,)),
     }[card.input_kind]
-    if (model_input.type, model_input.shape[1:], model_output.shape[-1]) != (expected_type, expected, len(card.genres)):
+    expected_output = ("float32", (len(card.genres),))
+    found = *inputs, *outputs
+    if [_of_one_window(tensor) for tensor in found] != [expected_input, expected_output]:
         raise TmgcError(
-            f"a model must match its card: {path} expects {model_input.type} of shape {model_input.shape[1:]} and has "
-            f"{model_output.shape[-1]} outputs, its card describes {card.input_kind} input, {expected_type} of shape "
-            f"{expected}, and {len(card.genres)} genres. Export it again with tmgc-export"
+            f"a model must match its card: {path} has {shortened([_of_one_window(tensor) for tensor in found])}, its "
+            f"card describes the input {expected_input} and the output {expected_output}. Export it again with "
+            "tmgc-export"
         )
+    return found[0], found[1]
+
+
+def _of_one_window(tensor: TensorInfo) -> tuple[str, tuple[int | str, ...]]:
+    """Type and shape of a tensor without its first dimension, if that can be one window."""
+    of_one = tensor.shape[:1] == (1,) or not all(isinstance(size, int) for size in tensor.shape[:1])
+    return tensor.type, tensor.shape[1:] if of_one else tensor.shape
+
+
+def failed_run(path: Path, runtime: str, error: Exception) -> TmgcError:
+    """The error of a model that was loaded and cannot be run."""
+    return TmgcError(f"{path} cannot be run by {runtime} ({first_line(error)}): it is damaged. Copy or export it again")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import io
+import os
 import platform
+import struct
 import sys
 import zipfile
 from importlib.metadata import PackageNotFoundError, version
@@ -14,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.errors import TmgcError, first_line
-from edge_runtime.interpreters import ModelInput, TensorInfo, check_signature
-from edge_runtime.model_card import ModelCard
+from edge_runtime.interpreters import ModelInput, TensorInfo, check_signature, failed_run
+from edge_runtime.model_card import MAX_BYTES, ModelCard
 from edge_runtime.native_stderr import silence_native_stderr
 
 CARD_ENTRY = "card.json"
@@ -43,7 +46,7 @@ class LiteRTInterpreter:
             )
         try:
             with silence_native_stderr():
-                self._interpreter: Any = module.Interpreter(model_path=str(path), num_threads=threads)
+                self._interpreter: Any = module.Interpreter(model_path=os.fsencode(path), num_threads=threads)
                 self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError, TypeError) as error:
             raise TmgcError(
@@ -51,10 +54,9 @@ class LiteRTInterpreter:
                 "interpreter, or too large for the memory. Copy it again, update with: pip install --upgrade "
                 "ai-edge-litert, or take the int8 export"
             ) from error
-        model_input, model_output = self._interpreter.get_input_details()[0], self._interpreter.get_output_details()[0]
-        self._input_index, self._output_index = model_input["index"], model_output["index"]
-        self.input, self.output = _info(model_input), _info(model_output)
-        check_signature(path, self.card, self.input, self.output)
+        inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
+        self.input, self.output = check_signature(path, self.card, map(_info, inputs), map(_info, outputs))
+        self._path, self._input_index, self._output_index = path, inputs[0]["index"], outputs[0]["index"]
 
     @property
     def accelerated(self) -> bool:
@@ -66,9 +68,12 @@ class LiteRTInterpreter:
         return any("XNNPack" in operator["op_name"] or operator["op_name"] == "DELEGATE" for operator in operators)
 
     def invoke(self, model_input: ModelInput) -> NDArray[np.float32]:
-        self._interpreter.set_tensor(self._input_index, model_input[np.newaxis])
-        self._interpreter.invoke()
-        probabilities: NDArray[np.float32] = self._interpreter.get_tensor(self._output_index)[0]
+        try:
+            self._interpreter.set_tensor(self._input_index, model_input[np.newaxis])
+            self._interpreter.invoke()
+            probabilities: NDArray[np.float32] = self._interpreter.get_tensor(self._output_index)[0]
+        except (ValueError, RuntimeError) as error:
+            raise failed_run(self._path, self.runtime, error) from error
         return probabilities
 
 
@@ -93,17 +98,30 @@ def read_card(path: Path) -> ModelCard:
     if header[4:] != b"TFL3":
         raise TmgcError(f"a model file must be TFLite: {path} is not. Make one with tmgc-export")
     try:
-        with zipfile.ZipFile(path) as archive:
-            # a card is never compressed: what the decompressors raise is not all in the documentation
-            if archive.getinfo(CARD_ENTRY).compress_type != zipfile.ZIP_STORED:
-                raise zipfile.BadZipFile
-            text = archive.read(CARD_ENTRY).decode("utf-8")
-    except (zipfile.BadZipFile, KeyError, EOFError, OSError, ValueError, OverflowError, RuntimeError):
+        text = _read_entry(path)
+    except (zipfile.BadZipFile, struct.error, EOFError, OSError, ValueError, OverflowError, RuntimeError):
         raise TmgcError(
             f"a model file must carry its model card at its end: {path} ({path.stat().st_size} bytes) has none. It was "
             "copied in part, or not made by tmgc-export: copy it again, or make one with tmgc-export"
         ) from None
     return ModelCard.from_json(text, where=str(path))
+
+
+_LONGEST_ARCHIVE = 2 * MAX_BYTES + 128 * 1024
+"""Bytes at the end of a file that hold its archive: the card, its genres once more, and the directory."""
+
+
+def _read_entry(path: Path) -> str:
+    """The card as text; only the end of the file is read, so that no archive needs more memory than that."""
+    with path.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - _LONGEST_ARCHIVE))
+        tail = io.BytesIO(file.read())
+    with zipfile.ZipFile(tail) as archive:
+        (entry,) = (entry for entry in archive.infolist() if entry.filename == CARD_ENTRY)
+        # a card is never compressed: a few bytes could become gigabytes
+        if entry.compress_type != zipfile.ZIP_STORED:
+            raise zipfile.BadZipFile
+        return archive.read(entry).decode("utf-8")
 
 
 def _version(distribution: str) -> str:

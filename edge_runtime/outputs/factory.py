@@ -10,9 +10,10 @@ from pathlib import Path
 
 from edge_runtime.classifier import GenreClassifier
 from edge_runtime.errors import TmgcError
-from edge_runtime.files import standard_output
+from edge_runtime.history.retention import Retention
 from edge_runtime.outputs import Output
 from edge_runtime.predictions import Event, Prediction, Summary
+from edge_runtime.terminal import standard_output
 from edge_runtime.windowing import hop_samples
 
 
@@ -60,16 +61,17 @@ class OutputSettings:
     """A SQLite file for every window and event."""
     keep_days: float = 90.0
     """Age at which rows of the history are deleted, days."""
+    keep_mb: float = 500.0
+    """Size of the history from which its oldest rows are deleted, MB (1e6 bytes)."""
     mqtt: str | None = None
-    """``mqtt://[user[:password]@]host[:port]/topic``, or ``mqtts://``."""
+    """``mqtt://[user[:password]@]host[:port]/topic``, or ``mqtts://...[?cafile=PATH]``."""
 
     def __post_init__(self) -> None:
         if self.as_json and self.plain:
             raise TmgcError("standard output has one form: --json and --plain exclude each other")
-        if not 0 < self.keep_days <= 36_500:
-            raise TmgcError(f"--keep-days must be above 0 and at most 36500, got {self.keep_days:g}")
+        Retention(self.keep_days, self.keep_mb)
         if self.mqtt is not None:
-            from edge_runtime.outputs.mqtt import Broker
+            from edge_runtime.outputs.broker import Broker
 
             Broker.from_url(self.mqtt)
 
@@ -106,7 +108,7 @@ def open_outputs(
             outputs.append(output)
 
         if settings.history:
-            add(_open_history(settings.history, classifier, model, hop_seconds, settings.keep_days))
+            add(_open_history(settings, settings.history, classifier, model, hop_seconds))
         if settings.mqtt:
             from edge_runtime.outputs.mqtt import MqttPublisher
 
@@ -122,7 +124,9 @@ def open_outputs(
         yield outputs
 
 
-def _open_history(path: Path, classifier: GenreClassifier, model: Path, hop_seconds: float, keep_days: float) -> Output:
+def _open_history(
+    settings: OutputSettings, path: Path, classifier: GenreClassifier, model: Path, hop_seconds: float
+) -> Output:
     from edge_runtime.outputs.sqlite import History
 
     spectrogram = classifier.card.spectrogram
@@ -131,7 +135,8 @@ def _open_history(path: Path, classifier: GenreClassifier, model: Path, hop_seco
         model=str(model),
         genres=classifier.card.genres,
         hop_seconds=hop_samples(spectrogram, hop_seconds) / spectrogram.sample_rate,
-        keep_days=keep_days,
+        keep_days=settings.keep_days,
+        keep_mb=settings.keep_mb,
     )
 
 
@@ -142,7 +147,7 @@ def _open_display(settings: OutputSettings, classifier: GenreClassifier, model: 
 
         return JsonLines(classifier, str(model), standard_output("utf-8"))  # JSON is UTF-8 in every locale
     stream = standard_output()
-    if not settings.plain and not settings.changes and stream.isatty():
+    if not settings.plain and not settings.changes and stream is not None and stream.isatty():
         from edge_runtime.outputs.live import LiveView, can_show
 
         if can_show():

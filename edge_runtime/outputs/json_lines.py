@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from edge_runtime.classifier import GenreClassifier
-from edge_runtime.files import to_utf8
 from edge_runtime.outputs import Output
 from edge_runtime.predictions import Event, Prediction, Summary
+from edge_runtime.terminal import printable_json
 
 SCHEMA = 1
 """Version of the JSON lines."""
@@ -76,7 +76,8 @@ def json_line(kind: str, **fields: object) -> str:
     **fields : object
         Its other fields, as the schema lists them.
     """
-    return to_utf8(json.dumps({"schema": SCHEMA, "type": kind, **fields}, ensure_ascii=False, allow_nan=False))
+    document = {"schema": SCHEMA, "type": kind, **fields}
+    return printable_json(json.dumps(document, ensure_ascii=False, allow_nan=False))
 
 
 def window_json(prediction: Prediction) -> str:

@@ -19,6 +19,7 @@ from edge_runtime.logs import LOGGER, format_notice, replace_handler
 from edge_runtime.outputs import Output
 from edge_runtime.outputs.text import summary_line
 from edge_runtime.predictions import SILENCE, UNKNOWN, Prediction, Summary
+from edge_runtime.terminal import printable
 
 REFRESHES_PER_SECOND = 4
 """The view is drawn by a thread of its own, so that drawing never delays a prediction."""
@@ -58,7 +59,7 @@ _FIXED_LINES = 8
 def can_show() -> bool:
     """Whether standard output is a terminal that can be drawn on."""
     console = Console()
-    return console.is_terminal and not console.is_dumb_terminal
+    return console.is_terminal and not console.is_dumb_terminal and console.width * console.height > 0
 
 
 class LiveView(Output):
@@ -83,7 +84,7 @@ class LiveView(Output):
         colours = {genre: _COLOURS[n % len(_COLOURS)] for n, genre in enumerate(self._genres)}
         self._colours = colours | _NO_GENRE_COLOURS
         self._model = f"{model.name}, {classifier.runtime}, {classifier.threads} thread(s)"
-        self._warning = card.warning
+        self._warning = printable(card.warning or "")
         self._window_seconds = card.spectrogram.window_seconds
         self._notices = _Notices()
         self._screen: ExitStack | None = None
@@ -96,7 +97,8 @@ class LiveView(Output):
 
     def summary(self, summary: Summary) -> None:
         self.close()
-        print(summary_line(summary, window_seconds=self._window_seconds), file=self._console.file, flush=True)
+        line = summary_line(summary, window_seconds=self._window_seconds)
+        print(printable(line), file=self._console.file, flush=True)
         self._reset()
 
     def close(self) -> None:
@@ -200,8 +202,7 @@ class LiveView(Output):
 
 
 def _line(text: str, style: str = "") -> Text:
-    printable = "".join(character if character.isprintable() else "?" for character in text)
-    return Text(printable, style=style, no_wrap=True, overflow="ellipsis")
+    return Text(printable(text), style=style, no_wrap=True, overflow="ellipsis")
 
 
 def _latency(prediction: Prediction) -> str:

@@ -1,153 +1,56 @@
-"""The history: every prediction and event in a SQLite file, and never any audio.
+"""The history as an output: a thread writes it, so that a slow memory card never delays a prediction.
 
-A thread of its own writes, so that a slow memory card never delays a prediction, in batches that spare it.
+It writes in batches that spare the card. Whatever happens to the file, listening goes on.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import sqlite3
 import time
+import uuid
 from collections import deque
-from contextlib import closing, suppress
+from contextlib import suppress
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from threading import Event as Signal
 from threading import Thread
 
-from edge_runtime.errors import TmgcError
 from edge_runtime.files import to_utf8
+from edge_runtime.history.database import (
+    SQLITE_ERRORS,
+    UnwritableNowError,
+    close,
+    close_after_writing,
+    is_damage,
+    open_history,
+    primary_code,
+    set_aside,
+)
+from edge_runtime.history.recorder import Recorder, SourceDescription
+from edge_runtime.history.retention import Retention, prune, size_mb
+from edge_runtime.history.schema import Codes, EventRow, WindowRow, pack_measured
 from edge_runtime.outputs import Output
 from edge_runtime.predictions import Event, Prediction
-from edge_runtime.system_info import clock_synchronised
-
-SCHEMA = 1
-"""Version of the tables, stored as ``user_version``."""
-
-APPLICATION_ID = 0x746D6763
-"""``tmgc`` in ASCII, stored as ``application_id``: distinguishes the file from databases of other programs."""
+from edge_runtime.system_info import boot_id, clock_synchronised, seconds_since_boot
 
 log = logging.getLogger("tmgc.outputs")
-
-# In WAL mode with synchronous=NORMAL a commit reaches the card only at a checkpoint, minutes later: a power cut would
-# lose it. FULL is one fsync a batch.
-_CONFIGURE = """
-PRAGMA journal_mode = WAL;
-PRAGMA synchronous = FULL;
-"""
-
-_TABLES = f"""
-PRAGMA auto_vacuum = INCREMENTAL;
-{_CONFIGURE}
-BEGIN IMMEDIATE;
-CREATE TABLE sources (
-    id INTEGER PRIMARY KEY,
-    name TEXT NOT NULL,
-    model TEXT NOT NULL,
-    genres TEXT NOT NULL,     -- JSON array
-    hop_s REAL NOT NULL,      -- seconds from one window to the next
-    boot_id TEXT              -- monotonic times are comparable within one boot
-);
-CREATE TABLE windows (
-    time REAL NOT NULL,       -- seconds since 1970, UTC
-    monotonic REAL NOT NULL,  -- seconds of a clock that is never adjusted
-    clock_synchronised INTEGER,  -- 1, 0, or NULL where unknown
-    source INTEGER NOT NULL REFERENCES sources,
-    start_s REAL NOT NULL,
-    genre TEXT NOT NULL,
-    confidence REAL NOT NULL,
-    smoothed_genre TEXT NOT NULL,
-    smoothed_confidence REAL NOT NULL,
-    probabilities TEXT NOT NULL,  -- JSON array in the order of the source's genres; empty for silence
-    level_dbfs REAL NOT NULL,
-    latency_ms REAL NOT NULL,
-    delay_ms REAL NOT NULL,
-    dropped_windows INTEGER NOT NULL
-);
-CREATE INDEX windows_by_time ON windows (time);
-CREATE TABLE events (
-    time REAL NOT NULL,
-    monotonic REAL NOT NULL,
-    clock_synchronised INTEGER,
-    source INTEGER NOT NULL REFERENCES sources,
-    event TEXT NOT NULL,
-    reason TEXT NOT NULL
-);
-PRAGMA application_id = {APPLICATION_ID};
-PRAGMA user_version = {SCHEMA};
-COMMIT;
-"""
-
-
-def open_history(path: Path) -> sqlite3.Connection:
-    """Connect for writing, and create the tables where the file is new.
-
-    Raises
-    ------
-    TmgcError
-        The file cannot be written, is not a history, or has another schema.
-    """
-    return _connect(path, "rwc", "written")
-
-
-def read_history(path: Path) -> sqlite3.Connection:
-    """Connect for reading, also while another process writes.
-
-    Raises
-    ------
-    TmgcError
-        The file does not exist, cannot be read, is not a history, or has another schema.
-    """
-    if not path.is_file():
-        raise TmgcError(f"a history must exist: there is no file {path}. Record one: tmgc-listen --history {path}")
-    return _connect(path, "ro", "read")
-
-
-def _connect(path: Path, mode: str, verb: str) -> sqlite3.Connection:
-    try:
-        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=5.0)
-        try:
-            if mode == "rwc" and connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,):
-                connection.executescript(_TABLES)
-            _check(connection, path)
-            if mode == "rwc":
-                connection.executescript(_CONFIGURE)
-        except BaseException:
-            connection.close()
-            raise
-    except sqlite3.Error as error:
-        raise TmgcError(
-            f"a history must be a SQLite file that can be {verb}: {path} cannot ({error}). Check its folder, its "
-            "permissions and the free space, or name another file"
-        ) from error
-    return connection
-
-
-def _check(connection: sqlite3.Connection, path: Path) -> None:
-    (application,) = connection.execute("PRAGMA application_id").fetchone()
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if application != APPLICATION_ID:
-        raise TmgcError(
-            f"a history must be a file of tmgc-listen --history: {path} belongs to another program. Name another file"
-        )
-    if version != SCHEMA:
-        raise TmgcError(f"a history must have schema {SCHEMA}: {path} has {version}. Update tmgc, or name another file")
-
 
 BATCH_SECONDS = 8.0
 """From one commit to the next; with the commit itself less than the ten seconds that a power cut may cost."""
 
-PRUNE_SECONDS = 86_400.0
-"""From one pruning to the next."""
+PRUNE_SECONDS = 600.0
+"""From one pruning to the next; one that is not finished goes on with the next batch."""
 
 MAX_QUEUED_ROWS = 20_000
 """Rows that are queued while the file cannot be written: hours of them, in some megabytes."""
 
-_INSERT = {
-    "windows": f"INSERT INTO windows VALUES ({', '.join('?' * 14)})",
-    "events": f"INSERT INTO events VALUES ({', '.join('?' * 6)})",
-}
+MAX_ROWS = 2000
+"""Rows of one transaction; fewer where the disk is almost full, so that what fits is kept."""
+
+FEW_ROWS = 200
+"""Rows that are pruned at a time on a disk that is too full to prune more."""
 
 
 class History(Output):
@@ -161,56 +64,50 @@ class History(Output):
     genres : tuple of str
     hop_seconds : float > 0
         From one window to the next.
-    keep_days : float > 0
-        Older rows are deleted, once at the start and then once a day.
+    keep_days, keep_mb : float > 0
+        Age and size, in MB (1e6 bytes), from which the oldest rows are deleted.
 
     Raises
     ------
     TmgcError
-        The file cannot be written, is not a history, or has another schema.
+        The file cannot be written, or is something else than a history.
     """
 
     def __init__(
-        self, path: Path, *, model: str, genres: tuple[str, ...], hop_seconds: float, keep_days: float = 90.0
+        self,
+        path: Path,
+        *,
+        model: str,
+        genres: tuple[str, ...],
+        hop_seconds: float,
+        keep_days: float = 90.0,
+        keep_mb: float = 500.0,
     ) -> None:
-        self._path, self._keep_days = path, keep_days
-        self._source_row = (model, json.dumps(genres, ensure_ascii=False), hop_seconds, _boot_id())
-        self._genres = genres
-        self._source_ids: dict[str, int] = {}
-        self._queue: deque[tuple[str, str, tuple[object, ...]]] = deque()
+        self._path, self._retention = path, Retention(keep_days, keep_mb)
+        self._codes = Codes(genres)
+        self._description = SourceDescription(
+            model=to_utf8(model),
+            names=self._codes.names,
+            hop_seconds=hop_seconds,
+            boot_id=boot_id() or str(uuid.uuid4()),
+        )
+        self._queue: deque[WindowRow | EventRow] = deque()
         self._discarded, self._failing = 0, False
-        with closing(open_history(path)) as connection:
-            try:
-                _prune(connection, keep_days)
-            except sqlite3.Error as error:
-                raise TmgcError(
-                    f"a history must be intact and have room to grow: {path} cannot be pruned ({error}). Make room, or "
-                    "name another file"
-                ) from error
+        self._connection: sqlite3.Connection | None = None
+        self._identity: tuple[int, int] | None = None
+        self._next_prune = 0.0
+        self._begin()
         self._closing = Signal()
         self._thread = Thread(target=self._write_batches, name="history", daemon=True)
         self._thread.start()
 
     def window(self, prediction: Prediction) -> None:
-        in_order = [round(prediction.probabilities[genre], 3) for genre in self._genres if prediction.probabilities]
-        self._enqueue(
-            "windows",
-            prediction.source,
-            prediction.time,
-            round(prediction.start_seconds, 3),
-            prediction.genre,
-            round(prediction.confidence, 4),
-            prediction.smoothed_genre,
-            round(prediction.smoothed_confidence, 4),
-            json.dumps(in_order, separators=(",", ":")),
-            round(prediction.level_dbfs, 1),
-            round(prediction.latency_ms, 1),
-            round(prediction.delay_ms, 1),
-            prediction.dropped_windows,
-        )
+        moment = _moment(prediction.source, prediction.time)
+        start_ms = round(prediction.start_seconds * 1000)
+        self._enqueue(WindowRow(*moment, start_ms, self._codes.answer(prediction), pack_measured(prediction)))
 
     def event(self, event: Event) -> None:
-        self._enqueue("events", event.source, event.time, event.event, to_utf8(event.reason))
+        self._enqueue(EventRow(*_moment(event.source, event.time), event.event, to_utf8(event.reason)))
 
     def close(self) -> None:
         """Write the queued rows, and warn of those that could not be written."""
@@ -219,77 +116,107 @@ class History(Output):
         if self._queue or self._discarded:
             log.warning("%s lacks %d rows that could not be written", self._path, len(self._queue) + self._discarded)
 
-    def _enqueue(self, table: str, source: str, at: datetime, *values: object) -> None:
+    def _begin(self) -> None:
+        """Refuse what is no history, set aside what is damaged, and say what is kept."""
+        kept = f"{self._retention.days:g} days and {self._retention.megabytes:g} MB"
+        if clock_synchronised() is False:
+            kept += "; until the clock is synchronised, days are those of recording"
+        try:
+            connection = open_history(self._path)
+        except UnwritableNowError as error:
+            self._warn(error)
+            return
+        try:
+            log.info("the history %s has %.1f MB; it keeps at most %s", self._path, size_mb(connection), kept)
+        finally:
+            close_after_writing(connection)
+
+    def _enqueue(self, row: WindowRow | EventRow) -> None:
         if len(self._queue) >= MAX_QUEUED_ROWS:
             self._discarded += 1
-            return
-        times = (at.timestamp(), round(time.monotonic(), 3), clock_synchronised())
-        self._queue.append((table, to_utf8(source), (*times, *values)))
+        else:
+            self._queue.append(row)
 
     def _write_batches(self) -> None:
-        connection: sqlite3.Connection | None = None
-        pruned = time.monotonic()
         is_last = False
         while not is_last:
             is_last = self._closing.wait(BATCH_SECONDS)
             try:
-                if connection is None or not self._path.exists():  # deleted: the next rows go to a new file
-                    _close(connection)
-                    connection, self._source_ids = open_history(self._path), {}
-                self._write(connection)
-                if time.monotonic() - pruned > PRUNE_SECONDS:
-                    _prune(connection, self._keep_days)
-                    pruned = time.monotonic()
+                self._write_batch()
                 self._failing = False
-            except (TmgcError, sqlite3.Error) as error:
+            except Exception as error:  # whatever it is, an ended thread would lose rows without a word
                 self._warn(error)
-                _close(connection)
-                connection = None
-        _close(connection)
+                self._disconnect()
+        close_after_writing(self._connection)
+
+    def _write_batch(self) -> None:
+        try:
+            self._try_batch()
+        except SQLITE_ERRORS as error:
+            if not is_damage(error):
+                raise
+            self._disconnect()
+            set_aside(self._path.resolve(), f"damaged ({error})")
+            self._try_batch()
+
+    def _try_batch(self) -> None:
+        if self._connection is None or self._identity != _identity(self._path):  # or another file has its name by now
+            self._disconnect()
+            with suppress(OSError):
+                self._path.touch()  # a file that replaces it from now on has another identity
+            self._identity = _identity(self._path)
+            self._connection = open_history(self._path)
+            self._recorder = Recorder(self._connection, self._description)
+        self._prune(self._connection)  # first: it may meet damage, and makes room
+        self._write(self._recorder)
+
+    def _disconnect(self) -> None:
+        close(self._connection)
+        self._connection = None
 
     def _warn(self, error: Exception) -> None:
         if not self._failing:
             log.warning("the history cannot be written: %s. Listening goes on, and its rows are queued", error)
         self._failing = True
 
-    def _write(self, connection: sqlite3.Connection) -> None:
+    def _write(self, recorder: Recorder) -> None:
         """Commit the queued rows; they leave the queue only once they are in the file."""
-        count = len(self._queue)
-        if not count:
+        most = MAX_ROWS
+        while rows := list(islice(self._queue, most)):
+            try:
+                recorder.write(rows)
+            except sqlite3.Error as error:
+                if primary_code(error) != sqlite3.SQLITE_FULL or len(rows) == 1:
+                    raise
+                recorder.shrink_log()
+                most = len(rows) // 2
+            else:
+                for _ in rows:
+                    self._queue.popleft()
+
+    def _prune(self, connection: sqlite3.Connection) -> None:
+        if time.monotonic() < self._next_prune:
             return
-        ids = dict(self._source_ids)
-        with connection:
-            for table, source, values in [self._queue[number] for number in range(count)]:
-                if source not in ids:
-                    row = connection.execute(
-                        "INSERT INTO sources VALUES (NULL, ?, ?, ?, ?, ?)", (source, *self._source_row)
-                    )
-                    ids[source] = int(row.lastrowid or 0)
-                connection.execute(_INSERT[table], (*values[:3], ids[source], *values[3:]))
-        self._source_ids = ids
-        for _ in range(count):
-            self._queue.popleft()
+        now_ms = None if clock_synchronised() is False else round(time.time() * 1000)
+        try:
+            unfinished = prune(connection, self._retention, now_ms=now_ms)
+        except sqlite3.Error as error:
+            if primary_code(error) != sqlite3.SQLITE_FULL:
+                raise
+            unfinished = prune(connection, self._retention, now_ms=now_ms, step_rows=FEW_ROWS)
+        if not unfinished:
+            self._next_prune = time.monotonic() + PRUNE_SECONDS
 
 
-def _prune(connection: sqlite3.Connection, keep_days: float) -> None:
-    """Delete rows that are too old, and free their space; not while the clock is known to be wrong."""
-    if clock_synchronised() is False:
-        return
-    oldest = time.time() - keep_days * 86_400
-    with connection:
-        for table in ("windows", "events"):
-            connection.execute(f"DELETE FROM {table} WHERE time < ?", (oldest,))
-    connection.executescript("PRAGMA incremental_vacuum")  # execute would free a single page
+def _moment(source: str, at: datetime) -> tuple[str, int, int, int | None]:
+    clock = clock_synchronised()
+    boot_ms = round(seconds_since_boot() * 1000)
+    return to_utf8(source), round(at.timestamp() * 1000), boot_ms, None if clock is None else int(clock)
 
 
-def _close(connection: sqlite3.Connection | None) -> None:
-    if connection is not None:
-        with suppress(sqlite3.Error):
-            connection.close()
-
-
-def _boot_id() -> str | None:
+def _identity(path: Path) -> tuple[int, int] | None:
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+        status = path.stat()
     except OSError:
         return None
+    return status.st_dev, status.st_ino

@@ -9,6 +9,7 @@ from time import monotonic
 
 from edge_runtime.outputs import Output
 from edge_runtime.predictions import Event, Prediction
+from edge_runtime.terminal import printable
 
 
 def sd_notify(*assignments: str) -> None:
@@ -29,15 +30,10 @@ def sd_notify(*assignments: str) -> None:
     if address.startswith("@"):  # Linux's abstract namespace, which has no file
         address = "\0" + address[1:]
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
-        try:
-            manager.sendto("\n".join(map(_one_line, assignments)).encode("utf-8", "replace"), address)
+        try:  # a line break, which a file name may contain, would begin another assignment
+            manager.sendto("\n".join(map(printable, assignments)).encode(), address)
         except OSError:
             return  # the manager itself restarts; it receives the next message
-
-
-def _one_line(assignment: str) -> str:
-    """A line break, which a file name may contain, would begin another assignment."""
-    return " ".join(assignment.splitlines())
 
 
 class Watchdog:

@@ -7,6 +7,7 @@ from typing import TextIO
 
 from edge_runtime.outputs import Output
 from edge_runtime.predictions import SILENCE, UNKNOWN, Prediction, Summary
+from edge_runtime.terminal import printable
 
 
 class TextLines(Output):
@@ -25,10 +26,11 @@ class TextLines(Output):
         self._stream = stream or sys.stdout
 
     def window(self, prediction: Prediction) -> None:
-        print(window_line(prediction), file=self._stream, flush=True)
+        print(printable(window_line(prediction)), file=self._stream, flush=True)
 
     def summary(self, summary: Summary) -> None:
-        print(summary_line(summary, window_seconds=self._window_seconds), file=self._stream, flush=True)
+        line = summary_line(summary, window_seconds=self._window_seconds)
+        print(printable(line), file=self._stream, flush=True)
 
 
 def window_line(prediction: Prediction) -> str:

@@ -24,7 +24,10 @@ class AudioSource(Protocol):
         """How often samples were lost before they were read; 0 for a source that is read on demand."""
 
     def blocks(self) -> Iterator[Samples | None]:
-        """Mono samples at the model's rate, in blocks of any length; None where samples are missing between two."""
+        """Mono samples at the model's rate, in blocks of any length; None where samples are missing between two.
+
+        They are free of a constant offset; :class:`edge_runtime.audio.MonoResampler` removes it.
+        """
 
 
 class WatchedSource(AudioSource, Protocol):

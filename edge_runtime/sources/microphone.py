@@ -10,7 +10,10 @@ from datetime import UTC, datetime
 from time import monotonic
 from types import TracebackType
 
-from edge_runtime.audio import DAMAGED, MonoResampler, Samples
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_runtime.audio import CANCELLED, DAMAGED, MonoResampler, Samples
 from edge_runtime.errors import TmgcError
 from edge_runtime.predictions import Event
 from edge_runtime.shutdown import POLL_SECONDS, Shutdown
@@ -26,7 +29,7 @@ from edge_runtime.sources.portaudio import (
 log = logging.getLogger("tmgc.microphone")
 
 LOST_AFTER_SECONDS = 5.0
-"""A device that delivers no samples, or only exact zeros, for this long counts as lost."""
+"""A device that delivers no samples, or one and the same value, for this long counts as lost."""
 
 LONGEST_PAUSE_SECONDS = 60.0
 """Pauses between two attempts to open the device grow from 1 s to this."""
@@ -153,32 +156,35 @@ class Microphone:
             self._reopen(pause_first=gone)
 
     def _until_lost(self, capture: Capture) -> Generator[Samples | None, None, bool]:
-        """Its samples; returns whether the device is gone, which one that delivers only zeros is not."""
+        """Its samples; returns whether the device is gone, which one that delivers a constant is not."""
         stream = MonoResampler(capture.device.sample_rate, self._sample_rate)
-        zeros_seconds = 0.0
+        constant = _Constant()
         while not self._stop.requested:
             captured = self._take(capture)
             if captured is None:
                 if not capture.alive or capture.stalled_seconds > LOST_AFTER_SECONDS:
+                    yield from _rest(stream)
                     self._report_loss("it delivers no samples" if capture.alive else "it is gone")
                     return True
                 continue
-            if captured.samples.any():
-                zeros_seconds = 0.0
+            if not constant.goes_on(captured.samples):
                 self._report_return()
-            else:
-                zeros_seconds += len(captured.samples) / capture.device.sample_rate
-                if zeros_seconds > max(LOST_AFTER_SECONDS, self._pause_seconds):
-                    self._report_loss("it delivers only zeros; is it muted?")
-                    return False
+            elif constant.frames / capture.device.sample_rate > max(LOST_AFTER_SECONDS, self._pause_seconds):
+                self._report_loss("it delivers no sound, only one constant value; is it muted?")
+                return False
             if captured.after_gap:
                 self._warn_of_lost_samples()
+                yield from _rest(stream)
                 yield None
-                stream = MonoResampler(capture.device.sample_rate, self._sample_rate)
             yield stream.process(captured.samples)
-            if stream.damaged and not self.warnings:
-                self.warnings.append(f"{self.name} {DAMAGED}")
+            self._warn_of(stream)
         return False
+
+    def _warn_of(self, stream: MonoResampler) -> None:
+        for found, what in ((stream.damaged, DAMAGED), (stream.cancelled, CANCELLED)):
+            line = f"{self.name} {what}"
+            if found and line not in self.warnings:
+                self.warnings.append(line)
 
     def _warn_of_lost_samples(self) -> None:
         """A window ends at each gap: where they are frequent, none is ever complete, and nothing is predicted."""
@@ -268,6 +274,33 @@ class Microphone:
     def _busy(self) -> bool:
         """Whether PortAudio still works, or hangs, in the background."""
         return self._worker is not None and self._worker.is_alive()
+
+
+class _Constant:
+    """How long a device has delivered one and the same value: zero, or the offset of a converter that hears nothing."""
+
+    def __init__(self) -> None:
+        self.frames = 0
+        self._value: NDArray[np.float32] | None = None
+
+    def goes_on(self, samples: NDArray[np.float32]) -> bool:
+        """Whether the samples are all the value of those before, which are counted."""
+        if not len(samples):
+            return True
+        value = samples[0] if self._value is None else self._value
+        self._value = samples[-1].copy()
+        if (samples != value).any():
+            self.frames = 0
+            return False
+        self.frames += len(samples)
+        return True
+
+
+def _rest(stream: MonoResampler) -> Iterator[Samples]:
+    """What a stream still holds when samples are missing; it goes on with the offset that it knows."""
+    rest = stream.flush()
+    if len(rest):
+        yield rest
 
 
 def _in_background(work: Callable[[], None]) -> threading.Thread:

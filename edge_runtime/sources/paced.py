@@ -31,11 +31,16 @@ class PacedSource:
     def __init__(self, source: WatchedSource, *, sample_rate: int, stop: Shutdown, speed: float = math.inf) -> None:
         self.name = source.name
         self.warnings = source.warnings
-        self.idle_seconds = 0.0
+        self._rested_seconds = 0.0
         self._source = source
         self._rate = sample_rate
         self._stop = stop
         self._speed = speed
+
+    @property
+    def idle_seconds(self) -> float:
+        """Time that was spent waiting, for the pace or for data, seconds."""
+        return self._rested_seconds + self._source.idle_seconds
 
     def blocks(self) -> Iterator[Samples | None]:
         """The source's blocks, each at the time when its last sample is played."""
@@ -51,5 +56,5 @@ class PacedSource:
     def _wait_until(self, time: float) -> None:
         early = time - monotonic()
         if early > 0:
-            self.idle_seconds += early
+            self._rested_seconds += early
             self._stop.rest(early)

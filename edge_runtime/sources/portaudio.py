@@ -23,7 +23,8 @@ MAX_QUEUE_SECONDS = 10.0
 
 MAX_CHANNELS = 8
 """A device that offers more is not a microphone array but a sound server that creates as many channels as are asked for
-(and fills them with silence), or a studio interface: it is opened with one channel, which a sound server mixes."""
+(and fills them with silence), or a studio interface: it is opened with two channels. With one, a sound server would mix
+them, and channels that are inverted against each other would be silence."""
 
 
 @dataclass(frozen=True)
@@ -169,7 +170,7 @@ class Capture:
             with silence_native_stderr():
                 self._stream = sounddevice.InputStream(
                     device=device.number,
-                    channels=device.channels if device.channels <= MAX_CHANNELS else 1,
+                    channels=device.channels if device.channels <= MAX_CHANNELS else 2,
                     samplerate=device.sample_rate,
                     dtype="float32",
                     latency="high",

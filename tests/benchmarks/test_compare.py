@@ -56,6 +56,14 @@ def test_a_report_has_not_changed_against_itself(steady: Report, tmp_path: Path)
     assert {change.ratio for change in compare_reports(steady, steady).changes} == {1.0}
 
 
+def test_markup_and_control_characters_of_a_foreign_report_are_shown_as_text(steady: Report, tmp_path: Path) -> None:
+    foreign = replace(steady, cases=tuple(replace(case, name="[/a]\x1b[2J\n") for case in steady.cases[:1]))
+    result = compare(tmp_path, foreign, foreign)
+    assert result.exit_code == 0, result.output
+    assert r"[/a]\x1b[2J\n" in result.stdout
+    assert "\x1b" not in result.output
+
+
 def test_a_limit_that_is_no_number_is_refused(steady: Report, tmp_path: Path) -> None:
     result = compare(tmp_path, steady, steady, "--fail-above", "nan")
     assert result.exit_code == 2

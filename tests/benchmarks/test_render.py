@@ -16,6 +16,13 @@ def rendered(report: Report, width: int) -> list[str]:
     return capture.get().splitlines()
 
 
+def test_markup_and_control_characters_of_names_are_shown_as_text(report: Report) -> None:
+    hostile = replace(report, cases=tuple(replace(case, name="[/a]\x1b[2J") for case in report.cases[:1]))
+    text = "\n".join(rendered(hostile, 400))
+    assert r"[/a]\x1b[2J" in text
+    assert "\x1b" not in text
+
+
 def slower(case: CaseReport) -> CaseReport:
     """The same case with the widest figures and names."""
     return replace(

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_runtime import ModelCard
+from edge_runtime import ModelCard, SpectrogramSettings
 from edge_runtime.logs import LOGGER, format_notice, replace_handler
 from tests.edge_runtime.fake_portaudio import FakePortAudio
 from tests.edge_runtime.virtual_microphone import VirtualMicrophone, missing
@@ -48,11 +48,7 @@ def notices() -> Iterator[list[str]]:
 def graphs(tmp_path_factory: pytest.TempPathFactory, card: ModelCard) -> dict[str, Path]:
     """The same network as a ``.tflite`` and an ``.onnx`` file, both still without a card."""
     folder = tmp_path_factory.mktemp("graphs")
-    height, width = card.spectrogram.image_height, card.spectrogram.image_width
-    return {
-        "tflite": _tflite(folder / "graph.tflite", height, width),
-        "onnx": _onnx(folder / "graph.onnx", height, width),
-    }
+    return {form: write_graph(form, folder / f"graph.{form}", card.spectrogram) for form in ("tflite", "onnx")}
 
 
 @pytest.fixture(scope="session")
@@ -102,7 +98,13 @@ def fake_portaudio(monkeypatch: pytest.MonkeyPatch) -> Callable[..., FakePortAud
     return plug_in
 
 
-def _tflite(path: Path, height: int, width: int) -> Path:
+def write_graph(form: str, path: Path, settings: SpectrogramSettings, *, batch: int | str = "n") -> Path:
+    """Write the network for pictures of these settings, still without a card; a batch of ``n`` is 1 in TFLite."""
+    shape = (settings.image_height, settings.image_width, 3)
+    return _onnx(path, (batch, *shape)) if form == "onnx" else _tflite(path, (1 if batch == "n" else batch, *shape))
+
+
+def _tflite(path: Path, shape: tuple[Any, ...]) -> Path:
     import flatbuffers
     from ai_edge_litert import schema_py_generated as tflite
 
@@ -120,11 +122,11 @@ def _tflite(path: Path, height: int, width: int) -> Path:
     graph, model = tflite.SubGraphT(), tflite.ModelT()
     uint8, float32, int32 = tflite.TensorType.UINT8, tflite.TensorType.FLOAT32, tflite.TensorType.INT32
     graph.tensors = [
-        tensor("image", uint8, (1, height, width, 3)),
+        tensor("image", uint8, shape),
         tensor("axes", int32, (2,), buffer=1),
-        tensor("pixels", float32, (1, height, width, 3)),
-        tensor("means", float32, (1, 3)),
-        tensor("probabilities", float32, (1, 3)),
+        tensor("pixels", float32, shape),
+        tensor("means", float32, (shape[0], 3)),
+        tensor("probabilities", float32, (shape[0], 3)),
     ]
     graph.inputs, graph.outputs = [0], [4]
     softmax = tflite.SoftmaxOptionsT()
@@ -149,7 +151,7 @@ def _tflite(path: Path, height: int, width: int) -> Path:
     return path
 
 
-def _onnx(path: Path, height: int, width: int) -> Path:
+def _onnx(path: Path, shape: tuple[Any, ...]) -> Path:
     from onnx import TensorProto, helper, numpy_helper, save
 
     scale = numpy_helper.from_array(np.array(SHARPNESS / 255, np.float32), "scale")
@@ -163,8 +165,8 @@ def _onnx(path: Path, height: int, width: int) -> Path:
     graph = helper.make_graph(
         nodes,
         "brightest",
-        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["n", height, width, 3])],
-        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["n", 3])],
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, shape)],
+        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, [shape[0], 3])],
         [scale, axes],
     )
     save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), path)

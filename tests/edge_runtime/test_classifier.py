@@ -10,9 +10,12 @@ import pytest
 from numpy.typing import NDArray
 
 from edge_runtime import GenreClassifier, ModelCard, Spectrogram
+from edge_runtime.audio import mono_recording
 from edge_runtime.classifier import with_temperature
 from edge_runtime.interpreters import open_interpreter
+from edge_runtime.models import SMALL_MODEL
 from tests.conftest import tone
+from train.demo_corpus import SAMPLE_RATE, synthesize_song
 
 
 def softmax(logits: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -30,6 +33,18 @@ def test_samples_become_the_spectrogram_image_of_the_card(form: str, models: dic
     np.testing.assert_array_equal(found.probabilities, expected)
     assert found.spectrogram_ms > 0
     assert found.model_ms > 0
+
+
+@pytest.mark.parametrize("offset", [-0.3, -0.03, 0.003])
+def test_an_offset_of_a_window_changes_no_probability(offset: float) -> None:
+    classifier = GenreClassifier.open(SMALL_MODEL)
+    rate = classifier.card.spectrogram.sample_rate
+    for genre in ("Halk", "Caz"):
+        song = synthesize_song(genre, song=1, seconds=4.0)[2 * SAMPLE_RATE :]
+        window = mono_recording(song[:, None] * np.float32(0.05), rate=SAMPLE_RATE, sample_rate=rate)
+        expected = classifier.classify(window).probabilities
+        found = classifier.classify(window + np.float32(offset)).probabilities
+        np.testing.assert_allclose(found, expected, atol=0.01)
 
 
 def test_the_temperature_of_the_card_is_applied(graphs: dict[str, Path], card: ModelCard, tmp_path: Path) -> None:

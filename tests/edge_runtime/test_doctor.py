@@ -142,14 +142,30 @@ def test_no_check_imports_a_training_library(models: dict[str, Path]) -> None:
     ("level", "state", "fix"), [(0.1, OK, ""), (1e-4, WARNING, "turn it up"), (1.0, WARNING, "turn it down")]
 )
 def test_a_level_is_fine_too_low_or_clipped(level: float, state: str, fix: str) -> None:
-    found = check_level(np.stack([tone(3, sample_rate=16_000, level=level)] * 2, axis=1))
+    found = check_level(np.stack([tone(3, sample_rate=16_000, level=level)] * 2, axis=1), sample_rate=16_000)
     assert found.state == state
     assert found.fix.startswith(fix)
     assert "dBFS" in found.found
 
 
 def test_a_microphone_that_delivers_nothing_is_a_problem() -> None:
-    assert check_level(np.zeros((0, 1), np.float32)).state == PROBLEM
+    assert check_level(np.zeros((0, 1), np.float32), sample_rate=16_000).state == PROBLEM
+
+
+@pytest.mark.parametrize("offset", [-0.3, 0.003])
+def test_a_quiet_room_is_silent_with_an_offset_too_which_is_told(offset: float) -> None:
+    room = np.random.default_rng(0).normal(0, 1e-4, (48_000, 2))
+    room += [offset, offset / 2]
+    found = check_level(room.astype(np.float32), sample_rate=16_000)
+    assert (found.state, found.found) == (WARNING, f"-83.0 dBFS, offset {abs(offset):.3f} (removed): silence")
+
+
+def test_an_inverted_channel_is_told_with_the_advice() -> None:
+    sound = tone(3, sample_rate=16_000, level=0.1)
+    found = check_level(np.stack([sound, -0.9 * sound], axis=1), sample_rate=16_000)
+    assert found.state == WARNING
+    assert found.found == "-23.0 dBFS, channels that cancel each other (the louder one is used)"
+    assert found.fix.startswith("one channel is inverted")
 
 
 def test_microphones_are_listed_with_their_rates() -> None:

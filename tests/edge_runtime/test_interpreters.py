@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import io
+import json
+import os
+import subprocess
 import sys
+import warnings
+import zipfile
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +25,9 @@ from edge_runtime.interpreters import default_threads, litert, open_interpreter
 from tests.conftest import tone
 from tests.edge_runtime.conftest import SHARPNESS
 from tests.edge_runtime.factories import listen_command
+
+HOSTILE_MEGABYTES = 60
+"""Memory that a hostile file may cost; the archives of the test would take up to 100 when unpacked."""
 
 NEWEST_VERSION = 999
 """Of an operator or a format; no interpreter knows it."""
@@ -82,6 +93,158 @@ def test_a_damaged_card_is_refused_wherever_the_damage_is(models: dict[str, Path
             path.write_bytes(damaged)
             with suppress(TmgcError):  # damage to a date or an attribute may go unnoticed
                 litert.read_card(path)
+
+
+def _archive(
+    *entries: tuple[str, bytes], method: int = zipfile.ZIP_STORED, comment: bytes = b"", level: int | None = None
+) -> bytes:
+    """A zip archive as the end of a model file."""
+    written = io.BytesIO()
+    with warnings.catch_warnings(), zipfile.ZipFile(written, "w", method, compresslevel=level) as archive:
+        warnings.simplefilter("ignore")  # two entries of one name
+        archive.comment = comment
+        for name, content in entries:
+            archive.writestr(name, content)
+    return written.getvalue()
+
+
+def _forged(archive: bytes, old: bytes, new: bytes) -> bytes:
+    """The archive with some bytes replaced wherever they are."""
+    assert old in archive
+    return archive.replace(old, new)
+
+
+def _hostile_archives(card: str) -> dict[str, bytes]:
+    text, bomb = card.encode(), b" " * 100_000_000
+    plain = _archive(("card.json", text))
+    directory = plain.index(b"PK\x01\x02")
+    size = len(text).to_bytes(4, "little")
+    return {
+        "deflated bomb": _archive(("card.json", bomb), method=zipfile.ZIP_DEFLATED, level=1),
+        "bzip2 bomb": _archive(("card.json", bomb[:40_000_000]), method=zipfile.ZIP_BZIP2),
+        "lzma bomb": _archive(("card.json", bomb[:4_000_000]), method=zipfile.ZIP_LZMA),
+        "unknown method": _forged(plain, b"\0\0\0\0" + plain[10:14], b"\0\0\x63\0" + plain[10:14]),
+        "encrypted": plain[:6] + b"\x01" + plain[7 : directory + 8] + b"\x01" + plain[directory + 9 :],
+        "wrong checksum": _forged(plain, b"Caz", b"Pop"),
+        "longer than the file": _forged(plain, size, b"\xff\xff\xff\x7f"),
+        "zip64 sizes": _forged(plain, size, b"\xff\xff\xff\xff"),
+        "beyond the end": plain[: directory + 42] + b"\xff\xff\xff\x7f" + plain[directory + 46 :],
+        "two cards": _archive(("card.json", text), ("card.json", text)),
+        "no card": _archive(("../card.json", text), ("/card.json", text)),
+        "3,000 long names": _archive(*((f"{number:01000}", b"") for number in range(3_000)), ("card.json", text)),
+        "a name of 20 MB": _archive(("card.json", _changed(card, name="a" * 20_000_000))),
+        "a name of 0.9 MB": _archive(("card.json", _changed(card, name="a" * 900_000))),
+        "long comment of no archive": b"PK\x05\x06" + b"\xff" * 65_000,
+    }
+
+
+def _changed(card: str, **changes: object) -> bytes:
+    return json.dumps(json.loads(card) | changes).encode()
+
+
+_READ_EACH = """
+import resource, sys, time
+from pathlib import Path
+from edge_runtime import TmgcError
+from edge_runtime.interpreters.litert import read_card
+before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
+for path in sys.argv[1:]:
+    try:
+        read_card(Path(path))
+        print("accepted", path)
+    except TmgcError as error:
+        print(error)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+
+
+def test_hostile_archives_are_refused_in_one_line_each_and_in_little_memory(
+    graphs: dict[str, Path], card: ModelCard, tmp_path: Path
+) -> None:
+    graph, paths = graphs["tflite"].read_bytes(), []
+    for name, archive in _hostile_archives(card.to_json()).items():
+        paths.append(tmp_path / f"{name}.tflite")
+        paths[-1].write_bytes(graph + archive)
+    done = subprocess.run(
+        [sys.executable, "-c", _READ_EACH, *map(str, paths)], capture_output=True, text=True, check=False
+    )
+    *lines, megabytes = done.stdout.splitlines()
+    assert done.returncode == 0, done.stderr
+    assert len(lines) == len(paths)
+    for path, line in zip(paths, lines, strict=True):
+        assert line.startswith(("a model file must carry its model card at its end", str(path))), line
+        assert len(line) < 500
+    assert int(megabytes) < HOSTILE_MEGABYTES
+
+
+def test_a_card_with_a_comment_behind_it_is_read(graphs: dict[str, Path], card: ModelCard, tmp_path: Path) -> None:
+    path = tmp_path / "commented.tflite"
+    archive = _archive(("labels.txt", b"Halk"), ("card.json", card.to_json().encode()), comment=b"-" * 65_535)
+    path.write_bytes(graphs["tflite"].read_bytes() + archive)
+    assert litert.read_card(path) == card
+
+
+def test_the_card_of_an_onnx_file_is_bounded_as_well(models: dict[str, Path], card: ModelCard, tmp_path: Path) -> None:
+    import onnx
+
+    model = onnx.load(models["onnx"])
+    model.metadata_props[0].value = _changed(card.to_json(), network={"text": "a" * 1_000_000}).decode()
+    (tmp_path / "large.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(TmgcError, match="at most 1,000,000 bytes"):
+        open_interpreter(tmp_path / "large.onnx")
+
+
+def _edited(graph: Path, card: ModelCard, path: Path, edit: Callable[[Any], None]) -> Path:
+    """A ``.tflite`` file with a card after a change of its graph."""
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    from export.metadata import write_with_card
+
+    model = schema.ModelT.InitFromPackedBuf(graph.read_bytes())
+    edit(model)
+    builder = flatbuffers.Builder()
+    builder.Finish(model.Pack(builder), b"TFL3")
+    edited = path.with_suffix(".graph.tflite")
+    edited.write_bytes(builder.Output())
+    write_with_card(edited, card, path)
+    return path
+
+
+def test_a_model_without_the_data_of_a_tensor_is_one_line(
+    graphs: dict[str, Path], card: ModelCard, song: Path, tmp_path: Path
+) -> None:
+    def empty(model: Any) -> None:
+        model.buffers[1].data = None
+
+    done = listen_command(song, "--model", _edited(graphs["tflite"], card, tmp_path / "empty.tflite", empty))
+    assert done.exit_code == 2
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert "empty.tflite cannot be run by" in line
+    assert line.endswith("it is damaged. Copy or export it again")
+
+
+@pytest.mark.parametrize("names", ["inputs", "outputs"])
+@pytest.mark.parametrize("tensors", [[], [0, 4]])
+def test_a_model_of_no_or_two_inputs_or_outputs_is_refused(
+    names: str, tensors: list[int], graphs: dict[str, Path], card: ModelCard, tmp_path: Path
+) -> None:
+    path = _edited(
+        graphs["tflite"], card, tmp_path / "m.tflite", lambda model: setattr(model.subgraphs[0], names, tensors)
+    )
+    with pytest.raises(TmgcError, match="must match its card"):
+        open_interpreter(path)
+
+
+@FORMATS
+def test_a_model_of_several_windows_at_once_is_refused(form: str, card: ModelCard, tmp_path: Path) -> None:
+    from export.metadata import write_with_card
+    from tests.edge_runtime.conftest import write_graph
+
+    write_graph(form, tmp_path / f"graph.{form}", card.spectrogram, batch=5)
+    write_with_card(tmp_path / f"graph.{form}", card, tmp_path / f"five.{form}")
+    with pytest.raises(TmgcError, match="must match its card"):
+        open_interpreter(tmp_path / f"five.{form}")
 
 
 @FORMATS
@@ -175,20 +338,11 @@ def test_a_32_bit_system_is_one_line_with_the_fix(
 def test_a_tflite_model_that_is_too_new_for_the_interpreter_is_one_line_with_the_fix(
     graphs: dict[str, Path], card: ModelCard, song: Path, tmp_path: Path
 ) -> None:
-    import flatbuffers
-    from ai_edge_litert import schema_py_generated as schema
+    def renew(model: Any) -> None:
+        for operator in model.operatorCodes:
+            operator.version = NEWEST_VERSION
 
-    from export.metadata import write_with_card
-
-    model = schema.ModelT.InitFromPackedBuf(graphs["tflite"].read_bytes())
-    for operator in model.operatorCodes:
-        operator.version = NEWEST_VERSION
-    builder = flatbuffers.Builder()
-    builder.Finish(model.Pack(builder), b"TFL3")
-    newer = tmp_path / "newer.tflite"
-    newer.write_bytes(builder.Output())
-    write_with_card(newer, card, tmp_path / "carded.tflite")
-    line = error_of(song, "--model", tmp_path / "carded.tflite")
+    line = error_of(song, "--model", _edited(graphs["tflite"], card, tmp_path / "newer.tflite", renew))
     assert f"version '{NEWEST_VERSION}'" in line
     assert "made for a newer interpreter" in line
     assert "pip install --upgrade ai-edge-litert" in line
@@ -206,3 +360,15 @@ def test_an_onnx_model_that_is_too_new_for_the_interpreter_is_one_line_with_the_
     line = error_of(song, "--model", newer)
     assert "made for a newer runtime" in line
     assert "pip install --upgrade onnxruntime" in line
+
+
+@pytest.mark.parametrize("form", ["tflite", "onnx"])
+def test_a_model_opens_whose_path_is_no_text_in_the_locale(form: str, models: dict[str, Path], tmp_path: Path) -> None:
+    path = tmp_path / "ışık" / f"şarkı.{form}"
+    path.parent.mkdir()
+    path.write_bytes(models[form].read_bytes())
+    program = "import sys; from edge_runtime import GenreClassifier as C; print(C.open(sys.argv[1], threads=1).runtime)"
+    ascii_only = os.environ | {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    command = [sys.executable, "-c", program, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, env=ascii_only, check=False)
+    assert done.returncode == 0, done.stderr

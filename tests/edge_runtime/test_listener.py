@@ -9,9 +9,10 @@ from time import sleep
 
 import numpy as np
 import pytest
+import soundfile
 from numpy.typing import NDArray
 
-from edge_runtime import Event, GenreClassifier, ListenSettings, Prediction, TmgcError, listen
+from edge_runtime import AudioFile, Event, GenreClassifier, ListenSettings, Prediction, TmgcError, listen
 from edge_runtime.interpreters import Interpreter, ModelInput, open_interpreter
 from edge_runtime.listener import RECOVERY_WINDOWS
 from edge_runtime.sources.microphone import Microphone
@@ -76,6 +77,25 @@ def test_overlapping_windows_are_classified_as_if_each_were_alone(classifier: Ge
         start = round(prediction.start_seconds * RATE)
         expected = classifier.classify(sound[start : start + 2 * RATE]).probabilities
         np.testing.assert_allclose(list(prediction.probabilities.values()), expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("hop_seconds", [0.5, 2.0])
+@pytest.mark.parametrize("offset", [-0.3, 0.03])
+def test_the_predictions_of_a_file_with_an_offset_are_those_without(
+    hop_seconds: float, offset: float, classifier: GenreClassifier, tmp_path: Path
+) -> None:
+    sound = noise(6) * np.repeat(np.linspace(0.002, 0.02, 6, dtype=np.float32), RATE)
+    sound[-2 * RATE :] *= 0.01
+    both = []
+    for name, samples in (("sound", sound), ("offset", sound + offset)):
+        soundfile.write(tmp_path / f"{name}.wav", samples, RATE, subtype="FLOAT")
+        with AudioFile(tmp_path / f"{name}.wav", sample_rate=RATE) as file:
+            both.append(list(listen(file, classifier, ListenSettings(hop_seconds=hop_seconds, silence_dbfs=-70.0))))
+    for expected, found in zip(*both, strict=True):
+        assert found.genre == expected.genre
+        assert found.level_dbfs == pytest.approx(expected.level_dbfs, abs=0.05)
+        assert found.probabilities == pytest.approx(expected.probabilities, abs=2e-3)
+    assert both[1][-1].genre == "silence"
 
 
 def test_silence_has_no_genre(classifier: GenreClassifier) -> None:

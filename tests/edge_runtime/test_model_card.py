@@ -29,6 +29,28 @@ def test_a_card_survives_json(card: ModelCard) -> None:
         ({"threshold": 1.5}, "threshold"),
         ({"spectrogram": {"n_mels": 64}}, "missing or unknown"),
         ({"unheard_of": 1}, "no readable model card"),
+        ({"genres": "Halk"}, "genres must be a list"),
+        ({"genres": ["Halk", "silence"]}, "answers without a genre"),
+        ({"genres": ["Halk", "C\naz"]}, "control characters"),
+        ({"genres": ["Halk", "C" * 256]}, "1 to 255 printable"),
+        ({"genres": ["Halk", 5]}, "1 to 255 printable"),
+        ({"genres": [str(number) for number in range(1001)]}, "at most 1000"),
+        ({"name": "a" * 256}, "1 to 255 printable"),
+        ({"name": ["a"]}, "1 to 255 printable"),
+        ({"name": "\ud800"}, "control characters"),
+        ({"temperature": True}, "temperature"),
+        ({"temperature": "1"}, "temperature"),
+        ({"temperature": 10**4000}, "temperature"),
+        ({"threshold": [[]]}, "threshold"),
+        ({"demonstration": "no"}, "demonstration"),
+        ({"network": {"architecture": "\x1b]0;title\x07"}}, "control characters"),
+        ({"network": {"\x1b[2J": 1}}, "control characters"),
+        ({"training": {"settings": [[[[[[[[[[[[1]]]]]]]]]]]]}}, "nested deeper"),
+        ({"export": {"parity": 5}}, "parity"),
+        ({"versions": "3.11"}, "versions"),
+        ({"network": {"text": "a" * 1_000_000}}, "at most 1,000,000 bytes"),
+        ({"export": {"recipe": "a" * 4_097}}, "more than 4096 characters"),
+        ({"spectrogram": []}, "missing or unknown|no readable"),
     ],
 )
 def test_a_card_that_makes_no_sense_is_refused_and_its_place_named(
@@ -40,7 +62,28 @@ def test_a_card_that_makes_no_sense_is_refused_and_its_place_named(
     assert str(caught.value).startswith("model.tflite")
 
 
-@pytest.mark.parametrize("text", ["", "not json", "[]", "{}", "null"])
+def test_numbers_that_json_does_not_have_and_fields_that_are_named_twice_are_refused(card: ModelCard) -> None:
+    text = card.to_json()
+    for old, new in (
+        ('"threshold": 0.0', '"threshold": NaN'),
+        ('"network": {}', '"network": {"parameters": 1e999}'),
+        ('"network": {}', '"network": {"parameters": -Infinity}'),
+        ('"network": {}', '"network": {}, "network": {}'),
+        ('"network": {}', f'"network": {{"parameters": {"9" * 5000}}}'),
+    ):
+        assert old in text
+        with pytest.raises(TmgcError, match="no readable model card") as caught:
+            ModelCard.from_json(text.replace(old, new), where="model.tflite")
+        assert len(str(caught.value)) < 300
+
+
+def test_a_card_that_would_be_refused_for_its_size_is_not_written(card: ModelCard) -> None:
+    large = replace(card, export={"calibration": ["a clip of a song"] * 60_000})
+    with pytest.raises(TmgcError, match="at most 1,000,000 bytes"):
+        large.to_json()
+
+
+@pytest.mark.parametrize("text", ["", "not json", "[]", "{}", "null", "[" * 100_000, '{"a":' * 100_000])
 def test_what_is_no_card_is_refused(text: str) -> None:
     with pytest.raises(TmgcError, match="no readable model card"):
         ModelCard.from_json(text, where="model.tflite")

@@ -237,6 +237,48 @@ def test_it_waits_for_a_microphone_without_end() -> None:
     assert "--wait-device inf" in unit_text(ServiceSettings(Path("m.tflite")))
 
 
+CONTROL_CHARACTERS = ("\n", "\r", "\0", "\x1b", "\x7f", "\x85", "\u2028", "\udcff", "\u202e")
+
+
+@pytest.mark.parametrize("control", CONTROL_CHARACTERS)
+@pytest.mark.parametrize("field", ["model", "options", "user", "program"])
+def test_a_value_that_could_become_another_line_of_the_unit_is_refused(field: str, control: str) -> None:
+    hostile = f"x{control}ExecStartPre=+/bin/sh -c id"
+    value = {"model": Path(f"/{hostile}.tflite"), "options": ("--device", hostile), "program": Path(f"/{hostile}")}
+    with pytest.raises(TmgcError, match=r"printable text in one line|a user name|program's folder") as caught:
+        replace(ServiceSettings(Path("m.tflite")), **{field: value.get(field, hostile)})  # type: ignore[arg-type]
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("program", ["opt/tmgc", "-/opt/tmgc", "@/opt", "/opt/$HOME", "/opt/%h", "/opt/a b", "/opt/ç"])
+def test_a_program_in_which_systemd_would_see_more_than_a_path_is_refused(program: str) -> None:
+    with pytest.raises(TmgcError, match="program's folder must be an absolute path"):
+        ServiceSettings(Path("m.tflite"), program=Path(program))
+
+
+@pytest.mark.parametrize("user", ["", "Root", "a b", "%n", "-x", "a" * 32, "$USER", "0", "ağa"])
+def test_a_user_name_that_linux_would_refuse_is_refused(user: str) -> None:
+    with pytest.raises(TmgcError, match="a user name"):
+        ServiceSettings(Path("m.tflite"), user=user)
+
+
+def test_a_command_that_is_too_long_is_refused() -> None:
+    with pytest.raises(TmgcError, match="at most 8192 characters"):
+        ServiceSettings(Path("m.tflite"), ("--device", "x" * 8_192))
+
+
+@needs_systemd
+@pytest.mark.parametrize(
+    "value",
+    ["%n %% %", "${HOME} $$", "back\\slash\\", "\\n", "'", '"', ";", "#", "-", "@x", "+/bin/sh", "ğüşıöç", "x" * 7_000],
+)
+def test_systemd_accepts_whatever_text_an_option_or_a_model_has(value: str, unit: Path, tmp_path: Path) -> None:
+    model = Path(f"/{value[:200]}.tflite")
+    unit.write_text(unit_text(ServiceSettings(model, ("--device", value), user="root", program=tmp_path / "opt")))
+    done = analyze("verify", unit)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
 @pytest.mark.parametrize(
     ("argument", "written"),
     [

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import numpy as np
 import pytest
 import soundfile
 
@@ -99,6 +100,25 @@ def test_what_is_played_is_recognised_as_it_is_from_the_file(
     assert summary["windows"] >= 2
     assert (summary["dropped_windows"], summary["overflows"]) == (0, 0)
     assert summary["realtime_factor"] < 1
+
+
+def test_a_microphone_with_an_offset_and_an_inverted_channel_is_heard_as_one_without(
+    virtual_microphone: VirtualMicrophone, listen: Listen, tmp_path: Path
+) -> None:
+    sound = tone(60, sample_rate=44_100, level=0.02)
+    inverted = np.stack([sound + 0.03, -0.9 * sound + 0.1], axis=1)
+    for name, samples in (("sound", sound), ("inverted", inverted)):
+        soundfile.write(tmp_path / f"{name}.wav", samples, 44_100, subtype="PCM_24")
+    expected = next(lines(listen(str(tmp_path / "sound.wav"))))
+    virtual_microphone.play(tmp_path / "inverted.wav")
+    listening = listen("--device", "default")
+    come = lines(listening)
+    for _ in range(12):  # until the channels have cancelled each other for two seconds
+        window = until(come, type="window")
+    assert window["genre"] == expected["genre"]
+    assert window["level_dbfs"] == pytest.approx(expected["level_dbfs"], abs=1)
+    listening.send_signal(signal.SIGTERM)
+    assert "the louder one is used" in listening.communicate()[1]
 
 
 def test_a_device_that_is_unplugged_and_plugged_in_again_is_survived(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +17,9 @@ from edge_runtime.spectrogram import mel_weights, periodic_hann, stretch_weights
 
 DECIBEL_TOLERANCE = 1e-3
 """Float32 Fourier transforms of different libraries differ by less than this, which no image shows."""
+
+LARGEST_MEGABYTES = 200
+"""For an image of the largest allowed settings."""
 
 
 def by_librosa(samples: NDArray[np.float32], settings: SpectrogramSettings) -> NDArray[np.float32]:
@@ -164,3 +170,82 @@ def test_settings_with_missing_or_unknown_names_are_refused(change: dict[str, in
 def test_settings_of_zero_or_less_are_refused(name: str) -> None:
     with pytest.raises(TmgcError, match=name):
         replace(SpectrogramSettings(), **{name: 0})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("sample_rate", 999),
+        ("sample_rate", 192_001),
+        ("window_seconds", 0.05),
+        ("window_seconds", 61),
+        ("window_seconds", float("nan")),
+        ("window_seconds", float("inf")),
+        ("n_fft", 10_000),
+        ("n_mels", 10_000),
+        ("hop_length", -1),
+        ("image_height", 1025),
+        ("image_width", 10**4000),
+        ("n_fft", 512.0),
+        ("n_mels", True),
+        ("n_mels", "9" * 100_000),
+        ("top_db", [[[[]]]] * 1000),
+    ],
+)
+def test_a_setting_out_of_its_range_is_refused_in_one_short_line(name: str, value: Any) -> None:
+    with pytest.raises(TmgcError, match=f"spectrogram setting {name} must be a") as caught:
+        replace(SpectrogramSettings(), **{name: value})
+    assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"sample_rate": 192_000, "window_seconds": 60, "hop_length": 1},
+            "11520000 samples in a window, at most 3000000",
+        ),
+        (
+            {"window_seconds": 60, "n_fft": 16, "hop_length": 1, "n_mels": 1},
+            "2646001 frames in a window, at most 12000",
+        ),
+        ({"n_fft": 8_192, "hop_length": 20}, "410 frames that share a sample .*, at most 64"),
+    ],
+)
+def test_settings_that_are_absurd_together_are_refused(changes: dict[str, float], message: str) -> None:
+    with pytest.raises(TmgcError, match=message):
+        replace(SpectrogramSettings(), **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"sample_rate": 48_000, "window_seconds": 60, "n_fft": 2_048, "n_mels": 128},
+        {"sample_rate": 96_000, "window_seconds": 30, "n_fft": 4_096, "hop_length": 512, "n_mels": 256},
+        {"sample_rate": 192_000, "window_seconds": 10, "n_fft": 8_192, "hop_length": 1_024},
+        {"sample_rate": 22_050, "n_fft": 2_048, "hop_length": 64, "n_mels": 512},
+        {"sample_rate": 8_000, "window_seconds": 0.5, "image_height": 16, "image_width": 16},
+    ],
+)
+def test_sensible_settings_are_accepted(changes: dict[str, float]) -> None:
+    assert replace(SpectrogramSettings(), **changes).frame_count > 1  # type: ignore[arg-type]
+
+
+_LARGEST = """
+import resource, sys
+import numpy as np
+from edge_runtime import Spectrogram, SpectrogramSettings
+settings = SpectrogramSettings(48_000, 60, 8_192, 241, 512, 80.0, 1_024, 1_024)
+samples = np.random.default_rng(0).uniform(-1, 1, settings.window_samples).astype(np.float32)
+spectrogram = Spectrogram(settings, np.zeros((256, 3), np.uint8))
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+inner = spectrogram.frame_power(samples)[: settings.inner_frames]
+spectrogram.image(samples)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+
+
+@pytest.mark.full
+def test_the_largest_allowed_settings_need_bounded_memory() -> None:
+    done = subprocess.run([sys.executable, "-c", _LARGEST], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < LARGEST_MEGABYTES

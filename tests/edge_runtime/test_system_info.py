@@ -74,3 +74,9 @@ def test_a_system_without_adjtimex_does_not_know(tmp_path: Path, monkeypatch: py
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "adjtimex"), reason="this system has no adjtimex")
 def test_this_kernel_answers() -> None:
     assert clock.clock_synchronised() in (True, False, None)
+
+
+def test_the_time_since_boot_grows_and_the_boot_keeps_its_name() -> None:
+    before = clock.seconds_since_boot()
+    assert 0 < before <= clock.seconds_since_boot()
+    assert clock.boot_id() == clock.boot_id()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -120,6 +121,14 @@ def test_a_damaged_parity_json_is_refused_before_the_network_is_loaded(
     monkeypatch.setattr(exporter, "KerasModel", None)
     with pytest.raises(TmgcError, match="cannot be read"):
         _export(run, ExportSettings(TFLITE, ("none",), calibration_clips=8))
+
+
+def test_a_folder_that_cannot_be_written_to_is_refused_before_the_network_is_loaded(
+    tiny_run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exporter, "KerasModel", None)
+    with pytest.raises(TmgcError, match=r"results go to /proc/exports: /proc cannot be written to"):
+        _export(tiny_run, ExportSettings(TFLITE, ("none",), Path("/proc/exports"), calibration_clips=8))
 
 
 def test_what_an_interrupted_export_left_is_removed_and_nothing_else(
@@ -261,6 +270,24 @@ def test_files_are_run_with_as_many_threads_as_this_process_may_use_cores(
     monkeypatch.setattr(parity, "open_interpreter", opened)
     _export(tiny_run, ExportSettings(TFLITE, ("none",), tmp_path, calibration_clips=8))
     assert used == [1]
+
+
+@pytest.mark.full
+def test_a_killed_export_leaves_nothing_outside_its_run_and_the_next_one_cleans_up(
+    tiny_run: Run, copy_of: Callable[[Run], Run], tmp_path: Path
+) -> None:
+    run, temporary = copy_of(tiny_run), tmp_path / "temporary"
+    temporary.mkdir()
+    command = (sys.executable, "-c", "from export.cli import main; main()", run.folder, "--quantize", "int8")
+    environment = os.environ | {"TMPDIR": str(temporary)}
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert any(line.startswith("Quantising") for line in process.stderr)
+        process.kill()
+    assert list(run.folder.glob(".part-work-*/float32.tflite"))
+    assert not list(temporary.iterdir())
+    _export(run, ExportSettings(TFLITE, ("none",), calibration_clips=8))
+    assert not list(run.folder.glob(".part-*"))
 
 
 def _export(run: Run, settings: ExportSettings) -> list[dict[str, Any]]:

@@ -24,7 +24,7 @@ def test_a_card_changes_no_prediction(format_: Format, recipe: Recipe, image_kit
     graph = image_kit.cache.graph(Target(format_, recipe))
     paths = [tmp_path / f"first{format_.suffix}", tmp_path / f"second{format_.suffix}"]
     write_with_card(graph, image_kit.card, paths[0])
-    write_with_card(graph, image_kit.card.replace(threshold=0.5, training={"note": "ş" * 9999}), paths[1])
+    write_with_card(graph, image_kit.card.replace(threshold=0.5, training={"notes": ["ş" * 999] * 10}), paths[1])
     first, second = (open_interpreter(path, threads=1) for path in paths)
     assert second.card.threshold == 0.5
     for image in image_kit.inputs.images[:20]:

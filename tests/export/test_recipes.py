@@ -124,3 +124,23 @@ def test_a_pattern_matches_anywhere_in_a_name() -> None:
 def test_a_pattern_that_matches_nothing_is_refused_with_similar_names() -> None:
     with pytest.raises(TmgcError, match=r"--keep-float dense_3 matches no operator .* dense_1"):
         match_operators(["dense", "dense_3"], NAMES)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["net/scaling/mul;", "net/backbone/conv/Relu6;net/bn/add_1;", "Add1", "net/head/dense_1/MatMul;", "Call:0;"],
+        [
+            "net/scaling/mul/0",
+            "Relu6/5",
+            "net/backbone/conv/Relu6;net/bn/add_1/3",
+            "net/head/dense_1/MatMul/9",
+            "Add/1",
+        ],
+    ],
+    ids=["tflite", "onnx"],
+)
+def test_a_pattern_like_no_name_is_refused_with_names_from_all_parts_of_the_network(names: list[str]) -> None:
+    examples = "net/scaling/mul, net/backbone/conv/Relu6, net/head/dense_1/MatMul"
+    with pytest.raises(TmgcError, match=rf"no operator of the network\. .*for example: {examples}$"):
+        match_operators(["no_such_layer"], names)

@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from contextlib import suppress
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 import pytest
 
 from edge_runtime.errors import TmgcError
+from export.metadata import write_with_card
 from export.report import (
     add_to_parity_json,
     format_inspection,
@@ -91,6 +94,12 @@ def test_a_name_in_square_brackets_is_printed_as_it_is(exports: Reports) -> None
     assert "[live].int8.tflite" in _printed([report])
 
 
+def test_control_characters_of_a_name_are_printed_as_escapes(exports: Reports) -> None:
+    text = _printed([{**exports["tiny.int8.tflite"], "file": "a\x1b[2J\nb.tflite"}])
+    assert r"a\x1b[2J\nb.tflite" in text
+    assert "\x1b" not in text
+
+
 def test_the_notes_name_failures_and_worst_clips(exports: Reports) -> None:
     report = exports["tiny.int8.tflite"]
     parity = {**report["parity"], "passed": False, "failures": ["too far"], "worst_clips": ["rock_1", "rap_2"]}
@@ -121,6 +130,19 @@ def test_an_inspection_has_everything_about_a_file(name: str, exports: Reports) 
     lines = "\n".join(format_inspection(document))
     for part in ("Halk, Klasik, Rap, Rock", "image, uint8", "passed: ", report["sha256"], "demonstration"):
         assert part in lines
+
+
+@pytest.mark.parametrize(
+    "export",
+    [{"parity": {"passed": 1}}, {"parity": {"passed": False, "failures": 3}}, {"keep_float": 5}, {"recipe": ["x"]}],
+)
+def test_a_card_with_fields_of_another_type_is_one_line_or_printed_as_it_is(
+    export: dict[str, Any], image_kit: ParityKit, tmp_path: Path
+) -> None:
+    write_with_card(image_kit.cache.float_tflite, replace(image_kit.card, export=export), tmp_path / "odd.tflite")
+    document = inspect_file(tmp_path / "odd.tflite")
+    with suppress(TmgcError):
+        assert format_inspection(document)
 
 
 def test_a_file_without_a_card_is_refused(image_kit: ParityKit) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from edge_runtime.cli.base import OneLineGroup, say
+from edge_runtime.terminal import print_lines
 from train.cli.evaluate import compare_rates, evaluate, run_evaluate
 from train.cli.fit import fit, fit_options, fit_settings, refuse_interrupted, run_fit
 from train.cli.prepare import demo_corpus, prepare, prepare_options, prepare_settings, run_prepare
@@ -29,7 +30,7 @@ def everything(songs: Path, run: Path, **options: Any) -> None:
         options["sample_rate"] = find_architecture(config.architecture).sample_rate or options["sample_rate"]
     run_prepare(songs, run, prepare_settings(**prepare_options.of(options)))
     run_fit(run, config)
-    click.echo(run_evaluate(run, "test").as_text())
+    print_lines(run_evaluate(run, "test").as_text().splitlines())
     say(f"next: tmgc-export {run}")
 
 

@@ -11,6 +11,7 @@ import click
 from edge_runtime.cli.base import say
 from edge_runtime.errors import TmgcError
 from edge_runtime.files import atomic_write
+from edge_runtime.terminal import print_json, print_lines
 from train.cli.fit import fit_options, fit_settings, run_fit
 from train.cli.options import require_keras
 from train.cli.prepare import prepare_options, prepare_settings, run_prepare
@@ -18,6 +19,7 @@ from train.cli.prepare import prepare_options, prepare_settings, run_prepare
 if TYPE_CHECKING:
     from train.dataset.dataset import Dataset
     from train.evaluation import Evaluation
+    from train.evaluation.sample_rates import RateComparison
     from train.training import TrainingConfig
 
 
@@ -43,8 +45,15 @@ def evaluate(
         raise TmgcError("--teacher names a baseline: use it together with --baseline")
     run = run or newest_run("model.keras")
     result = run_evaluate(run, split, robustness=robustness, baseline=baseline, teacher=teacher)
-    click.echo(result.to_json() if as_json else result.as_text())
+    _print(result, as_json=as_json)
     say(f"next: tmgc-export {run}")
+
+
+def _print(result: Evaluation | RateComparison, *, as_json: bool) -> None:
+    if as_json:
+        print_json(result.to_json())
+    else:
+        print_lines(result.as_text().splitlines())
 
 
 def run_evaluate(
@@ -96,7 +105,7 @@ def compare_rates(songs: Path, run: Path, as_json: bool, **options: Any) -> None
     result = compare(datasets)
     with atomic_write(run / "compare-rates.json") as path:
         path.write_text(result.to_json(), "utf-8")
-    click.echo(result.to_json() if as_json else result.as_text())
+    _print(result, as_json=as_json)
 
 
 def _prepare_rates(songs: Path, folders: dict[int, Path], options: dict[str, Any], begun: Path) -> list[Dataset]:

@@ -35,8 +35,8 @@ fit_options = Options(
         "--architecture",
         default="inception_resnet_v2",
         show_default=True,
-        help="Also efficientnet_v2_b0, mobilenet_v3_small or another name of keras.applications; for few songs musicnn, "
-        "which was trained on a million.",
+        help="Also efficientnet_v2_b0, mobilenet_v3_small or another name of keras.applications; for few songs "
+        "musicnn, which was trained on a million.",
     ),
     click.option(
         "--weights",

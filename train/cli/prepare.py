@@ -78,6 +78,11 @@ prepare_options = Options(
         help="Percent of each genre's songs for train, validation and test.",
     ),
     click.option("--seed", type=SEED, default=0, show_default=True, help="Random seed of the split."),
+    click.option(
+        "--split-folders",
+        is_flag=True,
+        help="Take SONGS/train/<genre>, SONGS/test/<genre> and perhaps SONGS/validation/<genre> as the split.",
+    ),
 )
 
 
@@ -102,6 +107,7 @@ def prepare_settings(
     group_by: str | None,
     split_ratios: tuple[float, ...],
     seed: int,
+    split_folders: bool,
 ) -> DatasetConfig:
     """The settings of the options."""
     from edge_runtime.spectrogram import SpectrogramSettings
@@ -113,6 +119,7 @@ def prepare_settings(
         split_ratios=cast(tuple[float, float, float], tuple(percent / 100 for percent in split_ratios)),
         seed=seed,
         group_by=group_by,
+        split_folders=split_folders,
     )
 
 
@@ -133,17 +140,22 @@ def run_prepare(songs: Path, folder: Path, settings: DatasetConfig) -> None:
 
 def summary(dataset: Dataset, skipped: Sequence[Skipped]) -> list[str]:
     """Counts of clips, songs and files, a line each; every file is counted once."""
+    from train.dataset.artists import artist_keys
     from train.dataset.discover import NOT_AUDIO
-    from train.dataset.split import same_artist
     from train.run import SPLITS
 
+    tags = {clip.song: clip.artist for clip in dataset.clips}
+    artist_of = {song: keys[0] for song, keys in zip(tags, artist_keys(list(tags.values())), strict=True) if keys}
+    used = set(tags)
     lines = []
     for split in SPLITS:
         clips = dataset.of(split)
-        songs, artists = {clip.song for clip in clips}, {same_artist(clip.artist) for clip in clips} - {""}
-        known = f", {len(artists)} artists" if artists else ""
-        lines.append(f"{split}: {len(clips)} clips of {len(songs)} songs{known}")
-    used = {clip.song for clip in dataset.clips}
+        songs = {clip.song for clip in clips}
+        artists = len({artist_of[song] for song in songs if song in artist_of})
+        lines.append(f"{split}: {len(clips)} clips of {len(songs)} songs, {artists} artists")
+    unknown = len(used) - len(artist_of)
+    together = "; songs of an unknown artist may be in several splits" if unknown else ""
+    lines.append(f"tags name an artist of {len(artist_of)} of {len(used)} songs{together}")
     no_audio = {item.song for item in skipped if item.reason == NOT_AUDIO}
     left_out = {item.song for item in skipped} - used - no_audio
     total = len(used) + len(left_out) + len(no_audio)

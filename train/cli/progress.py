@@ -9,6 +9,7 @@ from types import TracebackType
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -19,7 +20,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
+from edge_runtime.terminal import printable
 from train.progress import Reporter
 
 log = logging.getLogger("tmgc.train")
@@ -37,14 +40,16 @@ class ProgressBar(Reporter):
     def __init__(self) -> None:
         self._console = Console(stderr=True, highlight=False)
         self._bar = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[values]}"),
+            TextColumn("{task.fields[values]}", markup=False),
         )
-        self._live = Live(console=self._console, transient=True) if self._console.is_terminal else None
+        self._live = (
+            Live(console=self._console, transient=True) if self._console.is_terminal and self._console.width else None
+        )
         self._task: TaskID | None = None
         self._epochs: list[tuple[int, Mapping[str, float]]] = []
 
@@ -65,10 +70,10 @@ class ProgressBar(Reporter):
         self._end_phase()
         count = f" ({steps} steps)" if steps else ""
         if self._live:
-            self._console.print(f"[bold]{name}[/bold]{count}")
+            self._console.print(Text.assemble((printable(name), "bold"), count))
         else:
             log.info("%s%s", name, count)
-        self._task = self._bar.add_task(name, total=steps or None, values="")
+        self._task = self._bar.add_task(printable(name), total=steps or None, values="")
         self._update()
 
     def step(self, values: Mapping[str, float]) -> None:
@@ -101,11 +106,11 @@ class ProgressBar(Reporter):
 
 def _table(epochs: list[tuple[int, Mapping[str, float]]]) -> Table:
     names = list(epochs[-1][1])
-    table = Table("epoch", *names, box=None, pad_edge=False, padding=(0, 2))
+    table = Table("epoch", *(escape(printable(name)) for name in names), box=None, pad_edge=False, padding=(0, 2))
     for number, values in epochs:
         table.add_row(str(number), *(f"{values.get(name, math.nan):.3f}" for name in names))
     return table
 
 
 def _short(values: Mapping[str, float]) -> str:
-    return "  ".join(f"{name} {value:.3f}" for name, value in values.items())
+    return "  ".join(f"{printable(name)} {value:.3f}" for name, value in values.items())

@@ -8,6 +8,7 @@ import click
 
 from edge_runtime.cli.base import say
 from edge_runtime.errors import TmgcError
+from edge_runtime.terminal import print_line, print_lines
 from train.cli.options import require_keras
 from train.teachers import MUSICNN
 
@@ -28,5 +29,5 @@ def teacher(name: str, file: Path | None) -> None:
     wheel = fetch(file)
     opened = Musicnn(wheel)
     say(f"{wheel}: complete, and its network computes what it should")
-    click.echo(f"{opened.name}: {len(opened.target_names)} outputs from mono audio at {opened.sample_rate} Hz")
-    click.echo(opened.licence)
+    print_line(f"{opened.name}: {len(opened.target_names)} outputs from mono audio at {opened.sample_rate} Hz")
+    print_lines(opened.licence.splitlines())

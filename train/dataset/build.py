@@ -14,7 +14,6 @@ import csv
 import io
 import os
 import re
-import shutil
 from collections import Counter
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import closing
@@ -26,18 +25,20 @@ from typing import NamedTuple
 import numpy as np
 
 from edge_runtime.errors import TmgcError
-from edge_runtime.files import PARTIAL, atomic_write
+from edge_runtime.files import PARTIAL, atomic_write, check_writable, remove_tree
 from edge_runtime.spectrogram import Colormap
 from edge_runtime.system_info import usable_cores
+from train.dataset.artists import artist_keys
 from train.dataset.dataset import Clip, Dataset, DatasetConfig, write_dataset
-from train.dataset.discover import GROUPS_NAME, MARKER, Skipped, Song, find_songs
+from train.dataset.discover import GROUPS_NAME, MARKER, Skipped, Song, by_kind, find_songs
 from train.dataset.extract import ExtractedSong, Job, extract_song, read_extracted, stem_of
+from train.dataset.given_split import given_split, leaks
 from train.dataset.split import (
     Duplicates,
     Unit,
     connected_groups,
+    large_groups,
     read_groups,
-    same_artist,
     shortfalls,
     split_units,
     too_few,
@@ -81,13 +82,16 @@ def prepare(
     TmgcError
         The folder does not exist or holds no songs, or a genre has too few of them.
     """
-    songs, skipped = find_songs(songs_folder)
+    songs, skipped = find_songs(songs_folder, split_folders=settings.split_folders)
     groups = _groups(songs_folder, songs, settings)
     _check_folder(run, songs_folder)
     _check_enough(songs)
+    check_writable(run.folder, run.clips, run.images)
     with run.lock():
         extracted = _extract(songs, run, settings, workers, reporter or Reporter())
-        skipped += [reason for song in extracted for reason in song.skipped]
+        if left_out := [reason for song in extracted for reason in song.skipped]:
+            _log.info("clips and songs left out: %s", by_kind(left_out))
+        skipped += left_out
         used = _used(songs, extracted, skipped, run)
         assembled = assemble(used, groups, settings)
         dataset = Dataset(
@@ -133,17 +137,19 @@ def assemble(
     Raises
     ------
     TmgcError
-        A genre cannot be divided.
+        A genre cannot be divided, or is not in every split that folders give.
     """
     songs = [song for song, _ in used]
     kinds = _grouping_keys(used, groups, settings)
     kind = " and ".join(kinds) or "songs"
     duplicates = Duplicates.among(used)
     members = connected_groups(len(songs), kinds.values(), duplicates.pairs)
-    units = [Unit(songs[group[0]].relative_path, Counter(songs[song].genre for song in group)) for group in members]
-    splits = split_units(units, split_ratios=settings.split_ratios, seed=settings.seed, kind=kind)
-    split_of = {song: split for group, split in zip(members, splits, strict=True) for song in group}
-    name_of = {song: unit.name for group, unit in zip(members, units, strict=True) for song in group}
+    if settings.split_folders:
+        split_of = given_split(songs, members, split_ratios=settings.split_ratios, seed=settings.seed)
+        warnings = leaks(songs, split_of, kinds)
+    else:
+        split_of, warnings = _divided(songs, members, kinds, settings, kind=kind)
+    name_of = {song: songs[group[0]].relative_path for group in members for song in group}
     clips = tuple(
         Clip(
             name=clip.name,
@@ -160,8 +166,24 @@ def assemble(
         for index, (song, extracted) in enumerate(used)
         for clip in extracted.clips
     )
-    warnings = shortfalls(units, splits, split_ratios=settings.split_ratios, kind=kind) + duplicates.warnings()
-    return Assembled(clips, duplicates.rows(split_of), warnings)
+    return Assembled(clips, duplicates.rows(split_of), warnings + duplicates.warnings(split_of))
+
+
+def _divided(
+    songs: Sequence[Song],
+    members: Sequence[Sequence[int]],
+    kinds: Mapping[str, Sequence[tuple[str, ...]]],
+    settings: DatasetConfig,
+    *,
+    kind: str,
+) -> tuple[list[str], list[str]]:
+    """The split of each song, where those of a group stay together, and what is unusual about it."""
+    units = [Unit(songs[group[0]].relative_path, Counter(songs[song].genre for song in group)) for group in members]
+    splits = split_units(units, split_ratios=settings.split_ratios, seed=settings.seed, kind=kind)
+    split_of = {song: split for group, split in zip(members, splits, strict=True) for song in group}
+    warnings = shortfalls(units, splits, split_ratios=settings.split_ratios, kind=kind)
+    warnings += large_groups(members, [song.genre for song in songs], kinds.values())
+    return [split_of[song] for song in range(len(songs))], warnings
 
 
 def magma() -> Colormap:
@@ -181,13 +203,13 @@ def _groups(folder: Path, songs: Sequence[Song], settings: DatasetConfig) -> dic
 
 def _grouping_keys(
     used: Sequence[tuple[Song, ExtractedSong]], groups: Mapping[str, str] | None, settings: DatasetConfig
-) -> dict[str, list[str]]:
-    """By kind, a key for each song: songs with the same key, unless it is empty, must be in the same split."""
-    keys = {}
+) -> dict[str, list[tuple[str, ...]]]:
+    """By kind, the keys of each song: songs with a common key must be in the same split."""
+    keys: dict[str, list[tuple[str, ...]]] = {}
     if settings.group_by in (None, "artist"):
-        keys["artists"] = [same_artist(extracted.artist) for _, extracted in used]
-    if settings.group_by in (None, "groups"):
-        keys["groups"] = [(groups or {}).get(song.relative_path, "") for song, _ in used]
+        keys["artists"] = artist_keys([extracted.artist for _, extracted in used])
+    if settings.group_by in (None, "groups") and groups:
+        keys["groups"] = [(groups[path],) if (path := song.relative_path) in groups else () for song, _ in used]
     return {kind: of_songs for kind, of_songs in keys.items() if any(of_songs)}
 
 
@@ -292,7 +314,5 @@ def _remove_leftovers(dataset: Dataset) -> None:
     kept |= {f"{name.rpartition('_')[0]}.json" for name in names}
     for path in (*run.clips.iterdir(), *run.images.iterdir()):
         if path.name.startswith(PARTIAL) or (path.name not in kept and _EXTRACTED_NAME.fullmatch(path.name)):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-    for path in list(run.folder.iterdir()):
-        if path.is_file() and (path.name == _FAILURE_NAME or path.name.startswith(PARTIAL)):
-            path.unlink()
+            remove_tree(path)
+    (run.folder / _FAILURE_NAME).unlink(missing_ok=True)

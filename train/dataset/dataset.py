@@ -21,10 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.audio import Samples
-from edge_runtime.audio_file import read_audio
 from edge_runtime.errors import TmgcError, first_line
 from edge_runtime.files import atomic_write
-from edge_runtime.model_card import ModelCard
+from edge_runtime.model_card import ModelCard, check_genres
 from edge_runtime.spectrogram import Colormap, SpectrogramSettings
 from edge_runtime.windowing import cut_windows
 from train.run import SPLITS, Run
@@ -46,6 +45,8 @@ class DatasetConfig:
     """Seed of the split."""
     group_by: str | None = None
     """One of :data:`GROUP_BY`; None groups by artist and by ``groups.csv``."""
+    split_folders: bool = False
+    """Whether folders named ``train``, ``validation`` and ``test`` are the splits: see :mod:`train.dataset.layout`."""
 
     def __post_init__(self) -> None:
         different = {f"{offset:g}" for offset in self.offsets_seconds}
@@ -84,10 +85,10 @@ class Clip:
     level_dbfs: float
     """Root mean square, dBFS."""
     group: str
-    """The first song of the clip's group: songs with the same artist, group or audio, all in one split. Often the song
+    """The first song of the clip's group: songs with a common artist, group or audio, all in one split. Often the song
     alone. Songs of a group are not independent, so confidence intervals resample groups."""
     artist: str = ""
-    """From the song's tags; empty if there is none."""
+    """Artists in the song's tags, separated by ``; ``; empty if there is none."""
     content_sha256: str = ""
     """SHA-256 of the song's file."""
 
@@ -188,7 +189,7 @@ class Dataset:
         return images
 
     def audio(self, clip: Clip) -> Samples:
-        """Read the audio of a clip with its margins.
+        """Read the audio of a clip with its margins, as it was written: it is mono and its offset removed.
 
         Returns
         -------
@@ -200,12 +201,20 @@ class Dataset:
         TmgcError
             The file is missing, damaged or too short.
         """
-        audio = read_audio(clip.audio_path(self.run), sample_rate=self.spectrogram.sample_rate)
-        if len(audio) < round(clip.lead_seconds * self.spectrogram.sample_rate) + self.spectrogram.window_samples:
+        import soundfile
+
+        path = clip.audio_path(self.run)
+        try:
+            audio, _ = soundfile.read(path, dtype="float32")
+        except (OSError, soundfile.LibsndfileError) as error:
             raise TmgcError(
-                f"a clip's audio must be complete: {clip.audio_path(self.run)} is too short. Run: tmgc-train prepare"
-            )
-        return audio
+                f"a clip's audio must exist and be readable: {path} is not ({first_line(error)}). "
+                "Run: tmgc-train prepare"
+            ) from error
+        if len(audio) < round(clip.lead_seconds * self.spectrogram.sample_rate) + self.spectrogram.window_samples:
+            raise TmgcError(f"a clip's audio must be complete: {path} is too short. Run: tmgc-train prepare")
+        samples: Samples = audio
+        return samples
 
     def samples(self, clip: Clip) -> Samples:
         """Read the audio of a clip without margins, ``np.ndarray [shape=(window_samples,)], float32 in [-1, 1]``."""
@@ -271,6 +280,8 @@ def read_dataset(run: Run) -> Dataset:
         raise TmgcError(f"a prepared run holds {run.dataset_csv.name}: {run.folder} does not. Run: tmgc-train prepare")
     try:
         return _parsed(run)
+    except TmgcError as error:
+        raise TmgcError(f"{run.dataset_json}: {error}. Run: tmgc-train prepare") from error
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, OSError, csv.Error) as error:
         raise TmgcError(
             f"{run.dataset_csv}, {run.dataset_json.name} cannot be read: {type(error).__name__}, {first_line(error)}. "
@@ -336,12 +347,9 @@ def _parsed(run: Run) -> Dataset:
 
 def _check_settings(document: Mapping[str, Any]) -> None:
     genres, colormap = document["genres"], np.array(document["colormap"])
-    if (
-        not isinstance(genres, list)
-        or len(set(genres)) != len(genres)
-        or not all(isinstance(each, str) for each in genres)
-    ):
+    if not isinstance(genres, list):
         raise ValueError("genres must be a list of different names")
+    check_genres(genres)
     if colormap.shape != (256, 3) or colormap.dtype.kind != "i" or colormap.min() < 0 or colormap.max() > 255:
         raise ValueError("colormap must be 256 colours, each three integers from 0 to 255")
     if not isinstance(document["demonstration"], bool):

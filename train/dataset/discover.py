@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import os
-import stat
+import re
 import unicodedata
-from collections.abc import Iterator
-from pathlib import Path
+from collections import Counter
+from collections.abc import Sequence
+from logging import getLogger
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from edge_runtime.audio_file import AUDIO_SUFFIXES
 from edge_runtime.errors import TmgcError
+from train.dataset.genres import check_genre_names, genre_name, quoted
+from train.dataset.layout import Layout, check_split_folders
+from train.dataset.walk import SAME_AS, no_music, walk
+from train.run import SPLITS
+
+_log = getLogger("tmgc.dataset")
 
 MARKER = "demo_corpus.json"
 """File in a folder of songs that marks them as synthesised by :mod:`train.demo_corpus`."""
-
-FFMPEG_SUFFIXES = (".m4a", ".aac", ".wma")
-"""Formats that ffmpeg decodes, since libsndfile does not."""
-
-SONG_SUFFIXES = (*AUDIO_SUFFIXES, *FFMPEG_SUFFIXES)
-"""Suffixes of songs."""
 
 
 class Song(NamedTuple):
@@ -29,7 +31,9 @@ class Song(NamedTuple):
     relative_path: str
     """Path relative to the folder of songs, with forward slashes, spelt as the file system spells it."""
     genre: str
-    """The first folder of that path, in Unicode's composed form (NFC)."""
+    """What its genre's folder is called after: see :func:`train.dataset.genres.genre_name`."""
+    split: str = ""
+    """``train``, ``validation`` or ``test`` where folders are splits, else empty."""
 
 
 class Skipped(NamedTuple):
@@ -40,15 +44,20 @@ class Skipped(NamedTuple):
     reason: str
 
 
-def find_songs(folder: Path) -> tuple[list[Song], list[Skipped]]:
+def find_songs(folder: Path, *, split_folders: bool = False) -> tuple[list[Song], list[Skipped]]:
     """Find all files in a folder of songs, ``folder/<genre>/**``, and tell songs from other files.
 
-    Symbolic links are followed, also to folders, except for a link to a folder that contains it. Hidden files and
-    files in hidden folders are not songs. ``groups.csv`` and the marker of a demonstration corpus are ignored.
+    Every folder is read once, by its own path if it has one: a symbolic link to a folder that is read already, or that
+    contains the folder of songs, is skipped. Hidden files, and folders of operating systems and network disks (recycle
+    bins, snapshots, thumbnails), are no songs. ``groups.csv`` and the marker of a demonstration corpus are ignored.
+
+    The genres with their numbers of songs, and what is skipped, are logged to ``tmgc.dataset``, before a refusal too.
 
     Parameters
     ----------
     folder : Path
+    split_folders : bool
+        Whether folders are splits, with those of genres in them or around them: see :mod:`train.dataset.layout`.
 
     Returns
     -------
@@ -60,26 +69,28 @@ def find_songs(folder: Path) -> tuple[list[Song], list[Skipped]]:
     Raises
     ------
     TmgcError
-        The folder does not exist, cannot be read, or does not hold songs of at least two genres.
+        The folder does not exist, cannot be read, holds more than :data:`train.dataset.walk.MOST_FILES` files, or
+        does not hold songs of at least two genres; genres have names that cannot stand side by side; or folders are
+        splits and ``split_folders`` is not set, or the other way round.
     """
     _check_readable(folder)
-    songs, skipped = [], []
-    for path, unreadable in sorted(_files(folder)):
-        relative = path.relative_to(folder)
-        if relative.as_posix() in _IGNORED:
-            continue
-        song = Song(path, relative.as_posix(), nfc(relative.parts[0]))
-        if reason := unreadable or _reason_against(relative, song.genre):
-            skipped.append(Skipped(song.relative_path, reason))
+    named, skipped = _named_as_songs(folder)
+    recognised = Layout.of(named)
+    layout = recognised if split_folders else Layout()
+    songs, genre_folders = [], Counter[str]()
+    for path in named:
+        if place := layout.place(path):
+            genre_folders[place[0]] += 1
+            songs.append(Song(folder / path, str(path), genre_name(place[0]), place[1]))
         else:
-            songs.append(song)
-    genres = {song.genre for song in songs}
-    if len(genres) < 2:
-        raise TmgcError(
-            f"songs must be in {folder}/<genre>/, with at least two genres: found {len(songs)} songs in {len(genres)} "
-            f"genre(s). Songs are files that end in {', '.join(SONG_SUFFIXES)}"
-        )
-    return songs, skipped
+            skipped.append(
+                Skipped(str(path), f"not in the folder of a genre{' and a split' * (layout.split is not None)}")
+            )
+    _report(folder, songs, skipped, layout)
+    check_split_folders(folder, recognised, named, split_folders=split_folders)
+    check_genre_names(genre_folders)
+    _check_genres(folder, songs, named, layout)
+    return songs, sorted(skipped)
 
 
 def nfc(text: str) -> str:
@@ -100,47 +111,76 @@ def _check_readable(folder: Path) -> None:
         ) from error
 
 
-def _files(folder: Path) -> Iterator[tuple[Path, str]]:
-    """Every path that is not a folder, with the reason if it cannot be read, else an empty string."""
-    waiting = [(folder, frozenset([_identity(folder.stat())]))]
-    while waiting:
-        inside, ancestors = waiting.pop()
-        try:
-            paths = list(inside.iterdir())
-        except OSError as error:
-            yield inside, f"the folder cannot be read: {error.strerror}"
-            continue
-        for path in paths:
-            try:
-                status = path.stat()
-            except OSError as error:
-                yield path, "a broken link" if path.is_symlink() else f"cannot be read: {error.strerror}"
-                continue
-            if stat.S_ISDIR(status.st_mode):
-                if (identity := _identity(status)) in ancestors:
-                    yield path, "a link to a folder that contains it"
-                else:
-                    waiting.append((path, ancestors | {identity}))
-            else:
-                yield path, "" if stat.S_ISREG(status.st_mode) else "a pipe, a socket or a device, not a file"
+def _named_as_songs(folder: Path) -> tuple[list[PurePosixPath], list[Skipped]]:
+    """Relative paths of the files with a song's name, sorted, and all other files."""
+    named, skipped = list[PurePosixPath](), list[Skipped]()
+    for path, reason in walk(folder):
+        if reason or not path.lower().endswith(AUDIO_SUFFIXES):
+            if path not in _IGNORED:
+                skipped.append(Skipped(path, reason or NOT_AUDIO))
+        else:
+            named.append(PurePosixPath(path))
+    return sorted(named), skipped
 
 
-def _identity(status: os.stat_result) -> tuple[int, int]:
-    return status.st_dev, status.st_ino
+def _report(folder: Path, songs: Sequence[Song], skipped: Sequence[Skipped], layout: Layout) -> None:
+    """Log the genres with their numbers of songs, folders without songs, and what is skipped, by kind."""
+    counts = Counter(song.genre or "(no name)" for song in songs)
+    found = ", ".join(f"{genre} {count}" for genre, count in sorted(counts.items())) or "none"
+    _log.info("%d songs in %s/%s; genres: %s", len(songs), folder, layout, found)
+    if splits := Counter(song.split for song in songs if song.split):
+        _log.info("splits: %s", ", ".join(f"{split} {splits[split]}" for split in SPLITS))
+    if empty := _without_songs(folder, songs):
+        names = ", ".join(map(quoted, empty[:_SHOWN])) + f" and {len(empty) - _SHOWN} more" * (len(empty) > _SHOWN)
+        _log.warning("no songs are taken from the folders %s", names)
+    if skipped:
+        _log.info("not songs: %d files: %s", len(skipped), by_kind(skipped))
 
 
-def _reason_against(relative: Path, genre: str) -> str:
-    """Why the path is not that of a song; empty if it is."""
-    if any(part.startswith(".") for part in relative.parts):
-        return "hidden"
-    if relative.suffix.lower() not in SONG_SUFFIXES:
-        return NOT_AUDIO
-    if len(relative.parts) == 1:
-        return "not in the folder of a genre"
-    if not genre.isprintable():
-        return "the name of its genre's folder is not UTF-8 or holds control characters: rename the folder"
-    return ""
+def by_kind(skipped: Sequence[Skipped]) -> str:
+    """The reasons with their numbers, those that differ only in a number or a folder counted together."""
+    kinds = Counter(_SPECIFIC.sub("...", item.reason) for item in skipped)
+    ordered = sorted(kinds.items(), key=lambda kind: (-kind[1], kind[0]))
+    shown = "; ".join(f"{count} {kind}" for kind, count in ordered[:_SHOWN])
+    return shown + f"; {len(ordered) - _SHOWN} other reasons" * (len(ordered) > _SHOWN)
 
+
+def _without_songs(folder: Path, songs: Sequence[Song]) -> list[str]:
+    """Folders at the level of genres of which no song is taken, but for those of the system."""
+    used = {PurePosixPath(song.relative_path).parts[0] for song in songs}
+    folders = (path.name for path in folder.iterdir() if path.is_dir())
+    return sorted(name for name in folders if name not in used and not no_music(name))
+
+
+def _check_genres(folder: Path, songs: Sequence[Song], named: Sequence[PurePosixPath], layout: Layout) -> None:
+    """Refuse songs of fewer than two genres, with the reason where it can be seen."""
+    genres = {song.genre for song in songs}
+    if len(genres) >= 2:
+        return
+    advice = f"Songs are files that end in {', '.join(AUDIO_SUFFIXES)}"
+    if outside := len(named) - len(songs):
+        advice = f"Outside such folders stand {outside} songs: move each into that of its genre"
+    elif deeper := _one_level_deeper([PurePosixPath(song.relative_path) for song in songs]):
+        advice = f"Are the genres the folders in {folder / deeper}? Then name that, or add another genre"
+    raise TmgcError(
+        f"songs must be in {folder}/{layout}/, with at least two genres: found {len(songs)} songs in {len(genres)} "
+        f"genre(s). {advice}"
+    )
+
+
+def _one_level_deeper(songs: Sequence[PurePosixPath]) -> str:
+    """The folder in which songs are in two folders or more, where those above stand alone; empty if there is none."""
+    common = os.path.commonpath([song.parent for song in songs]) if songs else ""
+    depth = len(PurePosixPath(common).parts)
+    folders = {song.parts[depth] for song in songs if len(song.parts) > depth + 1}
+    return common if common and len(folders) > 1 else ""
+
+
+_SPECIFIC = re.compile(rf"(?<={SAME_AS} ).*|(?<=[\s(])-?\d[\d.]*")
+"""What distinguishes reasons of a kind."""
+
+_SHOWN = 8
+"""Kinds and names in a message."""
 
 GROUPS_NAME = "groups.csv"
 """A file next to the folders of the genres: see :func:`train.dataset.split.read_groups`."""

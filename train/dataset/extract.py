@@ -12,12 +12,6 @@ import hashlib
 import io
 import json
 import math
-import os
-import shutil
-import subprocess
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
@@ -25,14 +19,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from edge_runtime.audio import Samples, level_dbfs
+from edge_runtime.audio import CANCELLED, Samples, level_dbfs
 from edge_runtime.audio_file import AudioFile
 from edge_runtime.errors import TmgcError, first_line
-from edge_runtime.files import PARTIAL, atomic_write, sha256_of
+from edge_runtime.files import atomic_write, sha256_of
 from edge_runtime.spectrogram import Colormap, Spectrogram, SpectrogramSettings
 from train.dataset.dataset import DatasetConfig
-from train.dataset.discover import FFMPEG_SUFFIXES, Skipped, Song, nfc
+from train.dataset.discover import Skipped, Song, nfc
 from train.dataset.fingerprint import Fingerprint, fingerprint
+from train.dataset.tags import read_artists
 from train.run import Run
 
 MARGIN_SECONDS = 0.5
@@ -41,7 +36,7 @@ MARGIN_SECONDS = 0.5
 SILENT_DBFS = -60.0
 """A clip below this level is skipped: there is nothing to learn from it."""
 
-FORMAT = 1
+FORMAT = 3
 """Part of every file name: increase it when clips are extracted in another way, and all songs are extracted anew."""
 
 
@@ -68,7 +63,7 @@ class ExtractedSong(NamedTuple):
     sha256: str
     """Of the file."""
     artist: str
-    """From its tags; empty if there is none."""
+    """See :func:`train.dataset.tags.read_artists`; empty if there is none."""
     clips: tuple[ExtractedClip, ...]
     skipped: tuple[Skipped, ...]
     """The song, or clips of it, with the reason."""
@@ -124,15 +119,15 @@ def extract_song(job: Job) -> ExtractedSong:
     sha256, artist, skipped, excerpts = "", "", list[Skipped](), list[tuple[float, Samples | str]]()
     try:
         rate = job.settings.spectrogram.sample_rate
-        with _decodable(job.song.path, job.run.clips) as path, AudioFile(path, sample_rate=rate) as file:
-            artist = artist_of(path)
+        with AudioFile(job.song.path, sample_rate=rate) as file:
+            artist = read_artists(job.song.path)
             excerpts = [(offset, _excerpt(file, offset, job.settings)) for offset in job.settings.offsets_seconds]
         sha256 = sha256_of(job.song.path)
     except TmgcError as error:
         skipped.append(Skipped(song, str(error)))
     except (OSError, ValueError, RuntimeError, AssertionError) as error:  # a decoder's errors about a damaged file
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise  # no space for ffmpeg's output: not a defect of the song
+            raise  # not a defect of the song
         excerpts = []
         skipped.append(Skipped(song, f"{type(error).__name__}: {first_line(error)}"))
     clips = []
@@ -171,63 +166,19 @@ def read_extracted(job: Job) -> ExtractedSong | None:
         return None
 
 
-def artist_of(path: Path) -> str:
-    """The artist in a file's tags; empty if there is none.
-
-    Parameters
-    ----------
-    path : Path
-        A file that libsndfile reads: ID3 tags, Vorbis comments, and the text chunks of WAV and AIFF.
-    """
-    import soundfile
-
-    with soundfile.SoundFile(os.fsencode(path)) as file:
-        artist: str = file.artist
-    return " ".join(artist.split())
-
-
-@contextmanager
-def _decodable(path: Path, scratch: Path) -> Iterator[Path]:
-    """The song itself, or a temporary WAV file in ``scratch`` that ffmpeg decodes it to.
-
-    Raises
-    ------
-    TmgcError
-        ffmpeg is needed and missing, or cannot decode the song.
-    OSError
-        There is no space for the WAV file.
-    """
-    if path.suffix.lower() not in FFMPEG_SUFFIXES:
-        yield path
-        return
-    if shutil.which("ffmpeg") is None:
-        raise TmgcError(
-            f"{path.suffix} files need ffmpeg, which is not installed: install it, or convert the song elsewhere: "
-            f"ffmpeg -i {path.name} {path.stem}.flac"
-        )
-    with tempfile.TemporaryDirectory(dir=scratch, prefix=PARTIAL) as folder:
-        wav = Path(folder) / "song.wav"
-        # "file:" since ffmpeg would take a name with a colon for a protocol.
-        options = ("-nostdin", "-v", "error", "-i", f"file:{path}", "-map", "0:a:0", "-c:a", "pcm_s16le")
-        done = subprocess.run(["ffmpeg", *options, str(wav)], capture_output=True, check=False)
-        if done.returncode != 0:
-            complaint = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["no reason given"]
-            if any(os.strerror(errno.ENOSPC) in line for line in complaint):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(scratch))
-            raise TmgcError(f"ffmpeg cannot decode it: {complaint[-1]}")
-        yield wav
-
-
 def _excerpt(file: AudioFile, offset: float, settings: DatasetConfig) -> Samples | str:
     """A clip's audio with its margins, or the reason why there is none."""
     window = settings.spectrogram.window_seconds
-    if file.seconds < offset + window:
-        return f"the song ends at {file.seconds:.2f} s"
-    lead = min(offset, MARGIN_SECONDS)
-    seconds = lead + window + MARGIN_SECONDS
-    file.warnings.clear()
-    blocks = list(file.blocks(start_seconds=offset - lead, seconds=seconds, block_seconds=seconds))
-    return file.warnings[0].removeprefix(f"{file.path} ") if file.warnings else np.concatenate(blocks)
+    if file.end_seconds is None or offset + window <= file.end_seconds:
+        lead = min(offset, MARGIN_SECONDS)
+        seconds = lead + window + MARGIN_SECONDS
+        file.warnings.clear()
+        blocks = list(file.blocks(start_seconds=offset - lead, seconds=seconds, block_seconds=seconds))
+        if damage := [warning for warning in file.warnings if not warning.endswith(CANCELLED)]:
+            return damage[0].removeprefix(f"{file.name} ")
+        if file.end_seconds is None or offset + window <= file.end_seconds:
+            return np.concatenate(blocks)
+    return f"the song ends at {file.end_seconds:.2f} s"
 
 
 def _extract_clip(job: Job, offset: float, sound: Samples) -> ExtractedClip | str:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import csv
 import hashlib
 import os
-import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -19,31 +18,6 @@ from train.dataset.discover import GROUPS_NAME, Song, nfc
 from train.dataset.extract import ExtractedSong
 from train.dataset.fingerprint import same_recordings
 from train.run import SPLITS
-
-_NOBODY = {
-    "",
-    "unknown",
-    "unknown artist",
-    "various",
-    "various artists",
-    "va",
-    "bilinmeyen",
-    "bilinmeyen sanatçi",
-    "çeşitli sanatçilar",
-}
-"""What programs write for an unknown artist, in the spelling of :func:`same_artist`."""
-
-_GUEST = re.compile(r"\s[(\[]?(?:feat|ft|featuring)\b.*", re.IGNORECASE | re.DOTALL)
-
-
-def same_artist(artist: str) -> str:
-    """A key that is equal for all spellings of an artist, and empty for an unknown artist.
-
-    Case, Unicode form, spaces and guests (``feat. somebody``) are ignored. So are the dots of i: I is the capital of ı
-    in Turkish and of i in other languages, and tags do not name their language.
-    """
-    spelling = " ".join(_GUEST.sub("", nfc(artist)).split()).casefold().replace("i\u0307", "i").replace("ı", "i")
-    return "" if spelling in _NOBODY else spelling
 
 
 def read_groups(folder: Path, songs: Iterable[Song]) -> dict[str, str] | None:
@@ -102,15 +76,17 @@ def _rows(path: Path) -> dict[str, str]:
     return rows
 
 
-def connected_groups(count: int, kinds: Iterable[Iterable[str]], pairs: Iterable[tuple[int, int]]) -> list[list[int]]:
-    """Connected components of songs, where songs with the same key and the songs of a pair are connected.
+def connected_groups(
+    count: int, kinds: Iterable[Iterable[Collection[str]]], pairs: Iterable[tuple[int, int]]
+) -> list[list[int]]:
+    """Connected components of songs, where songs with a common key and the songs of a pair are connected.
 
     Parameters
     ----------
     count : int >= 0
         Number of songs.
-    kinds : iterable of iterable of str [length=count]
-        For each kind of key, such as artist, the key of every song. An empty key connects nothing.
+    kinds : iterable of iterable of collection of str [length=count]
+        For each kind of key, such as artist, the keys of every song.
     pairs : iterable of (int, int), in [0, count)
         Connected songs, by index.
 
@@ -123,9 +99,9 @@ def connected_groups(count: int, kinds: Iterable[Iterable[str]], pairs: Iterable
     from scipy.sparse.csgraph import connected_components
 
     edges = list(pairs)
-    for keys in kinds:
+    for of_songs in kinds:
         first: dict[str, int] = {}
-        edges += [(first.setdefault(key, song), song) for song, key in enumerate(keys) if key]
+        edges += [(first.setdefault(key, song), song) for song, keys in enumerate(of_songs) for key in keys]
     one, other = np.array(edges, np.int64).reshape(-1, 2).T
     graph = coo_array((np.ones(len(edges), np.int8), (one, other)), shape=(count, count))
     groups: dict[int, list[int]] = defaultdict(list)
@@ -147,7 +123,9 @@ class Unit(NamedTuple):
     """Number of songs by genre."""
 
 
-def split_units(units: Sequence[Unit], *, split_ratios: tuple[float, float, float], seed: int, kind: str) -> list[str]:
+def split_units(
+    units: Sequence[Unit], *, split_ratios: Sequence[float], seed: int, kind: str, names: Sequence[str] = SPLITS
+) -> list[str]:
     """Assign every unit to a split, stratified by genre.
 
     Units are assigned from the largest to the smallest, those of equal size in an order drawn from the seed. Each goes
@@ -157,41 +135,43 @@ def split_units(units: Sequence[Unit], *, split_ratios: tuple[float, float, floa
     Parameters
     ----------
     units : sequence of Unit
-    split_ratios : (float, float, float), each > 0, with sum 1
+    split_ratios : sequence of float > 0, with sum 1
         Fractions of each genre's songs; each split gets at least one unit of each genre.
     seed : int
     kind : str
         Name of the units in error messages: ``songs`` or ``artists``.
+    names : sequence of str
+        Of the splits, those of ``split_ratios``.
 
     Returns
     -------
     splits : list of str [length=len(units)]
-        ``train``, ``validation`` or ``test``.
+        One of ``names`` for each unit.
 
     Raises
     ------
     TmgcError
-        A genre has fewer than three units, or units of several genres leave a split without it.
+        A genre has fewer units than there are splits, or units of several genres leave a split without it.
     """
     songs = _songs(units)
     left = Counter(genre for unit in units for genre in unit.genres)
     for genre, count in sorted(left.items()):
-        if count < len(SPLITS):
-            raise too_few(genre, count, kind)
-    lacking = {genre: _wanted(count, split_ratios) for genre, count in songs.items()}
+        if count < len(names):
+            raise too_few(genre, count, kind, names=names)
+    lacking = {genre: _wanted(count, dict(zip(names, split_ratios, strict=True))) for genre, count in songs.items()}
     filled: dict[str, set[str]] = {genre: set() for genre in songs}
     splits = [""] * len(units)
     for index in sorted(range(len(units)), key=lambda index: _order(units[index], seed)):
         genres = units[index].genres
-        urgent = [genre for genre in genres if left[genre] <= len(SPLITS) - len(filled[genre])]
-        open_splits = [split for split in SPLITS if all(split not in filled[genre] for genre in urgent)] or SPLITS
+        urgent = [genre for genre in genres if left[genre] <= len(names) - len(filled[genre])]
+        open_splits = [split for split in names if all(split not in filled[genre] for genre in urgent)] or names
         split = max(open_splits, key=lambda split: sum(n * lacking[genre][split] for genre, n in genres.items()))
         splits[index] = split
         for genre, count in genres.items():
             lacking[genre][split] -= count
             filled[genre].add(split)
             left[genre] -= 1
-    if unfilled := sorted(genre for genre in songs if len(filled[genre]) < len(SPLITS)):
+    if unfilled := sorted(genre for genre in songs if len(filled[genre]) < len(names)):
         raise TmgcError(
             f"every genre needs songs in every split: {unfilled[0]} cannot have them, since its {kind} also have songs "
             "of other genres. Move songs, or split by song: --group-by song"
@@ -205,7 +185,7 @@ def shortfalls(
     """A message for each genre whose split differs from the ratios because units stay together."""
     lines, together = [], "duplicates" if kind == "songs" else kind
     for genre, count in sorted(_songs(units).items()):
-        wanted = _wanted(count, split_ratios)
+        wanted = _wanted(count, dict(zip(SPLITS, split_ratios, strict=True)))
         got = {
             name: sum(u.genres[genre] for u, split in zip(units, splits, strict=True) if split == name)
             for name in SPLITS
@@ -216,11 +196,40 @@ def shortfalls(
     return lines
 
 
-def too_few(genre: str, count: int, kind: str) -> TmgcError:
+_LARGE, _FEW = 1 / 3, 5
+"""A group is reported if it holds more than this fraction of a genre's songs, and more songs than that."""
+
+
+def large_groups(
+    members: Iterable[Sequence[int]], genres: Sequence[str], kinds: Iterable[Sequence[Collection[str]]]
+) -> list[str]:
+    """A message for each genre of which one group holds so many songs that it decides the split, with its keys.
+
+    Parameters
+    ----------
+    members : iterable of sequence of int
+        The songs of each group, by index.
+    genres : sequence of str
+        The genre of each song.
+    kinds : iterable of sequence of collection of str
+        As for :func:`connected_groups`.
+    """
+    total, kinds, lines = Counter(genres), list(kinds), []
+    for group in members:
+        for genre, count in sorted(Counter(genres[song] for song in group).items()):
+            if count > _FEW and count > _LARGE * total[genre]:
+                keys = Counter(key for of_songs in kinds for song in group for key in of_songs[song])
+                named = ", ".join(f"{key} ({songs})" for key, songs in keys.most_common(_SHOWN) if songs > 1)
+                why = f": they share {named}. If these are several artists, correct the songs' tags" if named else ""
+                lines.append(f"{count} of {total[genre]} songs of {genre} are one group and in one split{why}")
+    return lines
+
+
+def too_few(genre: str, count: int, kind: str, *, names: Sequence[str] = SPLITS) -> TmgcError:
     """The error for a genre that cannot be divided among the splits."""
     advice = "Add songs" if kind == "songs" else f"Add other {kind}, split by song (--group-by song)"
     return TmgcError(
-        f"a genre needs at least {len(SPLITS)} {kind}, one for each of {', '.join(SPLITS)}: {genre} has {count} "
+        f"a genre needs at least {len(names)} {kind}, one for each of {', '.join(names)}: {genre} has {count} "
         f"(those with the same audio count once). {advice}, or remove the folder"
     )
 
@@ -229,9 +238,11 @@ def _songs(units: Sequence[Unit]) -> Counter[str]:
     return sum((unit.genres for unit in units), Counter())
 
 
-def _wanted(songs: int, split_ratios: tuple[float, float, float]) -> dict[str, int]:
-    test, validation = (max(1, round(share * songs)) for share in (split_ratios[2], split_ratios[1]))
-    return {"train": songs - validation - test, "validation": validation, "test": test}
+def _wanted(songs: int, ratios: Mapping[str, float]) -> dict[str, int]:
+    """Number of a genre's songs by split: at least one, and what is left for the first split."""
+    first, *others = ratios
+    counts = {split: max(1, round(ratios[split] * songs)) for split in others}
+    return {first: songs - sum(counts.values()), **counts}
 
 
 def _order(unit: Unit, seed: int) -> tuple[int, str]:
@@ -266,12 +277,12 @@ class Duplicates:
         sets = connected_groups(len(songs), (), pairs)
         return cls(songs, pairs, [found for found in sets if len(found) > 1])
 
-    def rows(self, splits: Mapping[int, str]) -> list[tuple[object, ...]]:
+    def rows(self, splits: Sequence[str]) -> list[tuple[object, ...]]:
         """``duplicates.csv``, header first: a row for each song of a set, with the number of the set.
 
         Parameters
         ----------
-        splits : mapping of int to str
+        splits : sequence of str
             The split of each song.
         """
         rows: list[tuple[object, ...]] = [("set", "song", "genre", "split", "same")]
@@ -283,12 +294,20 @@ class Duplicates:
                 rows.append((number, song.relative_path, song.genre, splits[index], same))
         return rows
 
-    def warnings(self) -> list[str]:
-        """How many songs are duplicates, and which of them are under two genres."""
+    def warnings(self, splits: Sequence[str]) -> list[str]:
+        """How many songs are duplicates, whether they are in two splits, and which of them are under two genres.
+
+        Parameters
+        ----------
+        splits : sequence of str
+            The split of each song.
+        """
         if not self.sets:
             return []
         count = sum(len(found) for found in self.sets)
-        warnings = [f"{count} songs have the same audio as another and are in the same split as it: see duplicates.csv"]
+        divided = any(len({splits[index] for index in found}) > 1 for found in self.sets)
+        where = "are not all in the same split as it" if divided else "are in the same split as it"
+        warnings = [f"{count} songs have the same audio as another and {where}: see duplicates.csv"]
         two_genres = [found for found in self.sets if len({self.songs[index][0].genre for index in found}) > 1]
         for found in two_genres[:_SHOWN]:
             names = ", ".join(self.songs[index][0].relative_path for index in found[:_SHOWN])

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edge_runtime.audio import Samples
 from edge_runtime.classifier import with_temperature
 from edge_runtime.errors import TmgcError
-from edge_runtime.files import atomic_write
+from edge_runtime.files import atomic_write, check_writable
 from edge_runtime.model_card import ModelCard
 from train.dataset.dataset import Clip, Dataset
 from train.dataset.inputs import Held, NetworkInputs
@@ -136,10 +136,11 @@ def evaluate(
     Raises
     ------
     TmgcError
-        Another command is changing the run; it has not been trained, or not on these clips; a split is empty; the
-        network returns NaN or infinity.
+        The run cannot be written to, or another command is changing it; it has not been trained, or not on these
+        clips; a split is empty; the network returns NaN or infinity.
     """
     reporter = reporter or Reporter()
+    check_writable(dataset.run.folder, dataset.run.plots)
     with dataset.run.lock():
         card = dataset.run.card()
         dataset.check_trained(card)

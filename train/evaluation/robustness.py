@@ -1,4 +1,4 @@
-"""Robustness: accuracy on the same clips under noise, codecs, reverberation, clipping and wrong speed."""
+"""Robustness: accuracy on the same clips under noise, codecs, reverberation, clipping, wrong speed and offset."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.audio import Samples
+from edge_runtime.audio import Samples, mono_recording
 from train.dataset.dataset import Clip, Dataset
 from train.evaluation.metrics import Interval, compute_scores
 from train.evaluation.rejection import Predict
@@ -32,6 +32,13 @@ TELEPHONE_BAND = (300.0, 3400.0)
 
 REVERBERATION_SECONDS = 0.5
 """RT60, the time until reverberation has decayed by 60 dB: a furnished living room."""
+
+
+QUIET_DBFS = -40.0
+"""A microphone that is turned down, or far from the music."""
+
+OFFSET = 0.03
+"""Constant offset of a cheap converter, relative to full scale: 10 dB above the music at :data:`QUIET_DBFS`."""
 
 
 class Degradation(NamedTuple):
@@ -176,6 +183,18 @@ def change_speed(samples: Samples, sample_rate: int, *, speed: float) -> Samples
     return resampled
 
 
+def quiet_with_offset(samples: Samples, sample_rate: int) -> Samples:
+    """Music at -40 dBFS with an offset of 0.03, as the sources of :mod:`edge_runtime` give it: without the offset.
+
+    Parameters
+    ----------
+    samples : np.ndarray [shape=(n,)], float32
+    sample_rate : int > 0, Hz
+    """
+    quiet = samples * np.float32(10 ** (QUIET_DBFS / 20) / max(float(np.std(samples, dtype=np.float64)), 1e-6))
+    return mono_recording((quiet + np.float32(OFFSET))[:, None], rate=sample_rate, sample_rate=sample_rate)
+
+
 def _pink_noise(snr_db: float) -> Callable[[Samples, int, np.random.Generator], Samples]:
     return lambda samples, rate, rng: add_noise(samples, snr_db=snr_db, slope=PINK, random=rng)
 
@@ -191,6 +210,7 @@ DEGRADATIONS = (
     Degradation("clipping, 12 dB", lambda samples, rate, rng: clipping_distortion(samples, excess_db=12.0)),
     Degradation("speed +3 %", lambda samples, rate, rng: change_speed(samples, rate, speed=1.03)),
     Degradation("speed -3 %", lambda samples, rate, rng: change_speed(samples, rate, speed=0.97)),
+    Degradation("-40 dBFS, offset 0.03", lambda samples, rate, rng: quiet_with_offset(samples, rate)),
 )
 """The first leaves the audio as it is."""
 

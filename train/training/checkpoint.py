@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge_runtime.errors import TmgcError, first_line
-from edge_runtime.files import atomic_write
+from edge_runtime.files import atomic_write, remove_tree
 from edge_runtime.model_card import ModelCard
 from train.dataset.dataset import Dataset
 from train.libraries import versions
@@ -67,7 +67,8 @@ class Checkpoint:
 
     def __init__(self, run: Run) -> None:
         self._run = run
-        self._folder = run.folder / ".training"
+        self.folder = run.folder / ".training"
+        """Holds one complete epoch, and the one that is being written."""
 
     def exists(self) -> bool:
         """Whether the run has an unfinished training."""
@@ -94,7 +95,9 @@ class Checkpoint:
         TmgcError
             The disk is full.
         """
-        writing = self._folder / "writing"
+        if self.folder.is_symlink():  # or files elsewhere would be written, and removed
+            self.folder.unlink()
+        writing = self.folder / "writing"
         shutil.rmtree(writing, ignore_errors=True)
         writing.mkdir(parents=True)
         _check_disk_space(writing, network)
@@ -103,7 +106,7 @@ class Checkpoint:
         document = {"config": config.to_json(), "dataset_sha256": dataset_sha256, "state": asdict(state)}
         (writing / _STATE).write_text(json.dumps(document), "utf-8")
         older = self._epochs()
-        writing.rename(self._folder / f"epoch-{state.epochs:06d}")
+        writing.rename(self.folder / f"epoch-{state.epochs:06d}")
         for path in older:
             shutil.rmtree(path)
 
@@ -125,7 +128,7 @@ class Checkpoint:
             trained_on = document["dataset_sha256"]
         except (ValueError, KeyError, TypeError, OSError) as error:
             raise TmgcError(
-                f"the interrupted training in {self._folder} cannot be read ({first_line(error)}): train again with "
+                f"the interrupted training in {self.folder} cannot be read ({first_line(error)}): train again with "
                 "--no-resume"
             ) from error
         if trained_on != dataset_sha256:
@@ -145,10 +148,10 @@ class Checkpoint:
 
     def remove(self) -> None:
         """Remove the checkpoint."""
-        removed = self._folder.with_name(".training-removed")
-        shutil.rmtree(removed, ignore_errors=True)  # of a removal that was interrupted
-        if self._folder.exists():  # renamed first, so that no half-removed checkpoint is ever found
-            shutil.rmtree(self._folder.rename(removed), ignore_errors=True)
+        removed = self.folder.with_name(".training-removed")
+        remove_tree(removed)  # of a removal that was interrupted
+        if self.folder.exists():  # renamed first, so that no half-removed checkpoint is ever found
+            remove_tree(self.folder.rename(removed))
 
     def _load(self, network: keras.Model, name: str) -> None:
         path = self._epochs()[-1] / name
@@ -161,7 +164,7 @@ class Checkpoint:
             ) from error
 
     def _epochs(self) -> list[Path]:
-        return sorted(self._folder.glob("epoch-*"))
+        return sorted(self.folder.glob("epoch-*"))
 
 
 def _check_disk_space(folder: Path, network: keras.Model) -> None:

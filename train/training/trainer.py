@@ -7,7 +7,6 @@ that 8-bit activations round away, so that only a fine-tuned network survives qu
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -18,12 +17,14 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.errors import TmgcError
+from edge_runtime.errors import TmgcError, first_line
+from edge_runtime.files import check_writable, remove_tree
 from edge_runtime.model_card import ModelCard
 from train.dataset.dataset import Dataset
 from train.dataset.inputs import Held, NetworkInputs
 from train.libraries import library
 from train.progress import Reporter
+from train.run import Run
 from train.training.callbacks import BatchProgress, CheckpointAndEarlyStopping, EpochHistory, is_over
 from train.training.checkpoint import Checkpoint, TrainingState, save_model
 from train.training.config import TrainingConfig
@@ -70,7 +71,8 @@ def fit(dataset: Dataset, config: TrainingConfig, reporter: Reporter | None = No
         has locked the run.
     """
     check_weights(find_architecture(config.architecture), config.weights)
-    with dataset.run.lock(), _environment(config):
+    _check_writable(dataset)
+    with dataset.run.lock(), _environment(config), _errors_of_logs(dataset.run):
         return _Training(dataset, config, TrainingState(), reporter or Reporter(), resumes=False).run()
 
 
@@ -92,10 +94,34 @@ def resume(dataset: Dataset, reporter: Reporter | None = None) -> ModelCard:
         There is no interrupted training, it cannot be read, or the dataset has changed since; or one of the reasons of
         :func:`fit`.
     """
+    _check_writable(dataset)
     with dataset.run.lock():
         config, state = Checkpoint(dataset.run).read(dataset.fingerprint())
-        with _environment(config, epochs_done=state.epochs):
+        with _environment(config, epochs_done=state.epochs), _errors_of_logs(dataset.run):
             return _Training(dataset, config, state, reporter or Reporter(), resumes=True).run()
+
+
+def _check_writable(dataset: Dataset) -> None:
+    """Check all places that training writes to: TensorBoard fails late, and in many lines."""
+    run, logs = dataset.run, dataset.run.tensorboard
+    subfolders = (path for path in logs.rglob("*") if path.is_dir())
+    check_writable(run.folder, run.plots, Checkpoint(run).folder, logs, *subfolders)
+
+
+@contextmanager
+def _errors_of_logs(run: Run) -> Iterator[None]:
+    """TensorBoard's writer reports what the system refuses, such as a full disk, as an error of TensorFlow."""
+    errors = library("tensorflow", extra="train").errors
+    try:
+        yield
+    except errors.OpError as error:
+        if str(run.tensorboard) not in error.message:
+            raise
+        reason = first_line(error, longest=1000).rpartition("; ")[2]
+        raise TmgcError(
+            f"the logs of a training go to {run.tensorboard}: they cannot be written ({reason}). Make room, or change "
+            "its permissions, then train again"
+        ) from error
 
 
 class _Training:
@@ -110,6 +136,10 @@ class _Training:
         self._checkpoint = Checkpoint(dataset.run)
 
     def run(self) -> ModelCard:
+        with self._run.work_folder():
+            return self._steps()
+
+    def _steps(self) -> ModelCard:
         network = self._build()
         self._load_data()
         if not self._resumes:
@@ -145,7 +175,7 @@ class _Training:
 
     def _discard_earlier_training(self) -> None:
         self._checkpoint.remove()
-        shutil.rmtree(self._run.tensorboard, ignore_errors=True)
+        remove_tree(self._run.tensorboard)
 
     def _calibrate(self, network: keras.Model) -> None:
         """Start random weights with the moving statistics that real images cause."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import signal
+import subprocess
+from pathlib import Path
 
 import click
 import pytest
@@ -11,6 +13,9 @@ from click.testing import CliRunner
 
 from edge_runtime import TmgcError
 from edge_runtime.cli.base import CommandWithSubcommands, OneLineCommand, OneLineGroup
+from tests.edge_runtime.conftest import LISTEN
+
+RAISE_THE_LIMIT = "Raise the limit (ulimit -v, LimitAS=), or end other programs"
 
 
 def raising(error: BaseException) -> OneLineCommand:
@@ -24,7 +29,7 @@ def raising(error: BaseException) -> OneLineCommand:
     ("error", "code", "message"),
     [
         (TmgcError("a rule: got this. Do that"), 2, "error: a rule: got this. Do that"),
-        (TmgcError("there is no song\nof two lines.mp3"), 2, "error: there is no song of two lines.mp3"),
+        (TmgcError("there is no song\nof two lines.mp3"), 2, r"error: there is no song\nof two lines.mp3"),
         (
             OSError(errno.ENOSPC, "No space left on device"),
             2,
@@ -34,6 +39,22 @@ def raising(error: BaseException) -> OneLineCommand:
             OSError(errno.EACCES, "Permission denied", "/x"),
             2,
             "error: the system refuses /x: Permission denied. Check the path",
+        ),
+        (MemoryError(), 2, f"error: there is too little memory: MemoryError. {RAISE_THE_LIMIT}"),
+        (
+            OSError(errno.ENOMEM, "Cannot allocate memory"),
+            2,
+            f"error: there is too little memory: [Errno 12] Cannot allocate memory. {RAISE_THE_LIMIT}",
+        ),
+        (
+            ImportError("libx.so: failed to map segment from shared object"),
+            2,
+            "error: there is too little memory: libx.so: failed to map segment from shared object. " + RAISE_THE_LIMIT,
+        ),
+        (
+            RuntimeError("can't start new thread"),
+            2,
+            f"error: there is too little memory: can't start new thread. {RAISE_THE_LIMIT}",
         ),
         (KeyboardInterrupt(), 130, "interrupted"),
     ],
@@ -47,7 +68,8 @@ def test_an_error_is_one_line_with_its_exit_code(error: BaseException, code: int
 
 
 def test_what_a_user_cannot_cause_is_not_hidden() -> None:
-    assert isinstance(CliRunner().invoke(raising(ZeroDivisionError())).exception, ZeroDivisionError)
+    for error in (ZeroDivisionError(), RuntimeError("a defect"), ImportError("a defect")):
+        assert CliRunner().invoke(raising(error)).exception is error
 
 
 @click.group(cls=OneLineGroup)
@@ -111,3 +133,18 @@ def test_a_group_without_a_command_shows_its_help() -> None:
     done = CliRunner().invoke(group, [])
     assert done.exit_code == 2
     assert "Do things." in done.output
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full, a device without room, is Linux's")
+@pytest.mark.parametrize("arguments", [["--help"], ["doctor", "--json"]])
+def test_a_standard_output_without_room_is_one_line(arguments: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([*LISTEN, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == "error: the system refuses: No space left on device. Make room, then run it again\n"
+
+
+def test_a_closed_standard_output_is_none() -> None:
+    closed = ["sh", "-c", 'exec "$@" >&-', "sh", *LISTEN, "--version"]
+    done = subprocess.run(closed, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import signal
 import subprocess
@@ -118,7 +119,7 @@ def test_a_truncated_song_is_classified_with_a_warning(models: dict[str, Path], 
 BAD_INPUT: dict[str, tuple[Any, ...]] = {
     "a missing song": (["none.mp3"], "there is no none.mp3"),
     "an empty song": (["empty.wav"], "is empty"),
-    "a song that is text": (["text.mp3"], "is not one that can be decoded"),
+    "a song that is text": (["text.mp3"], "must be one that can be decoded"),
     "a folder": (["."], "is a folder"),
     "a song below one window": (["short.wav"], "at least one window of 2.0 s: short.wav holds 1.50 s"),
     "a missing model": (["song.wav", "--model", "none.tflite"], "there is no file none.tflite"),
@@ -127,7 +128,7 @@ BAD_INPUT: dict[str, tuple[Any, ...]] = {
     "a hop that is no number": (["song.wav", "--hop", "nan"], "hop must be a number of seconds"),
     "an endless hop": (["song.wav", "--hop", "inf"], "hop must be a number of seconds"),
     "a silence that is no number": (["song.wav", "--silence", "nan"], "level of silence must be a number"),
-    "samples without a header": (["samples.raw"], "is not one that can be decoded"),
+    "samples without a header": (["samples.raw"], "must be one that can be decoded"),
     "a negative hop": (["song.wav", "--model", "MODEL", "--hop", "-1"], "hop must be at least one frame"),
     "a threshold above 1": (["song.wav", "--model", "MODEL", "--threshold", "7"], "threshold must lie in [0, 1]"),
     "standard input together with files": (["song.wav", "-"], "name it alone"),
@@ -142,7 +143,7 @@ BAD_INPUT: dict[str, tuple[Any, ...]] = {
     "a speed that is no number": (["song.wav", "--speed", "nan"], "--speed must be above 0"),
     "the speed of a microphone": (["--speed", "1"], "--speed is for files"),
     "an empty standard input": (["-"], "standard input must contain audio: it is empty"),
-    "a standard input that is text": (["-"], "does not begin as one", b"no music " * 100),
+    "a standard input that is text": (["-"], "its content is no sound", b"no music " * 100),
     "a standard input below one window": (["-", "--raw", "8000,1,s16"], "at least one window of 2.0 s", bytes(20_000)),
     "no threads": (["song.wav", "--model", "MODEL", "--threads", "0"], "threads must be at least 1"),
 }
@@ -176,7 +177,9 @@ def test_bad_input_gets_one_line_and_exit_code_2(
 
 @pytest.mark.skipif(not shutil.which("ffmpeg"), reason="ffmpeg is what is piped in")
 @pytest.mark.parametrize(
-    ("form", "raw"), [("wav -ac 2", ()), ("s16le -ar 48000 -ac 1", ("--raw", "48000,1,s16"))], ids=["wav", "raw"]
+    ("form", "raw"),
+    [("wav -ac 2", ()), ("s16le -ar 48000 -ac 1", ("--raw", "48000,1,s16")), ("flac", ())],
+    ids=["wav", "raw", "flac"],
 )
 def test_the_output_of_ffmpeg_is_classified_as_the_file_is(
     form: str, raw: tuple[str, ...], song: Path, models: dict[str, Path]
@@ -189,6 +192,17 @@ def test_the_output_of_ffmpeg_is_classified_as_the_file_is(
     assert done.exit_code == 0, done.stderr
     assert [window["genre"] for window in windows] == [window["genre"] for window in expected]
     assert (summary["source"], summary["windows"], summary["dropped_windows"]) == ("standard input", len(expected), 0)
+
+
+def test_a_process_substitution_is_classified_as_the_file_is(song: Path, models: dict[str, Path]) -> None:
+    options = [*map(str, ("--model", models["tflite"], "--json"))]
+    listening = shlex.join([*map(str, LISTEN), *options])
+    command = ["bash", "-c", f"{listening} <(cat {shlex.quote(str(song))})"]
+    piped = subprocess.run(command, capture_output=True, check=True, text=True).stdout
+    *windows, summary = json_lines(piped)
+    *expected, _ = json_lines(listen_command(song, *options).stdout)
+    assert [window["genre"] for window in windows] == [window["genre"] for window in expected]
+    assert summary["source"].startswith("/dev/fd/")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -45,6 +45,8 @@ def test_another_user_stands_in_the_unit(tmp_path: Path) -> None:
         (("--nonsense",), "No such option '--nonsense'"),
         (("--hop", "often"), "'often' is not a valid float"),
         (("--user", "Ağa\nRoot=/"), "a user name"),
+        (("--device", "USB\nExecStartPre=+/bin/sh"), "printable text in one line"),
+        (("--model", "m\nUser=root\n.tflite"), "printable text in one line"),
         (("--json", "--plain"), "--json and --plain exclude each other"),
         (("--threshold", "7"), "the threshold must lie in [0, 1]"),
         (("--smooth", "0"), "smoothing takes 1 to"),

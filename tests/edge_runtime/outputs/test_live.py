@@ -84,7 +84,7 @@ def test_the_level_meter_covers_60_db_below_full_scale(level: float, share: floa
 
 def test_control_characters_of_a_name_are_only_shown(classifier: GenreClassifier) -> None:
     lines = rendered(make_view(classifier), [make_prediction(source="\x1b[2J[bold]x[/bold]\n")])
-    assert lines[0].startswith("?[2J[bold]x[/bold]?")
+    assert lines[0].startswith(r"\x1b[2J[bold]x[/bold]\n")
 
 
 def test_without_block_characters_bars_are_of_ascii(classifier: GenreClassifier) -> None:

@@ -1,25 +1,31 @@
-"""The history keeps every prediction, whatever happens to the process or the file."""
+"""The history keeps every prediction, whatever happens to the process, the file, the disk or the clock."""
 
 from __future__ import annotations
 
-import json
+import os
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from edge_runtime import Event, TmgcError
+from edge_runtime.history.database import open_history
 from edge_runtime.outputs import sqlite
-from edge_runtime.outputs.sqlite import BATCH_SECONDS, History, open_history, read_history
+from edge_runtime.outputs.sqlite import BATCH_SECONDS, History
 from tests.conftest import until
 from tests.edge_runtime.factories import GENRES, listen_command, make_prediction
+from tests.edge_runtime.history.recorded import change, evening, event_row, leaf_pages, overwrite, query, write
 from tests.edge_runtime.outputs.conftest import write_noise
 
 
@@ -37,35 +43,31 @@ def open_tiny(path: Path, **options: Any) -> History:
     return History(path, model="tiny.tflite", genres=GENRES, hop_seconds=1.0, **options)
 
 
-def rows(path: Path, query: str) -> list[tuple[Any, ...]]:
-    with closing(read_history(path)) as connection:
-        return connection.execute(query).fetchall()
+def starts(path: Path) -> list[float]:
+    return [start for (start,) in query(path, "SELECT start_s FROM windows ORDER BY id")]
 
 
-def test_every_window_and_event_is_stored_with_its_times(path: Path) -> None:
-    before = time.monotonic()
+def test_every_window_and_event_is_stored_with_its_time(path: Path) -> None:
+    noon = datetime(2026, 11, 23, 12, 0, 1, tzinfo=UTC)
     history = open_tiny(path)
-    history.window(make_prediction("Halk", time=datetime(2026, 11, 23, 12, 0, 1, tzinfo=UTC)))
-    history.window(make_prediction("silence", start=1.0))
-    history.event(Event(datetime(2026, 11, 23, 12, 0, 2, tzinfo=UTC), "microphone", "device lost", "it is gone"))
+    history.window(make_prediction("Halk", time=noon))
+    history.window(make_prediction("silence", time=noon + timedelta(seconds=1), start=1.0))
+    history.event(Event(noon + timedelta(seconds=2), "microphone", "device lost", "it is gone"))
     history.close()
-    (first, second) = rows(path, "SELECT windows.*, name, genres, hop_s FROM windows JOIN sources ON source = id")
-    assert first[0] == datetime(2026, 11, 23, 12, 0, 1, tzinfo=UTC).timestamp()
-    assert before <= first[1] <= time.monotonic()
-    assert first[2] in (0, 1, None)
-    assert first[5:9] == ("Halk", 0.8, "Halk", 0.8)
-    assert json.loads(first[9]) == [0.8, 0.1, 0.1]
-    assert (first[-3], json.loads(first[-2]), first[-1]) == ("microphone", list(GENRES), 1.0)
-    assert (second[5], json.loads(second[9])) == ("silence", [])
-    assert rows(path, "SELECT event, reason FROM events") == [("device lost", "it is gone")]
+    (first, second) = query(path, "SELECT time, source, start_s, genre, confidence, smoothed_genre FROM windows")
+    assert first == (noon.timestamp(), "microphone", 0.0, "Halk", 0.8, "Halk")
+    assert second == (noon.timestamp() + 1, "microphone", 1.0, "silence", 0.0, "silence")
+    assert query(path, "SELECT time, event, reason FROM events") == [
+        (noon.timestamp() + 2, "device lost", "it is gone")
+    ]
+    assert query(path, "SELECT name, model, hop_s FROM sources") == [("microphone", "tiny.tflite", 1.0)]
 
 
 def test_no_column_could_hold_audio(path: Path) -> None:
     open_tiny(path).close()
-    columns = rows(path, "SELECT name, type FROM pragma_table_info('windows') UNION SELECT name, type FROM "
-                         "pragma_table_info('events')")  # fmt: skip
-    assert columns
-    assert {kind for _, kind in columns} <= {"REAL", "INTEGER", "TEXT"}
+    tables = query(path, "SELECT name FROM sqlite_master WHERE type = 'table'")
+    kinds = {kind for (table,) in tables for (kind,) in query(path, f"SELECT type FROM pragma_table_info('{table}')")}
+    assert kinds == {"REAL", "INTEGER", "TEXT"}
 
 
 def test_a_reopened_file_is_continued(path: Path) -> None:
@@ -73,8 +75,8 @@ def test_a_reopened_file_is_continued(path: Path) -> None:
         history = open_tiny(path)
         history.window(make_prediction(start=float(number)))
         history.close()
-    assert not path.with_name(path.name + "-wal").exists()
-    assert [start for (start,) in rows(path, "SELECT start_s FROM windows ORDER BY rowid")] == [0.0, 1.0, 2.0]
+    assert list(path.parent.iterdir()) == [path]
+    assert starts(path) == [0.0, 1.0, 2.0]
 
 
 def test_a_power_cut_costs_less_than_ten_seconds(path: Path) -> None:
@@ -89,7 +91,7 @@ def test_it_can_be_read_while_it_is_written(path: Path, quick_batches: None) -> 
     counts = []
     for number in range(5):
         history.window(make_prediction(start=float(number)))
-        until(lambda expected=number + 1: rows(path, "SELECT count(*) FROM windows") == [(expected,)])  # type: ignore[misc]
+        until(lambda expected=number + 1: len(starts(path)) == expected)  # type: ignore[misc]
         counts.append(number)
     history.close()
     assert counts == [0, 1, 2, 3, 4]
@@ -123,15 +125,15 @@ def test_kill_9_in_the_middle_of_writing_corrupts_nothing(path: Path, after: flo
         writer.wait()
     history = open_tiny(path)  # and continued as if nothing had happened
     history.close()
-    assert rows(path, "PRAGMA integrity_check") == [("ok",)]
-    numbers = [int(reason) for (reason,) in rows(path, "SELECT reason FROM events ORDER BY rowid")]
+    assert query(path, "PRAGMA integrity_check") == [("ok",)]
+    numbers = [int(reason) for (reason,) in query(path, "SELECT reason FROM events ORDER BY id")]
     assert numbers == list(range(len(numbers)))
     assert numbers
 
 
 def _count(path: Path) -> int:
     try:
-        return int(rows(path, "SELECT count(*) FROM events")[0][0])
+        return int(query(path, "SELECT count(*) FROM event_rows")[0][0])
     except TmgcError:  # its tables are just being made
         return 0
 
@@ -143,137 +145,332 @@ def test_rows_older_than_the_days_to_keep_are_deleted(
     monkeypatch.setattr(sqlite, "clock_synchronised", lambda: synchronised)
     now = datetime.now(UTC)
     history = open_tiny(path, keep_days=100)
-    for number in range(3000):
+    for number in range(9000):
         history.window(make_prediction(time=now - timedelta(days=50), start=float(number)))
     history.window(make_prediction("Caz", time=now))
     history.event(Event(now - timedelta(days=50), "microphone", "device lost", "long ago"))
     history.close()
     full = path.stat().st_size
     open_tiny(path, keep_days=49).close()
-    assert rows(path, "SELECT genre FROM windows") == [("Caz",)]
-    assert rows(path, "SELECT count(*) FROM events") == [(0,)]
+    assert query(path, "SELECT genre FROM windows") == [("Caz",)]
+    assert query(path, "SELECT count(*) FROM events") == [(0,)]
     assert path.stat().st_size < full / 3
 
 
-def test_nothing_is_deleted_while_the_clock_is_wrong(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("synchronised", [True, False])
+def test_what_is_kept_is_said_at_the_start(
+    synchronised: bool, path: Path, monkeypatch: pytest.MonkeyPatch, notices: list[str]
+) -> None:
+    monkeypatch.setattr(sqlite, "clock_synchronised", lambda: synchronised)
+    open_tiny(path, keep_days=30, keep_mb=200).close()
+    without_clock = "" if synchronised else "; until the clock is synchronised, days are those of recording"
+    assert notices == [f"the history {path} has 0.0 MB; it keeps at most 30 days and 200 MB{without_clock}"]
+
+
+def test_size_is_limited_while_it_runs_also_without_a_clock(
+    path: Path, monkeypatch: pytest.MonkeyPatch, quick_batches: None
+) -> None:
     monkeypatch.setattr(sqlite, "clock_synchronised", lambda: False)
-    history = open_tiny(path)
-    history.window(make_prediction(time=datetime(1999, 1, 1, tzinfo=UTC)))
+    write(path, evening(1000, at=datetime(1999, 1, 1, tzinfo=UTC), clock=0))
+    assert path.stat().st_size > 1.2e6
+    history = open_tiny(path, keep_mb=1)
+    history.window(make_prediction("Caz"))
+    until(lambda: path.stat().st_size <= 1e6)
     history.close()
-    open_tiny(path, keep_days=1).close()
-    assert rows(path, "SELECT clock_synchronised FROM windows") == [(0,)]
+    assert query(path, "SELECT genre FROM windows ORDER BY id DESC LIMIT 1") == [("Caz",)]
+
+
+def test_times_from_before_the_clock_was_right_are_put_right(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = [False]
+    monkeypatch.setattr(sqlite, "clock_synchronised", lambda: right[0])
+    wrong = datetime(2024, 1, 1, tzinfo=UTC)
+    begun = time.time()
+    history = open_tiny(path)
+    for number in range(30):
+        history.window(make_prediction(time=wrong + timedelta(milliseconds=number), start=float(number)))
+    right[0] = True
+    history.window(make_prediction("Caz", start=31.0))
+    history.close()
+    found = query(path, "SELECT time, clock_synchronised FROM windows ORDER BY id")
+    assert all(begun - 1 <= at <= time.time() + 1 for at, _ in found)
+    assert [flag for _, flag in found] == [2] * 30 + [1]
+
+
+FAKED = """
+import sys
+from pathlib import Path
+from edge_runtime.outputs import sqlite
+from tests.edge_runtime.factories import make_prediction
+sqlite.clock_synchronised = lambda: sys.argv[2] == "right"
+history = sqlite.History(Path(sys.argv[1]), model="m", genres=("Halk", "Caz", "Rock"), hop_seconds=1.0)
+history.window(make_prediction())
+history.close()
+"""
+
+
+def test_times_under_a_wrong_clock_are_put_right_by_a_later_process(path: Path) -> None:
+    if not shutil.which("faketime"):
+        pytest.skip("faketime is not installed")
+    command = [sys.executable, "-c", FAKED, str(path)]
+    subprocess.run(["faketime", "--exclude-monotonic", "-f", "-800d", *command, "wrong"], check=True)
+    ((wrong,),) = query(path, "SELECT time FROM windows")
+    assert wrong < time.time() - 700 * 86_400
+    subprocess.run([*command, "right"], check=True)
+    found = [at for (at,) in query(path, "SELECT time FROM windows ORDER BY id")]
+    assert time.time() - 60 < found[0] < found[1] <= time.time()
 
 
 def test_a_file_that_cannot_be_written_for_a_while_loses_nothing_and_is_warned_of_once(
-    path: Path, quick_batches: None, notices: list[str]
+    path: Path, quick_batches: None, monkeypatch: pytest.MonkeyPatch, notices: list[str]
 ) -> None:
+    monkeypatch.setattr("edge_runtime.history.database.BUSY_SECONDS", 0.01)
     history = open_tiny(path)
-    with closing(sqlite3.connect(path, timeout=0)) as other:
-        until(history._thread.is_alive)
-        other.execute("PRAGMA user_version = 7")
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
         for number in range(5):
             history.window(make_prediction(start=float(number)))
             time.sleep(0.1)
-        other.execute("PRAGMA user_version = 1")
+        other.execute("COMMIT")
     history.close()
-    assert rows(path, "SELECT count(*) FROM windows") == [(5,)]
-    assert len(notices) <= 1  # none where it was already open
-    assert not [notice for notice in notices if "lacks" in notice]
+    assert len(starts(path)) == 5
+    (warning,) = notices[1:]
+    assert warning.endswith("Listening goes on, and its rows are queued")
+
+
+@pytest.fixture
+def almost_full(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Leaves so many pages of the disk free from then on."""
+
+    def leave(free: int) -> None:
+        def with_little_room(where: Path) -> sqlite3.Connection:
+            connection = open_history(where)
+            (pages,) = connection.execute("PRAGMA page_count").fetchone()
+            connection.execute(f"PRAGMA max_page_count = {pages + free}")
+            return connection
+
+        monkeypatch.setattr(sqlite, "open_history", with_little_room)
+
+    return leave
 
 
 def test_rows_that_a_full_disk_leaves_unwritten_are_counted_in_a_warning(
     path: Path,
     quick_batches: None,
     monkeypatch: pytest.MonkeyPatch,
+    almost_full: Callable[[int], None],
     notices: list[str],
 ) -> None:
-    def with_no_room(where: Path) -> sqlite3.Connection:
-        connection = open_history(where)
-        (pages,) = connection.execute("PRAGMA page_count").fetchone()
-        connection.execute(f"PRAGMA max_page_count = {pages}")
-        return connection
-
     monkeypatch.setattr(sqlite, "MAX_QUEUED_ROWS", 1500)
     history = open_tiny(path)
-    monkeypatch.setattr(sqlite, "open_history", with_no_room)
+    almost_full(0)
     for number in range(2000):
         history.window(make_prediction(start=float(number)))
     until(lambda: history._failing)
     history.close()
-    assert len(notices) == 2
-    assert notices[0].startswith("warning: the history cannot be written: database or disk is full")
-    assert notices[1] == f"warning: {path} lacks 2000 rows that could not be written"
+    kept = len(starts(path))
+    assert 0 < kept < 300  # a page of each table is there already
+    assert len(notices) == 3
+    assert notices[1].startswith("warning: the history cannot be written: database or disk is full")
+    assert notices[2] == f"warning: {path} lacks {2000 - kept} rows that could not be written"
+
+
+def test_what_fits_on_an_almost_full_disk_is_kept(
+    path: Path, almost_full: Callable[[int], None], notices: list[str]
+) -> None:
+    history = open_tiny(path)
+    almost_full(5)
+    for number in range(3388):
+        history.window(make_prediction(start=float(number)))
+    history.close()
+    found = starts(path)
+    assert found == list(range(len(found)))
+    assert len(found) > 700
+    assert f"lacks {3388 - len(found)} rows" in notices[-1]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 500 kB."""
+    if os.geteuid() or not shutil.which("mount"):
+        pytest.skip("only root mounts a file system")
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=500k", "tmpfs", folder], check=False).returncode:
+        pytest.skip("no file system can be mounted here")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+def test_a_file_system_with_200_kb_left_keeps_what_fits(small_disk: Path, notices: list[str]) -> None:
+    (small_disk / "other").write_bytes(bytes(300_000))
+    history = open_tiny(small_disk / "h.sqlite")
+    for number in range(20_000):
+        history.window(make_prediction(start=float(number)))
+    history.close()
+    found = starts(small_disk / "h.sqlite")
+    assert found == list(range(len(found)))
+    assert len(found) > 2000
+    assert f"lacks {20_000 - len(found)} rows" in notices[-1]
+
+
+def test_a_full_disk_gets_room_by_what_is_not_kept(
+    small_disk: Path, quick_batches: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "clock_synchronised", lambda: True)
+    path = small_disk / "h.sqlite"
+    write(path, evening(120, at=datetime(2020, 1, 1, tzinfo=UTC)))
+    (small_disk / "other").write_bytes(bytes(500 * 1024 - path.stat().st_size - 90_000))
+    history = open_tiny(path, keep_days=1)
+    history.window(make_prediction("Caz"))
+    until(lambda: path.stat().st_size < 80_000)
+    history.close()
+    assert query(path, "SELECT genre FROM windows") == [("Caz",)]
+
+
+def test_a_disk_that_is_gone_for_a_while_costs_no_row(small_disk: Path, quick_batches: None) -> None:
+    path = small_disk / "folder" / "h.sqlite"
+    path.parent.mkdir()
+    history = open_tiny(path)
+    history.window(make_prediction(start=0.0))
+    until(lambda: len(starts(path)) == 1)
+    path.parent.rename(small_disk / "unplugged")
+    history.window(make_prediction(start=1.0))
+    until(lambda: history._failing)
+    (small_disk / "unplugged").rename(path.parent)
+    history.window(make_prediction(start=2.0))
+    history.close()
+    assert starts(path) == [0.0, 1.0, 2.0]
+
+
+def test_a_disk_that_is_full_at_the_start_does_not_stop_it(
+    small_disk: Path, quick_batches: None, notices: list[str]
+) -> None:
+    (small_disk / "other").write_bytes(bytes(490_000))
+    history = open_tiny(small_disk / "h.sqlite")
+    history.window(make_prediction())
+    assert len(notices) == 1
+    assert "Listening goes on" in notices[0]
+    (small_disk / "other").unlink()
+    until(lambda: not history._failing)
+    history.close()
+    assert starts(small_disk / "h.sqlite") == [0.0]
 
 
 def test_names_that_are_not_utf_8_are_stored(path: Path) -> None:
     history = open_tiny(path)
     history.window(make_prediction(source="caf\udce9.ogg"))
     history.close()
-    assert rows(path, "SELECT name FROM sources") == [("caf?.ogg",)]
+    assert query(path, "SELECT name FROM sources") == [("caf?.ogg",)]
 
 
-def test_a_deleted_file_is_created_again(path: Path, quick_batches: None) -> None:
+@pytest.mark.parametrize("how", ["deleted", "replaced"])
+def test_a_file_that_is_gone_is_created_again(how: str, path: Path, quick_batches: None) -> None:
     history = open_tiny(path)
     history.window(make_prediction(start=0.0))
-    until(lambda: rows(path, "SELECT count(*) FROM windows") == [(1,)])
+    until(lambda: len(starts(path)) == 1)
     for part in path.parent.glob(f"{path.name}*"):
         part.unlink()
+    if how == "replaced":
+        write(path.with_name("other"), [])
+        path.with_name("other").rename(path)
     history.window(make_prediction(start=1.0))
     history.close()
-    assert rows(path, "SELECT start_s, name FROM windows JOIN sources ON source = id") == [(1.0, "microphone")]
+    assert query(path, "SELECT start_s, source FROM windows") == [(1.0, "microphone")]
 
 
-@pytest.fixture(params=["text", "another program's", "another schema", "no folder", "a folder", "a read-only place"])
-def unfit(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, str]:
-    path, message = tmp_path / "unfit.sqlite", "must be a SQLite file that can be written"
-    if request.param == "text":
-        path.write_text("This is no database at all.\n" * 100)
-    elif request.param == "another program's":
-        with closing(sqlite3.connect(path)) as connection:
-            connection.execute("CREATE TABLE recipes (name TEXT)")
-        message = "belongs to another program"
-    elif request.param == "another schema":
-        open_history(path).close()
-        with closing(sqlite3.connect(path)) as connection:
-            connection.execute("PRAGMA user_version = 2")
-        message = "a history must have schema 1"
-    elif request.param == "no folder":
-        path = tmp_path / "none" / "h.sqlite"
-    elif request.param == "a folder":
-        path.mkdir()
-    else:
-        path = Path("/proc/unfit.sqlite")  # not even root writes there
-    return path, message
-
-
-def test_an_unfit_file_is_refused_in_one_line_and_left_alone(unfit: tuple[Path, str]) -> None:
-    path, message = unfit
-    content = path.read_bytes() if path.is_file() else None
-    with pytest.raises(TmgcError, match=message):
-        open_tiny(path)
-    assert (path.read_bytes() if path.is_file() else None) == content
-
-
-def test_a_damaged_file_is_refused_in_one_line(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite, "clock_synchronised", lambda: True)
+@pytest.mark.parametrize("when", ["before", "meanwhile"])
+def test_a_damaged_history_is_set_aside_and_listening_goes_on(
+    when: str, path: Path, quick_batches: None, notices: list[str]
+) -> None:
+    write(path, evening(30))
+    if when == "before":
+        path.write_bytes(bytes(path.stat().st_size))
     history = open_tiny(path)
-    for number in range(500):
-        history.window(make_prediction(start=float(number), time=datetime.now(UTC) - timedelta(days=2)))
+    if when == "meanwhile":
+        for page in range(2, path.stat().st_size // 4096 + 1):
+            overwrite(path, page)
+    for number in range(5):
+        history.window(make_prediction(start=float(number)))
     history.close()
-    content = bytearray(path.read_bytes())
-    content[8192:] = b"\xff" * (len(content) - 8192)
-    path.write_bytes(content)
-    with pytest.raises(TmgcError, match="cannot be pruned"):
-        open_tiny(path, keep_days=1)
+    assert len(starts(path)) == 5
+    (aside,) = path.parent.glob("*.damaged-*")
+    (warning,) = [notice for notice in notices if notice.startswith("warning")]
+    assert f"it is set aside as {aside.name}, and a new one is begun" in warning
+
+
+def test_a_damaged_page_that_only_pruning_meets_is_no_end(
+    path: Path, monkeypatch: pytest.MonkeyPatch, notices: list[str]
+) -> None:
+    monkeypatch.setattr(sqlite, "clock_synchronised", lambda: True)
+    write(path, evening(60, at=datetime(2020, 1, 1, tzinfo=UTC)))
+    overwrite(path, leaf_pages(path, "window_rows")[2])
+    history = open_tiny(path, keep_days=1)
+    history.window(make_prediction())
+    history.close()
+    assert len(list(path.parent.glob("*.damaged-*"))) == 1
+    assert any("--repair" in notice for notice in notices)
+
+
+def damaged(content: bytes, seed: int) -> bytes:
+    """The content with some bytes or a page changed, two pages exchanged, or cut off."""
+    generator = np.random.default_rng(seed)
+    damage = bytearray(content)
+    pages = len(content) // 4096
+    one, other = (slice(4096 * page, 4096 * page + 4096) for page in generator.integers(pages, size=2).tolist())
+    kind = seed % 6
+    if kind in (0, 1, 2):
+        end = (len(content), 4096, 100)[kind]
+        for position in generator.integers(end, size=generator.choice([1, 5, 50])).tolist():
+            damage[position] = int(generator.integers(256))
+    elif kind == 3:
+        damage[one] = generator.bytes(4096) if seed % 4 else bytes(4096)
+    elif kind == 4:
+        damage[one], damage[other] = damage[other], damage[one]
+    else:
+        del damage[int(generator.integers(len(content))) :]
+    return bytes(damage)
+
+
+@pytest.mark.parametrize("seeds", [range(24), pytest.param(range(30, 530), marks=pytest.mark.full)], ids=len)
+def test_no_damage_stops_listening_reading_or_repair(
+    seeds: range, path: Path, monkeypatch: pytest.MonkeyPatch, notices: list[str]
+) -> None:
+    monkeypatch.setattr(sqlite, "clock_synchronised", lambda: True)
+    write(path, [*evening(20), event_row(reason="x" * 5000)])
+    content, outcomes = path.read_bytes(), Counter[str]()
+    for seed in seeds:
+        folder = path.with_name(str(seed))
+        folder.mkdir()
+        file = folder / "h.sqlite"
+        file.write_bytes(damaged(content, seed))
+        for command in ((), ("--repair",)):
+            done = listen_command("history", file, *command)
+            assert isinstance(done.exception, SystemExit | None), seed
+            assert done.exit_code in (0, 2), seed
+            outcomes[f"history {' '.join(command)}: exit code {done.exit_code}"] += 1
+        try:
+            history = open_tiny(file, keep_days=1)
+        except TmgcError as error:  # its mark is damaged
+            outcomes[str(error).partition(str(file))[2]] += 1
+            continue
+        history.event(Event(datetime.now(UTC), "microphone", "overload", "this one"))
+        history.close()
+        assert query(file, "SELECT count(*) FROM event_rows WHERE reason = 'this one'") == [(1,)], seed
+        outcomes["set aside" if list(folder.glob("*.*-20*")) else "continued"] += 1
+        shutil.rmtree(folder)
+    print(dict(outcomes))
+    assert outcomes["set aside"] + outcomes["continued"] >= 0.95 * len(seeds)
 
 
 def test_the_command_records_a_history(models: dict[str, Path], path: Path, tmp_path: Path) -> None:
     song = write_noise(tmp_path / "song.wav", seconds=6)
-    arguments = [song, "--model", models["tflite"], "--changes", "--hop", 2, "--history"]
+    arguments = [song, "--model", models["tflite"], "--changes", "--hop", 2, "--keep-mb", 100, "--history"]
     done = listen_command(*arguments, path)
     assert done.exit_code == 0, done.stderr
-    assert rows(path, "SELECT count(*) FROM windows") == [(3,)]  # all of them, whatever is printed
-    assert rows(path, "SELECT name FROM sources") == [(str(song),)]
+    assert len(starts(path)) == 3  # all of them, whatever is printed
+    assert query(path, "SELECT name FROM sources") == [(str(song),)]
     refused = listen_command(*arguments, song)
     assert refused.exit_code == 2
     assert "must be a SQLite file that can be written" in refused.stderr.splitlines()[-1]
+    change(path, "PRAGMA application_id = 1")
+    assert "belongs to another program" in listen_command(*arguments, path).stderr

@@ -95,7 +95,7 @@ def test_the_newest_prediction_and_event_are_the_status(manager: Manager) -> Non
 
 def test_a_file_name_of_any_bytes_is_one_assignment(manager: Manager) -> None:
     ServiceStatus().event(Event(datetime.now(UTC), "f", "file refused", "caf\udce9\nREADY=1.ogg is empty"))
-    assert manager.received() == ["STATUS=file refused: caf? READY=1.ogg is empty"]
+    assert manager.received() == [r"STATUS=file refused: caf\xe9\nREADY=1.ogg is empty"]
 
 
 def test_the_command_sends_ready_alive_and_its_status(

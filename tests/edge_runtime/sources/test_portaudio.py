@@ -140,6 +140,6 @@ def test_devices_are_listed_by_the_command(fake_portaudio: PlugIn) -> None:
 
 def test_devices_are_listed_in_a_locale_that_lacks_letters_of_their_names(fake_portaudio: PlugIn) -> None:
     fake_portaudio("ışık")
-    assert listen_command("--list-devices", charset="latin-1").stdout.startswith("  0  ???k  ")
+    assert listen_command("--list-devices", charset="latin-1").stdout.startswith("  0  isik  ")
     listed = listen_command("--list-devices", "--json", charset="latin-1")
     assert json.loads(listed.stdout_bytes.decode("utf-8"))["name"] == "ışık"

@@ -14,9 +14,11 @@ import soundfile
 from numpy.typing import NDArray
 
 from edge_runtime import TmgcError
-from edge_runtime.audio import Samples
+from edge_runtime.audio import Samples, mono_recording
+from edge_runtime.decoding.pcm import PcmFormat, raw_format
 from edge_runtime.shutdown import Shutdown
-from edge_runtime.sources.stdin import PcmFormat, StandardInput, raw_format
+from edge_runtime.sources.stdin import StandardInput
+from tests.conftest import tone
 
 RATE = 22_050
 RAW_SUBTYPES = {"s16": "PCM_16", "s24": "PCM_24", "s32": "PCM_32", "f32": "FLOAT"}
@@ -61,7 +63,7 @@ def wav(subtype: str = "PCM_16", *, form: str = "WAV") -> bytes:
 def test_a_wav_is_what_it_is_as_a_file(subtype: str, form: str) -> None:
     content = wav(subtype, form=form)
     expected, _ = soundfile.read(io.BytesIO(content), dtype="float32")
-    np.testing.assert_allclose(read_all(content), expected.mean(axis=1), atol=1e-6)
+    np.testing.assert_allclose(read_all(content), mono_recording(expected, rate=RATE, sample_rate=RATE), atol=1e-6)
 
 
 @pytest.mark.parametrize("sample", RAW_SUBTYPES)
@@ -69,7 +71,7 @@ def test_raw_samples_are_decoded_by_the_named_format(sample: str) -> None:
     file = io.BytesIO()
     soundfile.write(file, sound(), RATE, format="RAW", subtype=RAW_SUBTYPES[sample])
     samples = read_all(file.getvalue(), raw_format(f"{RATE},2,{sample}"))
-    np.testing.assert_allclose(samples, sound().mean(axis=1), atol=1e-4)
+    np.testing.assert_allclose(samples, mono_recording(sound(), rate=RATE, sample_rate=RATE), atol=1e-4)
 
 
 def with_length(content: bytes, length: int) -> bytes:
@@ -90,6 +92,20 @@ def test_what_stands_behind_the_sound_of_a_wav_is_no_sound() -> None:
 def test_an_end_in_the_middle_of_a_sample_is_an_end(missing: int) -> None:
     content = wav()
     assert len(read_all(content[:-missing])) == 30_000 - -(-missing // 4)
+
+
+def test_the_louder_of_inverted_channels_is_heard_without_offset_and_with_one_warning() -> None:
+    file = io.BytesIO()
+    music = tone(4, sample_rate=RATE, level=0.2)
+    soundfile.write(file, np.stack([-0.9 * music - 0.3, music + 0.1], axis=1), RATE, subtype="PCM_24", format="WAV")
+    with pipe(file.getvalue()) as descriptor:
+        source = StandardInput(descriptor, sample_rate=RATE, stop=Shutdown())
+        samples = np.concatenate(list(source.blocks()))
+    np.testing.assert_allclose(samples, mono_recording(music[:, None], rate=RATE, sample_rate=RATE), atol=1e-4)
+    assert source.warnings == [
+        "standard input has channels that cancel each other (one is inverted): the louder one is used instead of their "
+        "mean"
+    ]
 
 
 def test_invalid_samples_become_silence_with_a_warning() -> None:
@@ -115,11 +131,11 @@ def test_a_pipe_that_delivers_nothing_ends_when_requested() -> None:
     ("content", "message"),
     [
         (b"", "it is empty"),
-        (b"no music\n" * 100, "does not begin as one"),
+        (b"no music\n" * 100, "must contain audio"),
         (wav()[:30], "header is damaged"),
         (wav()[:12] + b"junk\xff\xff\xff\x7f" + bytes(100), "header is damaged"),
         (wav()[:20] + b"\x55" + wav()[21:], "format 85 with 16 bits"),
-        (wav()[:24] + bytes(4) + wav()[28:], "sample rate must lie between"),
+        (wav()[:24] + bytes(4) + wav()[28:], "a sample rate must lie between"),
         (wav()[:22] + bytes(2) + wav()[24:], "1 to 256 channels"),
     ],
 )

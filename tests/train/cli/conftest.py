@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -22,6 +25,29 @@ def one_error(result: Result) -> str:
     assert "Traceback" not in result.stderr
     (line,) = [line for line in result.stderr.splitlines() if line.lower().startswith("error: ")]
     return line
+
+
+@pytest.fixture
+def read_only() -> Iterator[Callable[[Path], Path]]:
+    """Makes a folder one that nothing can be written to, for root too, until the end of the test."""
+    closed = list[Path]()
+
+    def close(folder: Path) -> Path:
+        closed.append(folder)
+        folder.chmod(0o555)
+        if shutil.which("chattr"):
+            subprocess.run(["chattr", "+i", folder], check=False, capture_output=True)
+        try:
+            (folder / "probe").touch()
+        except OSError:
+            return folder
+        pytest.skip("this user can write to any folder here")
+
+    yield close
+    for folder in reversed(closed):
+        if shutil.which("chattr"):
+            subprocess.run(["chattr", "-i", folder], check=False, capture_output=True)
+        folder.chmod(0o755)
 
 
 @pytest.fixture

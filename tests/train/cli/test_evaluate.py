@@ -35,6 +35,13 @@ def test_evaluating_again_prints_the_same_as_json(evaluated: Evaluated, copy_of:
     assert json.loads(done.stdout) == json.loads(result.to_json())
 
 
+def test_a_run_that_cannot_be_written_to_is_refused_in_one_line(
+    evaluated: Evaluated, copy_of: Copy, read_only: Callable[[Path], Path]
+) -> None:
+    folder = read_only(copy_of(evaluated[0]).run.folder)
+    assert f"results go to {folder}: {folder} cannot be written to" in one_error(tmgc_train("evaluate", folder))
+
+
 def test_a_wrong_folder_of_songs_can_be_corrected(tmp_path: Path) -> None:
     assert "there is no folder" in one_error(tmgc_train("compare-rates", tmp_path / "sonsg", tmp_path / "rates"))
     assert not (tmp_path / "rates" / "settings.json").exists()

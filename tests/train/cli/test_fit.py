@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from shutil import copytree
 
@@ -42,6 +43,18 @@ def test_bad_input_is_refused_in_one_line(arguments: list[str], message: str, pr
     (tmp_path / "empty").mkdir()
     paths = {"RUN": prepared, "EMPTY": tmp_path / "empty", "NOWHERE": tmp_path / "nowhere"}
     assert message in one_error(tmgc_train("fit", *(paths.get(argument, argument) for argument in arguments)))
+
+
+@pytest.mark.parametrize("closed", [".", "tensorboard", "tensorboard/head/train", ".training"])
+def test_a_run_that_cannot_be_written_to_is_refused_in_one_line_before_the_training(
+    prepared: Path, tmp_path: Path, read_only: Callable[[Path], Path], closed: str
+) -> None:
+    run = Path(copytree(prepared, tmp_path / "run"))
+    (run / closed).mkdir(parents=True, exist_ok=True)
+    read_only(run / closed)
+    error = one_error(tmgc_train("fit", run, *TINY))
+    assert f"{run / closed} cannot be written to" in error
+    assert not (run / "model.keras").exists()
 
 
 def test_the_newest_prepared_run_is_trained_with_a_line_for_each_phase_and_epoch(

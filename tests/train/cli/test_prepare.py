@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -24,9 +25,22 @@ def test_a_demonstration_corpus_is_announced_as_such(tmp_path: Path) -> None:
 def test_prepare_counts_the_clips_of_each_split_and_names_the_next_step(songs: Path, run: Path) -> None:
     done = tmgc_train("prepare", songs, run, "--offsets", "0", *USUAL)
     assert done.exit_code == 0, done.stderr
-    assert "train: 2 clips of 2 songs" in done.stderr
+    assert "train: 2 clips of 2 songs, 0 artists" in done.stderr
+    assert "tags name an artist of 0 of 6 songs; songs of an unknown artist may be in several splits" in done.stderr
     assert done.stderr.splitlines()[-1] == f"next: tmgc-train fit {run}"
     assert done.stdout == ""
+
+
+def test_prepare_counts_the_artists_of_each_split_and_the_songs_without_one(songs: Path, run: Path) -> None:
+    *tagged, _ = sorted(songs.rglob("*.wav"))
+    artists = ("Sezen Aksu", "Tarkan", "Ajda Pekkan", "AKSU, SEZEN", "Tarkan & Sıla")
+    for path, artist in zip(tagged, artists, strict=True):
+        with soundfile.SoundFile(path, "r+") as file:
+            file.artist = artist
+    done = tmgc_train("prepare", songs, run, "--offsets", "0", *USUAL)
+    assert done.exit_code == 0, done.stderr
+    assert "tags name an artist of 5 of 6 songs" in done.stderr
+    assert sum(int(line.split()[-2]) for line in done.stderr.splitlines() if line.endswith(" artists")) == 3
 
 
 def test_prepare_accounts_for_every_file(songs: Path, run: Path) -> None:
@@ -37,6 +51,9 @@ def test_prepare_accounts_for_every_file(songs: Path, run: Path) -> None:
     (songs / "Caz" / ".hidden.wav").touch()
     soundfile.write(songs / "Caz" / "short.wav", np.zeros(100), RATE)
     done = tmgc_train("prepare", songs, run, "--offsets", "0,9", "--split-ratios", "50,25,25", *USUAL)
+    assert "genres: Caz 5, Halk 5" in done.stderr
+    assert "not songs: 2 files: 1 hidden; 1 not an audio file, by its name" in done.stderr
+    assert "clips and songs left out: 10 at ... s: the song ends at ... s; 1 " in done.stderr
     assert "train: 4 clips of 4 songs" in done.stderr
     assert f"12 files: 8 used, 3 left out, 1 not audio. Reasons: {run / 'skipped.csv'}" in done.stderr
     assert sum(path.is_file() for path in songs.rglob("*")) == 12
@@ -55,7 +72,10 @@ def test_prepare_accounts_for_every_file(songs: Path, run: Path) -> None:
         (["prepare", "SONGS", "RUN", "--split-ratios", "100,0,0"], "each above 0"),
         (["prepare", "SONGS", "RUN", "--group-by", "groups"], "groups.csv"),
         (["prepare", "SONGS", "RUN", "--group-by", "album"], "album"),
-        (["prepare", "SONGS", "RUN", "--image-size", "0"], "image_height must be a number above 0"),
+        (["prepare", "SONGS", "RUN", "--image-size", "0"], "image_height must be a whole number from 1"),
+        (["prepare", "SONGS", "RUN", "--image-size", "1025"], "image_height must be a whole number from 1 to 1024"),
+        (["prepare", "SONGS", "RUN", "--sample-rate", "1"], "sample_rate must be a whole number from 1000 to 192000"),
+        (["prepare", "SONGS", "RUN", "--sample-rate", "384000"], "sample_rate must be a whole number from 1000"),
         (["demo-corpus", "SONGS"], "SONGS"),
         (["demo-corpus", "RUN", "--difficulty", "impossible"], "impossible"),
     ],
@@ -68,6 +88,29 @@ def test_bad_input_is_refused_in_one_line_and_no_song_is_lost(
     error = one_error(tmgc_train(*(paths.get(argument, argument) for argument in arguments)))
     assert message.replace("SONGS", str(songs)) in error
     assert len(list(songs.rglob("*.wav"))) == 6
+
+
+def test_a_run_that_cannot_be_written_to_is_refused_before_the_work(
+    songs: Path, run: Path, read_only: Callable[[Path], Path]
+) -> None:
+    run.mkdir()
+    read_only(run)
+    error = one_error(tmgc_train("prepare", songs, run, "--offsets", "0", *USUAL))
+    assert f"results go to {run}: {run} cannot be written to" in error
+    assert f"{run} cannot be written to" in one_error(tmgc_train("prepare", songs, run / "new" / "run", *USUAL))
+
+
+def test_a_data_set_that_is_split_already_is_prepared_as_it_is(songs: Path, run: Path) -> None:
+    for number, split in enumerate(("train", "val", "test")):
+        for genre in ("Caz", "Halk"):
+            (songs.parent / "split" / split / genre).mkdir(parents=True)
+            (songs / genre / f"song {number}.wav").rename(songs.parent / "split" / split / genre / f"{number}.wav")
+    arguments = ["prepare", songs.parent / "split", run, "--offsets", "0", *USUAL]
+    assert "--split-folders" in one_error(tmgc_train(*arguments))
+    done = tmgc_train(*arguments, "--split-folders")
+    assert done.exit_code == 0, done.stderr
+    assert "genres: Caz 3, Halk 3" in done.stderr
+    assert "splits: train 2, validation 2, test 2" in done.stderr
 
 
 def test_a_genre_with_too_few_songs_to_split_is_named(songs: Path, run: Path) -> None:

@@ -31,6 +31,20 @@ def test_a_log_holds_a_line_for_each_phase_and_each_epoch(capsys: pytest.Capture
     ]
 
 
+def test_markup_and_control_characters_of_a_phase_are_shown_as_text(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "100")
+    with ProgressBar() as bar:
+        bar.phase("building [/x]\x1b]0;y\x07", 1)
+        bar.step({"[/z]": 1.0})
+        bar.epoch(1, {"\x1b]0;w": 1.0})
+    shown = capsys.readouterr().err
+    assert r"building [/x]\x1b]0;y\x07" in shown
+    assert "\x1b]0" not in shown
+
+
 def test_a_terminal_keeps_the_table_of_all_epochs(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -251,7 +251,7 @@ def test_songs_that_changed_or_went_are_not_used(
     (run.clips / ".part-decoded").mkdir()
     (run.folder / ".part-dataset.csv").touch()
     prepare(songs, run, SETTINGS, workers=1)
-    assert notices() == ["8 of 9 songs are extracted already"]
+    assert notices()[-1] == "8 of 9 songs are extracted already"
     fresh = Run(tmp_path / "fresh")
     prepare(songs, fresh, SETTINGS, workers=1)
     assert contents(run) == contents(fresh)

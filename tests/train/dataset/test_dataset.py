@@ -87,6 +87,8 @@ def test_a_clip_that_cannot_be_is_refused(before: str, after: str, written: Data
         ("genres", "CazHalk"),
         ("genres", ["Caz", "Halk", "Halk"]),
         ("genres", ["Caz", "Halk", 3]),
+        ("genres", ["Caz", "silence"]),
+        ("genres", ["Caz", "H\nalk"]),
         ("genres", 3),
         ("genres", None),
         ("demonstration", "no"),

@@ -12,7 +12,7 @@ import pytest
 
 from edge_runtime import TmgcError
 from train.dataset.discover import Song
-from train.dataset.split import Unit, connected_groups, read_groups, same_artist, shortfalls, split_units
+from train.dataset.split import Unit, connected_groups, large_groups, read_groups, shortfalls, split_units
 from train.run import SPLITS
 
 RATIOS = (0.8, 0.1, 0.1)
@@ -131,34 +131,27 @@ def test_a_damaged_file_is_refused(tmp_path: Path, text: str, message: str) -> N
         read_groups(tmp_path, songs_of(tmp_path, "Caz/1.mp3"))
 
 
-@pytest.mark.parametrize("other", ["SEZEN AKSU", " sezen  aksu ", "Sezen Aksu feat. Onno Tunç", "Sezen Aksu (ft. X)"])
-def test_spellings_of_an_artist_are_one(other: str) -> None:
-    assert same_artist(other) == same_artist("Sezen Aksu")
-
-
-@pytest.mark.parametrize("other", ["YILDIZ İBRAHİM", "yıldız ibrahim", "Yildiz Ibrahim"])
-def test_dots_of_i_do_not_part_an_artist(other: str) -> None:
-    assert same_artist(other) == same_artist("Yıldız İbrahim")
-
-
-def test_different_artists_are_not_one() -> None:
-    names = ["Sezen Aksu", "Sezen", "AC/DC", "Featherstone", "Şükrü", "Sukru"]
-    assert len({same_artist(name) for name in names}) == len(names)
-
-
-@pytest.mark.parametrize("nobody", ["", "Unknown Artist", "VARIOUS ARTISTS", "Bilinmeyen Sanatçı"])
-def test_a_name_that_programs_fill_in_is_no_artist(nobody: str) -> None:
-    assert same_artist(nobody) == ""
-
-
 def test_songs_hang_together_through_others() -> None:
-    assert connected_groups(6, [["a", "", "a", "b", "", "b"]], [(2, 3)]) == [[0, 2, 3, 5], [1], [4]]
-    assert connected_groups(3, [["", "", ""]], []) == [[0], [1], [2]]
+    assert connected_groups(6, [["a", "", "a", "b", "", "bc"]], [(2, 3)]) == [[0, 2, 3, 5], [1], [4]]
+    assert connected_groups(3, [[(), (), ()]], []) == [[0], [1], [2]]
+    assert connected_groups(4, [[("ab", "c"), ("d",), ("c", "d"), ("a",)]], []) == [[0, 1, 2], [3]]
 
 
 def test_keys_of_different_kinds_tie_but_are_not_mistaken_for_each_other() -> None:
-    artists, groups = ["a", "b", "b", "", "c"], ["", "", "b", "b", "a"]
+    artists, groups = [("a",), ("b",), ("b",), (), ("c",)], [(), (), ("b",), ("b",), ("a",)]
     assert connected_groups(5, [artists, groups], []) == [[0], [1, 2, 3], [4]]
+
+
+def test_a_group_that_holds_much_of_a_genre_is_told_with_what_ties_it() -> None:
+    genres = ["Halk"] * 12 + ["Caz"] * 12
+    keys = [("koro", f"singer {song % 4}") for song in range(8)] + [(f"other {song}",) for song in range(16)]
+    members = connected_groups(24, [keys], [])
+    (line,) = large_groups(members, genres, [keys])
+    assert line == (
+        "8 of 12 songs of Halk are one group and in one split: they share koro (8), singer 0 (2), singer 1 (2), "
+        "singer 2 (2), singer 3 (2). If these are several artists, correct the songs' tags"
+    )
+    assert not large_groups([[song] for song in range(24)], genres, [keys])
 
 
 @pytest.mark.parametrize("kind", ["folder", "dangling link"])

@@ -8,9 +8,11 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -108,7 +110,10 @@ def test_one_seed_repeats_the_first_epoch(small_dataset: Dataset) -> None:
     assert first_epoch(1) != pytest.approx(loss, abs=1e-4)
 
 
-def test_the_weights_of_the_best_epoch_are_saved_and_nothing_is_left_behind(small_dataset: Dataset) -> None:
+def test_the_weights_of_the_best_epoch_are_saved_and_nothing_is_left_behind(
+    small_dataset: Dataset, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))  # nothing may be written outside the run
     config = replace(QUICK, epochs=6, learning_rate=0.1, schedule="constant", augmentation=Augmentation.only(()))
     fit(small_dataset, config)
     losses = [float(row["val_loss"]) for row in history(small_dataset.run, "fine-tuning")]
@@ -119,6 +124,7 @@ def test_the_weights_of_the_best_epoch_are_saved_and_nothing_is_left_behind(smal
     assert loss == pytest.approx(min(losses), rel=1e-3)
     assert max(losses) > 1.01 * min(losses), "or any epoch would do"
     assert not Checkpoint(small_dataset.run).exists()
+    assert not list(small_dataset.run.folder.glob(".part-*"))
     assert list((small_dataset.run.tensorboard / "fine-tuning").rglob("events.out*"))
 
 
@@ -180,6 +186,30 @@ def test_an_interruption_while_the_head_trains_leaves_the_history_of_the_earlier
     with pytest.raises(KeyboardInterrupt):
         fit(small_dataset, replace(QUICK, head_epochs=2), Interruption())
     assert small_dataset.run.history_csv.read_text("utf-8") == "of the earlier model"
+
+
+def test_logs_that_cannot_be_written_are_one_line(small_dataset: Dataset) -> None:
+    class Blocker(Reporter):
+        def phase(self, name: str, steps: int) -> None:
+            if name == "training the head":
+                small_dataset.run.tensorboard.touch()
+
+    with pytest.raises(
+        TmgcError, match=r"logs of a training go to .*/tensorboard: they cannot be written \([^()]+\)\."
+    ):
+        fit(small_dataset, replace(QUICK, head_epochs=1), Blocker())
+
+
+def test_folders_that_a_run_links_to_keep_what_they_hold(small_dataset: Dataset, tmp_path: Path) -> None:
+    run, private = small_dataset.run, tmp_path / "private"
+    kept = [private / name for name in ("epoch-000001/mine", "writing/mine", "head/mine")]
+    for path in kept:
+        path.parent.mkdir(parents=True)
+        path.touch()
+    for link in (Checkpoint(run).folder, run.folder / ".training-removed", run.tensorboard):
+        link.symlink_to(private)
+    fit(small_dataset, QUICK)
+    assert sorted(path for path in private.rglob("*") if path.is_file()) == sorted(kept)
 
 
 def test_a_training_is_resumed_under_the_lock_of_its_run(small_dataset: Dataset) -> None:

@@ -1,0 +1,193 @@
+"""The end of an MP3, Ogg, CAF or WMA file: whether its last frame, page or packet is there, which no decoder tells.
+
+Frame headers are those of ISO/IEC 11172-3 and 13818-3, pages those of RFC 3533.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+
+_TAIL_BYTES = 16_384
+"""Holds ten frames of the largest size."""
+
+_CHAIN = 4
+"""Frames in a row that are no coincidence."""
+
+_MOST_TAGS = 4
+_MOST_CHUNKS = 1000
+
+_ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+
+_MAX_PAGE_BYTES = 65_307
+"""Of Ogg."""
+
+_SYNC = re.compile(rb"\xff[\xe2-\xe7\xf2-\xff]")
+
+_KBITS = {
+    (1, 1): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
+    (1, 2): (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
+    (1, 3): (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
+    (2, 1): (32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256),
+    (2, 2): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+}
+"""Bit rates by MPEG version and layer; layer 3 of version 2 has those of layer 2."""
+
+_HZ = (44_100, 48_000, 32_000)
+
+
+def frame_bytes(header: bytes) -> int:
+    """Size of a frame.
+
+    Parameters
+    ----------
+    header : bytes
+        Its first four.
+
+    Returns
+    -------
+    size : int
+        Bytes; 0 where it is no header of a frame, or leaves the bit rate open.
+    """
+    if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE0 != 0xE0:
+        return 0
+    version = (2.5, 0, 2, 1)[header[1] >> 3 & 3]
+    layer = 4 - (header[1] >> 1 & 3)
+    bitrate, rate = header[2] >> 4, header[2] >> 2 & 3
+    if not version or layer == 4 or rate == 3 or not 0 < bitrate < 15:
+        return 0
+    low = version != 1
+    kbits = _KBITS[2 if low else 1, min(layer, 2) if low else layer][bitrate - 1]
+    hz = _HZ[rate] // (1 if not low else 2 if version == 2 else 4)
+    padding = header[2] >> 1 & 1
+    if layer == 1:
+        return (12_000 * kbits // hz + padding) * 4
+    return (72_000 if layer == 3 and low else 144_000) * kbits // hz + padding
+
+
+def sound_end(descriptor: int, size: int) -> int:
+    """Where the frames of an MP3 file end and tags (ID3v1, APE, Lyrics3) or nothing follow.
+
+    Parameters
+    ----------
+    descriptor : int
+    size : int
+        Of the file, bytes.
+    """
+    end = size
+    for _ in range(_MOST_TAGS):
+        end = _without_tag(descriptor, end)
+    return end
+
+
+def is_cut(descriptor: int, size: int) -> bool:
+    """Whether an MP3, Ogg, CAF or WMA file has lost its end.
+
+    Parameters
+    ----------
+    descriptor : int
+    size : int
+        Of the file, bytes.
+
+    Returns
+    -------
+    cut : bool
+        False for files of other kinds.
+    """
+    kinds = {b"OggS": _ogg_is_cut, b"caff": _caf_is_cut, b"\x30\x26\xb2\x75": _asf_is_cut}
+    return kinds.get(os.pread(descriptor, 4, 0), _mpeg_is_cut)(descriptor, size)
+
+
+def _mpeg_is_cut(descriptor: int, size: int) -> bool:
+    end = sound_end(descriptor, size)
+    start = max(0, end - _TAIL_BYTES)
+    tail = os.pread(descriptor, end - start, start)
+    behind = _behind_frames(tail)
+    is_header_begun = 0 < len(tail) - behind < 4 and tail[behind] == 0xFF
+    return behind > len(tail) or is_header_begun
+
+
+def holds_frames(descriptor: int, start: int, end: int) -> bool:
+    """Whether MPEG frames may stand between two positions of a file; false for a few, which are the decoder's padding.
+
+    Parameters
+    ----------
+    descriptor : int
+    start, end : int
+        Bytes.
+    """
+    between = os.pread(descriptor, min(max(0, end - start), _TAIL_BYTES), start)
+    return end - start > _TAIL_BYTES or _behind_frames(between) > 0
+
+
+def _behind_frames(content: bytes) -> int:
+    """Where the first chain of frames ends, maybe behind the content; 0 if there is none."""
+    for found in _SYNC.finditer(content):
+        position, frames = found.start(), 0
+        while length := frame_bytes(content[position : position + 4]):
+            position += length
+            frames += 1
+        if frames >= _CHAIN:
+            return position
+    return 0
+
+
+def _ogg_is_cut(descriptor: int, size: int) -> bool:
+    start = max(0, size - _MAX_PAGE_BYTES)
+    tail = os.pread(descriptor, size - start, start)
+    page = tail.rfind(b"OggS")
+    if page < 0:
+        return False
+    header = tail[page : page + 27]
+    segments = tail[page + 27 : page + 27 + header[26]] if len(header) == 27 else b""
+    complete = (
+        len(header) == 27 and len(segments) == header[26] and page + 27 + len(segments) + sum(segments) <= len(tail)
+    )
+    end_of_stream = 0x04
+    return not (complete and header[5] & end_of_stream)
+
+
+def _caf_is_cut(descriptor: int, size: int) -> bool:
+    position = 8
+    for _ in range(_MOST_CHUNKS):
+        head = os.pread(descriptor, 12, position)
+        length = int.from_bytes(head[4:], "big", signed=True)
+        if len(head) < 12 or length < 0:  # -1: unknown
+            return position > size or 0 < len(head) < 12
+        position += 12 + length
+    return False
+
+
+def _asf_is_cut(descriptor: int, size: int) -> bool:
+    head = os.pread(descriptor, 4096, 0)
+    at = head.find(_ASF_FILE_PROPERTIES)
+    fields = head[at + 40 : at + 92]
+    is_broadcast = fields[48:49] != b"\2"  # of unknown size
+    return at >= 0 and len(fields) == 52 and not is_broadcast and int.from_bytes(fields[:8], "little") > size
+
+
+def xing_bytes(descriptor: int) -> int:
+    """The length of an MP3 file according to its Xing or Info header, bytes without tags; 0 if there is none."""
+    head = os.pread(descriptor, 10, 0)
+    start = 0
+    if head[:3] == b"ID3" and len(head) == 10:  # four bytes of seven bits
+        start = 10 + sum((byte & 0x7F) << shift for byte, shift in zip(head[6:], (21, 14, 7, 0), strict=True))
+    frame = os.pread(descriptor, 4096, start)
+    at = min((at for at in map(frame.find, (b"Xing", b"Info")) if at >= 0), default=-1)
+    has_both = 3
+    if at < 0 or not frame[at + 7 : at + 8] or frame[at + 7] & has_both != has_both:
+        return 0
+    return start + int.from_bytes(frame[at + 12 : at + 16], "big")
+
+
+def _without_tag(descriptor: int, end: int) -> int:
+    """Where the last tag before ``end`` begins; ``end`` if there is none."""
+    tail = os.pread(descriptor, min(end, 128), max(0, end - 128))
+    if tail[:3] == b"TAG" and len(tail) == 128:
+        return end - 128
+    if tail[-9:] == b"LYRICS200" and tail[-15:-9].isdigit():
+        return max(0, end - 15 - int(tail[-15:-9]))
+    if tail[-32:-24] == b"APETAGEX":
+        has_header = tail[-9] & 0x80
+        return max(0, end - int.from_bytes(tail[-20:-16], "little") - (32 if has_header else 0))
+    return end

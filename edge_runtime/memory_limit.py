@@ -1,0 +1,48 @@
+"""Too little memory, told before a native library meets it: such libraries print, abort or send signals instead."""
+
+from __future__ import annotations
+
+import errno
+import mmap
+
+from edge_runtime.errors import TmgcError
+
+LISTENING_MB = 190
+"""Address space that numpy with its BLAS, soundfile and an interpreter take, MB; measured with ``ulimit -v``."""
+
+_SIGNS = ("failed to map segment", "cannot allocate memory", "bad_alloc", "can't start new thread")
+"""How the dynamic loader, C, C++ and Python say that memory has run out."""
+
+
+def require_memory(megabytes: int) -> None:
+    """Check that this process may still take so much address space. Nothing is taken.
+
+    Parameters
+    ----------
+    megabytes : int > 0, MB
+
+    Raises
+    ------
+    TmgcError
+        A limit forbids it.
+    """
+    if not hasattr(mmap, "MAP_PRIVATE"):  # Windows has no such limits
+        return
+    try:
+        # Read-only pages that nobody touches cost no memory: only a limit can refuse them.
+        mmap.mmap(-1, megabytes * 10**6, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, prot=mmap.PROT_READ).close()
+    except (OSError, MemoryError):
+        raise TmgcError(memory_line(f"{megabytes} MB are needed and a limit forbids them")) from None
+
+
+def is_lack_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory has run out."""
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
+        return True
+    text = str(error).lower()
+    return any(sign in text for sign in _SIGNS)
+
+
+def memory_line(what: str) -> str:
+    """The message for a person."""
+    return f"there is too little memory: {what}. Raise the limit (ulimit -v, LimitAS=), or end other programs"

@@ -1,0 +1,97 @@
+"""Whether a file has lost its end is told for each size that it may be cut to."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from edge_runtime.decoding.file_end import frame_bytes, is_cut, sound_end, xing_bytes
+
+
+def encoded(form: str, **options: str) -> bytes:
+    content = io.BytesIO()
+    soundfile.write(content, np.random.default_rng(0).uniform(-0.5, 0.5, 30_000), 22_050, format=form, **options)
+    return content.getvalue()
+
+
+def judged(path: Path, content: bytes) -> bool:
+    path.write_bytes(content)
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        return is_cut(descriptor, len(content))
+    finally:
+        os.close(descriptor)
+
+
+@pytest.mark.parametrize(
+    ("header", "size"),
+    [
+        ("fffb9064", 417),  # 128 kbit/s, 44.1 kHz, layer 3
+        ("fffb9264", 418),  # the same, padded
+        ("fff380c4", 208),  # 64 kbit/s, 22.05 kHz
+        ("ffe310c4", 52),  # 8 kbit/s, 11.025 kHz
+        ("fffd8004", 417),  # 128 kbit/s, layer 2
+        ("ffff4004", 136),  # 128 kbit/s, layer 1
+        ("fffbf064", 0),  # no such bit rate
+        ("fffb9c64", 0),  # no such rate
+        ("ffeb9064", 0),  # no such version
+        ("fff99064", 0),  # no such layer: ADTS
+        ("52494646", 0),
+        ("fffb", 0),
+    ],
+)
+def test_a_header_states_the_size_of_its_frame(header: str, size: int) -> None:
+    assert frame_bytes(bytes.fromhex(header)) == size
+
+
+@pytest.mark.parametrize("mode", ["CONSTANT", "VARIABLE"])
+def test_an_mp3_is_cut_wherever_a_frame_is_incomplete(tmp_path: Path, mode: str) -> None:
+    content = encoded("MP3", bitrate_mode=mode)
+    assert not judged(tmp_path / "a", content)
+    end, boundaries = 0, set()
+    while size := frame_bytes(content[end : end + 4]):
+        end += size
+        boundaries.add(end)
+    for length in range(len(content) - 500, len(content)):
+        assert judged(tmp_path / "a", content[:length]) != (length in boundaries)
+
+
+@pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
+def test_an_ogg_file_is_cut_anywhere_before_its_end(tmp_path: Path, subtype: str) -> None:
+    content = io.BytesIO()
+    soundfile.write(content, np.random.default_rng(0).uniform(-0.5, 0.5, 48_000), 48_000, format="OGG", subtype=subtype)
+    whole = content.getvalue()
+    assert not judged(tmp_path / "a", whole)
+    for missing in (1, 10, 100, 1000, len(whole) // 2):
+        assert judged(tmp_path / "a", whole[:-missing])
+
+
+def test_a_tag_is_no_sound(tmp_path: Path) -> None:
+    mp3, id3v1 = encoded("MP3"), b"TAG" + bytes(125)
+    flags = bytes(7) + b"\x80"  # no item; there is a header, too
+    footer = b"APETAGEX" + bytes(4) + (2032).to_bytes(4, "little") + flags + bytes(8)
+    tags = b"APETAGEX" + bytes(24) + bytes(2000) + footer + id3v1
+    path = tmp_path / "a"
+    path.write_bytes(mp3 + tags)
+    with path.open("rb") as file:
+        assert sound_end(file.fileno(), path.stat().st_size) == len(mp3)
+    assert not judged(path, mp3 + tags)
+    assert judged(path, mp3[:-10] + tags)
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff" * 20_000, bytes(20_000), b"RIFF" + bytes(100)])
+def test_what_is_none_of_these_is_not_cut(tmp_path: Path, content: bytes) -> None:
+    assert not judged(tmp_path / "a", content)
+
+
+def test_a_xing_header_states_the_length_of_the_file(tmp_path: Path) -> None:
+    content = encoded("MP3", bitrate_mode="VARIABLE")
+    for path, tag in ((tmp_path / "a", b""), (tmp_path / "b", b"ID3\3\0\0\0\0\1\0" + bytes(128))):
+        path.write_bytes(tag + content)
+        with path.open("rb") as file:
+            assert xing_bytes(file.fileno()) == pytest.approx(path.stat().st_size, abs=500)
