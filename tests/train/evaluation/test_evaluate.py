@@ -172,7 +172,7 @@ def test_clips_are_predicted_in_their_order_and_each_is_a_step(small_dataset: Da
     assert found.shape == (len(clips), 10)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found.sum(axis=1), 1.0, atol=1e-5)
-    np.testing.assert_allclose(found[3:5], predictor([small_dataset.samples(clip) for clip in clips[3:5]]), atol=1e-5)
+    np.testing.assert_allclose(found[3:5], predictor([small_dataset.samples(clip) for clip in clips[3:5]]), atol=1e-3)
     assert len(steps) == len(clips)
     assert (found.argmax(axis=1) == small_dataset.labels(clips)).mean() > 0.5, "it has learned something"
 
