@@ -138,8 +138,8 @@ class KerasModel:
         has_parts = {FRONT_END, BACKBONE, HEAD} <= {layer.name for layer in model.layers}
         if self.input_kind is None or None in shape or (self.input_kind == "waveform" and not has_parts):
             raise TmgcError(
-                "the input of a network must be uint8 images of one size, or, for an architecture with a front end of its "
-                f"own, waveforms of one length: that of {path} is {dtype} of {shape}. Train it again with tmgc-train fit"
+                "the input of a network must be uint8 images of one size, or waveforms of one length for a front end "
+                f"of its own: that of {path} is {dtype} of {shape}. Train it again with tmgc-train fit"
             )
         self._model = model
         signature = tensorflow.TensorSpec((None, *shape), dtype, name=self.input_kind)
