@@ -143,7 +143,7 @@ class MonoResampler:
 
     def _filtered(self, first: int) -> Samples:
         mono = self._downmix.mix(self._segment[:, first : self._filled], first)
-        return self._high_pass.process(mono).astype(np.float32)
+        return self._high_pass.process(mono)
 
     def _resample(self, mono: list[Samples], *, last: bool = False) -> Samples:
         joined = mono[0] if len(mono) == 1 else np.concatenate([np.zeros(0, np.float32), *mono])
@@ -199,13 +199,16 @@ def _select(channels: NDArray[np.float32], channel: int | None) -> NDArray[np.fl
 
 def _loudest_of_cancelled(segment: NDArray[np.float32], before: int | None) -> int | None:
     """The channel to take, or None for the mean of all; the one taken before is kept unless it is 6 dB too quiet."""
-    if len(segment) == 1:
+    channels, frames = segment.shape
+    if channels == 1:
         return None
-    powers = np.array([np.var(channel, dtype=np.float64) for channel in segment])
+    centred = segment - segment.mean(axis=1, keepdims=True)
+    powers = np.einsum("cf,cf->c", centred, centred) / frames
     loudest = int(np.argmax(powers))
     if powers[loudest] < _QUIETEST_POWER:
         return before
-    left = float(np.var(_select(segment, None), dtype=np.float64)) / (powers.sum() / len(powers) ** 2)
+    total = np.add.reduce(centred)
+    left = float(np.dot(total, total)) / frames / float(powers.sum())
     if left >= (_CANCELLED_BELOW if before is None else _RESTORED_ABOVE):
         return None
     return loudest if before is None or powers[before] < powers[loudest] / 4 else before
@@ -215,12 +218,14 @@ class _HighPass:
     """First-order high-pass filter: the exponential moving mean is subtracted."""
 
     def __init__(self, rate: int) -> None:
-        pole = math.exp(-2 * math.pi * HIGH_PASS_HZ / rate)
+        exponent = -2 * math.pi * HIGH_PASS_HZ / rate
+        pole = math.exp(exponent)
         frames = np.arange(1, _segment_frames(rate) + 1)
         # mean[n] = pole * mean[n - 1] + (1 - pole) * x[n], solved for all n of a segment by one cumulative sum. The
         # pole's powers span a factor of 7e6 in a segment, whatever the rate.
-        self._decay = pole**frames
+        self._decay = np.exp(exponent * frames)  # faster than a power
         self._growth = (1 - pole) / self._decay
+        self._means = np.empty(len(frames))  # allocated once: to allocate takes longer than to compute
         self._mean = 0.0
 
     def begin(self, first: NDArray[np.floating]) -> None:
@@ -228,13 +233,14 @@ class _HighPass:
         self._mean = float(first.mean())
         self.process(first[::-1])
 
-    def process(self, samples: NDArray[np.floating]) -> NDArray[np.float64]:
+    def process(self, samples: NDArray[np.floating]) -> Samples:
         """Filter a segment, or less."""
-        mean = np.cumsum(samples * self._growth[: len(samples)])
-        mean += self._mean
-        mean *= self._decay[: len(samples)]
-        self._mean = float(mean[-1])
-        filtered: NDArray[np.float64] = samples - mean
+        means = self._means[: len(samples)]
+        np.cumsum(np.multiply(samples, self._growth[: len(samples)], out=means), out=means)
+        means += self._mean
+        means *= self._decay[: len(samples)]
+        self._mean = float(means[-1])
+        filtered: Samples = np.subtract(samples, means, dtype=np.float32)
         return filtered
 
 

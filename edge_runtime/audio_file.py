@@ -22,7 +22,7 @@ from edge_runtime.audio import Samples
 from edge_runtime.decoding.ffmpeg import INSTALL, Ffmpeg, has_ffmpeg
 from edge_runtime.decoding.file_end import is_cut
 from edge_runtime.decoding.pcm import Block, Stop, begins_as_wav
-from edge_runtime.decoding.sndfile import Sndfile
+from edge_runtime.decoding.sndfile import BLANK_BYTES, Sndfile
 from edge_runtime.decoding.stream import Decoder, ForwardReader, StreamDecoder, to_mono
 from edge_runtime.errors import TmgcError
 
@@ -46,9 +46,6 @@ what decoding from the beginning gives."""
 
 _LONG_BLOCK_SECONDS = 10.0
 """Block length where all is read into one array, which is faster."""
-
-_BLANK_BYTES = 4_000_000
-"""More zeros than a damaged file has before its sound."""
 
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
@@ -333,7 +330,9 @@ def _named(path: str | Path) -> str | Path:
     text = str(path)
     if re.match("file:/", text, re.IGNORECASE) and not Path(text).exists():
         return Path(unquote(urlsplit(text).path))
-    return text if isinstance(path, str) and _ADDRESS.match(text) else Path(path)
+    if isinstance(path, str) and (scheme := _ADDRESS.match(text)):
+        return scheme[0].lower() + text[scheme.end() :]  # ffmpeg knows it in lower case only
+    return Path(path)
 
 
 def _check_readable(path: Path) -> int:
@@ -366,7 +365,7 @@ def _is_wav(path: Path) -> bool:
 def _check_not_blank(path: Path) -> None:
     """Refuse a file that begins with zeros only, such as a download that was never begun: ffmpeg would read it all."""
     with path.open("rb") as file:
-        if not any(file.read(_BLANK_BYTES)):
+        if not any(file.read(BLANK_BYTES)):
             raise TmgcError(
                 f"an audio file must be one that can be decoded: {path} is not (it holds zeros only: load it again)"
             )

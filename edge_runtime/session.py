@@ -157,6 +157,7 @@ class Session:
         threshold = self.settings.threshold_for(self.classifier.card)
         summarizer = Summarizer(source.name, threshold=threshold)
         warned = 0
+        idle_before = source.idle_seconds  # a pipe or an address is waited for when it is opened
         for prediction in listen(source, self.classifier, self.settings, notify=self._report):
             summarizer.add(prediction)
             for output in self.outputs:
@@ -165,7 +166,7 @@ class Session:
             if self.stop.requested:
                 break
         _log_new(source.warnings, warned)
-        return summarizer.summary(overflows=source.overflows, idle_seconds=source.idle_seconds)
+        return summarizer.summary(overflows=source.overflows, idle_seconds=source.idle_seconds - idle_before)
 
     def _report(self, event: Event) -> None:
         level = logging.WARNING if event.event in PROBLEMS else logging.INFO

@@ -1,6 +1,6 @@
-"""The end of an MP3, Ogg, CAF or WMA file: whether its last frame, page or packet is there, which no decoder tells.
+"""The end of an MP3, AAC, Ogg, CAF or WMA file: whether its last frame, page or packet is there; no decoder tells.
 
-Frame headers are those of ISO/IEC 11172-3 and 13818-3, pages those of RFC 3533.
+Frame headers are those of ISO/IEC 11172-3, 13818-3 and 13818-7 (ADTS, of AAC), pages those of RFC 3533.
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ _ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _MAX_PAGE_BYTES = 65_307
 """Of Ogg."""
 
-_SYNC = re.compile(rb"\xff[\xe2-\xe7\xf2-\xff]")
+_SYNC = re.compile(rb"\xff[\xe2-\xe7\xf0-\xff]")
+
+_HEADER_BYTES = 6
+"""Of ADTS, as far as the size of the frame; four of MPEG audio."""
 
 _KBITS = {
     (1, 1): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
@@ -42,7 +45,7 @@ def frame_bytes(header: bytes) -> int:
     Parameters
     ----------
     header : bytes
-        Its first four.
+        Its first six; four where it is no AAC.
 
     Returns
     -------
@@ -54,7 +57,9 @@ def frame_bytes(header: bytes) -> int:
     version = (2.5, 0, 2, 1)[header[1] >> 3 & 3]
     layer = 4 - (header[1] >> 1 & 3)
     bitrate, rate = header[2] >> 4, header[2] >> 2 & 3
-    if not version or layer == 4 or rate == 3 or not 0 < bitrate < 15:
+    if layer == 4:
+        return _adts_bytes(header)
+    if not version or rate == 3 or not 0 < bitrate < 15:
         return 0
     low = version != 1
     kbits = _KBITS[2 if low else 1, min(layer, 2) if low else layer][bitrate - 1]
@@ -63,6 +68,11 @@ def frame_bytes(header: bytes) -> int:
     if layer == 1:
         return (12_000 * kbits // hz + padding) * 4
     return (72_000 if layer == 3 and low else 144_000) * kbits // hz + padding
+
+
+def _adts_bytes(header: bytes) -> int:
+    is_adts = len(header) >= _HEADER_BYTES and header[1] & 0xF0 == 0xF0
+    return int.from_bytes(header[3:6], "big") >> 5 & 0x1FFF if is_adts else 0
 
 
 def sound_end(descriptor: int, size: int) -> int:
@@ -81,7 +91,7 @@ def sound_end(descriptor: int, size: int) -> int:
 
 
 def is_cut(descriptor: int, size: int) -> bool:
-    """Whether an MP3, Ogg, CAF or WMA file has lost its end.
+    """Whether an MP3, AAC, Ogg, CAF or WMA file has lost its end.
 
     Parameters
     ----------
@@ -103,7 +113,7 @@ def _mpeg_is_cut(descriptor: int, size: int) -> bool:
     start = max(0, end - _TAIL_BYTES)
     tail = os.pread(descriptor, end - start, start)
     behind = _behind_frames(tail)
-    is_header_begun = 0 < len(tail) - behind < 4 and tail[behind] == 0xFF
+    is_header_begun = 0 < len(tail) - behind < _HEADER_BYTES and tail[behind] == 0xFF
     return behind > len(tail) or is_header_begun
 
 
@@ -124,7 +134,7 @@ def _behind_frames(content: bytes) -> int:
     """Where the first chain of frames ends, maybe behind the content; 0 if there is none."""
     for found in _SYNC.finditer(content):
         position, frames = found.start(), 0
-        while length := frame_bytes(content[position : position + 4]):
+        while length := frame_bytes(content[position : position + _HEADER_BYTES]):
             position += length
             frames += 1
         if frames >= _CHAIN:

@@ -38,6 +38,9 @@ _SHORTENED = re.compile(r"^\s*(?:riff|Riff size|data|Data Size|SSND)\s*: (\d+) \
 _UNKNOWN_BYTES = 0x7F000000
 """A length from here upwards, up to 32 bits, was written by a program that did not know it."""
 
+BLANK_BYTES = 4_000_000
+"""More zeros than a damaged file has before its sound goes on."""
+
 _TAIL_BYTES = 1 << 16
 """libsndfile's decoders read so far ahead."""
 
@@ -142,8 +145,8 @@ class Sndfile:
 
     @property
     def preroll(self) -> int:
-        """Frames to decode and discard after a seek: an MP3 frame needs up to 511 bytes of those before it."""
-        return self.rate if self._file.format == "MP3" else 0
+        """Frames to decode and discard after a seek: an MP3 frame needs up to 511 bytes of those before it, 0.3 s."""
+        return self.rate // 2 if self._file.format == "MP3" else 0
 
     @property
     def is_wav(self) -> bool:
@@ -173,16 +176,18 @@ class Sndfile:
 
     @property
     def at_end(self) -> bool:
-        """Whether the decoder has read the file to its end."""
-        return self._position >= self._size
+        """Whether the decoder has read the file to its end, or to where it is blank."""
+        return self._position >= self._size or self._before_zeros
 
     def goes_on(self) -> bool:
         """Whether sound stands behind the point at which the decoder stopped, as far as this can be seen."""
         rest = self._size - self._position
-        if self._file.format == "MP3":
-            return holds_frames(self._descriptor, self._position, sound_end(self._descriptor, self._size))
         if self.is_wav:
             return rest > 8 and not _is_chunk(os.pread(self._descriptor, 9, self._position), self._position)
+        if self._before_zeros:
+            return False
+        if self._file.format == "MP3":
+            return holds_frames(self._descriptor, self._position, sound_end(self._descriptor, self._size))
         if self._file.format == "OGG":  # after a seek, the position says nothing
             return _contains(self._descriptor, b"OggS\0\2", start=_second_page(self._descriptor))
         if self._file.format == "FLAC":
@@ -198,7 +203,7 @@ class Sndfile:
         frames : int
             How many were decoded.
         """
-        if self.frames is not None and frames < self.frames:
+        if self._before_zeros if self.frames is None else frames < self.frames:
             return True
         if self._file.format == "MP3":
             missing = self._file.frames - frames > _LOST_SECONDS * self.rate
@@ -221,6 +226,11 @@ class Sndfile:
         """
         lost = (self._file.frames - frames) / self.rate if self._file.format == "OGG" else 0.0
         return lost if lost > _LOST_SECONDS else 0.0
+
+    @property
+    def _before_zeros(self) -> bool:
+        """Whether only zeros follow, as in a download that reserves its space first."""
+        return os.pread(self._descriptor, BLANK_BYTES, self._position).count(0) == BLANK_BYTES
 
     @property
     def _position(self) -> int:

@@ -79,7 +79,7 @@ class StreamDecoder:
         if not head:
             raise TmgcError("it is empty. Does the program that writes it run?")
         if not has_ffmpeg():
-            raise TmgcError(f"it is no WAV, and other formats need ffmpeg: {INSTALL}.")
+            raise TmgcError(f"it is no WAV, and other formats need ffmpeg: {INSTALL}")
         self._ffmpeg = Ffmpeg(self._reader, stop=self._stop)
         self.warnings = self._ffmpeg.warnings
         yield from self._ffmpeg.blocks()

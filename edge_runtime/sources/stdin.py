@@ -37,7 +37,7 @@ class StandardInput:
     def __init__(self, descriptor: int, *, sample_rate: int, stop: Shutdown, raw: PcmFormat | None = None) -> None:
         self.warnings: list[str] = []
         self._sample_rate = sample_rate
-        self._hint = "" if raw else " Raw samples need their format, e.g. --raw 44100,1,s16"
+        self._hint = "" if raw else " (raw samples need their format, e.g. --raw 44100,1,s16)"
         self._decoder = StreamDecoder(descriptor, stop=stop, raw=raw)
 
     @property

@@ -367,7 +367,7 @@ def test_a_named_pipe_that_nobody_writes_to_can_be_ended(tmp_path: Path) -> None
 def test_an_address_is_opened_by_ffmpeg_and_its_password_is_not_shown(tmp_path: Path) -> None:
     (tmp_path / "song.mp3").write_bytes(encoded("MP3"))
     with served(tmp_path) as address:
-        samples, warnings = read_with_warnings(f"http://me:secret@{address}/song.mp3")
+        samples, warnings = read_with_warnings(f"HTTP://me:secret@{address}/song.mp3")
         assert len(samples) / RATE == pytest.approx(4, abs=0.1)
         assert not warnings
         with pytest.raises(TmgcError, match=r"no such page \(404\)") as caught:
@@ -403,6 +403,19 @@ def test_a_file_url_is_a_path(tmp_path: Path) -> None:
     path = tmp_path / "a b.wav"
     path.write_bytes(encoded("WAV"))
     assert len(read_audio(path.as_uri(), sample_rate=RATE)) == 4 * RATE
+
+
+@pytest.mark.parametrize(("form", "warned"), [("MP3", True), ("OGG", True), ("FLAC", False)])
+def test_nothing_is_looked_for_in_the_blank_rest_of_a_download(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, form: str, warned: bool
+) -> None:
+    monkeypatch.setattr(AudioFile, "_continued", lambda *_: pytest.fail("another decoder reads the rest"))
+    path = tmp_path / "reserved"
+    path.write_bytes(encoded(form))
+    os.truncate(path, 5_000_000)
+    samples, warnings = read_with_warnings(path)
+    assert len(samples) / RATE == pytest.approx(4, abs=0.1)
+    assert [warning.partition(": ")[0] for warning in warnings] == ["is truncated"] * warned
 
 
 @needs_ffmpeg

@@ -142,7 +142,7 @@ BAD_INPUT: dict[str, tuple[Any, ...]] = {
     "no speed": (["song.wav", "--speed", "0"], "--speed must be above 0"),
     "a speed that is no number": (["song.wav", "--speed", "nan"], "--speed must be above 0"),
     "the speed of a microphone": (["--speed", "1"], "--speed is for files"),
-    "an empty standard input": (["-"], "standard input must contain audio: it is empty"),
+    "an empty standard input": (["-"], "it is empty. Does the program that writes it run? (raw samples need their"),
     "a standard input that is text": (["-"], "its content is no sound", b"no music " * 100),
     "a standard input below one window": (["-", "--raw", "8000,1,s16"], "at least one window of 2.0 s", bytes(20_000)),
     "no threads": (["song.wav", "--model", "MODEL", "--threads", "0"], "threads must be at least 1"),
@@ -197,12 +197,13 @@ def test_the_output_of_ffmpeg_is_classified_as_the_file_is(
 def test_a_process_substitution_is_classified_as_the_file_is(song: Path, models: dict[str, Path]) -> None:
     options = [*map(str, ("--model", models["tflite"], "--json"))]
     listening = shlex.join([*map(str, LISTEN), *options])
-    command = ["bash", "-c", f"{listening} <(cat {shlex.quote(str(song))})"]
+    command = ["bash", "-c", f"{listening} <(sleep 1; cat {shlex.quote(str(song))})"]
     piped = subprocess.run(command, capture_output=True, check=True, text=True).stdout
     *windows, summary = json_lines(piped)
     *expected, _ = json_lines(listen_command(song, *options).stdout)
     assert [window["genre"] for window in windows] == [window["genre"] for window in expected]
     assert summary["source"].startswith("/dev/fd/")
+    assert summary["realtime_factor"] > 0, "the wait before the first sound is not part of the session"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -40,7 +40,10 @@ def judged(path: Path, content: bytes) -> bool:
         ("fffbf064", 0),  # no such bit rate
         ("fffb9c64", 0),  # no such rate
         ("ffeb9064", 0),  # no such version
-        ("fff99064", 0),  # no such layer: ADTS
+        ("fff15080017f", 11),  # ADTS
+        ("fff95083ffff", 8191),  # ADTS of MPEG-2, the longest
+        ("fff1508001", 0),  # its size is missing
+        ("ffe15080017f", 0),  # no such layer
         ("52494646", 0),
         ("fffb", 0),
     ],
@@ -59,6 +62,13 @@ def test_an_mp3_is_cut_wherever_a_frame_is_incomplete(tmp_path: Path, mode: str)
         boundaries.add(end)
     for length in range(len(content) - 500, len(content)):
         assert judged(tmp_path / "a", content[:length]) != (length in boundaries)
+
+
+def test_an_aac_file_is_cut_wherever_a_frame_is_incomplete(tmp_path: Path) -> None:
+    frame = bytes.fromhex("fff150800c9ffc") + bytes(93)
+    content = 20 * frame
+    for length in range(len(content) - 250, len(content) + 1):
+        assert judged(tmp_path / "a", content[:length]) == (length % 100 > 0), length
 
 
 @pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
