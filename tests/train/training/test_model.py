@@ -248,3 +248,20 @@ def test_a_typing_error_is_answered_with_the_nearest_name() -> None:
 def test_a_network_that_expects_bgr_is_refused() -> None:
     with pytest.raises(TmgcError, match="BGR"):
         find_architecture("vgg16")
+
+
+def test_musicnn_takes_waveforms_of_any_level_and_its_parts_can_be_frozen() -> None:
+    settings = SpectrogramSettings(sample_rate=16_000)
+    network = build_network("musicnn", settings, n_genres=4, weights="none")
+    assert network.input_shape == (None, 32_000)
+    sound = np.random.default_rng(0).normal(0, 0.1, (2, 32_000)).astype(np.float32)
+    np.testing.assert_allclose(network(sound), network(sound / 50), atol=1e-4)
+    assert feature_extractor(network)(sound).shape == (2, 200)
+    freeze(network, unfreeze=0.0, batch_normalization=False)
+    assert {variable.path.partition("/")[0] for variable in network.trainable_variables} == {"head"}
+    assert not network.get_layer(FRONT_END).trainable_variables
+
+
+def test_musicnn_hears_one_sample_rate_alone() -> None:
+    with pytest.raises(TmgcError, match=r"hears 16000 Hz, the run has 44100 Hz: prepare it again with --sample-rate"):
+        build_network("musicnn", SpectrogramSettings(), n_genres=4, weights="none")
