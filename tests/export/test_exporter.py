@@ -310,14 +310,9 @@ def test_a_network_with_a_spectrogram_of_its_own_is_evaluated_and_exported_with_
     targets = ExportSettings(TFLITE, quantize=("float16", "none"))
     with open_run(run) as source:
         reports = export_model(source, targets)
-    assert [Path(report["file"]).name for report in reports] == [
-        "tiny.waveform.float16.tflite",
-        "tiny.waveform.float32.tflite",
-    ]
-    assert all(report["parity"]["passed"] for report in reports)
+    passed = {Path(report["file"]).name: report["parity"]["passed"] for report in reports}
+    assert passed == {"tiny.waveform.float16.tflite": True, "tiny.waveform.float32.tflite": True}
     classifier = GenreClassifier.open(reports[0]["file"])
     clips = dataset.of("test")
-    heard = [
-        classifier.card.genres[classifier.classify(dataset.samples(clip)).probabilities.argmax()] for clip in clips
-    ]
-    assert sum(genre == clip.genre for genre, clip in zip(heard, clips, strict=True)) > 0.6 * len(clips)
+    heard = [int(classifier.classify(dataset.samples(clip)).probabilities.argmax()) for clip in clips]
+    assert (np.array(heard) == dataset.labels(clips)).mean() > 0.6

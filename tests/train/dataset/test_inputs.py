@@ -21,7 +21,8 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 def test_images_are_held_as_index_images_and_given_in_colour(dataset: Dataset) -> None:
     inputs, clips = NetworkInputs(dataset, "image"), dataset.clips[:3]
     held = inputs.hold_clips(clips)
-    assert (held.shape, held.dtype) == ((3, 32, 32), np.uint8)
+    assert held.shape == (3, 32, 32)
+    assert held.dtype == np.uint8
     batch = inputs.batch(held)
     np.testing.assert_array_equal(batch, dataset.images(clips))
     assert batch.shape[1:] == inputs.shape == (32, 32, 3)
