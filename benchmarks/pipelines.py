@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,6 +96,7 @@ class KerasPipeline:
     def __init__(self, model: Path, card: ModelCard, *, threads: int) -> None:
         self._network, self.runtime = load_network(model, threads=threads)
         self._spectrogram = Spectrogram(card.spectrogram, card.colormap_array)
+        self._takes_images = card.input_kind == "image"
 
     def read(self, excerpt: Excerpt) -> Samples:
         return read_window(excerpt, self._spectrogram.settings)
@@ -105,16 +106,16 @@ class KerasPipeline:
 
     def predict_batch(self, batch: Sequence[Samples]) -> list[TimedPrediction]:
         stopwatch = Stopwatch(windows=len(batch))
-        images = np.stack([self._spectrogram.image(samples) for samples in batch])
+        inputs: Any = np.stack([self._spectrogram.image(each) for each in batch] if self._takes_images else batch)
         stopwatch.lap("spectrogram")
-        probabilities = self._probabilities(images)
+        probabilities = self._probabilities(inputs)
         stopwatch.lap("model")
         classes = np.argmax(probabilities, axis=-1)
         stopwatch.lap("decision")
         return [TimedPrediction(int(index), stopwatch.stages_ms) for index in classes]
 
-    def _probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        probabilities: NDArray[np.float32] = self._network.predict(images, verbose=0)
+    def _probabilities(self, inputs: Any) -> NDArray[np.float32]:
+        probabilities: NDArray[np.float32] = self._network.predict(inputs, verbose=0)
         return probabilities
 
 
@@ -127,13 +128,13 @@ class CompiledPipeline(KerasPipeline):
 
         shape = (None, *self._network.input_shape[1:])
         self._compiled = tensorflow.function(
-            lambda images: self._network(images, training=False),
-            input_signature=[tensorflow.TensorSpec(shape, tensorflow.uint8)],
+            lambda inputs: self._network(inputs, training=False),
+            input_signature=[tensorflow.TensorSpec(shape, self._network.inputs[0].dtype)],
             autograph=False,
         )
 
-    def _probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        probabilities: NDArray[np.float32] = self._compiled(images).numpy()
+    def _probabilities(self, inputs: Any) -> NDArray[np.float32]:
+        probabilities: NDArray[np.float32] = self._compiled(inputs).numpy()
         return probabilities
 
 

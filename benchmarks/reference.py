@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from benchmarks.inputs import WINDOW_SECONDS, Excerpt
 from benchmarks.pipelines import Stopwatch, TimedPrediction, load_network
 from edge_runtime.audio import Samples
+from edge_runtime.errors import TmgcError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -51,6 +52,8 @@ class ReferencePipeline:
         plt.switch_backend("Agg")
         self._librosa: Any = librosa
         self._network, network_runtime = load_network(model, threads=threads)
+        if len(self._network.input_shape) != 4:
+            raise TmgcError(f"the reference pipeline makes images, and {model} takes waveforms: leave this case out")
         self._height, self._width = self._network.input_shape[1:3]
         libraries = ", ".join(f"{name} {version(name)}" for name in ("librosa", "matplotlib"))
         self.runtime = f"{libraries}, {network_runtime}"

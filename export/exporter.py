@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from glob import escape
 from pathlib import Path
@@ -190,6 +190,7 @@ def export_model(source: Source, settings: ExportSettings) -> list[dict[str, Any
         The model does not fit its card, a format does not support a recipe or an option, a file exists and ``force`` is
         not set, or ``parity.json`` is damaged.
     """
+    settings = _for_network(settings, source)
     input_kind = settings.graph.input_kind
     targets = select_targets(settings.formats, settings.quantize, input_kind=input_kind)
     output = settings.output or source.exports
@@ -209,6 +210,13 @@ def export_model(source: Source, settings: ExportSettings) -> list[dict[str, Any
         if targets:
             return [exporter.export(target, None, output=output) for target in targets]
         return [exporter.export(*exporter.choose(each, preference), output=output) for each in candidates]
+
+
+def _for_network(settings: ExportSettings, source: Source) -> ExportSettings:
+    """A network with a spectrogram of its own takes waveforms in every file."""
+    if source.card.input_kind == "image":
+        return settings
+    return replace(settings, graph=replace(settings.graph, input_kind=source.card.input_kind, batch="1"))
 
 
 class Exporter:

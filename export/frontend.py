@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.errors import TmgcError
+from edge_runtime.interpreters import ModelInput
 from edge_runtime.model_card import ModelCard
 from edge_runtime.spectrogram import (
     AMIN,
@@ -20,6 +21,7 @@ from edge_runtime.spectrogram import (
     stretch_weights,
 )
 from train.libraries import library, load_keras_model
+from train.training.model import BACKBONE, FRONT_END, HEAD
 
 SCOPE = "tmgc_front_end"
 """Prefix of the names of the spectrogram's operators, by which quantisers leave them in float."""
@@ -98,6 +100,9 @@ OUTPUT_NAME = "probabilities"
 
 _BATCH = 32
 
+_KINDS = {("uint8", 3): "image", ("float32", 1): "waveform"}
+"""Kind of an input by its type and its number of dimensions without the batch."""
+
 
 class KerasModel:
     """A trained network, traced once for its predictions and its export.
@@ -112,7 +117,13 @@ class KerasModel:
     Raises
     ------
     TmgcError
-        The file is missing, Keras cannot read it, or the input of the network is no uint8 image.
+        The file is missing, Keras cannot read it, or the input of the network is neither a uint8 image nor a float32
+        waveform.
+
+    Attributes
+    ----------
+    input_kind : str
+        One of :data:`edge_runtime.model_card.INPUT_KINDS`.
     """
 
     def __init__(self, path: Path, network: Any = None) -> None:
@@ -123,29 +134,33 @@ class KerasModel:
         self.path = path
         shape = tuple(model.input_shape[1:])
         dtype = keras.backend.standardize_dtype(model.inputs[0].dtype)
-        if dtype != "uint8" or len(shape) != 3 or None in shape:
+        self.input_kind = _KINDS.get((dtype, len(shape)))
+        has_parts = {FRONT_END, BACKBONE, HEAD} <= {layer.name for layer in model.layers}
+        if self.input_kind is None or None in shape or (self.input_kind == "waveform" and not has_parts):
             raise TmgcError(
-                f"the input of a network must be uint8 images of one size: that of {path} is {dtype} of {shape}. Train "
-                "it again with tmgc-train fit"
+                "the input of a network must be uint8 images of one size, or waveforms of one length for a front end "
+                f"of its own: that of {path} is {dtype} of {shape}. Train it again with tmgc-train fit"
             )
         self._model = model
-        signature = tensorflow.TensorSpec((None, *shape), tensorflow.uint8, name="image")
+        signature = tensorflow.TensorSpec((None, *shape), dtype, name=self.input_kind)
         self._serve = tensorflow.function(
-            lambda images: {OUTPUT_NAME: model(images, training=False)}, input_signature=[signature], autograph=False
+            lambda inputs: {OUTPUT_NAME: model(inputs, training=False)}, input_signature=[signature], autograph=False
         )
 
-    def predict(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def predict(self, inputs: ModelInput) -> NDArray[np.float32]:
         """Keras' predictions.
 
         Parameters
         ----------
-        images : np.ndarray [shape=(n, image_height, image_width, 3)], uint8
+        inputs : np.ndarray
+            Images ``[shape=(n, image_height, image_width, 3)], uint8``, or waveforms
+            ``[shape=(n, window_samples)], float32 in [-1, 1]``, by :attr:`input_kind`.
 
         Returns
         -------
         probabilities : np.ndarray [shape=(n, n_genres)], float32 in [0, 1]
         """
-        batches = [images[start : start + _BATCH] for start in range(0, len(images), _BATCH)]
+        batches = [inputs[start : start + _BATCH] for start in range(0, len(inputs), _BATCH)]
         return np.concatenate([self._serve(batch)[OUTPUT_NAME].numpy() for batch in batches])
 
     def check_card(self, card: ModelCard) -> None:
@@ -154,9 +169,11 @@ class KerasModel:
         Raises
         ------
         TmgcError
-            The card describes images of another size, or another number of genres.
+            The card describes images or waveforms of another size, or another number of genres.
         """
-        expected = (card.spectrogram.image_height, card.spectrogram.image_width, 3)
+        settings = card.spectrogram
+        waveform = self.input_kind == "waveform"
+        expected = (settings.window_samples,) if waveform else (settings.image_height, settings.image_width, 3)
         input_shape, output_shape = tuple(self._model.input_shape[1:]), self._model.output_shape
         if input_shape != expected or output_shape != (None, len(card.genres)):
             raise TmgcError(
@@ -182,7 +199,18 @@ class KerasModel:
         signature = tensorflow.TensorSpec((1, settings.window_samples), tensorflow.float32, name="waveform")
 
         def serve(waveform: Any) -> dict[str, Any]:
+            if self.input_kind == "waveform":
+                return {OUTPUT_NAME: self._in_parts(waveform)}
             image = spectrogram_image(waveform, settings, card.colormap_array)
             return {OUTPUT_NAME: self._model(image, training=False)}
 
         return tensorflow.function(serve, input_signature=[signature], autograph=False)
+
+    def _in_parts(self, waveform: Any) -> Any:
+        """The network, with the names of its own front end under :data:`SCOPE`."""
+        tensorflow = library("tensorflow", extra="export")
+        with tensorflow.name_scope(SCOPE):
+            hidden = self._model.get_layer(FRONT_END)(waveform, training=False)
+        for name in (BACKBONE, HEAD):
+            hidden = self._model.get_layer(name)(hidden, training=False)
+        return hidden

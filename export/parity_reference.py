@@ -112,7 +112,7 @@ def _synthetic(settings: SpectrogramSettings) -> dict[str, Samples]:
 
 @dataclass(frozen=True)
 class ParityReference:
-    """Inputs and Keras' predictions for their images. Files predict the same images, or the waveforms behind them."""
+    """Inputs and Keras' predictions for them. Files predict the same images, or the waveforms behind them."""
 
     inputs: ParityInputs
     keras: Probabilities
@@ -168,4 +168,8 @@ def collect_reference(model: KerasModel, dataset: Dataset, split: str, *, input_
     inputs = parity_inputs(dataset, split, with_waveforms=input_kind == "waveform")
     stress = stress_inputs(dataset, split)
     images = spectrogram_images(dataset, list(stress.values()))
-    return ParityReference(inputs, model.predict(inputs.images), stress, images, model.predict(images))
+    if model.input_kind == "waveform":
+        predictions = model.predict(inputs.waveforms), model.predict(np.stack(list(stress.values())))
+    else:
+        predictions = model.predict(inputs.images), model.predict(images)
+    return ParityReference(inputs, predictions[0], stress, images, predictions[1])

@@ -163,8 +163,7 @@ def rebuild_network(weights: Path, architecture: str, card: ModelCard) -> Any:
 
     network = build_network(
         architecture,
-        image_height=card.spectrogram.image_height,
-        image_width=card.spectrogram.image_width,
+        card.spectrogram,
         n_genres=len(card.genres),
         weights="none",
         rescale_to_unit=True,

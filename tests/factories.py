@@ -41,6 +41,30 @@ def tiny_backbone(*, input_shape: tuple[int, int, int], weights: str | None) -> 
 
 register_architecture(Architecture("tiny", tiny_backbone, scale=(1 / 127.5,) * 3, offset=(-1.0,) * 3))
 
+
+def tiny_front_end(settings: SpectrogramSettings) -> keras.Model:
+    """The loudness of 64 filters over a waveform, a hundred times a second."""
+    import keras
+    from keras import layers
+
+    waveform = keras.Input((settings.window_samples,))
+    frames = keras.ops.reshape(
+        waveform[:, : 100 * (settings.window_samples // 100)], (-1, 100, settings.window_samples // 100)
+    )
+    return keras.Model(waveform, keras.ops.abs(layers.Dense(64, use_bias=False, trainable=False)(frames)))
+
+
+def tiny_waveform_backbone(*, input_shape: tuple[int, ...], weights: str | None) -> keras.Model:
+    import keras
+    from keras import layers
+
+    frames = keras.Input(input_shape)
+    hidden = layers.ReLU()(layers.BatchNormalization()(layers.Dense(16)(frames)))
+    return keras.Model(frames, keras.ops.mean(hidden, axis=1))
+
+
+register_architecture(Architecture("tiny_waveform", tiny_waveform_backbone, front_end=tiny_front_end))
+
 TINY_TRAINING = TrainingConfig(
     architecture="tiny",
     weights="none",
@@ -77,13 +101,23 @@ def tiny_dataset(songs: Path, run: Path) -> Dataset:
     return dataset
 
 
-def tiny_trained_run(folder: Path) -> Run:
-    """Write songs below a folder, and train the tiny network for long enough to learn them."""
+def tiny_trained_run(folder: Path, *, architecture: str = "tiny") -> Run:
+    """Write songs below a folder, and train a tiny network for long enough to learn them."""
     from train.training import fit
 
     dataset = tiny_dataset(write_songs(folder / "songs", songs=8), folder / "tiny")
     config = replace(
-        TINY_TRAINING, head_epochs=4, epochs=15, patience=15, augmentation=Augmentation.only(("spec_augment",))
+        TINY_TRAINING,
+        architecture=architecture,
+        head_epochs=4,
+        epochs=15,
+        patience=15,
+        augmentation=Augmentation.only(("spec_augment",)),
     )
     fit(dataset, config)
     return dataset.run
+
+
+def square(side: int) -> SpectrogramSettings:
+    """Settings of square images."""
+    return SpectrogramSettings(image_height=side, image_width=side)

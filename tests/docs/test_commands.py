@@ -17,6 +17,7 @@ import soundfile
 from edge_runtime.models import SMALL_MODEL
 from tests.conftest import tone
 from tests.docs.pages import PAGES, ROOT, code_blocks, inline_code
+from tests.factories import square
 
 COMMANDS = {
     "tmgc-train": "train.cli:main",
@@ -152,7 +153,7 @@ def test_the_example_of_an_architecture_makes_a_network() -> None:
 
     example = next(code for code in code_blocks(ROOT / "CONTRIBUTING.md", "python") if "register_architecture(" in code)
     exec(compile(example, "CONTRIBUTING.md", "exec"), {})
-    network = build_network("small_cnn", image_height=32, image_width=32, n_genres=3, weights="none")
+    network = build_network("small_cnn", square(32), n_genres=3, weights="none")
     assert network.output_shape == (None, 3)
 
 

@@ -17,6 +17,7 @@ import soundfile
 
 from edge_runtime import ModelCard, SpectrogramSettings
 from tests.conftest import tone
+from tests.factories import square
 
 pytestmark = [
     pytest.mark.full,
@@ -54,7 +55,7 @@ def untrained(architecture: str, recipe_name: str, card: ModelCard, folder: Path
     from train.training.model import build_network
 
     with silence():
-        network = build_network(architecture, image_height=224, image_width=224, n_genres=3, weights="none")
+        network = build_network(architecture, square(224), n_genres=3, weights="none")
         network.save(folder / "model.keras")
         KerasModel(folder / "model.keras").save(folder / "saved", card)
     pictures = np.random.default_rng(0).integers(0, 256, (4, 224, 224, 3), np.uint8)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edge_runtime import GenreClassifier
 from edge_runtime.errors import TmgcError
 from edge_runtime.interpreters import open_interpreter
 from export import exporter, parity, parity_reference, tflite
@@ -22,7 +23,9 @@ from export.recipes import DYNAMIC, FLOAT32, FORMATS, GraphOptions, Target, pars
 from export.report import read_parity_json
 from export.sources import open_run
 from tests.export.conftest import NAMES, ParityKit, Reports
+from tests.factories import tiny_trained_run
 from train.dataset.dataset import read_dataset
+from train.evaluation import evaluate
 from train.run import Run
 
 TFLITE = tuple(parse_formats("tflite"))
@@ -297,3 +300,19 @@ def _export(run: Run, settings: ExportSettings) -> list[dict[str, Any]]:
 
 def _failing(recipe: str, inputs: Any, keras: Any, file: Any, **details: Any) -> ParityReport:
     return compare(recipe, inputs, keras, np.roll(file, 1, axis=1), **details)
+
+
+def test_a_network_with_a_spectrogram_of_its_own_is_evaluated_and_exported_with_waveform_input(tmp_path: Path) -> None:
+    run = tiny_trained_run(tmp_path, architecture="tiny_waveform")
+    assert run.card().input_kind == "waveform"
+    dataset = read_dataset(run)
+    assert evaluate(dataset, "test", robustness=True).clip_accuracy > 0.6
+    targets = ExportSettings(TFLITE, quantize=("float16", "none"))
+    with open_run(run) as source:
+        reports = export_model(source, targets)
+    passed = {Path(report["file"]).name: report["parity"]["passed"] for report in reports}
+    assert passed == {"tiny.waveform.float16.tflite": True, "tiny.waveform.float32.tflite": True}
+    classifier = GenreClassifier.open(reports[0]["file"])
+    clips = dataset.of("test")
+    heard = [int(classifier.classify(dataset.samples(clip)).probabilities.argmax()) for clip in clips]
+    assert (np.array(heard) == dataset.labels(clips)).mean() > 0.6

@@ -18,7 +18,7 @@ from export.cli import main
 from export.report import read_parity_json
 from export.sources import open_run, rebuild_network
 from tests.export.conftest import GENRES, SETTINGS
-from tests.factories import SIDE
+from tests.factories import SIDE, square
 from train.libraries import silence
 from train.run import Run
 from train.training.model import BACKBONE, HEAD, build_network
@@ -181,7 +181,11 @@ def _network(architecture: str, size: int) -> Any:
     """A network whose weights all differ, so that a mix-up of layers changes the output."""
     with silence():
         network = build_network(
-            architecture, image_height=size, image_width=size, n_genres=4, weights="none", rescale_to_unit=True
+            architecture,
+            square(size),
+            n_genres=4,
+            weights="none",
+            rescale_to_unit=True,
         )
     rng = np.random.default_rng(0)
     weights = network.get_weights()

@@ -28,16 +28,23 @@ if TYPE_CHECKING:
 @click.option("--split", default="test", show_default=True, type=click.Choice(["train", "validation", "test"]))
 @click.option("--robustness", is_flag=True, help="Also evaluate on noisy, coded and otherwise degraded audio.")
 @click.option("--baseline", is_flag=True, help="Also compare with an SVM on MFCC statistics.")
+@click.option(
+    "--teacher", metavar="NAME", help="With --baseline, also compare with a teacher: musicnn, or another RUN."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print evaluation.json.")
-def evaluate(run: Path | None, split: str, robustness: bool, baseline: bool, as_json: bool) -> None:
+def evaluate(
+    run: Path | None, split: str, robustness: bool, baseline: bool, teacher: str | None, as_json: bool
+) -> None:
     """Evaluate the model of RUN on its test songs.
 
     Writes evaluation.json, plots and report.html into RUN, and temperature and threshold into its model card.
     """
     from train.run import newest_run
 
+    if teacher and not baseline:
+        raise TmgcError("--teacher names a baseline: use it together with --baseline")
     run = run or newest_run("model.keras")
-    result = run_evaluate(run, split, robustness=robustness, baseline=baseline)
+    result = run_evaluate(run, split, robustness=robustness, baseline=baseline, teacher=teacher)
     _print(result, as_json=as_json)
     say(f"next: tmgc-export {run}")
 
@@ -49,17 +56,21 @@ def _print(result: Evaluation | RateComparison, *, as_json: bool) -> None:
         print_lines(result.as_text().splitlines())
 
 
-def run_evaluate(folder: Path, split: str, *, robustness: bool = False, baseline: bool = False) -> Evaluation:
+def run_evaluate(
+    folder: Path, split: str, *, robustness: bool = False, baseline: bool = False, teacher: str | None = None
+) -> Evaluation:
     """Evaluate, with progress on standard error."""
     require_keras()
     from train.cli.progress import ProgressBar
     from train.dataset.dataset import read_dataset
     from train.evaluation import evaluate
     from train.run import Run
+    from train.teachers import open_teacher
 
     dataset = read_dataset(Run(folder))
+    opened = open_teacher(teacher) if teacher else None
     with ProgressBar() as bar:
-        result = evaluate(dataset, split, robustness=robustness, baseline=baseline, reporter=bar)
+        result = evaluate(dataset, split, robustness=robustness, baseline=baseline, teacher=opened, reporter=bar)
     say(f"  report: {dataset.run.report_html(split)}")
     return result
 

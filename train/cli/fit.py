@@ -35,13 +35,13 @@ fit_options = Options(
         "--architecture",
         default="inception_resnet_v2",
         show_default=True,
-        help="Also efficientnet_v2_b0, mobilenet_v3_small, or another name of keras.applications.",
+        help="Also efficientnet_v2_b0, mobilenet_v3_small or another name of keras.applications; for few songs "
+        "musicnn, which was trained on a million.",
     ),
     click.option(
         "--weights",
-        default="imagenet",
-        show_default=True,
-        help="Initial weights: imagenet, none (random), or a FILE (weights, or a run's model.keras).",
+        help="Initial weights: imagenet, musicnn, none (random), or a FILE (weights, or a run's model.keras). "
+        "Default: the pre-trained ones of the architecture.",
     ),
     click.option(
         "--head-epochs", default=20, show_default=True, help="Epochs of the head alone, on the frozen backbone."
@@ -119,20 +119,26 @@ def fit(run: Path | None, resume: bool | None, **options: Any) -> None:
     say(f"next: tmgc-train evaluate {run}")
 
 
-def fit_settings(*, recipe: str, augment: tuple[str, ...], **options: Any) -> TrainingConfig:
+def fit_settings(
+    *, recipe: str, augment: tuple[str, ...], architecture: str, weights: str | None, **options: Any
+) -> TrainingConfig:
     """The configuration that the options describe, with everything checked that needs no dataset."""
     from train.training import Augmentation, TrainingConfig
     from train.training.config import REFERENCE_RECIPE
     from train.training.model import check_weights, find_architecture
 
-    config = TrainingConfig(augmentation=Augmentation.only(augment), **options)
+    require_keras()
+    found = find_architecture(architecture)
+    weights = weights or found.pretrained or "none"
+    check_weights(found, weights)
+    config = TrainingConfig(
+        architecture=architecture, weights=weights, augmentation=Augmentation.only(augment), **options
+    )
     if recipe == "reference":
         named = _on_command_line(click.get_current_context()).items()
         if fixed := [option for name, option in named if name == "augment" or name in REFERENCE_RECIPE]:
             raise TmgcError(f"--recipe reference sets {fixed[0]} itself: leave it out")
         config = config.with_reference_recipe()
-    require_keras()
-    check_weights(find_architecture(config.architecture), config.weights)
     return config
 
 

@@ -1,13 +1,15 @@
-"""The baseline that a network must beat: MFCC statistics with a support vector machine, on the same split.
+"""The baselines that a network must beat, on the same split: MFCC statistics with a support vector machine, and a
+teacher's outputs with logistic regression.
 
 Genre classification from mean and spread of short-time features follows Tzanetakis and Cook (2002), "Musical genre
-classification of audio signals". It is fitted in seconds: a network that does not beat it is not worth its cost.
+classification of audio signals". Both are fitted in seconds: a network that does not beat them is not worth its cost.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,11 +19,13 @@ from edge_runtime.audio import Samples
 from train.dataset.dataset import Clip, Dataset
 from train.evaluation.metrics import Difference, Interval, compute_scores, paired_difference
 from train.progress import Reporter
+from train.teachers import Teacher, hearing
 
 _N_MFCC = 20
 """librosa's default."""
 
-_GRID = {"C": (3.0, 1.0, 10.0, 30.0), "gamma": (0.01, 0.003)}
+_SVM_GRID = {"C": (3.0, 1.0, 10.0, 30.0), "gamma": (0.01, 0.003)}
+_LOGISTIC_GRID = {"C": (0.03, 0.01, 0.1)}
 """What is tried on the validation split, the usual choice first; features are standardised."""
 
 Labelled = tuple[NDArray[np.float32], NDArray[np.int64]]
@@ -50,10 +54,17 @@ class Baseline:
     """What follows, in one sentence."""
 
 
-def fit_baseline(dataset: Dataset, split: str, probabilities: NDArray[np.float32], reporter: Reporter) -> Baseline:
-    """Fit the baseline on the training split, and compare a network with it on another one.
+def fit_baselines(
+    dataset: Dataset,
+    split: str,
+    probabilities: NDArray[np.float32],
+    reporter: Reporter,
+    *,
+    teacher: Teacher | None = None,
+) -> tuple[Baseline, ...]:
+    """Fit the baselines on the training split, and compare a network with them on another one.
 
-    The baseline gets the same data as the network: it is fitted to the training clips, and the validation clips only
+    A baseline gets the same data as the network: it is fitted to the training clips, and the validation clips only
     select its hyperparameters.
 
     Parameters
@@ -63,17 +74,49 @@ def fit_baseline(dataset: Dataset, split: str, probabilities: NDArray[np.float32
     probabilities : np.ndarray [shape=(n_clips, n_genres)], float32 in [0, 1]
         The network's, for the clips of ``split`` in the order of ``dataset.csv``.
     reporter : Reporter
+    teacher : Teacher, optional
+        Adds the baseline of its outputs.
+
+    Returns
+    -------
+    baselines : tuple of Baseline
+        One of MFCC statistics, and one of the teacher.
 
     Raises
     ------
     TmgcError
         The audio of a clip is missing.
     """
-    clips = {name: dataset.of(name) for name in dict.fromkeys(("train", "validation", split))}
-    reporter.phase("computing MFCC statistics for the baseline", sum(map(len, clips.values())))
-    features = {name: _features(dataset, some, reporter) for name, some in clips.items()}
-    labels = {name: dataset.labels(some) for name, some in clips.items()}
-    machine, chosen = fit_svm(
+    rate = dataset.spectrogram.sample_rate
+
+    def mfcc(windows: Samples) -> NDArray[np.float32]:
+        return np.stack([mfcc_statistics(samples, rate) for samples in windows])
+
+    fits = [_fit(dataset, split, probabilities, reporter, "SVM on MFCC statistics", mfcc, fit_svm)]
+    if teacher:
+        hear, name = hearing(teacher, rate), f"logistic regression on {teacher.name}"
+        fits.append(_fit(dataset, split, probabilities, reporter, name, hear, fit_logistic_regression))
+    return tuple(fits)
+
+
+Features = Callable[[Samples], NDArray[np.float32]]
+"""Windows ``[shape=(n, window_samples)]`` to features ``[shape=(n, n_features)]``."""
+
+
+def _fit(
+    dataset: Dataset,
+    split: str,
+    probabilities: NDArray[np.float32],
+    reporter: Reporter,
+    name: str,
+    extract: Features,
+    fit: Callable[[Labelled, Labelled, Reporter], tuple[Any, dict[str, float]]],
+) -> Baseline:
+    clips = {part: dataset.of(part) for part in dict.fromkeys(("train", "validation", split))}
+    reporter.phase(f"computing features for {name}", sum(map(len, clips.values())))
+    features = {part: _features(dataset, some, extract, reporter) for part, some in clips.items()}
+    labels = {part: dataset.labels(some) for part, some in clips.items()}
+    machine, chosen = fit(
         (features["train"], labels["train"]), (features["validation"], labels["validation"]), reporter
     )
     predictions = _probabilities(machine, features[split])
@@ -82,7 +125,7 @@ def fit_baseline(dataset: Dataset, split: str, probabilities: NDArray[np.float32
         probabilities.argmax(axis=1) == labels[split], predictions.argmax(axis=1) == labels[split], clips[split]
     )
     return Baseline(
-        name=f"SVM on MFCC statistics (C={chosen['C']:g}, gamma={chosen['gamma']:g})",
+        name=f"{name} ({', '.join(f'{key}={value:g}' for key, value in chosen.items())})",
         clip_accuracy=scores.clip_accuracy,
         clip_accuracy_ci=scores.clip_accuracy_ci,
         song_accuracy=scores.song_accuracy,
@@ -134,28 +177,65 @@ def fit_svm(train: Labelled, validation: Labelled, reporter: Reporter) -> tuple[
     chosen : dict
         Its ``C`` and ``gamma``.
     """
+    from sklearn.svm import SVC
+
+    return _select(SVC, _SVM_GRID, train, validation, reporter)
+
+
+def fit_logistic_regression(train: Labelled, validation: Labelled, reporter: Reporter) -> tuple[Any, dict[str, float]]:
+    """Fit a logistic regression; its hyperparameters are selected on the validation data.
+
+    Parameters
+    ----------
+    train, validation : Labelled
+    reporter : Reporter
+
+    Returns
+    -------
+    machine : sklearn.pipeline.Pipeline
+    chosen : dict
+        Its ``C``.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    return _select(partial(LogisticRegression, max_iter=2000), _LOGISTIC_GRID, train, validation, reporter)
+
+
+def _select(
+    make: Callable[..., Any],
+    grid: Mapping[str, Sequence[float]],
+    train: Labelled,
+    validation: Labelled,
+    reporter: Reporter,
+) -> tuple[Any, dict[str, float]]:
+    """The classifier with the highest validation accuracy, fitted to standardised training features."""
     from sklearn.model_selection import ParameterGrid
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
-    from sklearn.svm import SVC
 
-    grid = list(ParameterGrid(_GRID))
-    reporter.phase("selecting the baseline's hyperparameters on the validation split", len(grid))
-    machines = [make_pipeline(StandardScaler(), SVC(**settings)) for settings in grid]
+    candidates = list(ParameterGrid(grid))
+    reporter.phase("selecting the baseline's hyperparameters on the validation split", len(candidates))
+    machines = [make_pipeline(StandardScaler(), make(**settings)) for settings in candidates]
     scores = []
     for machine in machines:
         scores.append(machine.fit(*train).score(*validation))
         reporter.step({"accuracy": scores[-1]})
     best = int(np.argmax(scores))
-    return machines[best], grid[best]
+    return machines[best], candidates[best]
 
 
-def _features(dataset: Dataset, clips: Sequence[Clip], reporter: Reporter) -> NDArray[np.float32]:
+_CHUNK = 64
+"""Clips whose audio is in memory at a time."""
+
+
+def _features(dataset: Dataset, clips: Sequence[Clip], extract: Features, reporter: Reporter) -> NDArray[np.float32]:
     rows = []
-    for clip in clips:
-        rows.append(mfcc_statistics(dataset.samples(clip), dataset.spectrogram.sample_rate))
-        reporter.step({})
-    return np.stack(rows)
+    for first in range(0, len(clips), _CHUNK):
+        chunk = clips[first : first + _CHUNK]
+        rows.append(extract(np.stack([dataset.samples(clip) for clip in chunk])))
+        for _ in chunk:
+            reporter.step({})
+    return np.concatenate(rows)
 
 
 def _probabilities(machine: Any, features: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -9,13 +9,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_runtime.audio import Samples
 from edge_runtime.classifier import with_temperature
 from edge_runtime.errors import TmgcError
 from edge_runtime.files import atomic_write, check_writable
 from edge_runtime.model_card import ModelCard
-from edge_runtime.spectrogram import Spectrogram
 from train.dataset.dataset import Clip, Dataset
-from train.evaluation.baselines import fit_baseline
+from train.dataset.inputs import Held, NetworkInputs
+from train.evaluation.baselines import fit_baselines
 from train.evaluation.calibration import Calibration, TemperatureFit, fit_temperature, reliability
 from train.evaluation.metrics import compute_scores, rows_of_groups
 from train.evaluation.plots import write_plots
@@ -25,15 +26,16 @@ from train.evaluation.results import Evaluation, most_confident_errors
 from train.evaluation.robustness import evaluate_robustness
 from train.libraries import load_keras_model
 from train.progress import Reporter
+from train.teachers import Teacher
 
 _log = getLogger("tmgc.train")
 
 _CHUNK = 256
-"""Clips whose images are in memory at a time: 37 MB at 224 x 224."""
+"""Clips whose inputs are in memory at a time: 37 MB as images of 224 x 224."""
 
 
 class Predictor:
-    """The network of a run: uint8 images to probabilities, without temperature scaling.
+    """The network of a run: windows of audio to probabilities, without temperature scaling.
 
     Parameters
     ----------
@@ -49,14 +51,15 @@ class Predictor:
 
     def __init__(self, dataset: Dataset, *, batch_size: int = 32) -> None:
         self._dataset, self._batch_size = dataset, batch_size
-        self._network = _load(dataset)
+        self._inputs = NetworkInputs(dataset, dataset.run.card().input_kind)
+        self._network = _load(dataset, self._inputs)
 
-    def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Predict images.
+    def __call__(self, windows: Sequence[Samples]) -> NDArray[np.float32]:
+        """Predict windows of audio.
 
         Parameters
         ----------
-        images : np.ndarray [shape=(n, image_height, image_width, 3)], uint8
+        windows : sequence of np.ndarray [shape=(window_samples,)], float32 in [-1, 1]
 
         Returns
         -------
@@ -67,7 +70,20 @@ class Predictor:
         TmgcError
             The network returns NaN or infinity.
         """
-        output = self._network.predict(images, batch_size=self._batch_size, verbose=0)
+        return self._predict(self._inputs.hold(windows))
+
+    def predict_clips(self, clips: Sequence[Clip], reporter: Reporter) -> NDArray[np.float32]:
+        """Predict clips: ``[shape=(n_clips, n_genres)], float32 in [0, 1]``. Each clip is a step of the reporter."""
+        predictions = []
+        for first in range(0, len(clips), _CHUNK):
+            chunk = clips[first : first + _CHUNK]
+            predictions.append(self._predict(self._inputs.hold_clips(chunk)))
+            for _ in chunk:
+                reporter.step({})
+        return np.concatenate(predictions)
+
+    def _predict(self, held: Held) -> NDArray[np.float32]:
+        output = self._network.predict(self._inputs.batch(held), batch_size=self._batch_size, verbose=0)
         probabilities = np.asarray(output, np.float32)
         if not np.isfinite(probabilities).all():
             raise TmgcError(
@@ -75,16 +91,6 @@ class Predictor:
                 "diverged. Run tmgc-train fit again, with a lower --learning-rate"
             )
         return probabilities
-
-    def predict_clips(self, clips: Sequence[Clip], reporter: Reporter) -> NDArray[np.float32]:
-        """Predict clips: ``[shape=(n_clips, n_genres)], float32 in [0, 1]``. Each clip is a step of the reporter."""
-        predictions = []
-        for first in range(0, len(clips), _CHUNK):
-            chunk = clips[first : first + _CHUNK]
-            predictions.append(self(self._dataset.images(chunk)))
-            for _ in chunk:
-                reporter.step({})
-        return np.concatenate(predictions)
 
 
 class _Predicted(NamedTuple):
@@ -104,6 +110,7 @@ def evaluate(
     batch_size: int = 32,
     robustness: bool = False,
     baseline: bool = False,
+    teacher: Teacher | None = None,
     reporter: Reporter | None = None,
 ) -> Evaluation:
     """Evaluate a run's model on one split; writes ``evaluation.json``, plots and ``report.html`` into the run.
@@ -122,6 +129,8 @@ def evaluate(
         Also evaluate on degraded audio.
     baseline : bool
         Also compare with MFCC statistics and an SVM.
+    teacher : Teacher, optional
+        Also compare with its outputs and a logistic regression; only with ``baseline``.
     reporter : Reporter, optional
 
     Raises
@@ -149,22 +158,22 @@ def evaluate(
             rejection=_rejection(dataset, evaluated, validation, fit.temperature, predictor, reporter),
             misclassified=most_confident_errors(dataset, evaluated.clips, probabilities),
             robustness=evaluate_robustness(dataset, evaluated.clips, predictor, reporter) if robustness else (),
-            baseline=fit_baseline(dataset, split, probabilities, reporter) if baseline else None,
+            baselines=fit_baselines(dataset, split, probabilities, reporter, teacher=teacher) if baseline else (),
         )
         reporter.phase("writing the report", 0)
         _write(dataset, card, result)
     return result
 
 
-def _load(dataset: Dataset) -> Any:
-    path, settings = dataset.run.model, dataset.spectrogram
+def _load(dataset: Dataset, inputs: NetworkInputs) -> Any:
+    path = dataset.run.model
     network = load_keras_model(path)
-    expected = (None, settings.image_height, settings.image_width, 3), (None, len(dataset.genres))
+    expected = (None, *inputs.shape), (None, len(dataset.genres))
     found = tuple(network.input_shape), tuple(network.output_shape)
     if found != expected:
         raise TmgcError(
-            f"a run's model takes images of shape {expected[0][1:]} and has {len(dataset.genres)} outputs: {path} has "
-            f"shapes {found[0]} and {found[1]}. Run: tmgc-train fit"
+            f"a run's model takes {inputs.kind}s of shape {inputs.shape} and has {len(dataset.genres)} outputs: {path} "
+            f"has shapes {found[0]} and {found[1]}. Run: tmgc-train fit"
         )
     return network
 
@@ -197,15 +206,15 @@ def _rejection(
     predictor: Predictor,
     reporter: Reporter,
 ) -> Rejection:
-    def predict(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return with_temperature(predictor(images), temperature)
+    def predict(windows: Sequence[Samples]) -> NDArray[np.float32]:
+        return with_temperature(predictor(windows), temperature)
 
     reporter.phase("evaluating rejection of out-of-distribution audio", 0)
-    spectrogram = Spectrogram(dataset.spectrogram, dataset.colormap)
+    settings = dataset.spectrogram
     scaled = with_temperature(validation.probabilities, temperature)
-    threshold = choose_threshold(scaled, validation.labels, spectrogram, predict)
+    threshold = choose_threshold(scaled, validation.labels, settings, predict)
     scaled = with_temperature(evaluated.probabilities, temperature)
-    return evaluate_threshold(threshold, scaled, evaluated.labels, spectrogram, predict)
+    return evaluate_threshold(threshold, scaled, evaluated.labels, settings, predict)
 
 
 def _write(dataset: Dataset, before: ModelCard, result: Evaluation) -> None:

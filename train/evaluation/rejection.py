@@ -6,15 +6,15 @@ misclassified and out-of-distribution examples in neural networks".
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.audio import level_dbfs
+from edge_runtime.audio import Samples, level_dbfs
 from edge_runtime.listener import ListenSettings
-from edge_runtime.spectrogram import Spectrogram
+from edge_runtime.spectrogram import SpectrogramSettings
 from train.evaluation.metrics import Interval, wilson_interval
 from train.synthesis.negatives import KINDS, TRAINED_ON, negatives
 
@@ -28,8 +28,8 @@ WINDOWS_PER_KIND = 50
 _SEEDS = {"choose": 1, "evaluate": 2}
 """The threshold is evaluated on other sounds than it was chosen on."""
 
-Predict = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
-"""Images ``[shape=(n, image_height, image_width, 3)], uint8`` to probabilities ``[shape=(n, n_genres)]``."""
+Predict = Callable[[Sequence[Samples]], NDArray[np.float32]]
+"""Windows, each ``[shape=(window_samples,)], float32 in [-1, 1]``, to probabilities ``[shape=(n, n_genres)]``."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def best_threshold(correct: NDArray[np.float32], negative: NDArray[np.float32]) 
 
 
 def choose_threshold(
-    probabilities: NDArray[np.float32], labels: NDArray[np.int64], spectrogram: Spectrogram, predict: Predict
+    probabilities: NDArray[np.float32], labels: NDArray[np.int64], settings: SpectrogramSettings, predict: Predict
 ) -> float:
     """The rejection threshold of a model, by :func:`best_threshold`.
 
@@ -103,12 +103,12 @@ def choose_threshold(
     probabilities : np.ndarray [shape=(n_clips, n_genres)], float32 in [0, 1]
         Of the validation split, after temperature scaling.
     labels : np.ndarray [shape=(n_clips,)], int
-    spectrogram : Spectrogram
+    settings : SpectrogramSettings
     predict : Predict
         With temperature scaling.
     """
     correct = probabilities.max(axis=1)[probabilities.argmax(axis=1) == labels]
-    negative = [negative_confidences(kind, spectrogram, predict, purpose="choose") for kind in TRAINED_ON]
+    negative = [negative_confidences(kind, settings, predict, purpose="choose") for kind in TRAINED_ON]
     return best_threshold(correct, np.concatenate(negative))
 
 
@@ -116,7 +116,7 @@ def evaluate_threshold(
     threshold: float,
     probabilities: NDArray[np.float32],
     labels: NDArray[np.int64],
-    spectrogram: Spectrogram,
+    settings: SpectrogramSettings,
     predict: Predict,
 ) -> Rejection:
     """The effect of a threshold on the clips of a split and on negatives.
@@ -124,7 +124,7 @@ def evaluate_threshold(
     Parameters
     ----------
     threshold : float in [0, 1]
-    probabilities, labels, spectrogram, predict
+    probabilities, labels, settings, predict
         As for :func:`choose_threshold`, of the evaluated split.
     """
     accepted = probabilities.max(axis=1) >= threshold
@@ -134,18 +134,20 @@ def evaluate_threshold(
         coverage=float(accepted.mean()),
         selective_accuracy=float(correct[accepted].mean()) if accepted.any() else None,
         false_rejection_rate=float((correct & ~accepted).sum() / max(1, correct.sum())),
-        out_of_distribution=tuple(_evaluate_kind(kind, threshold, spectrogram, predict) for kind in KINDS),
+        out_of_distribution=tuple(_evaluate_kind(kind, threshold, settings, predict) for kind in KINDS),
     )
 
 
-def negative_confidences(kind: str, spectrogram: Spectrogram, predict: Predict, *, purpose: str) -> NDArray[np.float32]:
+def negative_confidences(
+    kind: str, settings: SpectrogramSettings, predict: Predict, *, purpose: str
+) -> NDArray[np.float32]:
     """Confidences of negatives as a listener computes them: 0 for what is below its silence threshold.
 
     Parameters
     ----------
     kind : str
         One of :data:`train.synthesis.negatives.KINDS`.
-    spectrogram : Spectrogram
+    settings : SpectrogramSettings
     predict : Predict
     purpose : str
         ``choose`` or ``evaluate``: the sounds differ.
@@ -154,18 +156,16 @@ def negative_confidences(kind: str, spectrogram: Spectrogram, predict: Predict, 
     -------
     confidences : np.ndarray [shape=(WINDOWS_PER_KIND,)], float32 in [0, 1]
     """
-    confidences, images = np.zeros(WINDOWS_PER_KIND, np.float32), {}
-    sounds = negatives(kind, spectrogram.settings, count=WINDOWS_PER_KIND, seed=_SEEDS[purpose])
-    for number, samples in enumerate(sounds):
-        if level_dbfs(samples) >= ListenSettings().silence_dbfs:
-            images[number] = spectrogram.image(samples)
-    if images:
-        confidences[list(images)] = predict(np.stack(list(images.values()))).max(axis=1)
+    sounds = list(negatives(kind, settings, count=WINDOWS_PER_KIND, seed=_SEEDS[purpose]))
+    heard = [number for number, samples in enumerate(sounds) if level_dbfs(samples) >= ListenSettings().silence_dbfs]
+    confidences = np.zeros(WINDOWS_PER_KIND, np.float32)
+    if heard:
+        confidences[heard] = predict([sounds[number] for number in heard]).max(axis=1)
     return confidences
 
 
-def _evaluate_kind(kind: str, threshold: float, spectrogram: Spectrogram, predict: Predict) -> OutOfDistribution:
-    confidences = negative_confidences(kind, spectrogram, predict, purpose="evaluate")
+def _evaluate_kind(kind: str, threshold: float, settings: SpectrogramSettings, predict: Predict) -> OutOfDistribution:
+    confidences = negative_confidences(kind, settings, predict, purpose="evaluate")
     # Silence has no confidence that a threshold of 0 could accept.
     accepted = int(((confidences >= threshold) & (confidences > 0)).sum())
     return OutOfDistribution(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from edge_runtime.audio_file import read_audio
 from edge_runtime.model_card import ModelCard
@@ -66,7 +66,7 @@ def html_report(evaluation: Evaluation, dataset: Dataset, card: ModelCard, plots
         calibration=_calibration_rows(evaluation),
         out_of_distribution=_out_of_distribution_rows(evaluation),
         robustness=_robustness_rows(evaluation),
-        baseline=_baseline_rows(evaluation),
+        baselines=_baseline_rows(evaluation),
         facts=_facts(card),
         percent=lambda share: _unbroken(percent(share)),
         with_ci=lambda share, ci: _unbroken(with_ci(share, ci)),
@@ -123,8 +123,7 @@ def _robustness_rows(evaluation: Evaluation) -> list[Row]:
 
 
 def _baseline_rows(evaluation: Evaluation) -> list[Row]:
-    if evaluation.baseline is None:
-        return []
+    compared: list[tuple[str, Any]] = [("network", evaluation), *((each.name, each) for each in evaluation.baselines)]
     return [
         (
             name,
@@ -133,7 +132,7 @@ def _baseline_rows(evaluation: Evaluation) -> list[Row]:
             percent(each.song_accuracy),
             _interval(each.song_accuracy_ci),
         )
-        for name, each in (("network", evaluation), (evaluation.baseline.name, evaluation.baseline))
+        for name, each in compared
     ]
 
 

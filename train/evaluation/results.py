@@ -17,7 +17,7 @@ from train.evaluation.metrics import Scores, percent, with_ci
 from train.evaluation.rejection import Rejection
 from train.evaluation.robustness import DegradedScores
 
-SCHEMA = 2
+SCHEMA = 3
 """Version of ``evaluation.json``."""
 
 MAX_MISCLASSIFIED = 20
@@ -64,8 +64,8 @@ class Evaluation(Scores):
     """By falling confidence, :data:`MAX_MISCLASSIFIED` at most."""
     robustness: tuple[DegradedScores, ...] = ()
     """Accuracy on degraded audio; empty if it was not requested."""
-    baseline: Baseline | None = None
-    """None if it was not requested."""
+    baselines: tuple[Baseline, ...] = ()
+    """What the network is compared with; empty if it was not requested."""
 
     def to_json(self) -> str:
         """The evaluation as it stands in ``evaluation.json``: ``schema`` and the fields under their names."""
@@ -139,13 +139,18 @@ class Evaluation(Scores):
         ]
 
     def _baseline_lines(self) -> list[str]:
-        found = self.baseline
-        if found is None:
-            return []
-        return [
-            f"baseline, {found.name}: clip accuracy {percent(found.clip_accuracy)}, song accuracy "
-            f"{percent(found.song_accuracy)}; {found.verdict}"
+        lines = [
+            f"baseline, {each.name}: clip accuracy {percent(each.clip_accuracy)}, song accuracy "
+            f"{percent(each.song_accuracy)}; {each.verdict}"
+            for each in self.baselines
         ]
+        return [*lines, self.ranking()] if lines else []
+
+    def ranking(self) -> str:
+        """The network and the baselines from the highest clip accuracy to the lowest, in one line."""
+        accuracies = {"the network": self.clip_accuracy} | {each.name: each.clip_accuracy for each in self.baselines}
+        ranked = sorted(accuracies.items(), key=lambda item: -item[1])
+        return "from best to worst by clip accuracy: " + ", ".join(f"{name} {percent(one)}" for name, one in ranked)
 
 
 def most_confident_errors(

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.audio import Samples, mono_recording
-from edge_runtime.spectrogram import Spectrogram
 from train.dataset.dataset import Clip, Dataset
 from train.evaluation.metrics import Interval, compute_scores
 from train.evaluation.rejection import Predict
@@ -217,7 +216,7 @@ DEGRADATIONS = (
 
 
 _BATCH = 64
-"""Clips whose audio and images are in memory at a time."""
+"""Clips whose audio and inputs are in memory at a time."""
 
 
 def evaluate_robustness(
@@ -234,7 +233,7 @@ def evaluate_robustness(
     clips : list of Clip
         Of one split.
     predict : Predict
-        Called with at most 64 images at a time.
+        Called with at most 64 windows at a time.
     reporter : Reporter
 
     Returns
@@ -247,15 +246,14 @@ def evaluate_robustness(
     TmgcError
         The audio of a clip is missing or damaged.
     """
-    spectrogram = Spectrogram(dataset.spectrogram, dataset.colormap)
     probabilities: dict[str, list[NDArray[np.float32]]] = {kind.name: [] for kind in DEGRADATIONS}
     batches = [clips[first : first + _BATCH] for first in range(0, len(clips), _BATCH)]
     reporter.phase("evaluating robustness to degraded audio", len(batches) * len(DEGRADATIONS))
     for batch in batches:
         sounds = [dataset.audio(clip) for clip in batch]
         for kind in DEGRADATIONS:
-            degraded = (degrade_clip(dataset, clip, sound, kind) for clip, sound in zip(batch, sounds, strict=True))
-            probabilities[kind.name].append(predict(np.stack([spectrogram.image(samples) for samples in degraded])))
+            degraded = [degrade_clip(dataset, clip, sound, kind) for clip, sound in zip(batch, sounds, strict=True)]
+            probabilities[kind.name].append(predict(degraded))
             reporter.step({})
     rows = []
     for name, parts in probabilities.items():

@@ -5,6 +5,8 @@ Each transform draws from a generator that is passed in, so that a seed, an epoc
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -72,28 +74,31 @@ def spec_augment(image: NDArray[np.uint8], *, augmentation: Augmentation, random
 
 
 def mixup(
-    images: NDArray[np.uint8], targets: NDArray[np.float32], *, alpha: float, random: np.random.Generator
-) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Blend each image with another of its batch, and their targets in the same proportion.
+    held: NDArray[Any], targets: NDArray[np.float32], *, alpha: float, random: np.random.Generator
+) -> tuple[NDArray[Any], NDArray[np.float32]]:
+    """Blend each clip with another of its batch, and their targets in the same proportion.
 
     Zhang et al. 2018, "mixup: Beyond empirical risk minimization". Index images are blended rather than colours, so
     that the result is a valid image.
 
     Parameters
     ----------
-    images : np.ndarray [shape=(n, image_height, image_width)], uint8
-        Index images.
+    held : np.ndarray [shape=(n, image_height, image_width)], uint8, or [shape=(n, window_samples)], float32
+        Index images or waveforms.
     targets : np.ndarray [shape=(n, n_genres)], float32 in [0, 1]
     alpha : float > 0
-        The share of the first image is drawn from Beta(alpha, alpha).
+        The share of the first clip is drawn from Beta(alpha, alpha).
     random : np.random.Generator
 
     Returns
     -------
-    images : np.ndarray [shape=(n, image_height, image_width)], uint8
+    held : np.ndarray
+        Of the same shape and type.
     targets : np.ndarray [shape=(n, n_genres)], float32 in [0, 1]
     """
-    share = random.beta(alpha, alpha, size=len(images)).astype(np.float32)
-    other = random.permutation(len(images))
-    blended = share[:, None, None] * images + (1 - share[:, None, None]) * images[other]
-    return np.rint(blended).astype(np.uint8), share[:, None] * targets + (1 - share[:, None]) * targets[other]
+    share = random.beta(alpha, alpha, size=len(held)).astype(np.float32)
+    other = random.permutation(len(held))
+    factor = share.reshape(-1, *(1,) * (held.ndim - 1))
+    blended = factor * held + (1 - factor) * held[other]
+    mixed = np.rint(blended).astype(np.uint8) if held.dtype == np.uint8 else blended
+    return mixed, share[:, None] * targets + (1 - share[:, None]) * targets[other]

@@ -18,8 +18,9 @@ from edge_runtime.model_card import ModelCard
 from train.dataset.dataset import Dataset
 from train.libraries import versions
 from train.run import SPLITS, Run
+from train.teachers import MUSICNN
 from train.training.config import TrainingConfig
-from train.training.model import build_network
+from train.training.model import build_network, find_architecture
 
 if TYPE_CHECKING:
     import keras
@@ -239,8 +240,7 @@ def _in_float32(network: keras.Model, dataset: Dataset, config: TrainingConfig) 
     try:
         whole = build_network(
             config.architecture,
-            image_height=dataset.spectrogram.image_height,
-            image_width=dataset.spectrogram.image_width,
+            dataset.spectrogram,
             n_genres=len(dataset.genres),
             weights="none",
             rescale_to_unit=config.rescale_to_unit,
@@ -273,11 +273,22 @@ def _card(network: keras.Model, dataset: Dataset, config: TrainingConfig, state:
         spectrogram=dataset.spectrogram,
         colormap=tuple(map(tuple, dataset.colormap.tolist())),
         demonstration=dataset.demonstration,
+        input_kind=find_architecture(config.architecture).input_kind,
         network={
             "architecture": network.name,
             "parameters": network.count_params(),
             "initial_weights": config.weights,
+            **_licence(config),
         },
         training=training,
         versions=versions(_LIBRARIES),
     )
+
+
+def _licence(config: TrainingConfig) -> dict[str, str]:
+    """The notice that must accompany a network that began with the teacher's weights."""
+    if config.weights != MUSICNN:
+        return {}
+    from train.teachers.musicnn import licence
+
+    return {"licence": licence()}

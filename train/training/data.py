@@ -1,4 +1,4 @@
-"""Batches of images as Keras trains on them: unchanged for validation, augmented anew in every epoch for training."""
+"""Batches as Keras trains on them: unchanged for validation, augmented anew in every epoch for training."""
 
 from __future__ import annotations
 
@@ -12,28 +12,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.errors import TmgcError
-from edge_runtime.spectrogram import Colormap, Spectrogram
 from edge_runtime.system_info import usable_cores
 from train.dataset.dataset import Clip, Dataset
+from train.dataset.inputs import Held, NetworkInputs
 from train.synthesis.negatives import TRAINED_ON, negatives
 from train.training.augmentation import augment_waveform, mixup, spec_augment
 from train.training.config import Augmentation
 
-Batch = tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32]]
-"""Images ``[shape=(n, height, width, 3)]``, targets ``[shape=(n, n_genres)]``, sample weights ``[shape=(n,)]``."""
+Batch = tuple[NDArray[Any], NDArray[np.float32], NDArray[np.float32]]
+"""Images or waveforms, targets ``[shape=(n, n_genres)]``, sample weights ``[shape=(n,)]``."""
 
 _NEGATIVES_SEED = 3
 """Evaluation draws other negatives, from seeds of its own."""
 
 
 class Split:
-    """One split in memory, as index images, which take a third of the memory of colours.
+    """One split in memory, as index images, which take a third of the memory of colours, or as waveforms.
 
     Parameters
     ----------
     dataset : Dataset
     name : str
         ``train``, ``validation`` or ``test``.
+    inputs : NetworkInputs
 
     Attributes
     ----------
@@ -41,17 +42,17 @@ class Split:
     labels : np.ndarray [shape=(n_clips,)], int64
     targets : np.ndarray [shape=(n_clips, n_genres)], float32
         One-hot.
-    index_images : np.ndarray [shape=(n_clips, image_height, image_width)], uint8
+    held : Held
     """
 
-    def __init__(self, dataset: Dataset, name: str) -> None:
-        self.dataset = dataset
+    def __init__(self, dataset: Dataset, name: str, inputs: NetworkInputs) -> None:
+        self.dataset, self.inputs = dataset, inputs
         self.clips: list[Clip] = dataset.of(name)
         if not self.clips:
             raise TmgcError(f"training needs {name} clips: {dataset.run.folder} has none. Run: tmgc-train prepare")
         self.labels = dataset.labels(self.clips)
         self.targets = np.eye(len(dataset.genres), dtype=np.float32)[self.labels]
-        self.index_images = dataset.index_images(self.clips)
+        self.held = inputs.hold_clips(self.clips)
 
     def class_weights(self) -> NDArray[np.float32]:
         """Weight of each genre, ``[shape=(n_genres,)]``: inverse to its clips; the mean over all clips is 1."""
@@ -60,50 +61,51 @@ class Split:
         return weights.astype(np.float32)
 
 
-def negative_images(spectrogram: Spectrogram, *, per_kind: int) -> NDArray[np.uint8]:
-    """Index images of out-of-distribution sounds: speech, noise, hum and silence.
+def hold_negatives(inputs: NetworkInputs, *, per_kind: int) -> Held:
+    """Out-of-distribution sounds: speech, noise, hum and silence.
 
     Parameters
     ----------
-    spectrogram : Spectrogram
+    inputs : NetworkInputs
     per_kind : int > 0
 
     Returns
     -------
-    images : np.ndarray [shape=(n_kinds * per_kind, image_height, image_width)], uint8
+    held : Held
+        ``n_kinds * per_kind`` index images or waveforms.
     """
-    windows = (
+    windows = [
         samples
         for kind in TRAINED_ON
-        for samples in negatives(kind, spectrogram.settings, count=per_kind, seed=_NEGATIVES_SEED)
-    )
-    return np.stack([spectrogram.index_image(samples) for samples in windows])
+        for samples in negatives(kind, inputs.settings, count=per_kind, seed=_NEGATIVES_SEED)
+    ]
+    return inputs.hold(windows)
 
 
-class ImageBatches(keras.utils.PyDataset):
-    """Images as they are and in their order.
+class SequentialBatches(keras.utils.PyDataset):
+    """Clips as they are and in their order.
 
     Parameters
     ----------
-    index_images : np.ndarray [shape=(n, image_height, image_width)], uint8
+    inputs : NetworkInputs
+    held : Held
     targets : np.ndarray [shape=(n, n_genres)], float32 in [0, 1]
-    colormap : np.ndarray [shape=(256, 3)], uint8
     batch_size : int > 0
     multiple : int > 0
-        The last batch is padded to a multiple of this number of devices with images of weight 0.
+        The last batch is padded to a multiple of this number of devices with clips of weight 0.
     """
 
     def __init__(
         self,
-        index_images: NDArray[np.uint8],
+        inputs: NetworkInputs,
+        held: Held,
         targets: NDArray[np.float32],
         *,
-        colormap: Colormap,
         batch_size: int,
         multiple: int = 1,
     ) -> None:
         super().__init__()
-        self._index_images, self._targets, self._colormap = index_images, targets, colormap
+        self._inputs, self._held, self._targets = inputs, held, targets
         self._batch_size, self._multiple = batch_size, multiple
 
     def __len__(self) -> int:
@@ -115,13 +117,13 @@ class ImageBatches(keras.utils.PyDataset):
         weights = np.zeros(padded, np.float32)
         weights[: len(chosen)] = padded / len(chosen)  # Keras divides by the number of images, not by their weights
         chosen = np.resize(chosen, padded)
-        return self._colormap[self._index_images[chosen]], self._targets[chosen], weights
+        return self._inputs.batch(self._held[chosen]), self._targets[chosen], weights
 
 
 class TrainingBatches(keras.utils.PyDataset):
-    """The images of a split, shuffled and augmented anew in every epoch.
+    """The clips of a split, shuffled and augmented anew in every epoch.
 
-    All batches have the same size, since another size would have TensorFlow trace the training step again: the images
+    All batches have the same size, since another size would have TensorFlow trace the training step again: the clips
     that do not fill the last batch are left out, others in each epoch. A batch depends on nothing but the seed, its
     epoch and its number, so that a resumed training continues with the batches that it would have had.
 
@@ -132,8 +134,8 @@ class TrainingBatches(keras.utils.PyDataset):
     augmentation : Augmentation
     weighted : bool
         Whether every genre contributes equally to the loss.
-    negatives : np.ndarray [shape=(n, image_height, image_width)], uint8
-        Index images that replace some of the clips; see :func:`negative_images`.
+    negatives : Held
+        They replace some of the clips; see :func:`hold_negatives`.
     seed : int
     first_epoch : int >= 0
     """
@@ -145,7 +147,7 @@ class TrainingBatches(keras.utils.PyDataset):
         batch_size: int,
         augmentation: Augmentation,
         weighted: bool,
-        negatives: NDArray[np.uint8],
+        negatives: Held,
         seed: int,
         first_epoch: int = 0,
     ) -> None:
@@ -155,7 +157,6 @@ class TrainingBatches(keras.utils.PyDataset):
         self._split, self._augmentation, self._seed = split, augmentation, seed
         self._batch_size = min(batch_size, count)
         self._class_weights = split.class_weights() if weighted else np.ones(split.targets.shape[1], np.float32)
-        self._spectrogram = Spectrogram(split.dataset.spectrogram, split.dataset.colormap)
         self._negatives = negatives
         self._epoch = first_epoch
         self._error: TmgcError | None = None
@@ -188,34 +189,35 @@ class TrainingBatches(keras.utils.PyDataset):
     def _batch(self, number: int) -> Batch:
         augmentation, random = self._augmentation, np.random.default_rng([self._seed, self._epoch, number])
         chosen = self._order[number * self._batch_size : (number + 1) * self._batch_size]
-        images = self._from_waveforms(chosen, random) if augmentation.of_waveform else self._split.index_images[chosen]
+        held = self._augmented(chosen, random) if augmentation.of_waveform else self._split.held[chosen]
         targets = self._split.targets[chosen]
-        for image in images:
-            spec_augment(image, augmentation=augmentation, random=random)
+        if self._split.inputs.kind == "image":
+            for image in held:
+                spec_augment(image, augmentation=augmentation, random=random)
         if len(self._negatives):
-            replaced = np.flatnonzero(random.random(len(images)) < augmentation.negative_share)
-            images[replaced] = self._negatives[random.integers(len(self._negatives), size=len(replaced))]
+            replaced = np.flatnonzero(random.random(len(held)) < augmentation.negative_share)
+            held[replaced] = self._negatives[random.integers(len(self._negatives), size=len(replaced))]
             targets[replaced] = 1 / targets.shape[1]
         if augmentation.flip:
-            mirrored = random.random(len(images)) < 0.5
-            images[mirrored] = images[mirrored, :, ::-1]
+            mirrored = random.random(len(held)) < 0.5
+            held[mirrored] = held[mirrored][..., ::-1]
         if augmentation.mixup_alpha:
-            images, targets = mixup(images, targets, alpha=augmentation.mixup_alpha, random=random)
-        return self._split.dataset.colormap[images], targets, targets @ self._class_weights
+            held, targets = mixup(held, targets, alpha=augmentation.mixup_alpha, random=random)
+        return self._split.inputs.batch(held), targets, targets @ self._class_weights
 
-    def _from_waveforms(self, chosen: NDArray[np.intp], random: np.random.Generator) -> NDArray[np.uint8]:
-        """Index images of augmented waveforms, ``[shape=(n, image_height, image_width)]``."""
+    def _augmented(self, chosen: NDArray[np.intp], random: np.random.Generator) -> Held:
         dataset = self._split.dataset
         rate, length = dataset.spectrogram.sample_rate, dataset.spectrogram.window_samples
-        images = []
+        windows = []
         for index in chosen:
             clip = self._split.clips[index]
             start = round(clip.lead_seconds * rate)
-            samples = augment_waveform(
-                dataset.audio(clip), start, length, sample_rate=rate, augmentation=self._augmentation, random=random
+            windows.append(
+                augment_waveform(
+                    dataset.audio(clip), start, length, sample_rate=rate, augmentation=self._augmentation, random=random
+                )
             )
-            images.append(self._spectrogram.index_image(samples))
-        return np.stack(images)
+        return self._split.inputs.hold(windows)
 
     def _shuffled(self) -> NDArray[Any]:
         return np.random.default_rng([self._seed, self._epoch]).permutation(len(self._split.labels))

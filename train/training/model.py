@@ -1,6 +1,7 @@
-"""The network: a backbone between the rescaling of pixels and the classification head.
+"""The network: a front end, a backbone and the classification head.
 
-A backbone is a classifier of ``keras.applications`` without its top, or one that is registered here. To add an
+The front end rescales pixels, or computes a spectrogram from the waveform. A backbone is a classifier of
+``keras.applications`` without its top, the embedding of musicnn, or one that is registered here. To add an
 architecture, write a function that makes the backbone, and register it under a name::
 
     def small_cnn(*, input_shape: tuple[int, int, int], weights: str | None) -> keras.Model:
@@ -30,6 +31,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.errors import TmgcError, first_line
+from edge_runtime.spectrogram import SpectrogramSettings
+from train.teachers import MUSICNN
 
 if TYPE_CHECKING:
     import keras
@@ -37,22 +40,35 @@ if TYPE_CHECKING:
 RECOMMENDED = ("inception_resnet_v2", "efficientnet_v2_b0", "mobilenet_v3_small")
 """The project's own architecture, and two for small boards. The tests train and export these."""
 
+PRETRAINED = ("imagenet", MUSICNN)
+"""Names of pre-trained weights: of ``keras.applications``, and of the teacher."""
+
 _Triple = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """A backbone, and the range of pixels that it was designed for."""
+    """A backbone, and what it takes."""
 
     name: str
     make: Callable[..., keras.Model]
-    """Called with ``input_shape=(height, width, 3)`` and ``weights="imagenet"`` or ``None`` (random). Returns a model
-    from float32 pixels to features ``[shape=(n, n_features)]``."""
+    """Called with ``input_shape``, without the batch, and ``weights``: the name of :attr:`pretrained` or ``None``
+    (random). Returns a model from the front end's output to features ``[shape=(n, n_features)]``."""
     scale: _Triple = (1.0, 1.0, 1.0)
     """Factor for red, green and blue in 0..255."""
     offset: _Triple = (0.0, 0.0, 0.0)
     """Added after scaling."""
-    has_imagenet_weights: bool = False
+    pretrained: str | None = None
+    """Name of its pre-trained weights; None if there are none."""
+    front_end: Callable[[SpectrogramSettings], keras.Model] | None = None
+    """From waveforms ``[shape=(n, window_samples)], float32`` to what the backbone takes; None for images."""
+    sample_rate: int | None = None
+    """Hz, of the waveforms that the front end takes; None for any."""
+
+    @property
+    def input_kind(self) -> str:
+        """One of :data:`edge_runtime.model_card.INPUT_KINDS`."""
+        return "waveform" if self.front_end else "image"
 
 
 _REGISTERED: dict[str, Architecture] = {}
@@ -69,8 +85,8 @@ def find_architecture(name: str) -> Architecture:
     Parameters
     ----------
     name : str
-        Of a registered architecture or of a model in ``keras.applications``, as in ``inception_resnet_v2`` or
-        ``MobileNetV3Small``.
+        Of a registered architecture, ``musicnn``, or of a model in ``keras.applications``, as in
+        ``inception_resnet_v2`` or ``MobileNetV3Small``.
 
     Raises
     ------
@@ -79,6 +95,16 @@ def find_architecture(name: str) -> Architecture:
     """
     if name in _REGISTERED:
         return _REGISTERED[name]
+    if name == MUSICNN:
+        from train.teachers import musicnn
+
+        return Architecture(
+            name,
+            musicnn.backbone,
+            pretrained=MUSICNN,
+            front_end=musicnn.front_end,
+            sample_rate=musicnn.SAMPLE_RATE,
+        )
     import keras
 
     known = {_snake_case(found): found for found in dir(keras.applications) if found[0].isupper()}
@@ -87,8 +113,8 @@ def find_architecture(name: str) -> Architecture:
         nearest = difflib.get_close_matches(name.lower(), [*known, *_REGISTERED], n=1, cutoff=0.5)
         hint = f"did you mean {nearest[0]}? " if nearest else ""
         raise TmgcError(
-            f"--architecture is {', '.join(RECOMMENDED)} or another name of keras.applications, got {name}: {hint}"
-            "see https://keras.io/api/applications"
+            f"--architecture is {', '.join((*RECOMMENDED, MUSICNN))} or another name of keras.applications, got "
+            f"{name}: {hint}see https://keras.io/api/applications"
         )
     offset, columns = _preprocessing(known[wanted])
     if np.count_nonzero(columns - np.diag(np.diag(columns))):
@@ -97,7 +123,7 @@ def find_architecture(name: str) -> Architecture:
             f"{RECOMMENDED[0]}"
         )
     make = partial(getattr(keras.applications, known[wanted]), include_top=False, pooling="avg")
-    return Architecture(wanted, make, _triple(np.diag(columns)), _triple(offset), has_imagenet_weights=True)
+    return Architecture(wanted, make, _triple(np.diag(columns)), _triple(offset), pretrained="imagenet")
 
 
 def check_weights(architecture: Architecture, weights: str) -> None:
@@ -112,15 +138,18 @@ def check_weights(architecture: Architecture, weights: str) -> None:
     Raises
     ------
     TmgcError
-        There is no such file, or the architecture has no ImageNet weights.
+        There is no such file, or the architecture has no such pre-trained weights.
     """
-    if weights == "imagenet" and not architecture.has_imagenet_weights:
+    known = [architecture.pretrained] if architecture.pretrained else []
+    if weights in PRETRAINED and weights not in known:
         raise TmgcError(
-            f"--weights imagenet needs an architecture of keras.applications, got {architecture.name}: use "
-            "--weights none (random) or --weights FILE"
+            f"--weights {weights} are not of {architecture.name}: use "
+            f"{''.join(f'--weights {name}, ' for name in known)}--weights none (random) or --weights FILE"
         )
-    if weights not in ("imagenet", "none") and not Path(weights).is_file():
-        raise TmgcError(f"--weights is imagenet, none or an existing weights file, got {weights}: check the spelling")
+    if weights not in (*PRETRAINED, "none") and not Path(weights).is_file():
+        raise TmgcError(
+            f"--weights is {', '.join(PRETRAINED)}, none or an existing weights file, got {weights}: check the spelling"
+        )
 
 
 def _triple(values: Any) -> _Triple:
@@ -149,15 +178,14 @@ def _preprocessing(class_name: str) -> tuple[Any, Any]:
     return pixels[0], (pixels[1:] - pixels[0]) / 255.0
 
 
-SCALING, BACKBONE, HEAD = "scaling", "backbone", "head"
+FRONT_END, BACKBONE, HEAD = "front_end", "backbone", "head"
 """Names of the network's three layers after its input, in their order."""
 
 
 def build_network(
     architecture: str,
+    settings: SpectrogramSettings,
     *,
-    image_height: int,
-    image_width: int,
     n_genres: int,
     weights: str = "imagenet",
     rescale_to_unit: bool = False,
@@ -168,43 +196,54 @@ def build_network(
     ----------
     architecture : str
         See :func:`find_architecture`.
-    image_height, image_width : int > 0, pixels
+    settings : SpectrogramSettings
+        Size of the images, or length of the waveform.
     n_genres : int >= 2
     weights : str
-        Initial weights: ``imagenet``, ``none`` (random), or the path of a file with the weights of the backbone, with
-        those of a network that this function built, or of an earlier run's ``model.keras``, whose backbone is used.
+        Initial weights: the name of the architecture's pre-trained ones, ``none`` (random), or the path of a file with
+        the weights of the backbone, with those of a network that this function built, or of an earlier run's
+        ``model.keras``, whose backbone is used.
     rescale_to_unit : bool
         Rescale pixels to [0, 1], as the reference recipe does, instead of the range of the architecture.
 
     Returns
     -------
     network : keras.Model
-        From images ``[shape=(n, image_height, image_width, 3)], uint8`` to probabilities
+        From images ``[shape=(n, image_height, image_width, 3)], uint8``, or waveforms
+        ``[shape=(n, window_samples)], float32 in [-1, 1]``, to probabilities
         ``[shape=(n, n_genres)], float32 in [0, 1]``.
 
     Raises
     ------
     TmgcError
-        The weights are missing or do not fit, or the images are too small for the architecture.
+        The weights are missing or do not fit, the images are too small for the architecture, or it hears another
+        sample rate.
     """
     import keras
 
     found = find_architecture(architecture)
     check_weights(found, weights)
-    backbone = _backbone(found, (image_height, image_width, 3), weights)
-    image = keras.Input((image_height, image_width, 3), dtype="uint8", name="image")
-    scale, offset = (1 / 255, 0.0) if rescale_to_unit else (found.scale, found.offset)
-    pixels = keras.layers.Rescaling(scale, offset, name=SCALING)(image)
-    network = keras.Model(image, _head(n_genres)(backbone(pixels)), name=found.name)
-    if weights not in ("imagenet", "none"):
+    if found.front_end:
+        window, front_end = keras.Input((settings.window_samples,), name="waveform"), found.front_end(settings)
+        front_end.name = FRONT_END
+    else:
+        window = keras.Input((settings.image_height, settings.image_width, 3), dtype="uint8", name="image")
+        scale, offset = (1 / 255, 0.0) if rescale_to_unit else (found.scale, found.offset)
+        front_end = keras.layers.Rescaling(scale, offset, name=FRONT_END)
+    hidden = front_end(window)
+    backbone = _backbone(found, tuple(hidden.shape[1:]), weights)
+    network = keras.Model(window, _head(n_genres)(backbone(hidden)), name=found.name)
+    if weights not in (*PRETRAINED, "none"):
         _load_weights(network, backbone, Path(weights))
     return network
 
 
-def _backbone(architecture: Architecture, shape: tuple[int, int, int], weights: str) -> keras.Model:
-    initial = "imagenet" if weights == "imagenet" else None
+def _backbone(architecture: Architecture, shape: tuple[int, ...], weights: str) -> keras.Model:
+    initial = weights if weights in PRETRAINED else None
     try:
         backbone = architecture.make(input_shape=shape, weights=initial)
+    except TmgcError:
+        raise
     except Exception as error:  # Keras wraps whatever the network connection raised in a bare Exception
         reason = first_line(error, longest=120)
         if "size must be at least" in reason:
@@ -296,14 +335,14 @@ def freeze(network: keras.Model, *, unfreeze: float, batch_normalization: bool, 
 
 
 def feature_extractor(network: keras.Model) -> keras.Model:
-    """The network without its head, sharing its weights: uint8 images to ``[shape=(n, n_features)], float32``."""
+    """The network without its head, sharing its weights, to features ``[shape=(n, n_features)], float32``."""
     import keras
 
-    image = keras.Input(network.input_shape[1:], dtype="uint8")
-    return keras.Sequential([image, network.get_layer(SCALING), network.get_layer(BACKBONE)])
+    window = keras.Input(network.input_shape[1:], dtype=network.inputs[0].dtype)
+    return keras.Sequential([window, network.get_layer(FRONT_END), network.get_layer(BACKBONE)])
 
 
-def calibrate_batch_normalization(network: keras.Model, images: NDArray[np.uint8], *, earlier_batches: int = 0) -> None:
+def calibrate_batch_normalization(network: keras.Model, inputs: NDArray[Any], *, earlier_batches: int = 0) -> None:
     """Update the moving statistics of batch normalisation with one batch, as a plain mean over all batches so far.
 
     Random weights come with a moving mean of 0 and a variance of 1, which is not what their layers see: the signal
@@ -314,7 +353,8 @@ def calibrate_batch_normalization(network: keras.Model, images: NDArray[np.uint8
     ----------
     network : keras.Model
         Of :func:`build_network`. Which layers are trainable does not change.
-    images : np.ndarray [shape=(n, image_height, image_width, 3)], uint8
+    inputs : np.ndarray
+        Images or waveforms.
     earlier_batches : int >= 0
         Batches that were passed before this one; 0 discards the statistics so far.
     """
@@ -322,7 +362,7 @@ def calibrate_batch_normalization(network: keras.Model, images: NDArray[np.uint8
     before = [(layer.momentum, layer.trainable) for layer in layers]
     for layer in layers:
         layer.momentum, layer.trainable = earlier_batches / (earlier_batches + 1), True
-    network(images, training=True)
+    network(inputs, training=True)
     for layer, (momentum, trainable) in zip(layers, before, strict=True):
         layer.momentum, layer.trainable = momentum, trainable
 

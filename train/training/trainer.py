@@ -20,15 +20,15 @@ from numpy.typing import NDArray
 from edge_runtime.errors import TmgcError, first_line
 from edge_runtime.files import check_writable, remove_tree
 from edge_runtime.model_card import ModelCard
-from edge_runtime.spectrogram import Spectrogram
 from train.dataset.dataset import Dataset
+from train.dataset.inputs import Held, NetworkInputs
 from train.libraries import library
 from train.progress import Reporter
 from train.run import Run
 from train.training.callbacks import BatchProgress, CheckpointAndEarlyStopping, EpochHistory, is_over
 from train.training.checkpoint import Checkpoint, TrainingState, save_model
 from train.training.config import TrainingConfig
-from train.training.data import ImageBatches, Split, TrainingBatches, negative_images
+from train.training.data import SequentialBatches, Split, TrainingBatches, hold_negatives
 from train.training.lr_finder import LRFinderCurve, lr_finder, write_lr_finder
 from train.training.model import (
     HEAD,
@@ -158,20 +158,20 @@ class _Training:
         self._reporter.phase(f"building {self._config.architecture}", 0)
         return build_network(
             self._config.architecture,
-            image_height=self._dataset.spectrogram.image_height,
-            image_width=self._dataset.spectrogram.image_width,
+            self._dataset.spectrogram,
             n_genres=len(self._dataset.genres),
             weights="none" if self._resumes else self._config.weights,
             rescale_to_unit=self._config.rescale_to_unit,
         )
 
     def _load_data(self) -> None:
-        self._reporter.phase("loading images", 0)
-        self._train, self._validation = Split(self._dataset, "train"), Split(self._dataset, "validation")
-        self._negatives: NDArray[np.uint8] = self._train.index_images[:0]
+        self._reporter.phase("loading clips", 0)
+        self._inputs = NetworkInputs(self._dataset, find_architecture(self._config.architecture).input_kind)
+        self._train, self._validation = (Split(self._dataset, name, self._inputs) for name in ("train", "validation"))
+        self._negatives: Held = self._train.held[:0]
         if self._config.augmentation.negative_share:
-            spectrogram = Spectrogram(self._dataset.spectrogram, self._dataset.colormap)
-            self._negatives = negative_images(spectrogram, per_kind=self._config.augmentation.negatives_per_kind)
+            per_kind = self._config.augmentation.negatives_per_kind
+            self._negatives = hold_negatives(self._inputs, per_kind=per_kind)
 
     def _discard_earlier_training(self) -> None:
         self._checkpoint.remove()
@@ -185,8 +185,8 @@ class _Training:
         count = max(1, min(len(batches), _CALIBRATION_IMAGES // self._config.batch_size))
         self._reporter.phase("calibrating batch normalisation", count)
         for number in range(count):
-            images, _, _ = batches[number]
-            calibrate_batch_normalization(network, images, earlier_batches=number)
+            inputs, _, _ = batches[number]
+            calibrate_batch_normalization(network, inputs, earlier_batches=number)
             self._reporter.step({})
 
     def _fit_head(self, network: keras.Model) -> None:
@@ -194,10 +194,10 @@ class _Training:
         config = self._config
         if not config.head_epochs:
             return
-        images, targets = self._head_data()
+        held, targets = self._head_data()
         batches = [
-            self._in_order(images, targets),
-            self._in_order(self._validation.index_images, self._validation.targets),
+            self._in_order(held, targets),
+            self._in_order(self._validation.held, self._validation.targets),
         ]
         self._reporter.phase("computing the backbone's features", sum(map(len, batches)))
         extractor, progress = feature_extractor(network), BatchProgress(self._reporter)
@@ -218,15 +218,15 @@ class _Training:
             verbose=0,
         )
 
-    def _head_data(self) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-        """Index images and targets of the training clips, and of as many negatives as fine-tuning shows in an epoch."""
-        images, targets = self._train.index_images, self._train.targets
-        count = min(len(self._negatives), round(self._config.augmentation.negative_share * len(images)))
+    def _head_data(self) -> tuple[Held, NDArray[np.float32]]:
+        """The training clips and their targets, and as many negatives as fine-tuning shows in an epoch."""
+        held, targets = self._train.held, self._train.targets
+        count = min(len(self._negatives), round(self._config.augmentation.negative_share * len(held)))
         if not count:
-            return images, targets
+            return held, targets
         chosen = np.linspace(0, len(self._negatives) - 1, count).astype(int)
         uniform = np.full((count, targets.shape[1]), 1 / targets.shape[1], np.float32)
-        return np.concatenate([images, self._negatives[chosen]]), np.concatenate([targets, uniform])
+        return np.concatenate([held, self._negatives[chosen]]), np.concatenate([targets, uniform])
 
     def _freeze(self, network: keras.Model) -> None:
         trains = self._config.trains_batch_normalization
@@ -267,7 +267,7 @@ class _Training:
                 network.fit(
                     batches,
                     validation_data=self._in_order(
-                        self._validation.index_images,
+                        self._validation.held,
                         self._validation.targets,
                         multiple=_devices_that_share_a_batch(),
                     ),
@@ -298,14 +298,8 @@ class _Training:
             first_epoch=self._state.epochs,
         )
 
-    def _in_order(self, images: NDArray[np.uint8], targets: NDArray[np.float32], *, multiple: int = 1) -> ImageBatches:
-        return ImageBatches(
-            images,
-            targets,
-            colormap=self._dataset.colormap,
-            batch_size=self._config.batch_size,
-            multiple=multiple,
-        )
+    def _in_order(self, held: Held, targets: NDArray[np.float32], *, multiple: int = 1) -> SequentialBatches:
+        return SequentialBatches(self._inputs, held, targets, batch_size=self._config.batch_size, multiple=multiple)
 
     def _callbacks(self, phase: str) -> list[keras.callbacks.Callback]:
         library("tensorboard", extra="train")

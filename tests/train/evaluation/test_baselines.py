@@ -13,7 +13,7 @@ from edge_runtime import SpectrogramSettings
 from tests.conftest import tone
 from train.dataset import DatasetConfig, prepare
 from train.dataset.dataset import Dataset
-from train.evaluation.baselines import Baseline, fit_baseline, fit_svm, mfcc_statistics
+from train.evaluation.baselines import Baseline, fit_baselines, fit_logistic_regression, fit_svm, mfcc_statistics
 from train.progress import Reporter
 from train.run import Run
 
@@ -58,7 +58,7 @@ def network(dataset: Dataset, *, correct: float, split: str = "test") -> NDArray
 
 
 def test_genres_that_sound_different_are_classified_correctly_by_clip_and_by_song(dataset: Dataset) -> None:
-    found = fit_baseline(dataset, "test", network(dataset, correct=1.0), Reporter())
+    (found,) = fit_baselines(dataset, "test", network(dataset, correct=1.0), Reporter())
     assert found.clip_accuracy > 0.9
     assert found.song_accuracy > 0.9
     assert found.song_accuracy_ci[0] > 0.7
@@ -74,7 +74,7 @@ def test_genres_that_sound_different_are_classified_correctly_by_clip_and_by_son
 )
 def test_a_network_that_is_not_better_gets_that_verdict(correct: float, verdict: str, dataset: Dataset) -> None:
     predictions = network(dataset, correct=correct)
-    found = fit_baseline(dataset, "test", predictions, Reporter())
+    (found,) = fit_baselines(dataset, "test", predictions, Reporter())
     assert found.verdict == verdict
     accuracy = float((predictions.argmax(axis=1) == dataset.labels(dataset.of("test"))).mean())
     assert found.difference == pytest.approx(accuracy - found.clip_accuracy)
@@ -83,7 +83,7 @@ def test_a_network_that_is_not_better_gets_that_verdict(correct: float, verdict:
 
 def test_a_network_that_knows_what_mfcc_do_not_tell_is_better(tmp_path: Path) -> None:
     alike = prepared(tmp_path, ("Caz", "Halk"), alike=True)
-    found = fit_baseline(alike, "test", network(alike, correct=1.0), Reporter())
+    (found,) = fit_baselines(alike, "test", network(alike, correct=1.0), Reporter())
     assert found.clip_accuracy < 0.8, "the genres sound alike"
     assert found.verdict == "the network is significantly better than the baseline"
     assert found.difference_ci[0] > 0.0
@@ -91,7 +91,7 @@ def test_a_network_that_knows_what_mfcc_do_not_tell_is_better(tmp_path: Path) ->
 
 @pytest.mark.parametrize("split", ["train", "validation"])
 def test_any_split_can_be_evaluated(split: str, dataset: Dataset) -> None:
-    found = fit_baseline(dataset, split, network(dataset, correct=1.0, split=split), Reporter())
+    (found,) = fit_baselines(dataset, split, network(dataset, correct=1.0, split=split), Reporter())
     assert isinstance(found, Baseline)
     assert found.clip_accuracy > 0.8
 
@@ -108,6 +108,34 @@ def test_hyperparameters_are_selected_on_validation_songs_and_nothing_is_fitted_
     assert machine.score(*validation) > 0.7
     assert flipped.score(*validation) > 0.7, "labels of the validation songs teach nothing"
     assert set(chosen) == {"C", "gamma"}
+    regression, chosen = fit_logistic_regression(train, validation, Reporter())
+    assert regression.score(*validation) > 0.7
+    assert set(chosen) == {"C"}
+
+
+class LoudnessTeacher:
+    """Hears the level in eight parts of the spectrum, at a rate of its own."""
+
+    name, licence, sample_rate, target_names = "loudness", "", 8_000, tuple("12345678")
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[int, ...]] = []
+
+    def targets(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
+        self.heard.append(windows.shape)
+        power = np.abs(np.fft.rfft(windows)) ** 2
+        parts = np.array_split(power, 8, axis=1)
+        return np.stack([np.log10(part.mean(axis=1) + 1e-9) for part in parts], axis=1).astype(np.float32)
+
+
+def test_a_teacher_is_a_second_baseline_and_hears_windows_at_its_own_rate(dataset: Dataset) -> None:
+    teacher = LoudnessTeacher()
+    mfcc, loudness = fit_baselines(dataset, "test", network(dataset, correct=1.0), Reporter(), teacher=teacher)
+    assert mfcc.name.startswith("SVM on MFCC")
+    assert loudness.name.startswith("logistic regression on loudness (C=")
+    assert loudness.clip_accuracy > 0.5, "three genres in bands of their own"
+    assert {shape[1] for shape in teacher.heard} == {16_000}
+    assert sum(shape[0] for shape in teacher.heard) == len(dataset.clips)
 
 
 @pytest.mark.parametrize("seconds", [0.1, 2.0])
@@ -126,5 +154,5 @@ def test_on_real_recordings_it_is_as_good_as_such_baselines_are(labelled_music: 
         split_ratios=(0.6, 0.1, 0.3),
     )
     dataset, _ = prepare(labelled_music, Run(tmp_path / "run"), settings)
-    found = fit_baseline(dataset, "test", network(dataset, correct=0.0), Reporter())
+    (found,) = fit_baselines(dataset, "test", network(dataset, correct=0.0), Reporter())
     assert 0.45 < found.clip_accuracy < 0.75

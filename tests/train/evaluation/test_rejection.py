@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edge_runtime.spectrogram import Spectrogram, SpectrogramSettings
+from edge_runtime.audio import Samples
+from edge_runtime.spectrogram import SpectrogramSettings
 from train.evaluation.rejection import (
     MAX_FALSE_REJECTION,
     WINDOWS_PER_KIND,
@@ -49,32 +52,31 @@ def test_at_most_a_tenth_of_the_music_is_rejected_however_confident_the_model_is
     assert 0.08 <= (music < threshold).mean() <= MAX_FALSE_REJECTION
 
 
-def constant_model(*, confidence: float) -> tuple[Spectrogram, list[NDArray[np.uint8]], Predict]:
-    """A model with the same confidence in everything, and the images that it gets."""
-    images: list[NDArray[np.uint8]] = []
+def constant_model(*, confidence: float) -> tuple[list[NDArray[np.float32]], Predict]:
+    """A model with the same confidence in everything, and the windows that it gets."""
+    heard: list[NDArray[np.float32]] = []
 
-    def predict(batch: NDArray[np.uint8]) -> NDArray[np.float32]:
-        images.append(batch)
-        return np.tile(np.array([confidence, 1 - confidence], np.float32), (len(batch), 1))
+    def predict(windows: Sequence[Samples]) -> NDArray[np.float32]:
+        heard.append(np.stack(windows))
+        return np.tile(np.array([confidence, 1 - confidence], np.float32), (len(windows), 1))
 
-    colormap = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
-    return Spectrogram(SETTINGS, colormap), images, predict
+    return heard, predict
 
 
 def test_the_threshold_is_chosen_on_correct_clips_and_on_other_sounds_than_it_is_evaluated_on() -> None:
-    spectrogram, images, predict = constant_model(confidence=0.55)
-    threshold = choose_threshold(PROBABILITIES, LABELS, spectrogram, predict)
+    heard, predict = constant_model(confidence=0.55)
+    threshold = choose_threshold(PROBABILITIES, LABELS, SETTINGS, predict)
     assert threshold == pytest.approx((0.55 + 0.6) / 2)
-    chosen_on = len(images)
-    found = evaluate_threshold(threshold, PROBABILITIES, LABELS, spectrogram, predict)
+    chosen_on = len(heard)
+    found = evaluate_threshold(threshold, PROBABILITIES, LABELS, SETTINGS, predict)
     assert [each.false_acceptance_rate for each in found.out_of_distribution] == [0.0] * len(KINDS)
-    for earlier, later in zip(images[:chosen_on], images[chosen_on:], strict=False):
+    for earlier, later in zip(heard[:chosen_on], heard[chosen_on:], strict=False):
         assert not np.array_equal(earlier, later)
 
 
 def test_a_threshold_is_evaluated_on_music_and_on_every_kind_of_negative() -> None:
-    spectrogram, _, predict = constant_model(confidence=0.85)
-    found = evaluate_threshold(0.75, PROBABILITIES, LABELS, spectrogram, predict)
+    _, predict = constant_model(confidence=0.85)
+    found = evaluate_threshold(0.75, PROBABILITIES, LABELS, SETTINGS, predict)
     assert (found.coverage, found.selective_accuracy) == (0.5, 1.0)
     assert found.false_rejection_rate == pytest.approx(1 / 3)
     rates = {each.kind: each.false_acceptance_rate for each in found.out_of_distribution}
@@ -85,13 +87,13 @@ def test_a_threshold_is_evaluated_on_music_and_on_every_kind_of_negative() -> No
 
 
 def test_silence_is_rejected_even_by_a_threshold_of_0() -> None:
-    spectrogram, _, predict = constant_model(confidence=0.85)
-    found = evaluate_threshold(0.0, PROBABILITIES, LABELS, spectrogram, predict)
+    _, predict = constant_model(confidence=0.85)
+    found = evaluate_threshold(0.0, PROBABILITIES, LABELS, SETTINGS, predict)
     assert {each.kind: each.false_acceptance_rate for each in found.out_of_distribution}["silence"] == 0.0
     assert found.coverage == 1.0
 
 
 def test_a_threshold_that_nothing_reaches_has_no_accuracy() -> None:
-    spectrogram, _, predict = constant_model(confidence=0.85)
-    found = evaluate_threshold(0.99, PROBABILITIES, LABELS, spectrogram, predict)
+    _, predict = constant_model(confidence=0.85)
+    found = evaluate_threshold(0.99, PROBABILITIES, LABELS, SETTINGS, predict)
     assert (found.coverage, found.selective_accuracy, found.false_rejection_rate) == (0.0, None, 1.0)

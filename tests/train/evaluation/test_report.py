@@ -126,7 +126,7 @@ def test_robustness_and_the_baseline_have_tables_where_they_were_requested(docum
         DegradedScores("none", 40, 0.545, (0.4, 0.7)),
         DegradedScores("pink noise, SNR 20 dB", 40, 0.345, (0.2, 0.5)),
     )
-    reader = Reader(report(evaluated, robustness=noisy, baseline=baseline))
+    reader = Reader(report(evaluated, robustness=noisy, baselines=(baseline,)))
     assert reader.open == []
     for warned in ("pink noise, SNR 20 dB", "34.5 %", "MFCC & SVM", "It does <not> beat it", "-20.0 points"):
         assert warned in reader.text

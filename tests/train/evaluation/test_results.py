@@ -43,7 +43,7 @@ def test_json_holds_every_field_under_its_name_and_the_schema(evaluated: Evaluat
     assert list(document) == [field.name for field in fields(Evaluation)]
     assert document["demonstration"] is True
     assert document["robustness"] == []
-    assert document["baseline"] is None
+    assert document["baselines"] == []
     assert sum(map(sum, document["confusion"])) == document["clips"]
     assert sum(each["clips"] for each in document["calibration"]["before"]["bins"]) == document["clips"]
     assert [each["kind"] for each in document["rejection"]["out_of_distribution"]] == list(KINDS)
@@ -69,9 +69,11 @@ def test_the_text_names_every_genre_and_figure(evaluated: Evaluated) -> None:
 def test_robustness_and_the_baseline_are_in_the_text_where_they_were_requested(evaluated: Evaluated) -> None:
     _, result, _ = evaluated
     noisy = (DegradedScores("pink noise, SNR 20 dB", 40, 0.345, (0.2, 0.5)),)
-    text = replace(result, robustness=noisy, baseline=BASELINE).as_text()
+    text = replace(result, robustness=noisy, baselines=(BASELINE,)).as_text()
     assert "pink noise, SNR 20 dB    34.5 % (95 % CI 20 to 50)" in text
     assert BASELINE.verdict in text
+    best, worst = sorted([(result.clip_accuracy, "the network"), (0.6, BASELINE.name)], reverse=True)
+    assert f"from best to worst by clip accuracy: {best[1]} {100 * best[0]:.1f} %, {worst[1]}" in text
 
 
 @pytest.mark.parametrize("split", ["train", "validation"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +10,14 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
-from edge_runtime import SpectrogramSettings, TmgcError
+from edge_runtime import Spectrogram, SpectrogramSettings, TmgcError
+from edge_runtime.audio import Samples
 from edge_runtime.audio_file import read_audio
 from tests.conftest import tone
 from train.dataset.dataset import Clip, Dataset
 from train.demo_corpus import SAMPLE_RATE, synthesize_song
 from train.evaluation import robustness
+from train.evaluation.rejection import Predict
 from train.evaluation.robustness import (
     DEGRADATIONS,
     MP3_SAMPLE_RATE,
@@ -211,14 +214,22 @@ def dataset(tmp_path: Path, colormap: NDArray[np.uint8]) -> Dataset:
     return write_dataset(tmp_path / "run", colormap)
 
 
-def rock_is_noisy(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+def rock_is_noisy(dataset: Dataset) -> Predict:
     """A model that detects noise; red is the index itself in the colormap of these tests."""
-    noisy = np.median(images[..., 0], axis=(1, 2)) > 80
-    return np.stack([~noisy, noisy], axis=1).astype(np.float32)
+    spectrogram = Spectrogram(dataset.spectrogram, dataset.colormap)
+
+    def predict(windows: Sequence[Samples]) -> NDArray[np.float32]:
+        images = np.stack([spectrogram.image(samples) for samples in windows])
+        noisy = np.median(images[..., 0], axis=(1, 2)) > 80
+        return np.stack([~noisy, noisy], axis=1).astype(np.float32)
+
+    return predict
 
 
 def test_noise_fools_a_model_that_detects_noise_and_speed_does_not(dataset: Dataset) -> None:
-    rows = {row.name: row for row in evaluate_robustness(dataset, dataset.of("test"), rock_is_noisy, Reporter())}
+    rows = {
+        row.name: row for row in evaluate_robustness(dataset, dataset.of("test"), rock_is_noisy(dataset), Reporter())
+    }
     assert list(rows) == [kind.name for kind in DEGRADATIONS]
     assert rows["none"].clip_accuracy == rows["speed +3 %"].clip_accuracy == 1.0
     assert rows["pink noise, SNR 5 dB"].clip_accuracy == 0.5, "all of it is classified as rock"
@@ -227,20 +238,15 @@ def test_noise_fools_a_model_that_detects_noise_and_speed_does_not(dataset: Data
     assert {row.clips for row in rows.values()} == {10}
 
 
-def test_without_degradation_the_images_are_those_that_the_model_was_trained_on(
-    dataset: Dataset, colormap: NDArray[np.uint8]
-) -> None:
-    from edge_runtime.spectrogram import Spectrogram
+def test_without_degradation_the_windows_are_those_that_the_model_was_trained_on(dataset: Dataset) -> None:
+    batches: list[NDArray[np.float32]] = []
 
-    batches: list[NDArray[np.uint8]] = []
-
-    def watched(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        batches.append(images)
-        return rock_is_noisy(images)
+    def watched(windows: Sequence[Samples]) -> NDArray[np.float32]:
+        batches.append(np.stack(windows))
+        return rock_is_noisy(dataset)(windows)
 
     evaluate_robustness(dataset, dataset.of("test"), watched, Reporter())
-    spectrogram = Spectrogram(dataset.spectrogram, colormap)
-    expected = np.stack([spectrogram.image(dataset.samples(clip)) for clip in dataset.clips])
+    expected = np.stack([dataset.samples(clip) for clip in dataset.clips])
     np.testing.assert_array_equal(batches[0], expected)
     assert all((other != expected).any() for other in batches[1:])
 
@@ -250,9 +256,9 @@ def test_only_some_clips_are_in_memory_at_a_time_and_no_score_depends_on_how_man
 ) -> None:
     sizes = []
 
-    def counting(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        sizes.append(len(images))
-        return rock_is_noisy(images)
+    def counting(windows: Sequence[Samples]) -> NDArray[np.float32]:
+        sizes.append(len(windows))
+        return rock_is_noisy(dataset)(windows)
 
     at_once = evaluate_robustness(dataset, dataset.of("test"), counting, Reporter())
     monkeypatch.setattr(robustness, "_BATCH", 4)
@@ -292,4 +298,4 @@ def test_a_clip_whose_audio_is_too_short_is_named(dataset: Dataset) -> None:
     file = dataset.clips[3].audio_path(dataset.run)
     soundfile.write(file, tone(1.0, sample_rate=RATE), RATE)
     with pytest.raises(TmgcError, match=r"Rock3\.flac is too short\. Run: tmgc-train prepare"):
-        evaluate_robustness(dataset, dataset.of("test"), rock_is_noisy, Reporter())
+        evaluate_robustness(dataset, dataset.of("test"), rock_is_noisy(dataset), Reporter())

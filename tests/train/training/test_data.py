@@ -7,10 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from edge_runtime import Spectrogram, TmgcError
+from edge_runtime import TmgcError
 from train.dataset.dataset import Dataset
+from train.dataset.inputs import NetworkInputs
 from train.training.config import Augmentation
-from train.training.data import ImageBatches, Split, TrainingBatches, negative_images
+from train.training.data import SequentialBatches, Split, TrainingBatches, hold_negatives
 
 OFF = Augmentation.only(())
 
@@ -18,11 +19,11 @@ OFF = Augmentation.only(())
 NEGATIVES = np.full((2, 32, 32), 7, np.uint8)
 
 
-def in_order(split: Split, *, batch_size: int, multiple: int = 1) -> ImageBatches:
-    return ImageBatches(
-        split.index_images,
+def in_order(split: Split, *, batch_size: int, multiple: int = 1) -> SequentialBatches:
+    return SequentialBatches(
+        split.inputs,
+        split.held,
         split.targets,
-        colormap=split.dataset.colormap,
         batch_size=batch_size,
         multiple=multiple,
     )
@@ -43,7 +44,7 @@ def training(
 
 
 def test_images_for_validation_are_unchanged_and_in_order(small_dataset: Dataset) -> None:
-    split = Split(small_dataset, "train")
+    split = Split(small_dataset, "train", NetworkInputs(small_dataset, "image"))
     batches = in_order(split, batch_size=8)
     images, targets, weights = (
         np.concatenate(part) for part in zip(*(batches[n] for n in range(len(batches))), strict=True)
@@ -55,7 +56,7 @@ def test_images_for_validation_are_unchanged_and_in_order(small_dataset: Dataset
 
 @pytest.mark.parametrize("size", [5, 8, 1000])
 def test_all_training_batches_have_one_size_and_no_clip_comes_twice(size: int, small_dataset: Dataset) -> None:
-    split = Split(small_dataset, "train")
+    split = Split(small_dataset, "train", NetworkInputs(small_dataset, "image"))
     batches = training(split, batch_size=size)
     seen = [image.tobytes() for number in range(len(batches)) for image in batches[number][0]]
     assert {len(batches[number][0]) for number in range(len(batches))} == {min(size, len(split.labels))}
@@ -63,7 +64,7 @@ def test_all_training_batches_have_one_size_and_no_clip_comes_twice(size: int, s
 
 
 def test_the_order_differs_in_each_epoch_and_repeats_for_a_seed(small_dataset: Dataset) -> None:
-    split = Split(small_dataset, "train")
+    split = Split(small_dataset, "train", NetworkInputs(small_dataset, "image"))
     batches, again = training(split), training(split)
     first = batches[0][0]
     batches.on_epoch_end()
@@ -73,7 +74,7 @@ def test_the_order_differs_in_each_epoch_and_repeats_for_a_seed(small_dataset: D
 
 
 def test_augmented_batches_depend_on_nothing_but_seed_epoch_and_number(small_dataset: Dataset) -> None:
-    split = Split(small_dataset, "train")
+    split = Split(small_dataset, "train", NetworkInputs(small_dataset, "image"))
     whole = training(split, augmentation=Augmentation())
     whole.on_epoch_end()
     expected = whole[2]
@@ -83,25 +84,25 @@ def test_augmented_batches_depend_on_nothing_but_seed_epoch_and_number(small_dat
 
 
 def test_an_image_from_the_waveform_without_a_change_is_the_prepared_one(small_dataset: Dataset) -> None:
-    split = Split(small_dataset, "train")
+    split = Split(small_dataset, "train", NetworkInputs(small_dataset, "image"))
     inaudible = replace(OFF, noise_share=1.0, noise_snr_db=(100.0, 100.0))
     drawn = training(split, augmentation=inaudible)[0][0].astype(int)
     np.testing.assert_allclose(drawn, training(split)[0][0], atol=4)  # 16-bit FLAC moves an index
 
 
 def test_augmentation_does_not_change_the_split_itself(small_dataset: Dataset) -> None:
-    split = Split(small_dataset, "train")
-    before = split.index_images.copy()
+    split = Split(small_dataset, "train", NetworkInputs(small_dataset, "image"))
+    before = split.held.copy()
     batches = training(split, augmentation=replace(Augmentation(), flip=True))
     for number in range(len(batches)):
         batches[number]
-    np.testing.assert_array_equal(split.index_images, before)
+    np.testing.assert_array_equal(split.held, before)
 
 
 def test_class_weights_make_every_genre_contribute_equally(small_dataset: Dataset) -> None:
     few = [clip for clip in small_dataset.clips if clip.split != "train" or clip.genre != "Caz"]
     few += [clip for clip in small_dataset.of("train") if clip.genre == "Caz"][:3]
-    split = Split(replace(small_dataset, clips=tuple(few)), "train")
+    split = Split(replace(small_dataset, clips=tuple(few)), "train", NetworkInputs(small_dataset, "image"))
     weights = split.class_weights()[split.labels]
     sums = [weights[split.labels == genre].sum() for genre in range(3)]
     np.testing.assert_allclose(sums, sums[0], rtol=1e-5)
@@ -109,7 +110,7 @@ def test_class_weights_make_every_genre_contribute_equally(small_dataset: Datase
 
 
 def test_negatives_replace_some_images_with_equal_probabilities_as_target(small_dataset: Dataset) -> None:
-    split = Split(small_dataset, "train")
+    split = Split(small_dataset, "train", NetworkInputs(small_dataset, "image"))
     batches = training(split, batch_size=36, augmentation=replace(OFF, negative_share=0.5))
     images, targets, _ = batches[0]
     replaced = (images == small_dataset.colormap[7]).all(axis=(1, 2, 3))
@@ -120,13 +121,13 @@ def test_negatives_replace_some_images_with_equal_probabilities_as_target(small_
 
 
 def test_there_are_negatives_of_every_kind_that_is_trained_on(small_dataset: Dataset) -> None:
-    images = negative_images(Spectrogram(small_dataset.spectrogram, small_dataset.colormap), per_kind=10)
+    images = hold_negatives(NetworkInputs(small_dataset, "image"), per_kind=10)
     assert images.shape == (40, 32, 32)
     assert len(np.unique(images[:30], axis=0)) == 30
 
 
 def test_the_last_batch_is_padded_for_all_devices_with_images_of_weight_0(small_dataset: Dataset) -> None:
-    split = Split(small_dataset, "train")
+    split = Split(small_dataset, "train", NetworkInputs(small_dataset, "image"))
     assert len(split.labels) == 36
     images, targets, weights = in_order(split, batch_size=32, multiple=8)[1]
     assert len(images) == len(targets) == len(weights) == 8
@@ -135,7 +136,7 @@ def test_the_last_batch_is_padded_for_all_devices_with_images_of_weight_0(small_
 
 
 def test_the_error_of_a_damaged_clip_is_raised_itself(small_dataset: Dataset) -> None:
-    split = Split(small_dataset, "train")
+    split = Split(small_dataset, "train", NetworkInputs(small_dataset, "image"))
     lost = split.clips[0].audio_path(small_dataset.run)
     lost.unlink()
     batches = training(split, batch_size=36, augmentation=Augmentation())
@@ -156,7 +157,7 @@ def test_the_error_of_a_damaged_clip_is_raised_itself(small_dataset: Dataset) ->
 def test_a_split_without_clips_is_refused(name: str, small_dataset: Dataset) -> None:
     others = tuple(clip for clip in small_dataset.clips if clip.split != name)
     with pytest.raises(TmgcError, match=f"training needs {name} clips"):
-        Split(replace(small_dataset, clips=others), name)
+        Split(replace(small_dataset, clips=others), name, NetworkInputs(small_dataset, "image"))
 
 
 def test_batches_are_computed_by_as_many_threads_as_the_process_may_use_cores(
@@ -164,4 +165,4 @@ def test_batches_are_computed_by_as_many_threads_as_the_process_may_use_cores(
 ) -> None:
     monkeypatch.setattr("os.cpu_count", lambda: 64)
     monkeypatch.setattr("os.sched_getaffinity", lambda process: {0, 2, 5})
-    assert training(Split(small_dataset, "train")).workers == 3
+    assert training(Split(small_dataset, "train", NetworkInputs(small_dataset, "image"))).workers == 3

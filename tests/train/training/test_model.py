@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from edge_runtime import TmgcError
-from tests.factories import SIDE
+from edge_runtime.spectrogram import SpectrogramSettings
+from tests.factories import SIDE, square
 from train.training.model import (
     BACKBONE,
+    FRONT_END,
     HEAD,
     RECOMMENDED,
-    SCALING,
     Architecture,
     batch_normalizations,
     build_network,
@@ -31,12 +32,12 @@ SMALLEST_SIDE = 75
 
 
 def build(weights: str = "none", n_genres: int = 10) -> keras.Model:
-    return build_network("tiny", image_height=SIDE, image_width=SIDE, n_genres=n_genres, weights=weights)
+    return build_network("tiny", square(SIDE), n_genres=n_genres, weights=weights)
 
 
 def build_whole(weights: str = "none") -> keras.Model:
     side = SMALLEST_SIDE
-    return build_network("inception_resnet_v2", image_height=side, image_width=side, n_genres=10, weights=weights)
+    return build_network("inception_resnet_v2", square(side), n_genres=10, weights=weights)
 
 
 @pytest.fixture
@@ -86,7 +87,7 @@ def check_input_and_output(network: keras.Model, images: np.ndarray) -> None:
     assert probabilities.dtype == np.float32
     assert probabilities.shape == (8, 10)
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
-    scaled = np.asarray(network.get_layer(SCALING)(np.array([[0, 255, 0]], np.uint8)))
+    scaled = np.asarray(network.get_layer(FRONT_END)(np.array([[0, 255, 0]], np.uint8)))
     np.testing.assert_allclose(scaled, [[-1, 1, -1]], atol=1e-6)
 
 
@@ -95,7 +96,7 @@ def check_calibration(network: keras.Model, images: np.ndarray) -> None:
     calibrate_batch_normalization(network, images[4:], earlier_batches=1)
     first = batch_normalizations(network)[0]
     convolution = keras.Model(network.get_layer(BACKBONE).input, first.input)
-    seen = np.asarray(convolution(np.asarray(network.get_layer(SCALING)(images)))).astype(np.float64)
+    seen = np.asarray(convolution(np.asarray(network.get_layer(FRONT_END)(images)))).astype(np.float64)
     np.testing.assert_allclose(first.moving_mean, seen.mean(axis=(0, 1, 2)), atol=1e-4)
     halves = np.mean([half.var(axis=(0, 1, 2)) for half in (seen[:4], seen[4:])], axis=0)
     np.testing.assert_allclose(first.moving_variance, halves, rtol=1e-3)
@@ -149,7 +150,7 @@ def test_all_of_this_holds_for_the_whole_inception_resnet_v2(
 @pytest.mark.parametrize("name", ["mobilenet_v3_small", "efficientnet_v2_b0"])
 def test_small_backbones_have_the_same_three_parts(name: str) -> None:
     small, images = (
-        build_network(name, image_height=SIDE, image_width=SIDE, n_genres=4, weights="none"),
+        build_network(name, square(SIDE), n_genres=4, weights="none"),
         random_images(),
     )
     calibrate_batch_normalization(small, images)
@@ -161,8 +162,14 @@ def test_small_backbones_have_the_same_three_parts(name: str) -> None:
 
 
 def test_the_reference_recipe_scales_its_pixels_to_0_to_1() -> None:
-    small = build_network("tiny", image_height=SIDE, image_width=SIDE, n_genres=4, weights="none", rescale_to_unit=True)
-    np.testing.assert_allclose(small.get_layer(SCALING)(np.array([[0, 255]], np.uint8)), [[0, 1]], atol=1e-6)
+    small = build_network(
+        "tiny",
+        square(SIDE),
+        n_genres=4,
+        weights="none",
+        rescale_to_unit=True,
+    )
+    np.testing.assert_allclose(small.get_layer(FRONT_END)(np.array([[0, 255]], np.uint8)), [[0, 1]], atol=1e-6)
 
 
 def test_the_backbone_of_an_earlier_run_is_loaded_whatever_its_genres(tmp_path: Path) -> None:
@@ -189,7 +196,9 @@ def test_weights_that_are_missing_or_of_another_network_are_refused(tmp_path: Pa
 
 def test_images_that_are_too_small_are_refused() -> None:
     with pytest.raises(TmgcError, match="at least 75x75"):
-        build_network("inception_resnet_v2", image_height=64, image_width=96, n_genres=10, weights="none")
+        build_network(
+            "inception_resnet_v2", SpectrogramSettings(image_height=64, image_width=96), n_genres=10, weights="none"
+        )
 
 
 def test_a_registered_architecture_is_found_before_those_of_keras(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -239,3 +248,20 @@ def test_a_typing_error_is_answered_with_the_nearest_name() -> None:
 def test_a_network_that_expects_bgr_is_refused() -> None:
     with pytest.raises(TmgcError, match="BGR"):
         find_architecture("vgg16")
+
+
+def test_musicnn_takes_waveforms_of_any_level_and_its_parts_can_be_frozen() -> None:
+    settings = SpectrogramSettings(sample_rate=16_000)
+    network = build_network("musicnn", settings, n_genres=4, weights="none")
+    assert network.input_shape == (None, 32_000)
+    sound = np.random.default_rng(0).normal(0, 0.1, (2, 32_000)).astype(np.float32)
+    np.testing.assert_allclose(network(sound), network(sound / 50), atol=1e-4)
+    assert feature_extractor(network)(sound).shape == (2, 200)
+    freeze(network, unfreeze=0.0, batch_normalization=False)
+    assert {variable.path.partition("/")[0] for variable in network.trainable_variables} == {"head"}
+    assert not network.get_layer(FRONT_END).trainable_variables
+
+
+def test_musicnn_hears_one_sample_rate_alone() -> None:
+    with pytest.raises(TmgcError, match=r"hears 16000 Hz, the run has 44100 Hz: prepare it again with --sample-rate"):
+        build_network("musicnn", SpectrogramSettings(), n_genres=4, weights="none")

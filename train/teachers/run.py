@@ -1,0 +1,47 @@
+"""A trained run of this project as a teacher: a large network teaches a small one."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_runtime.audio import Samples
+from edge_runtime.spectrogram import Spectrogram
+from train.libraries import load_keras_model
+from train.run import Run
+
+_BATCH = 32
+
+
+class RunTeacher:
+    """The network of a run; its targets are the logarithms of the genres' probabilities.
+
+    Parameters
+    ----------
+    run : Run
+
+    Raises
+    ------
+    TmgcError
+        The run has not been trained, or its model cannot be read.
+    """
+
+    licence = ""
+
+    def __init__(self, run: Run) -> None:
+        card = run.card()
+        self.name = run.name
+        self.sample_rate = card.spectrogram.sample_rate
+        self.target_names = card.genres
+        self._network = load_keras_model(run.model)
+        self._spectrogram = Spectrogram(card.spectrogram, card.colormap_array)
+
+    def targets(self, windows: Samples) -> NDArray[np.float32]:
+        """Logits up to a constant: see :meth:`train.teachers.Teacher.targets`."""
+        batches = [windows[first : first + _BATCH] for first in range(0, len(windows), _BATCH)]
+        return np.concatenate([self._batch_targets(batch) for batch in batches])
+
+    def _batch_targets(self, windows: Samples) -> NDArray[np.float32]:
+        images = np.stack([self._spectrogram.image(window) for window in windows])
+        probabilities = np.asarray(self._network(images, training=False), np.float32)
+        return np.log(np.maximum(probabilities, np.float32(1e-7)))
