@@ -10,7 +10,6 @@ from edge_runtime.cli.base import say
 from edge_runtime.errors import TmgcError
 from edge_runtime.terminal import print_line, print_lines
 from train.cli.options import require_keras
-from train.teachers import MUSICNN
 
 
 @click.command()
@@ -21,8 +20,8 @@ def teacher(name: str, file: Path | None) -> None:
 
     Other commands fetch it, too, where they need it. It is kept in the user's cache folder.
     """
-    if name != MUSICNN:
-        raise TmgcError(f"the teacher that can be fetched is {MUSICNN}, got {name}: check the spelling")
+    if name != "musicnn":
+        raise TmgcError(f"the teacher that can be fetched is musicnn, got {name}: check the spelling")
     require_keras()
     from train.teachers.musicnn import Musicnn, fetch
 

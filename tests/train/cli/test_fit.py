@@ -31,7 +31,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["RUN", "--learning-rate", "fast"], "a number such as 1e-4"),
         (["RUN", "--augment", "masks"], "got masks"),
         (["RUN", "--architecture", "resnet"], "--architecture is"),
-        (["RUN", "--architecture", "tiny"], "tiny: use --weights none"),
+        (["RUN", "--architecture", "tiny", "--weights", "imagenet"], "are not of tiny: use --weights none"),
         (["RUN", "--weights", "nowhere.weights.h5"], "existing weights file"),
         (["RUN", "--recipe", "reference", "--epochs", "3"], "--recipe reference sets --epochs itself"),
         (["RUN", "--recipe", "reference", "--augment", "none"], "--recipe reference sets --augment itself"),
