@@ -1,7 +1,7 @@
 """The mel spectrogram of a window as an image: every one that a model is trained on or sees on the Pi.
 
-Two others exist: ``export/frontend.py`` repeats it as TensorFlow operators for ``--input waveform`` (parity compares
-them), and ``benchmarks/reference.py`` is the reference pipeline's.
+Three others exist: ``export/frontend.py`` repeats it as TensorFlow operators for ``--input waveform`` (parity compares
+them), ``benchmarks/reference.py`` is the reference pipeline's, and ``train/teachers/musicnn.py`` is musicnn's own.
 
 The formulas are those of ``librosa.feature.melspectrogram`` (Slaney mel bands) and ``librosa.power_to_db``; the tests
 compare with librosa within 1e-3 dB.
