@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from heapq import heappop, heappush
 from itertools import islice
 from pathlib import Path
@@ -57,44 +57,62 @@ def walk(folder: Path) -> Iterator[Found]:
     TmgcError
         There are more than :data:`MOST_FILES` files and folders.
     """
-    read: dict[tuple[int, int] | str, str] = {_identity(above): "" for above in (folder, *folder.resolve().parents)}
-    waiting, links, count = [Found("", "")], list[str](), 0
-    while waiting or links:
-        if waiting:
-            inside, reason = waiting.pop()
-        else:
-            inside, reason = heappop(links), ""
-            if (first := read.setdefault(_identity(folder / inside), inside)) != inside:
-                yield Found(inside, _same_as(first))
+    return iter(_Walk(folder))
+
+
+class _Walk:
+    """Folders that wait to be read, and the links that wait until all others are."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._read = {_identity(above): "" for above in (folder, *folder.resolve().parents)}
+        self._waiting = [Found("", "")]
+        self._links: list[str] = []
+        self._count = 0
+
+    def __iter__(self) -> Iterator[Found]:
+        while self._waiting or self._links:
+            if self._waiting:
+                yield from self._files(*self._waiting.pop())
                 continue
+            link = heappop(self._links)
+            if not (yield from self._read_before(self._folder / link, link)):
+                yield from self._files(link, "")
+
+    def _files(self, inside: str, reason: str) -> Iterator[Found]:
+        """The files of a folder, which are all left out where there is a reason; its folders wait."""
         try:
-            with os.scandir(folder / inside) as found:
-                entries = list(islice(found, MOST_FILES + 1 - count))
+            entries = self._entries(inside)
         except OSError as error:
             yield Found(inside, reason or f"the folder cannot be read: {error.strerror}")
-            continue
-        count += len(entries)
-        if count > MOST_FILES:
-            raise TmgcError(
-                f"a folder of songs may hold {MOST_FILES:,} files and folders: {folder} holds more, the last ones in "
-                f"{folder / inside}. Remove links to other folders, or prepare a part of it"
-            )
+            return
         for entry in entries:
             path = f"{inside}/{entry.name}" if inside else entry.name
             left_out = reason or no_music(entry.name)
-            if not _is_folder(entry):
+            if not _is_folder(entry) or (left_out and entry.is_symlink()):
                 yield Found(path, left_out or _unreadable(entry))
-            elif left_out:
-                if entry.is_symlink():
-                    yield Found(path, left_out)
-                else:
-                    waiting.append(Found(path, left_out))
             elif entry.is_symlink():
-                heappush(links, path)
-            elif (first := read.setdefault(_identity(entry), path)) != path:
-                yield Found(path, _same_as(first))
-            else:
-                waiting.append(Found(path, ""))
+                heappush(self._links, path)
+            elif left_out or not (yield from self._read_before(entry, path)):
+                self._waiting.append(Found(path, left_out))
+
+    def _entries(self, inside: str) -> list[os.DirEntry[str]]:
+        with os.scandir(self._folder / inside) as found:
+            entries = list(islice(found, MOST_FILES + 1 - self._count))
+        self._count += len(entries)
+        if self._count > MOST_FILES:
+            raise TmgcError(
+                f"a folder of songs may hold {MOST_FILES:,} files and folders: {self._folder} holds more, the last "
+                f"ones in {self._folder / inside}. Remove links to other folders, or prepare a part of it"
+            )
+        return entries
+
+    def _read_before(self, folder: Path | os.DirEntry[str], path: str) -> Generator[Found, None, bool]:
+        """Whether a folder is read by another path, which is then the reason; it is read by this one from now on."""
+        first = self._read.setdefault(_identity(folder), path)
+        if first != path:
+            yield Found(path, _same_as(first))
+        return first != path
 
 
 def no_music(name: str) -> str:
