@@ -36,7 +36,7 @@ fit_options = Options(
         default="inception_resnet_v2",
         show_default=True,
         help="Also efficientnet_v2_b0, mobilenet_v3_small or another name of keras.applications; for few songs "
-        "musicnn, which was trained on a million.",
+        "musicnn, which has heard much real music.",
     ),
     click.option(
         "--weights",

@@ -16,7 +16,7 @@ from train.cli.options import require_keras
 @click.argument("name")
 @click.option("--file", type=click.Path(path_type=Path), metavar="WHEEL", help="Take it from a file, not the network.")
 def teacher(name: str, file: Path | None) -> None:
-    """Fetch and check the teacher NAME: musicnn, a network that was trained on a million songs.
+    """Fetch and check the teacher NAME: musicnn, a network that was trained on the Million Song Dataset.
 
     Other commands fetch it, too, where they need it. It is kept in the user's cache folder.
     """
