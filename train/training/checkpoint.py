@@ -286,9 +286,13 @@ def _card(network: keras.Model, dataset: Dataset, config: TrainingConfig, state:
 
 
 def _licence(config: TrainingConfig) -> dict[str, str]:
-    """The notice that must accompany a network that began with the teacher's weights."""
-    if config.weights != MUSICNN:
-        return {}
-    from train.teachers.musicnn import licence
+    """The notice that must accompany a network that began with the teacher's weights, or with a run that did."""
+    if config.weights == MUSICNN:
+        from train.teachers.musicnn import licence
 
-    return {"licence": licence()}
+        return {"licence": licence()}
+    beside = Path(config.weights).with_name("card.json")
+    if Path(config.weights).suffix != ".keras" or not beside.is_file():
+        return {}
+    inherited = ModelCard.read(beside).network.get("licence")
+    return {"licence": inherited} if inherited else {}

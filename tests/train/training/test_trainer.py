@@ -328,3 +328,15 @@ def test_the_head_is_trained_on_negatives_as_well(small_dataset: Dataset, monkey
     with pytest.raises(KeyboardInterrupt):
         fit(small_dataset, replace(config, augmentation=replace(config.augmentation, negative_share=0.25)))
     assert uniform == [9], "a quarter of 36 clips"
+
+
+def test_a_network_that_begins_with_another_run_inherits_the_licence_of_its_weights(
+    small_dataset: Dataset, tmp_path: Path
+) -> None:
+    quick = replace(QUICK, epochs=1)
+    card = fit(small_dataset, quick)
+    assert "licence" not in card.network
+    first = small_dataset.run.model.rename(tmp_path / "model.keras")
+    noted = card.replace(network={**card.network, "licence": "Name the authors."})
+    (tmp_path / "card.json").write_text(noted.to_json(), "utf-8")
+    assert fit(small_dataset, replace(quick, weights=str(first))).network["licence"] == "Name the authors."
