@@ -20,7 +20,7 @@ class Slow:
         self.batches: list[int] = []
 
     def read(self, excerpt: Excerpt) -> Samples:
-        raise NotImplementedError
+        return np.zeros(1, np.float32)
 
     def predict(self, samples: Samples) -> TimedPrediction:
         sleep(self.seconds)

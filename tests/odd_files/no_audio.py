@@ -65,36 +65,10 @@ def _zip() -> bytes:
     return file.getvalue()
 
 
-def _jpeg() -> bytes:
-    return ffmpeg(
-        "-f",
-        "lavfi",
-        "-i",
-        "color=c=red:s=64x64:d=1:r=1",
-        "-map",
-        "1:v",
-        "-frames:v",
-        "1",
-        "-c:v",
-        "mjpeg",
-        form="image2pipe",
-    )
-
-
-def _png() -> bytes:
-    return ffmpeg(
-        "-f",
-        "lavfi",
-        "-i",
-        "color=c=red:s=64x64:d=1:r=1",
-        "-map",
-        "1:v",
-        "-frames:v",
-        "1",
-        "-c:v",
-        "png",
-        form="image2pipe",
-    )
+def _picture(codec: str) -> bytes:
+    """A red picture, ``mjpeg`` or ``png``."""
+    red = ("-f", "lavfi", "-i", "color=c=red:s=64x64:d=1:r=1")
+    return ffmpeg(*red, "-map", "1:v", "-frames:v", "1", "-c:v", codec, form="image2pipe")
 
 
 NO_AUDIO_FILES: tuple[OddFile, ...] = (
@@ -108,8 +82,8 @@ NO_AUDIO_FILES: tuple[OddFile, ...] = (
     odd("json.mp3", lambda: b'{"error": {"code": 403, "message": "quota"}}', refused()),
     odd("pdf.mp3", lambda: b"%PDF-1.4\n1 0 obj<</Type/Catalog>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF\n", refused()),
     odd("zip.mp3", _zip, refused()),
-    odd("picture.mp3", _jpeg, refused()),
-    odd("picture.wav", _png, refused()),
+    odd("picture.mp3", partial(_picture, "mjpeg"), refused()),
+    odd("picture.wav", partial(_picture, "png"), refused()),
     odd("zeros.mp3", lambda: bytes(5_000), refused()),
     odd("1 MB of zeros.wav", lambda: bytes(1_000_000), refused()),
     odd("noise.mp3", lambda: noise(100_000, 1), accounted(0)),

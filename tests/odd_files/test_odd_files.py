@@ -214,25 +214,24 @@ def link_songs(corpus: Corpus, files: Sequence[OddFile], folder: Path) -> None:
             os.link(source, folder / file.name)
 
 
-def test_prepare_accounts_for_some_files_of_every_kind(corpus: Corpus, tmp_path: Path) -> None:
-    files = corpus.made(SAMPLE)
-    songs, run = tmp_path / "songs", tmp_path / "run"
+def prepare_and_check(corpus: Corpus, files: Sequence[OddFile], folder: Path) -> tuple[Path, Path]:
+    """Prepare odd files beside plain songs, and account for each; returns the folder of songs and the run."""
+    songs, run = folder / "songs", folder / "run"
     link_songs(corpus, files, songs / "Odd")
     plain_songs(songs / "Odd" / "plain", 1)
     plain_songs(songs / "Caz", 2)
     prepared(songs, run)
     check_prepared(songs, run, files)
+    return songs, run
+
+
+def test_prepare_accounts_for_some_files_of_every_kind(corpus: Corpus, tmp_path: Path) -> None:
+    prepare_and_check(corpus, corpus.made(SAMPLE), tmp_path)
 
 
 @pytest.mark.full
 def test_prepare_accounts_for_every_file_and_changes_nothing_the_second_time(corpus: Corpus, tmp_path: Path) -> None:
-    files = corpus.made(ODD_FILES)
-    songs, run = tmp_path / "songs", tmp_path / "run"
-    link_songs(corpus, files, songs / "Odd")
-    plain_songs(songs / "Odd" / "plain", 1)
-    plain_songs(songs / "Caz", 2)
-    prepared(songs, run)
-    check_prepared(songs, run, files)
+    songs, run = prepare_and_check(corpus, corpus.made(ODD_FILES), tmp_path)
     before = {path.name: path.read_bytes() for path in run.glob("*.csv")}
     assert "nothing changed" in prepared(songs, run)
     assert before == {path.name: path.read_bytes() for path in run.glob("*.csv")}
