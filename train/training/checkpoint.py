@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from edge_runtime.errors import TmgcError, first_line
 from edge_runtime.files import atomic_write, remove_tree
@@ -55,6 +55,29 @@ class TrainingState:
     """One row an epoch, of both phases."""
 
 
+class Config(Protocol):
+    """What a checkpoint and early stopping need of the settings of a training."""
+
+    @property
+    def epochs(self) -> int:
+        """Epochs at most."""
+
+    @property
+    def minutes(self) -> float | None:
+        """Time limit."""
+
+    @property
+    def patience(self) -> int:
+        """Epochs without a lower validation loss."""
+
+    @property
+    def monitor(self) -> str:
+        """``val_loss`` or ``val_accuracy``."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The settings as a JSON object."""
+
+
 class Checkpoint:
     """The state of an unfinished training in its run's folder.
 
@@ -76,7 +99,7 @@ class Checkpoint:
         return bool(self._epochs())
 
     def save(
-        self, network: keras.Model, state: TrainingState, *, config: TrainingConfig, dataset_sha256: str, is_best: bool
+        self, network: keras.Model, state: TrainingState, *, config: Config, dataset_sha256: str, is_best: bool
     ) -> None:
         """Write the state after an epoch.
 
@@ -85,7 +108,7 @@ class Checkpoint:
         network : keras.Model
             Compiled.
         state : TrainingState
-        config : TrainingConfig
+        config : Config
         dataset_sha256 : str
             See :meth:`train.dataset.dataset.Dataset.fingerprint`.
         is_best : bool
@@ -119,25 +142,42 @@ class Checkpoint:
         TmgcError
             There is none, it cannot be read, or the dataset has changed since.
         """
+        settings, state = self.read_settings(dataset_sha256)
+        try:
+            return TrainingConfig.from_json(settings), state
+        except (ValueError, KeyError, TypeError) as error:
+            raise self._unreadable(error) from error
+
+    def read_settings(self, dataset_sha256: str) -> tuple[Mapping[str, Any], TrainingState]:
+        """The same with the settings as a JSON object.
+
+        Raises
+        ------
+        TmgcError
+            There is none, it cannot be read, or the dataset has changed since.
+        """
         if not self.exists():
             raise TmgcError(
                 f"--resume continues an interrupted training: there is none in {self._run.folder}. Leave it out"
             )
         try:
             document: Mapping[str, Any] = json.loads((self._epochs()[-1] / _STATE).read_text("utf-8"))
-            config, state = TrainingConfig.from_json(document["config"]), TrainingState(**document["state"])
+            settings, state = document["config"], TrainingState(**document["state"])
             trained_on = document["dataset_sha256"]
         except (ValueError, KeyError, TypeError, OSError) as error:
-            raise TmgcError(
-                f"the interrupted training in {self.folder} cannot be read ({first_line(error)}): train again with "
-                "--no-resume"
-            ) from error
+            raise self._unreadable(error) from error
         if trained_on != dataset_sha256:
             raise TmgcError(
                 f"the dataset in {self._run.folder} has changed since its training was interrupted: train again with "
                 "--no-resume"
             )
-        return config, state
+        return settings, state
+
+    def _unreadable(self, error: Exception) -> TmgcError:
+        return TmgcError(
+            f"the interrupted training in {self.folder} cannot be read ({first_line(error)}): train again with "
+            "--no-resume"
+        )
 
     def load_last(self, network: keras.Model) -> None:
         """Load weights and optimizer state of the last complete epoch into a compiled network."""
