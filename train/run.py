@@ -133,6 +133,16 @@ class Run:
         return self.folder / "card.json"
 
     @property
+    def pretraining_json(self) -> Path:
+        """How a pretraining was made, and the scaling of its targets: see :mod:`train.pretraining.pretrain`."""
+        return self.folder / "pretraining.json"
+
+    @property
+    def validation_outputs(self) -> Path:
+        """A pretrained network's scaled outputs for music that it was not trained on, ``[n, n_targets]``, float16."""
+        return self.folder / "validation_outputs.npy"
+
+    @property
     def history_csv(self) -> Path:
         """Loss and accuracy of every epoch."""
         return self.folder / "history.csv"

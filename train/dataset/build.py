@@ -292,6 +292,12 @@ def _check_enough(songs: Sequence[Song]) -> None:
             raise too_few(genre, found, "songs")
 
 
+def write_skipped(run: Run, skipped: Sequence[Skipped]) -> None:
+    """Write ``skipped.csv``."""
+    with atomic_write(run.skipped_csv) as partial:
+        partial.write_bytes(_csv([("song", "reason"), *skipped]))
+
+
 def _reports(run: Run, skipped: Sequence[Skipped], duplicates: Iterable[tuple[object, ...]]) -> dict[Path, bytes]:
     return {run.skipped_csv: _csv([("song", "reason"), *skipped]), run.duplicates_csv: _csv(duplicates)}
 

@@ -31,7 +31,8 @@ _FLOAT32_BYTES = 4
 _FILE_OVERHEAD_BYTES = 16_000_000
 """Names and groups of a weights file."""
 
-_LIBRARIES = ("tmgc", "keras", "tensorflow", "jax", "torch", "numpy")
+LIBRARIES = ("tmgc", "keras", "tensorflow", "jax", "torch", "numpy")
+"""Whose versions a model card names."""
 
 
 @dataclass
@@ -257,14 +258,15 @@ def save_model(network: keras.Model, dataset: Dataset, config: TrainingConfig, s
     with atomic_write(dataset.run.model) as path:
         whole.save(path)
         dataset.run.card_json.unlink(missing_ok=True)  # or a new model could stand beside the card of an old one
-    _write_history(dataset.run, state.history)
+    write_history(dataset.run, state.history)
     with atomic_write(dataset.run.card_json) as path:
         path.write_text(card.to_json(), "utf-8")
     dataset.run.remove_evaluation()
     return card
 
 
-def _write_history(run: Run, history: list[dict[str, Any]]) -> None:
+def write_history(run: Run, history: list[dict[str, Any]]) -> None:
+    """Write the epochs of a training to ``history.csv``."""
     columns = list(dict.fromkeys(name for row in history for name in row))
     with atomic_write(run.history_csv) as path, path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns)
@@ -321,7 +323,7 @@ def _card(network: keras.Model, dataset: Dataset, config: TrainingConfig, state:
             **_licence(config),
         },
         training=training,
-        versions=versions(_LIBRARIES),
+        versions=versions(LIBRARIES),
     )
 
 
