@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
 from logging import getLogger
 from pathlib import Path
@@ -236,7 +236,7 @@ class _Extracted(NamedTuple):
     """The same windows at the teacher's rate, ``[shape=(n_windows, n_samples)]``."""
 
 
-def _extracted(jobs: Sequence[_Job], workers: int | None) -> Iterator[tuple[Piece, _Extracted | str]]:
+def _extracted(jobs: Sequence[_Job], workers: int | None) -> Generator[tuple[Piece, _Extracted | str], None, None]:
     """The windows of each piece, or the reason why it has none, in any order."""
     if workers == 1:
         for job in jobs:

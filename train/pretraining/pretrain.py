@@ -84,7 +84,7 @@ class PretrainingConfig:
             )
         if find_architecture(self.architecture).input_kind != "image":
             raise TmgcError(
-                f"a pretraining is for networks that take images: {self.architecture} takes waveforms. Use it directly: "
+                f"a pretraining is for networks that take images: {self.architecture} takes waveforms. Use it itself: "
                 f"tmgc-train fit --architecture {self.architecture}"
             )
         check_weights(find_architecture(self.architecture), self.weights)
@@ -250,8 +250,8 @@ class _Pretraining:
         run, config = self._run, self._config
         network = _in_float32(network, config, len(self._teacher.target_names))
         outputs, expected = self._validate(network)
-        error = np.square(outputs - expected).mean(axis=0)
-        explained = 1 - error / np.maximum(expected.var(axis=0), 1e-6)
+        error = float(np.square(outputs - expected).mean())
+        explained = 1 - error / float(np.square(expected).mean())  # scaled targets: 0 is the mean of the training
         with atomic_write(run.model) as path:
             network.save(path)
             run.pretraining_json.unlink(missing_ok=True)
@@ -269,8 +269,8 @@ class _Pretraining:
             "target_deviation": self._scaling.deviation.tolist(),
             "pieces": {"train": len(pieces[0]), "validation": len(pieces[1]), "skipped": len(skipped)},
             "windows": {"train": sum(map(len, self._train.images)), "validation": len(outputs)},
-            "validation_loss": float(error.mean()),
-            "explained_variance": float(np.mean(explained)),
+            "validation_loss": error,
+            "explained_variance": explained,
             "epochs": state.epochs,
             "seconds": round(state.seconds, 1),
             "backend": keras.config.backend(),
@@ -392,4 +392,3 @@ def read_pretraining(run: Run) -> Mapping[str, Any]:
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise TmgcError(f"{run.pretraining_json} cannot be read ({error}): run tmgc-train pretrain again") from error
     return document
-
