@@ -252,7 +252,7 @@ def save_model(network: keras.Model, dataset: Dataset, config: TrainingConfig, s
 
     card = _card(network, dataset, config, state)
     if config.precision == "float32":
-        whole = keras.Model(network.inputs, network.outputs, name=network.name)
+        whole = keras.Model(network.input, network.output, name=network.name)
     else:
         whole = _in_float32(network, dataset, config)
     with atomic_write(dataset.run.model) as path:
