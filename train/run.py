@@ -143,6 +143,11 @@ class Run:
         return self.folder / "validation_outputs.npy"
 
     @property
+    def teacher_targets(self) -> Path:
+        """A teacher's outputs for the training clips: see :mod:`train.training.teacher_targets`."""
+        return self.folder / "teacher"
+
+    @property
     def history_csv(self) -> Path:
         """Loss and accuracy of every epoch."""
         return self.folder / "history.csv"

@@ -25,6 +25,8 @@ from train.training.model import build_network, find_architecture
 if TYPE_CHECKING:
     import keras
 
+    from train.training.teacher_targets import TeacherTargets
+
 _LAST, _BEST, _STATE = "last.weights.h5", "best.weights.h5", "state.json"
 
 _FLOAT32_BYTES = 4
@@ -230,7 +232,14 @@ def _link(path: Path, name: Path) -> None:
         shutil.copyfile(path, name)
 
 
-def save_model(network: keras.Model, dataset: Dataset, config: TrainingConfig, state: TrainingState) -> ModelCard:
+def save_model(
+    network: keras.Model,
+    dataset: Dataset,
+    config: TrainingConfig,
+    state: TrainingState,
+    *,
+    teacher: TeacherTargets | None = None,
+) -> ModelCard:
     """Write ``model.keras``, ``history.csv`` and ``card.json``, and remove the evaluation of an earlier model.
 
     Until then the files of an earlier model stay together, whatever interrupts the training.
@@ -243,6 +252,8 @@ def save_model(network: keras.Model, dataset: Dataset, config: TrainingConfig, s
     dataset : Dataset
     config : TrainingConfig
     state : TrainingState
+    teacher : TeacherTargets, optional
+        What it was taught by.
 
     Returns
     -------
@@ -250,7 +261,7 @@ def save_model(network: keras.Model, dataset: Dataset, config: TrainingConfig, s
     """
     import keras
 
-    card = _card(network, dataset, config, state)
+    card = _card(network, dataset, config, state, teacher)
     if config.precision == "float32":
         whole = keras.Model(network.input, network.output, name=network.name)
     else:
@@ -293,10 +304,14 @@ def _in_float32(network: keras.Model, dataset: Dataset, config: TrainingConfig) 
     return whole
 
 
-def _card(network: keras.Model, dataset: Dataset, config: TrainingConfig, state: TrainingState) -> ModelCard:
+def _card(
+    network: keras.Model, dataset: Dataset, config: TrainingConfig, state: TrainingState, teacher: TeacherTargets | None
+) -> ModelCard:
     import keras
 
     phases = [row["phase"] for row in state.history]
+    notices = [_licence_of_weights(config.weights), teacher.licence if teacher else ""]
+    licences = list(dict.fromkeys(filter(None, notices)))
     training: dict[str, Any] = {
         "dataset_sha256": dataset.fingerprint(),
         "settings": config.to_json(),
@@ -320,21 +335,23 @@ def _card(network: keras.Model, dataset: Dataset, config: TrainingConfig, state:
             "architecture": network.name,
             "parameters": network.count_params(),
             "initial_weights": config.weights,
-            **_licence(config),
+            **({"teacher": {"name": teacher.name, "weight": config.teacher_weight}} if teacher else {}),
+            **({"licence": "\n\n".join(licences)} if licences else {}),
         },
         training=training,
         versions=versions(LIBRARIES),
     )
 
 
-def _licence(config: TrainingConfig) -> dict[str, str]:
+def _licence_of_weights(weights: str) -> str:
     """The notice that must accompany a network that began with the teacher's weights, or with a run that did."""
-    if config.weights == MUSICNN:
+    if weights == MUSICNN:
         from train.teachers.musicnn import licence
 
-        return {"licence": licence()}
-    beside = Path(config.weights).with_name("card.json")
-    if Path(config.weights).suffix != ".keras" or not beside.is_file():
-        return {}
-    inherited = ModelCard.read(beside).network.get("licence")
-    return {"licence": inherited} if inherited else {}
+        return licence()
+    card, pretraining = (Path(weights).with_name(name) for name in ("card.json", "pretraining.json"))
+    if Path(weights).suffix != ".keras":
+        return ""
+    if card.is_file():
+        return str(ModelCard.read(card).network.get("licence", ""))
+    return str(json.loads(pretraining.read_text("utf-8")).get("licence", "")) if pretraining.is_file() else ""
