@@ -281,7 +281,8 @@ def _used(
                 partial.write_bytes(_csv([("song", "reason"), *skipped]))
             raise TmgcError(
                 f"every genre needs {len(SPLITS)} songs that give clips, one for every split: of {found} of {genre}, "
-                f"{with_clips[genre]} do. Look into {report}; --offsets must fit into the songs"
+                f"{with_clips[genre]} do. Look into {report}; --offsets must fit into the songs, or "
+                "--windows-per-song fill them"
             )
     return used
 
