@@ -20,7 +20,7 @@ _WORK = f"{PARTIAL}work-"
 
 SPLITS = ("train", "validation", "test")
 
-PLOTS = ("confusion", "reliability", "training", "spectrograms", "examples")
+PLOTS = ("confusion", "reliability", "song_answers", "training", "spectrograms", "examples")
 """Plots of an evaluation."""
 
 
