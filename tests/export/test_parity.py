@@ -231,6 +231,8 @@ def test_only_fields_that_change_a_prediction_count_as_a_different_card(image_ki
     assert card_differences(card, card.replace(export={"recipe": "int8"}, versions={})) == ()
     reversed_colormap = card.replace(colormap=card.colormap[::-1], temperature=2.0)
     assert card_differences(card, reversed_colormap) == ("colormap", "temperature")
+    voting = card.replace(pooling="vote", smoothing_seconds=4.0)
+    assert card_differences(card, voting) == ("pooling", "smoothing_seconds")
 
 
 def _tampered(

@@ -162,11 +162,12 @@ def song_answers_figure(evaluation: Evaluation) -> Figure | None:
     for name, color in zip(curves, (_BLUE, _ORANGE, _GREY), strict=True):
         accuracies = [point.accuracy for point in curves[name]]
         axes.plot(seconds, accuracies, ".-", color=color, linewidth=2 if name == used else 1, label=name)
-    axes.yaxis.set_major_formatter("{x:.0%}")
+    axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.0f} %")
+    axes.set_xlim(left=0)
     axes.set(
         xlabel="first seconds of the song's clips",
         ylabel="song accuracy",
-        title=f"{evaluation.songs} {evaluation.split} songs",
+        title=f"{evaluation.split} songs: accuracy {percent(evaluation.song_accuracy)}",
     )
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right", fontsize=9)
