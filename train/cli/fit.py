@@ -81,7 +81,7 @@ fit_options = Options(
         "--class-weights/--no-class-weights",
         default=True,
         show_default=True,
-        help="Whether every genre contributes equally to the loss.",
+        help="Whether every genre contributes equally to the loss, and every song of a genre.",
     ),
     click.option(
         "--augment",

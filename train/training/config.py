@@ -119,7 +119,7 @@ class TrainingConfig:
     label_smoothing: float = 0.0
     """Probability that is moved from the true genre to all genres alike, in [0, 1) (Szegedy et al. 2016)."""
     class_weights: bool = True
-    """Weight clips so that every genre contributes equally to the loss."""
+    """Weight clips so that every genre contributes equally to the loss, and every song of a genre."""
     augmentation: Augmentation = Augmentation()
     teacher: str | None = None
     """Whose outputs are learned beside the labels: see :func:`train.teachers.open_teacher`."""
