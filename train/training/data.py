@@ -19,7 +19,7 @@ from edge_runtime.system_info import usable_cores
 from train.dataset.dataset import Clip, Dataset
 from train.dataset.inputs import Held, NetworkInputs
 from train.synthesis.negatives import TRAINED_ON, negatives
-from train.training.augmentation import augment_waveform, mixup, spec_augment
+from train.training.augmentation import augment_waveform, limit_bandwidth, mixup, spec_augment
 from train.training.config import Augmentation
 from train.training.teacher_targets import TeacherTargets
 
@@ -216,6 +216,8 @@ class TrainingBatches(keras.utils.PyDataset):
         held = self._augmented(chosen, windows, random) if augmentation.of_waveform else self._split.held[chosen]
         if self._split.inputs.kind == "image":
             for image in held:
+                if random.random() < augmentation.bandwidth_share:
+                    limit_bandwidth(image, random=random)
                 spec_augment(image, augmentation=augmentation, random=random)
         if len(self._negatives):
             replaced = np.flatnonzero(random.random(len(held)) < augmentation.negative_share)

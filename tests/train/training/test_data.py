@@ -131,6 +131,13 @@ def test_a_blended_clip_has_the_blended_weight_of_its_clips(uneven: Split) -> No
     np.testing.assert_allclose(targets.sum(axis=1), 1, rtol=1e-5)
 
 
+def test_some_images_lose_their_highest_frequencies(small_dataset: Dataset) -> None:
+    split = Split(small_dataset, "train", NetworkInputs(small_dataset, "image"))
+    images = training(split, batch_size=36, augmentation=replace(OFF, bandwidth_share=0.5))[0][0]
+    lost = (images[:, 0] == small_dataset.colormap[0]).all(axis=(1, 2))
+    assert 5 < lost.sum() < 31
+
+
 def test_negatives_replace_some_images_with_equal_probabilities_as_target(small_dataset: Dataset) -> None:
     split = Split(small_dataset, "train", NetworkInputs(small_dataset, "image"))
     batches = training(split, batch_size=36, augmentation=replace(OFF, negative_share=0.5))
