@@ -78,6 +78,19 @@ def test_a_stretch_is_what_the_whole_file_holds_there(tmp_path: Path) -> None:
     np.testing.assert_allclose(stretch[settled:], expected[settled:], atol=1e-5)
 
 
+@pytest.mark.parametrize("suffix", [".ogg", ".mp3", ".flac", ".wav"])
+def test_stretches_of_an_open_file_are_what_the_whole_file_holds_there(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"noise{suffix}"
+    soundfile.write(path, np.random.default_rng(0).uniform(-0.5, 0.5, 20 * 44_100), 44_100)
+    whole = read_audio(path, sample_rate=44_100)
+    with AudioFile(path, sample_rate=44_100) as file:
+        assert file.stated_seconds == pytest.approx(20, abs=0.1)
+        for start in (2, 6, 9.4, 13.4, 17.2, 3.1):
+            stretch = np.concatenate(list(file.blocks(start_seconds=start, seconds=2)))
+            settled = slice(44_100 // 2, 88_200)
+            np.testing.assert_allclose(stretch[settled], whole[round(start * 44_100) :][settled], atol=1e-4)
+
+
 def test_a_stretch_beyond_the_end_is_empty(tmp_path: Path) -> None:
     path = tmp_path / "short.wav"
     soundfile.write(path, tone(1, sample_rate=8_000), 8_000)

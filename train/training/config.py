@@ -14,7 +14,7 @@ PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 SCHEDULES = ("cosine", "constant")
 BATCH_NORMALIZATION = ("auto", "frozen", "trained")
 MONITORS = ("val_loss", "val_accuracy")
-AUGMENTATIONS = ("shift", "gain", "noise", "spec_augment", "negatives", "mixup")
+AUGMENTATIONS = ("shift", "gain", "noise", "bandwidth", "spec_augment", "negatives", "mixup")
 """In the order in which they are applied."""
 
 
@@ -33,6 +33,9 @@ class Augmentation:
     """Share of the clips that noise is added to, in [0, 1]."""
     noise_snr_db: tuple[float, float] = (5.0, 40.0)
     """Range of the signal-to-noise ratio, drawn uniformly, dB."""
+    bandwidth_share: float = 0.5
+    """Share of the images that lose their highest frequencies and perhaps their lowest, as of low bit rates, low sample
+    rates and small loudspeakers, in [0, 1]."""
     masks: int = 2
     """Number of time masks, and of frequency masks (SpecAugment, Park et al. 2019)."""
     mask_share: float = 0.15
@@ -67,6 +70,7 @@ class Augmentation:
             "shift": {"shift_seconds": 0.0},
             "gain": {"gain_db": 0.0},
             "noise": {"noise_share": 0.0},
+            "bandwidth": {"bandwidth_share": 0.0},
             "spec_augment": {"masks": 0},
             "negatives": {"negative_share": 0.0},
             "mixup": {"mixup_alpha": 0.0},
@@ -119,7 +123,7 @@ class TrainingConfig:
     label_smoothing: float = 0.0
     """Probability that is moved from the true genre to all genres alike, in [0, 1) (Szegedy et al. 2016)."""
     class_weights: bool = True
-    """Weight clips so that every genre contributes equally to the loss."""
+    """Weight clips so that every genre contributes equally to the loss, and every song of a genre."""
     augmentation: Augmentation = Augmentation()
     teacher: str | None = None
     """Whose outputs are learned beside the labels: see :func:`train.teachers.open_teacher`."""

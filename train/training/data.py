@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,7 +19,7 @@ from edge_runtime.system_info import usable_cores
 from train.dataset.dataset import Clip, Dataset
 from train.dataset.inputs import Held, NetworkInputs
 from train.synthesis.negatives import TRAINED_ON, negatives
-from train.training.augmentation import augment_waveform, mixup, spec_augment
+from train.training.augmentation import augment_waveform, limit_bandwidth, mixup, spec_augment
 from train.training.config import Augmentation
 from train.training.teacher_targets import TeacherTargets
 
@@ -58,11 +59,14 @@ class Split:
         self.targets = np.eye(len(dataset.genres), dtype=np.float32)[self.labels]
         self.held = inputs.hold_clips(self.clips)
 
-    def class_weights(self) -> NDArray[np.float32]:
-        """Weight of each genre, ``[shape=(n_genres,)]``: inverse to its clips; the mean over all clips is 1."""
-        counts = np.maximum(self.targets.sum(axis=0), 1.0)
-        weights: NDArray[np.float32] = len(self.labels) / (np.count_nonzero(self.targets.sum(axis=0)) * counts)
-        return weights.astype(np.float32)
+    def clip_weights(self) -> NDArray[np.float32]:
+        """Weight of each clip, ``[shape=(n_clips,)]``: genres count alike, and so do the songs of a genre; mean 1."""
+        clips_of_song = Counter(clip.song for clip in self.clips)
+        by_song = np.array([1 / clips_of_song[clip.song] for clip in self.clips])
+        songs_of_genre = np.bincount(self.labels, weights=by_song)
+        weights = by_song / songs_of_genre[self.labels]
+        scaled: NDArray[np.float32] = (weights / weights.mean()).astype(np.float32)
+        return scaled
 
 
 def negative_windows(settings: SpectrogramSettings, *, per_kind: int) -> list[Samples]:
@@ -146,7 +150,7 @@ class TrainingBatches(keras.utils.PyDataset):
     batch_size : int > 0
     augmentation : Augmentation
     weighted : bool
-        Whether every genre contributes equally to the loss.
+        Whether every genre contributes equally to the loss, and every song of a genre.
     negatives : Held
         They replace some of the clips; see :func:`negative_windows`.
     seed : int
@@ -172,7 +176,7 @@ class TrainingBatches(keras.utils.PyDataset):
         count = len(split.labels)
         self._split, self._augmentation, self._seed = split, augmentation, seed
         self._batch_size = min(batch_size, count)
-        self._class_weights = split.class_weights() if weighted else np.ones(split.targets.shape[1], np.float32)
+        self._weights = split.clip_weights() if weighted else np.ones(count, np.float32)
         self._negatives, self._teacher = negatives, teacher
         self._negative_targets = negative_targets(len(negatives), split.targets.shape[1], teacher)
         self._epoch = first_epoch
@@ -206,24 +210,29 @@ class TrainingBatches(keras.utils.PyDataset):
     def _batch(self, number: int) -> Batch:
         augmentation, random = self._augmentation, np.random.default_rng([self._seed, self._epoch, number])
         chosen = self._order[number * self._batch_size : (number + 1) * self._batch_size]
-        targets, windows = self._split.targets[chosen], np.zeros_like(chosen)
+        targets, weights, windows = self._split.targets[chosen], self._weights[chosen], np.zeros_like(chosen)
         if self._teacher:
             windows = self._teacher.draw(chosen, random)
             targets = np.concatenate([targets, self._teacher.scaled(chosen, windows)], axis=1)
         held = self._augmented(chosen, windows, random) if augmentation.of_waveform else self._split.held[chosen]
         if self._split.inputs.kind == "image":
             for image in held:
+                if random.random() < augmentation.bandwidth_share:
+                    limit_bandwidth(image, random=random)
                 spec_augment(image, augmentation=augmentation, random=random)
         if len(self._negatives):
             replaced = np.flatnonzero(random.random(len(held)) < augmentation.negative_share)
             negatives = random.integers(len(self._negatives), size=len(replaced))
             held[replaced], targets[replaced] = self._negatives[negatives], self._negative_targets[negatives]
+            weights[replaced] = 1
         if augmentation.flip:
             mirrored = random.random(len(held)) < 0.5
             held[mirrored] = held[mirrored][..., ::-1]
         if augmentation.mixup_alpha:
-            held, targets = mixup(held, targets, alpha=augmentation.mixup_alpha, random=random)
-        return self._split.inputs.batch(held), targets, targets[:, : len(self._class_weights)] @ self._class_weights
+            both = np.column_stack([targets, weights])
+            held, both = mixup(held, both, alpha=augmentation.mixup_alpha, random=random)
+            targets, weights = both[:, :-1], both[:, -1]
+        return self._split.inputs.batch(held), targets, weights
 
     def _augmented(self, chosen: NDArray[np.intp], windows: NDArray[np.intp], random: np.random.Generator) -> Held:
         dataset = self._split.dataset

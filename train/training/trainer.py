@@ -240,12 +240,14 @@ class _Training:
         genres = self._train.targets.shape[1]
         head.compile(keras.optimizers.Adam(config.head_learning_rate), **losses(config, genres))
         self._reporter.phase("training the head", config.head_epochs * -(-len(train) // config.batch_size))
-        weights = self._train.class_weights() if config.class_weights else np.ones(genres)
+        weights = np.ones(len(targets), np.float32)  # of negatives, too
+        if config.class_weights:
+            weights[: len(self._train.clips)] = self._train.clip_weights()
         best = keras.callbacks.EarlyStopping(config.monitor, patience=config.head_epochs, restore_best_weights=True)
         head.fit(
             train.astype(np.float32),
             targets,
-            sample_weight=targets[:, :genres] @ weights,
+            sample_weight=weights,
             validation_data=(validation.astype(np.float32), self._validation.targets),
             epochs=config.head_epochs,
             batch_size=config.batch_size,

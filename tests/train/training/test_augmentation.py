@@ -127,4 +127,5 @@ def test_each_transform_can_be_used_alone() -> None:
     only = Augmentation.only(("noise",))
     assert only.noise_share > 0
     assert (only.shift_seconds, only.gain_db, only.masks, only.negative_share, only.mixup_alpha) == (0, 0, 0, 0, 0)
+    assert only.bandwidth_share == 0
     assert Augmentation.only(AUGMENTATIONS) == Augmentation()

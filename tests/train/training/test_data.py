@@ -99,14 +99,43 @@ def test_augmentation_does_not_change_the_split_itself(small_dataset: Dataset) -
     np.testing.assert_array_equal(split.held, before)
 
 
-def test_class_weights_make_every_genre_contribute_equally(small_dataset: Dataset) -> None:
-    few = [clip for clip in small_dataset.clips if clip.split != "train" or clip.genre != "Caz"]
-    few += [clip for clip in small_dataset.of("train") if clip.genre == "Caz"][:3]
-    split = Split(replace(small_dataset, clips=tuple(few)), "train", NetworkInputs(small_dataset, "image"))
-    weights = split.class_weights()[split.labels]
-    sums = [weights[split.labels == genre].sum() for genre in range(3)]
-    np.testing.assert_allclose(sums, sums[0], rtol=1e-5)
+@pytest.fixture
+def uneven(small_dataset: Dataset) -> Split:
+    """A training split in which a genre has fewer songs than others, and a song fewer clips."""
+    songs = sorted({clip.song for clip in small_dataset.of("train") if clip.genre == "Caz"})
+    few = [clip for clip in small_dataset.clips if clip.song != songs[0]]
+    few.remove(next(clip for clip in few if clip.song == songs[1]))
+    return Split(replace(small_dataset, clips=tuple(few)), "train", NetworkInputs(small_dataset, "image"))
+
+
+def test_clip_weights_make_every_genre_and_every_song_of_a_genre_contribute_equally(uneven: Split) -> None:
+    weights = uneven.clip_weights()
+    genres = [weights[uneven.labels == genre].sum() for genre in range(3)]
+    np.testing.assert_allclose(genres, genres[0], rtol=1e-5)
+    songs = np.array([clip.song for clip in uneven.clips])
+    jazz = [weights[songs == song].sum() for song in set(songs) if song.startswith("Caz/")]
+    np.testing.assert_allclose(jazz, jazz[0], rtol=1e-5)
     assert weights.mean() == pytest.approx(1, rel=1e-5)
+    assert weights.max() == pytest.approx(
+        2 * np.median(weights[uneven.labels == uneven.labels[weights.argmax()]]), rel=1e-5
+    )
+
+
+def test_a_blended_clip_has_the_blended_weight_of_its_clips(uneven: Split) -> None:
+    batches = training(uneven, batch_size=1000, augmentation=replace(OFF, mixup_alpha=0.3))
+    _, targets, weights = batches[0]
+    assert weights.min() >= uneven.clip_weights().min() - 1e-5
+    assert weights.max() <= uneven.clip_weights().max() + 1e-5
+    caz = uneven.dataset.genres.index("Caz")
+    assert weights[targets[:, caz] < 0.01] == pytest.approx(uneven.clip_weights()[uneven.labels != caz][0], rel=0.05)
+    np.testing.assert_allclose(targets.sum(axis=1), 1, rtol=1e-5)
+
+
+def test_some_images_lose_their_highest_frequencies(small_dataset: Dataset) -> None:
+    split = Split(small_dataset, "train", NetworkInputs(small_dataset, "image"))
+    images = training(split, batch_size=36, augmentation=replace(OFF, bandwidth_share=0.5))[0][0]
+    lost = (images[:, 0] == small_dataset.colormap[0]).all(axis=(1, 2))
+    assert 5 < lost.sum() < 31
 
 
 def test_negatives_replace_some_images_with_equal_probabilities_as_target(small_dataset: Dataset) -> None:
