@@ -221,8 +221,13 @@ def predict_baselines(folds: Sequence[Dataset], reporter: Reporter, *, teacher: 
         chosen = []
         for fold in folds:
             train, validation, test = (_rows(fold, split) for split in SPLITS)
-            labelled = [(features[rows], labels[rows]) for rows in (train, validation)]
-            probabilities[test], settings = method.predict(*labelled, features[test], reporter, refit=True)
+            probabilities[test], settings = method.predict(
+                (features[train], labels[train]),
+                (features[validation], labels[validation]),
+                features[test],
+                reporter,
+                refit=True,
+            )
             chosen.append(settings)
         found.append(Predictions(method.name, probabilities, chosen=tuple(chosen)))
     return found
