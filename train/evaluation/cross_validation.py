@@ -208,7 +208,7 @@ def predict_baselines(folds: Sequence[Dataset], reporter: Reporter, *, teacher: 
     Parameters
     ----------
     folds : sequence of Dataset
-        Of :func:`train.dataset.folds.fold_datasets`.
+        Of :func:`train.dataset.folds.fold_datasets`, and written.
     reporter : Reporter
     teacher : Teacher or None
         Adds the baseline of its outputs.
