@@ -15,8 +15,13 @@ if TYPE_CHECKING:
     from train.training import TrainingConfig
 
 
-def _names(context: click.Context, parameter: click.Parameter, value: str) -> tuple[str, ...]:
+_AUGMENT = ("shift", "gain", "noise", "spec_augment", "negatives", "mixup")
+
+
+def _names(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[str, ...]:
     """Split names at commas; ``none`` is no name."""
+    if value is None:
+        return tuple(name for name in _AUGMENT if name != "spec_augment" or not context.params.get("teacher"))
     return () if value == "none" else tuple(value.split(","))
 
 
@@ -81,9 +86,15 @@ fit_options = Options(
     click.option(
         "--augment",
         callback=_names,
-        default="shift,gain,noise,spec_augment,negatives,mixup",
-        show_default=True,
-        help="Augmentation of the training clips, or none.",
+        help=f"Augmentation of the training clips, or none. Default: {','.join(_AUGMENT)}; with a teacher without "
+        "spec_augment.",
+    ),
+    click.option(
+        "--teacher",
+        help="Learn what this teacher hears beside the labels: musicnn, or the folder of a trained RUN.",
+    ),
+    click.option(
+        "--teacher-weight", default=1.0, show_default=True, help="Of the teacher in the loss, beside the labels' 1."
     ),
     click.option("--precision", default="float32", show_default=True, help="float32, mixed_bfloat16 or mixed_float16."),
     click.option("--data-parallel", is_flag=True, help="Use all accelerators of this machine (KERAS_BACKEND=jax)."),
