@@ -154,7 +154,7 @@ def song_answers_figure(evaluation: Evaluation) -> Figure | None:
     used, curves = evaluation.song_answers.choice.pooling, evaluation.song_answers.curves
     if len(curves[used]) == 1:
         return None
-    figure = _figure(6.2, 3.8)
+    figure = new_figure(6.2, 3.8)
     axes = figure.subplots()
     seconds = [point.seconds for point in curves[used]]
     low, high = zip(*(point.accuracy_ci for point in curves[used]), strict=True)
