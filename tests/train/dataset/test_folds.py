@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from edge_runtime import SpectrogramSettings, TmgcError
+from tests.factories import write_songs
+from train.dataset import DatasetConfig, prepare
 from train.dataset.dataset import Clip, Dataset, read_dataset
 from train.dataset.folds import fold_datasets, write_fold
 from train.run import Run
@@ -92,6 +94,24 @@ def test_a_fold_is_a_run_that_reads_the_clips_of_all(tmp_path: Path) -> None:
     assert read.fingerprint() == folds[1].fingerprint()
     assert read.run.clips.resolve() == dataset.run.clips.resolve()
     assert not Path(read.run.clips.readlink()).is_absolute(), "the folder may be moved"
+
+
+def test_folds_that_were_begun_with_other_clips_are_refused(tmp_path: Path) -> None:
+    dataset = dataset_of(tmp_path, {"Caz": 6, "Halk": 6})
+    write_fold(fold_datasets(dataset, 3, split_ratios=RATIOS, seed=0)[0])
+    with pytest.raises(TmgcError, match="were prepared anew since, or divided otherwise"):
+        write_fold(fold_datasets(dataset, 3, split_ratios=RATIOS, seed=1)[0])
+
+
+def test_a_fold_is_not_prepared_by_itself_since_its_clips_are_those_of_all(tmp_path: Path) -> None:
+    songs = write_songs(tmp_path / "songs", songs=3, genres=("Caz", "Halk"))
+    dataset = dataset_of(tmp_path / "run", {"Caz": 6, "Halk": 6})
+    for folder in (dataset.run.clips, dataset.run.images):
+        folder.mkdir(parents=True)
+    fold = fold_datasets(dataset, 3, split_ratios=RATIOS, seed=0)[0]
+    write_fold(fold)
+    with pytest.raises(TmgcError, match="fold-1 is a fold of a cross-validation"):
+        prepare(songs, fold.run, DatasetConfig())
 
 
 @pytest.mark.parametrize(
