@@ -28,9 +28,10 @@ from train.run import Run
 from train.teachers import open_teacher
 from train.training.callbacks import BatchProgress, CheckpointAndEarlyStopping, EpochHistory, is_over
 from train.training.checkpoint import Checkpoint, TrainingState, save_model
+from train.training.compilation import compile_network, losses, lr_schedule
 from train.training.config import TrainingConfig
 from train.training.data import SequentialBatches, Split, TrainingBatches, negative_targets, negative_windows
-from train.training.distillation import DistillationLoss, genre_accuracy, student, target_head
+from train.training.distillation import student, target_head
 from train.training.lr_finder import LRFinderCurve, lr_finder, write_lr_finder
 from train.training.model import (
     BACKBONE,
@@ -47,9 +48,6 @@ from train.training.teacher_targets import TeacherTargets, ask_teacher
 
 _CALIBRATION_IMAGES = 256
 """Enough for the statistics of batch normalisation, which are means over all pixels of an image."""
-
-_WARM_UP = 0.1
-"""Share of the steps over which the learning rate rises, until Adam's moment estimates have settled."""
 
 
 def fit(dataset: Dataset, config: TrainingConfig, reporter: Reporter | None = None) -> ModelCard:
@@ -344,42 +342,6 @@ class _Training:
             EpochHistory(phase, self._state, self._reporter),
             keras.callbacks.TensorBoard(self._run.tensorboard / phase, write_graph=False),
         ]
-
-
-def compile_network(network: keras.Model, config: TrainingConfig, learning_rate: Any, *, n_genres: int) -> None:
-    """Compile a network for training.
-
-    Parameters
-    ----------
-    network : keras.Model
-    config : TrainingConfig
-    learning_rate : float or keras.optimizers.schedules.LearningRateSchedule
-    n_genres : int
-    """
-    optimizers = {"adam": keras.optimizers.Adam, "adamax": keras.optimizers.Adamax, "adamw": keras.optimizers.AdamW}
-    # TensorFlow would spend many minutes in XLA for a network of this depth; JAX has no other way.
-    jit_compile: bool | str = False if keras.config.backend() == "tensorflow" else "auto"
-    network.compile(optimizers[config.optimizer](learning_rate), **losses(config, n_genres), jit_compile=jit_compile)
-    network.optimizer.build(network.trainable_variables)
-
-
-def losses(config: TrainingConfig, n_genres: int) -> dict[str, Any]:
-    """What Keras' ``compile`` takes: the loss of the genres, or of genres and teacher, and the accuracy."""
-    if not config.teacher:
-        loss = keras.losses.CategoricalCrossentropy(label_smoothing=config.label_smoothing)
-        return {"loss": loss, "weighted_metrics": ["accuracy"]}
-    loss = DistillationLoss(n_genres, weight=config.teacher_weight, label_smoothing=config.label_smoothing)
-    return {"loss": loss, "weighted_metrics": [genre_accuracy(n_genres)]}
-
-
-def lr_schedule(config: TrainingConfig, highest: float, *, steps: int) -> Any:
-    """The learning rate of each step: linear warm-up and cosine decay to zero, or constant."""
-    if config.schedule == "constant":
-        return highest
-    warm_up = max(1, round(_WARM_UP * steps))
-    return keras.optimizers.schedules.CosineDecay(
-        0.0, max(1, steps - warm_up), warmup_target=highest, warmup_steps=warm_up
-    )
 
 
 @contextmanager
