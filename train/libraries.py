@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from platform import python_version
 from typing import Any
@@ -54,7 +55,7 @@ def library(name: str, *, extra: str) -> Any:
     """
     for variable, value in _QUIET.items():
         os.environ.setdefault(variable, value)
-    if name in ("tensorflow", "keras") and "tensorflow" not in sys.modules:
+    if name in ("tensorflow", "keras") and has_tensorflow() and "tensorflow" not in sys.modules:
         require_memory(TENSORFLOW_MB)
     try:
         return importlib.import_module(name)
@@ -64,6 +65,11 @@ def library(name: str, *, extra: str) -> Any:
         raise TmgcError(
             f"{name.partition('.')[0]} is needed and cannot be imported ({error}): pip install 'tmgc[{extra}]'"
         ) from error
+
+
+def has_tensorflow() -> bool:
+    """Whether TensorFlow is installed: with another backend, Keras trains without it."""
+    return find_spec("tensorflow") is not None
 
 
 def load_keras_model(path: Path) -> Any:

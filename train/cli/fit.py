@@ -159,8 +159,11 @@ def fit_settings(
     return config
 
 
-def run_fit(folder: Path, config: TrainingConfig | None) -> None:
-    """Train with progress on standard error; without a configuration, resume an interrupted training."""
+def run_fit(folder: Path, config: TrainingConfig | None, *, resumed_by: str = "") -> None:
+    """Train with progress on standard error; without a configuration, resume an interrupted training.
+
+    ``resumed_by`` is what continues it after an interruption, where that is not ``tmgc-train fit``.
+    """
     require_keras()
     from train.cli.progress import ProgressBar
     from train.dataset.dataset import read_dataset
@@ -176,8 +179,10 @@ def run_fit(folder: Path, config: TrainingConfig | None) -> None:
                 resume(dataset, bar)
     except KeyboardInterrupt:
         if Checkpoint(dataset.run).exists():
-            end_interrupted(f"interrupted: tmgc-train fit {folder} --resume continues from the last complete epoch")
-        end_interrupted("interrupted before fine-tuning: nothing is kept")
+            again = resumed_by or f"tmgc-train fit {folder} --resume"
+            end_interrupted(f"interrupted: {again} continues from the last complete epoch")
+        kept = f"{resumed_by} begins this training again" if resumed_by else "nothing is kept"
+        end_interrupted(f"interrupted before fine-tuning: {kept}")
     say(f"  model and card in {folder}")
     if dataset.run.exports.is_dir():
         say(f"  the files in {dataset.run.exports} are of an earlier model: tmgc-export {folder} --force")

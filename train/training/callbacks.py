@@ -11,8 +11,7 @@ import keras
 
 from edge_runtime.errors import TmgcError
 from train.progress import Reporter
-from train.training.checkpoint import Checkpoint, TrainingState
-from train.training.config import TrainingConfig
+from train.training.checkpoint import Checkpoint, Config, TrainingState
 
 Logs = Mapping[str, Any]
 
@@ -55,9 +54,7 @@ class EpochHistory(keras.callbacks.Callback):
 class CheckpointAndEarlyStopping(keras.callbacks.Callback):
     """Saves the best weights and the state to resume from after every epoch, and ends the training when it is over."""
 
-    def __init__(
-        self, checkpoint: Checkpoint, state: TrainingState, config: TrainingConfig, *, dataset_sha256: str
-    ) -> None:
+    def __init__(self, checkpoint: Checkpoint, state: TrainingState, config: Config, *, dataset_sha256: str) -> None:
         super().__init__()
         self._checkpoint, self._state, self._config = checkpoint, state, config
         self._dataset_sha256 = dataset_sha256
@@ -88,7 +85,7 @@ class CheckpointAndEarlyStopping(keras.callbacks.Callback):
         )
 
 
-def is_over(state: TrainingState, config: TrainingConfig) -> bool:
+def is_over(state: TrainingState, config: Config) -> bool:
     """Whether all epochs, the time or the patience are used up; one epoch is always trained."""
     out_of_time = config.minutes is not None and state.seconds >= 60 * config.minutes
     out_of_patience = state.epochs_without_improvement >= config.patience

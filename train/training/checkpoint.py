@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from edge_runtime.errors import TmgcError, first_line
 from edge_runtime.files import atomic_write, remove_tree
@@ -33,7 +33,8 @@ _FLOAT32_BYTES = 4
 _FILE_OVERHEAD_BYTES = 16_000_000
 """Names and groups of a weights file."""
 
-_LIBRARIES = ("tmgc", "keras", "tensorflow", "jax", "torch", "numpy")
+LIBRARIES = ("tmgc", "keras", "tensorflow", "jax", "torch", "numpy")
+"""Whose versions a model card names."""
 
 
 @dataclass
@@ -57,6 +58,29 @@ class TrainingState:
     """One row an epoch, of both phases."""
 
 
+class Config(Protocol):
+    """What a checkpoint and early stopping need of the settings of a training."""
+
+    @property
+    def epochs(self) -> int:
+        """Epochs at most."""
+
+    @property
+    def minutes(self) -> float | None:
+        """Time limit."""
+
+    @property
+    def patience(self) -> int:
+        """Epochs without a lower validation loss."""
+
+    @property
+    def monitor(self) -> str:
+        """``val_loss`` or ``val_accuracy``."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The settings as a JSON object."""
+
+
 class Checkpoint:
     """The state of an unfinished training in its run's folder.
 
@@ -78,7 +102,7 @@ class Checkpoint:
         return bool(self._epochs())
 
     def save(
-        self, network: keras.Model, state: TrainingState, *, config: TrainingConfig, dataset_sha256: str, is_best: bool
+        self, network: keras.Model, state: TrainingState, *, config: Config, dataset_sha256: str, is_best: bool
     ) -> None:
         """Write the state after an epoch.
 
@@ -87,7 +111,7 @@ class Checkpoint:
         network : keras.Model
             Compiled.
         state : TrainingState
-        config : TrainingConfig
+        config : Config
         dataset_sha256 : str
             See :meth:`train.dataset.dataset.Dataset.fingerprint`.
         is_best : bool
@@ -121,25 +145,42 @@ class Checkpoint:
         TmgcError
             There is none, it cannot be read, or the dataset has changed since.
         """
+        settings, state = self.read_settings(dataset_sha256)
+        try:
+            return TrainingConfig.from_json(settings), state
+        except (ValueError, KeyError, TypeError) as error:
+            raise self._unreadable(error) from error
+
+    def read_settings(self, dataset_sha256: str) -> tuple[Mapping[str, Any], TrainingState]:
+        """The same with the settings as a JSON object.
+
+        Raises
+        ------
+        TmgcError
+            There is none, it cannot be read, or the dataset has changed since.
+        """
         if not self.exists():
             raise TmgcError(
                 f"--resume continues an interrupted training: there is none in {self._run.folder}. Leave it out"
             )
         try:
             document: Mapping[str, Any] = json.loads((self._epochs()[-1] / _STATE).read_text("utf-8"))
-            config, state = TrainingConfig.from_json(document["config"]), TrainingState(**document["state"])
+            settings, state = document["config"], TrainingState(**document["state"])
             trained_on = document["dataset_sha256"]
         except (ValueError, KeyError, TypeError, OSError) as error:
-            raise TmgcError(
-                f"the interrupted training in {self.folder} cannot be read ({first_line(error)}): train again with "
-                "--no-resume"
-            ) from error
+            raise self._unreadable(error) from error
         if trained_on != dataset_sha256:
             raise TmgcError(
                 f"the dataset in {self._run.folder} has changed since its training was interrupted: train again with "
                 "--no-resume"
             )
-        return config, state
+        return settings, state
+
+    def _unreadable(self, error: Exception) -> TmgcError:
+        return TmgcError(
+            f"the interrupted training in {self.folder} cannot be read ({first_line(error)}): train again with "
+            "--no-resume"
+        )
 
     def load_last(self, network: keras.Model) -> None:
         """Load weights and optimizer state of the last complete epoch into a compiled network."""
@@ -222,20 +263,21 @@ def save_model(
 
     card = _card(network, dataset, config, state, teacher)
     if config.precision == "float32":
-        whole = keras.Model(network.inputs, network.outputs, name=network.name)
+        whole = keras.Model(network.input, network.output, name=network.name)
     else:
         whole = _in_float32(network, dataset, config)
     with atomic_write(dataset.run.model) as path:
         whole.save(path)
         dataset.run.card_json.unlink(missing_ok=True)  # or a new model could stand beside the card of an old one
-    _write_history(dataset.run, state.history)
+    write_history(dataset.run, state.history)
     with atomic_write(dataset.run.card_json) as path:
         path.write_text(card.to_json(), "utf-8")
     dataset.run.remove_evaluation()
     return card
 
 
-def _write_history(run: Run, history: list[dict[str, Any]]) -> None:
+def write_history(run: Run, history: list[dict[str, Any]]) -> None:
+    """Write the epochs of a training to ``history.csv``."""
     columns = list(dict.fromkeys(name for row in history for name in row))
     with atomic_write(run.history_csv) as path, path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns)
@@ -297,7 +339,7 @@ def _card(
             **({"licence": "\n\n".join(licences)} if licences else {}),
         },
         training=training,
-        versions=versions(_LIBRARIES),
+        versions=versions(LIBRARIES),
     )
 
 

@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 from edge_runtime.errors import TmgcError, first_line
 from edge_runtime.spectrogram import SpectrogramSettings
 from train.teachers import MUSICNN
+from train.training.distillation import target_head
 
 if TYPE_CHECKING:
     import keras
@@ -221,6 +222,50 @@ def build_network(
     """
     import keras
 
+    window, features, backbone = _features(architecture, settings, weights, rescale_to_unit=rescale_to_unit)
+    network = keras.Model(window, _head(n_genres)(features), name=find_architecture(architecture).name)
+    if weights not in (*PRETRAINED, "none"):
+        _load_weights(network, backbone, Path(weights))
+    return network
+
+
+def build_target_network(
+    architecture: str, settings: SpectrogramSettings, *, n_targets: int, weights: str = "imagenet"
+) -> keras.Model:
+    """Build a backbone with the layer :data:`~train.training.distillation.TARGETS` in place of a classification head.
+
+    Parameters
+    ----------
+    architecture, settings, weights
+        As for :func:`build_network`.
+    n_targets : int > 0
+
+    Returns
+    -------
+    network : keras.Model
+        To scaled targets ``[shape=(n, n_targets)], float32``.
+
+    Raises
+    ------
+    TmgcError
+        As :func:`build_network`.
+    """
+    import keras
+
+    window, features, backbone = _features(architecture, settings, weights)
+    outputs = target_head(n_targets)(keras.layers.Dropout(0.1)(features))
+    network = keras.Model(window, outputs, name=find_architecture(architecture).name)
+    if weights not in (*PRETRAINED, "none"):
+        _load_weights(network, backbone, Path(weights))
+    return network
+
+
+def _features(
+    architecture: str, settings: SpectrogramSettings, weights: str, *, rescale_to_unit: bool = False
+) -> tuple[Any, Any, keras.Model]:
+    """The input, the features of the backbone, and the backbone."""
+    import keras
+
     found = find_architecture(architecture)
     check_weights(found, weights)
     if found.front_end:
@@ -232,10 +277,7 @@ def build_network(
         front_end = keras.layers.Rescaling(scale, offset, name=FRONT_END)
     hidden = front_end(window)
     backbone = _backbone(found, tuple(hidden.shape[1:]), weights)
-    network = keras.Model(window, _head(n_genres)(backbone(hidden)), name=found.name)
-    if weights not in (*PRETRAINED, "none"):
-        _load_weights(network, backbone, Path(weights))
-    return network
+    return window, backbone(hidden), backbone
 
 
 def _backbone(architecture: Architecture, shape: tuple[int, ...], weights: str) -> keras.Model:

@@ -22,7 +22,7 @@ from edge_runtime.files import check_writable, remove_tree
 from edge_runtime.model_card import ModelCard
 from train.dataset.dataset import Dataset
 from train.dataset.inputs import Held, NetworkInputs
-from train.libraries import library
+from train.libraries import has_tensorflow, library
 from train.progress import Reporter
 from train.run import Run
 from train.teachers import open_teacher
@@ -114,6 +114,9 @@ def _check_writable(dataset: Dataset) -> None:
 @contextmanager
 def _errors_of_logs(run: Run) -> Iterator[None]:
     """TensorBoard's writer reports what the system refuses, such as a full disk, as an error of TensorFlow."""
+    if not has_tensorflow():  # no logs are written then
+        yield
+        return
     errors = library("tensorflow", extra="train").errors
     try:
         yield
@@ -336,12 +339,11 @@ class _Training:
         return SequentialBatches(self._inputs, held, targets, batch_size=self._config.batch_size, multiple=multiple)
 
     def _callbacks(self, phase: str) -> list[keras.callbacks.Callback]:
-        library("tensorboard", extra="train")
-        return [
-            BatchProgress(self._reporter),
-            EpochHistory(phase, self._state, self._reporter),
-            keras.callbacks.TensorBoard(self._run.tensorboard / phase, write_graph=False),
-        ]
+        callbacks = [BatchProgress(self._reporter), EpochHistory(phase, self._state, self._reporter)]
+        if has_tensorflow():
+            library("tensorboard", extra="train")
+            callbacks.append(keras.callbacks.TensorBoard(self._run.tensorboard / phase, write_graph=False))
+        return callbacks
 
 
 @contextmanager
