@@ -223,34 +223,38 @@ class _Training:
         if not config.head_epochs:
             return
         held, targets = self._head_data()
-        batches = [
-            self._in_order(held, targets),
-            self._in_order(self._validation.held, self._validation.targets),
-        ]
-        self._reporter.phase("computing the backbone's features", sum(map(len, batches)))
-        extractor, progress = feature_extractor(network), BatchProgress(self._reporter)
-        train, validation = (extractor.predict(part, callbacks=[progress], verbose=0) for part in batches)
-
-        features = keras.Input(train.shape[1:])
-        head = keras.Model(features, network.get_layer(HEAD)(features))
-        if self._teacher:
-            head = student(features, features, network.get_layer(HEAD), self._target_head, name=HEAD)
-        genres = self._train.targets.shape[1]
+        validation_targets = self._validation.targets
+        train, validation = self._features(
+            network, [self._in_order(held, targets), self._in_order(self._validation.held, validation_targets)]
+        )
+        head, genres = self._head(network, train.shape[1:]), validation_targets.shape[1]
         head.compile(keras.optimizers.Adam(config.head_learning_rate), **losses(config, genres))
         self._reporter.phase("training the head", config.head_epochs * -(-len(train) // config.batch_size))
         weights = self._train.class_weights() if config.class_weights else np.ones(genres)
         best = keras.callbacks.EarlyStopping(config.monitor, patience=config.head_epochs, restore_best_weights=True)
         head.fit(
-            train.astype(np.float32),
+            train,
             targets,
             sample_weight=targets[:, :genres] @ weights,
-            validation_data=(validation.astype(np.float32), self._validation.targets),
+            validation_data=(validation, validation_targets),
             epochs=config.head_epochs,
             batch_size=config.batch_size,
             callbacks=[*self._callbacks("head"), best],
             verbose=0,
         )
         self._state.best_score = best.best if config.monitor == "val_accuracy" else -best.best
+
+    def _features(self, network: keras.Model, batches: list[SequentialBatches]) -> list[NDArray[np.float32]]:
+        self._reporter.phase("computing the backbone's features", sum(map(len, batches)))
+        extractor, progress = feature_extractor(network), BatchProgress(self._reporter)
+        return [extractor.predict(part, callbacks=[progress], verbose=0).astype(np.float32) for part in batches]
+
+    def _head(self, network: keras.Model, shape: tuple[int, ...]) -> keras.Model:
+        """What follows the backbone: the head alone, or with a teacher's targets."""
+        features, head = keras.Input(shape), network.get_layer(HEAD)
+        if self._teacher:
+            return student(features, features, head, self._target_head, name=HEAD)
+        return keras.Model(features, head(features))
 
     def _head_data(self) -> tuple[Held, NDArray[np.float32]]:
         """The training clips and their targets, and as many negatives as fine-tuning shows in an epoch."""
