@@ -134,6 +134,16 @@ class AudioFile:
             self.end_seconds = file.end_seconds
         return math.inf if self.end_seconds is None else self.end_seconds
 
+    @property
+    def stated_seconds(self) -> float:
+        """Length, seconds, at once: where the sound has ended, or else as the header states or suggests it.
+
+        Infinite where it does neither. An MP3 or Ogg file may be longer or shorter.
+        """
+        if self.end_seconds is not None:
+            return self.end_seconds
+        return self._sndfile.stated_frames / self._sndfile.rate if self._sndfile else math.inf
+
     def blocks(
         self, *, start_seconds: float = 0.0, seconds: float = math.inf, block_seconds: float = _BLOCK_SECONDS
     ) -> Iterator[Samples]:

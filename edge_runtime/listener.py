@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from edge_runtime.audio import level_dbfs
 from edge_runtime.classifier import GenreClassifier
 from edge_runtime.errors import TmgcError
 from edge_runtime.model_card import ModelCard
+from edge_runtime.pooling import pool
 from edge_runtime.predictions import SILENCE, Event, Prediction, apply_threshold
 from edge_runtime.sources import AudioSource
 from edge_runtime.windowing import StreamedWindow, hop_samples, stream_windows
@@ -33,8 +35,9 @@ class ListenSettings:
 
     hop_seconds: float = 1.0
     """Seconds between windows; rounded to whole spectrogram frames."""
-    smooth: int = 5
-    """Windows whose probabilities are averaged for the smoothed prediction."""
+    smooth: int | None = None
+    """Windows that are pooled for the smoothed prediction; None takes as many as cover the model card's
+    ``smoothing_seconds``."""
     threshold: float | None = None
     """Confidence below which the genre is ``unknown``, in [0, 1]; None takes the model card's."""
     silence_dbfs: float = -50.0
@@ -44,8 +47,17 @@ class ListenSettings:
         """The threshold of these settings, or else the model card's."""
         return card.threshold if self.threshold is None else self.threshold
 
+    def smooth_for(self, card: ModelCard) -> int:
+        """The windows of these settings, or else as many as cover the seconds of the model card."""
+        if self.smooth is not None:
+            return self.smooth
+        spectrogram = card.spectrogram
+        hop_seconds = hop_samples(spectrogram, self.hop_seconds) / spectrogram.sample_rate
+        further = round((card.smoothing_seconds - spectrogram.window_seconds) / hop_seconds)
+        return min(max(1, 1 + further), MAX_SMOOTH)
+
     def __post_init__(self) -> None:
-        if not 1 <= self.smooth <= MAX_SMOOTH:
+        if self.smooth is not None and not 1 <= self.smooth <= MAX_SMOOTH:
             raise TmgcError(f"smoothing takes 1 to {MAX_SMOOTH} windows, got {self.smooth}: try --smooth 5")
         if not math.isfinite(self.silence_dbfs):
             raise TmgcError(
@@ -135,7 +147,7 @@ class _OverloadDetector:
 
 
 class _Predictor:
-    """Classifies windows, and averages the probabilities of the last ones."""
+    """Classifies windows, and pools the last ones."""
 
     def __init__(self, classifier: GenreClassifier, settings: ListenSettings, source: str) -> None:
         self._classifier = classifier
@@ -143,10 +155,10 @@ class _Predictor:
         self._source = source
         self._silence_dbfs = settings.silence_dbfs
         self._threshold = settings.threshold_for(classifier.card)
-        self._recent: deque[NDArray[np.float32]] = deque(maxlen=settings.smooth)
+        self._recent: deque[NDArray[np.float32]] = deque(maxlen=settings.smooth_for(classifier.card))
 
     def clear_smoothing(self) -> None:
-        """Average no window from before."""
+        """Pool no window from before."""
         self._recent.clear()
 
     def predict(self, window: StreamedWindow, *, waited_seconds: float, dropped_windows: int) -> Prediction:
@@ -161,8 +173,8 @@ class _Predictor:
             probabilities = self._by_genre(result.probabilities)
             genre, confidence = apply_threshold(probabilities, self._threshold)
             self._recent.append(result.probabilities)
-            mean = self._by_genre(np.mean(self._recent, axis=0))
-            smoothed_genre, smoothed_confidence = apply_threshold(mean, self._threshold)
+            pooled = pool(np.stack(self._recent), self._card.pooling, threshold=self._threshold)
+            smoothed_genre, smoothed_confidence = apply_threshold(self._by_genre(pooled), self._threshold)
         else:
             self.clear_smoothing()
         rate = self._card.spectrogram.sample_rate
@@ -183,5 +195,5 @@ class _Predictor:
             source=self._source,
         )
 
-    def _by_genre(self, probabilities: NDArray[np.float32]) -> dict[str, float]:
+    def _by_genre(self, probabilities: NDArray[np.floating[Any]]) -> dict[str, float]:
         return dict(zip(self._card.genres, probabilities.tolist(), strict=True))

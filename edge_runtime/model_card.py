@@ -18,6 +18,7 @@ import numpy as np
 
 from edge_runtime.errors import TmgcError, first_line, shortened
 from edge_runtime.input_kinds import INPUT_KINDS
+from edge_runtime.pooling import POOLINGS
 from edge_runtime.predictions import SILENCE, UNKNOWN
 from edge_runtime.spectrogram import Colormap, SpectrogramSettings
 
@@ -34,6 +35,11 @@ MAX_GENRES = 1_000
 
 MAX_NAME = 255
 """Characters of a name: the longest file name of common file systems."""
+
+DEFAULT_SMOOTHING_SECONDS = 6.0
+"""Five windows of 2 s, one a second."""
+
+MAX_SMOOTHING_SECONDS = 600.0
 
 _LEVELS = frozenset(range(256))
 _MAX_DEPTH = 10
@@ -102,6 +108,10 @@ class ModelCard:
     """Divides the logits, to calibrate the confidence; 1 changes nothing."""
     threshold: float = 0.0
     """Confidence below which the genre is ``unknown``, in [0, 1]."""
+    pooling: str = POOLINGS[0]
+    """One of :data:`~edge_runtime.pooling.POOLINGS`: how several windows become one answer."""
+    smoothing_seconds: float = DEFAULT_SMOOTHING_SECONDS
+    """Sound that the smoothed prediction covers, unless the listener's options say otherwise, in [0.1, 600]."""
     demonstration: bool = False
     """Trained on synthesised music, so of no use for real music."""
     network: Mapping[str, Any] = field(default_factory=dict)
@@ -133,6 +143,11 @@ class ModelCard:
             )
         _check_number("temperature", self.temperature, 0.01, 100)
         _check_number("threshold", self.threshold, 0, 1)
+        _check_number("smoothing_seconds", self.smoothing_seconds, 0.1, MAX_SMOOTHING_SECONDS)
+        if self.pooling not in POOLINGS:
+            raise TmgcError(
+                f"a model card's pooling is {', '.join(POOLINGS)}, got {shortened(self.pooling)}: update tmgc"
+            )
         if not isinstance(self.demonstration, bool):
             raise TmgcError(f"a model card's demonstration must be true or false, got {shortened(self.demonstration)}")
 

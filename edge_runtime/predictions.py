@@ -11,6 +11,8 @@ from time import perf_counter
 
 import numpy as np
 
+from edge_runtime.pooling import POOLINGS, Pool
+
 UNKNOWN = "unknown"
 """Predicted where no genre reaches the confidence threshold."""
 SILENCE = "silence"
@@ -51,9 +53,9 @@ class Prediction:
     confidence: float
     """Probability of the most probable genre, in [0, 1]; 0 for silence."""
     smoothed_genre: str
-    """As ``genre``, from the mean probabilities of the last windows."""
+    """As ``genre``, from the pooled probabilities of the last windows."""
     smoothed_confidence: float
-    """As ``confidence``, from the same mean."""
+    """As ``confidence``, from the same probabilities."""
     probabilities: Mapping[str, float]
     """Of every genre, in [0, 1]; empty for silence."""
     level_dbfs: float
@@ -100,11 +102,11 @@ class Summary:
     windows: int
     """Windows with a prediction."""
     genre: str
-    """As in :class:`Prediction`, from the mean probabilities; ``silence`` where every window was silent."""
+    """As in :class:`Prediction`, from the pooled probabilities; ``silence`` where every window was silent."""
     confidence: float
-    """Mean probability of the most probable genre, in [0, 1]; 0 for silence."""
+    """Pooled probability of the most probable genre, in [0, 1]; 0 for silence."""
     probabilities: Mapping[str, float]
-    """Mean over the windows that were not silent, in [0, 1]; empty where all were."""
+    """Pooled over the windows that were not silent (:mod:`edge_runtime.pooling`), in [0, 1]; empty where all were."""
     seconds: float
     """From the beginning of the first window to the end of the last."""
     realtime_factor: float
@@ -125,17 +127,19 @@ class Summarizer:
     source : str
     threshold : float in [0, 1]
         As in :func:`apply_threshold`.
+    pooling : str
+        One of :data:`~edge_runtime.pooling.POOLINGS`; ``card.pooling`` is the model's.
     """
 
-    def __init__(self, source: str, *, threshold: float) -> None:
+    def __init__(self, source: str, *, threshold: float, pooling: str = POOLINGS[0]) -> None:
         self._source = source
         self._threshold = threshold
         self._started = perf_counter()
         self._windows = 0
         self._seconds = 0.0
         self._dropped_windows = 0
-        self._totals: dict[str, float] = {}
-        self._windows_with_sound = 0
+        self._genres: tuple[str, ...] = ()
+        self._pool = Pool(pooling, threshold=threshold)
         self._latencies = _LatencyHistogram()
 
     def add(self, prediction: Prediction) -> None:
@@ -145,10 +149,9 @@ class Summarizer:
         self._dropped_windows = prediction.dropped_windows
         if not prediction.probabilities:
             return
-        self._windows_with_sound += 1
         self._latencies.add(prediction.latency_ms)
-        for genre, probability in prediction.probabilities.items():
-            self._totals[genre] = self._totals.get(genre, 0.0) + probability
+        self._genres = tuple(prediction.probabilities)
+        self._pool.add(list(prediction.probabilities.values()))
 
     def summary(self, *, overflows: int = 0, idle_seconds: float = 0.0) -> Summary:
         """The summary of the predictions so far.
@@ -160,20 +163,23 @@ class Summarizer:
         idle_seconds : float >= 0
             Time spent waiting for audio, which is no work.
         """
-        means = {genre: total / self._windows_with_sound for genre, total in self._totals.items()}
-        genre, confidence = apply_threshold(means, self._threshold) if means else (SILENCE, 0.0)
+        genre, confidence = SILENCE, 0.0
+        pooled: dict[str, float] = {}
+        if self._pool.windows:
+            pooled = dict(zip(self._genres, self._pool.probabilities().tolist(), strict=True))
+            genre, confidence = apply_threshold(pooled, self._threshold)
         busy_seconds = max(0.0, perf_counter() - self._started - idle_seconds)
         return Summary(
             source=self._source,
             windows=self._windows,
             genre=genre,
             confidence=confidence,
-            probabilities=means,
+            probabilities=pooled,
             seconds=self._seconds,
             realtime_factor=busy_seconds / self._seconds if self._seconds else 0.0,
             dropped_windows=self._dropped_windows,
             overflows=overflows,
-            latency_ms=self._latencies.percentiles() if self._windows_with_sound else {},
+            latency_ms=self._latencies.percentiles() if self._pool.windows else {},
         )
 
 

@@ -154,8 +154,9 @@ class Session:
         return 0 if summary.probabilities else NOTHING_CLASSIFIED
 
     def _classify(self, source: WatchedSource) -> Summary:
-        threshold = self.settings.threshold_for(self.classifier.card)
-        summarizer = Summarizer(source.name, threshold=threshold)
+        card = self.classifier.card
+        threshold = self.settings.threshold_for(card)
+        summarizer = Summarizer(source.name, threshold=threshold, pooling=card.pooling)
         warned = 0
         idle_before = source.idle_seconds  # a pipe or an address is waited for when it is opened
         for prediction in listen(source, self.classifier, self.settings, notify=self._report):

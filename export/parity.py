@@ -307,7 +307,7 @@ def predict_file(
 
 def card_differences(run: ModelCard, file: ModelCard) -> tuple[str, ...]:
     """Names of the fields in which two cards differ and that change a prediction."""
-    names = ("genres", "spectrogram", "colormap", "temperature", "threshold")
+    names = ("genres", "spectrogram", "colormap", "temperature", "threshold", "pooling", "smoothing_seconds")
     return tuple(name for name in names if getattr(run, name) != getattr(file, name))
 
 

@@ -231,6 +231,7 @@ def _rows(document: Mapping[str, Any]) -> dict[str, Any]:
         "genres": ", ".join(card["genres"]),
         "spectrogram": ", ".join(f"{name} {value}" for name, value in card["spectrogram"].items()),
         "confidence": f"temperature {card['temperature']:.3g}, threshold {card['threshold']:.3g}",
+        "answers": f"{card['pooling']} of the windows, smoothed over {card['smoothing_seconds']:g} s",
         **_graph_rows(document),
         "parity": _parity(card["export"].get("parity") or {}),
         "versions": ", ".join(f"{name} {version}" for name, version in card["versions"].items()),

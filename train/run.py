@@ -20,7 +20,7 @@ _WORK = f"{PARTIAL}work-"
 
 SPLITS = ("train", "validation", "test")
 
-PLOTS = ("confusion", "reliability", "training", "spectrograms", "examples")
+PLOTS = ("confusion", "reliability", "song_answers", "training", "spectrograms", "examples")
 """Plots of an evaluation."""
 
 
@@ -131,6 +131,21 @@ class Run:
     def card_json(self) -> Path:
         """The model card."""
         return self.folder / "card.json"
+
+    @property
+    def pretraining_json(self) -> Path:
+        """How a pretraining was made, and the scaling of its targets: see :mod:`train.pretraining.pretrain`."""
+        return self.folder / "pretraining.json"
+
+    @property
+    def validation_outputs(self) -> Path:
+        """A pretrained network's scaled outputs for music that it was not trained on, ``[n, n_targets]``, float16."""
+        return self.folder / "validation_outputs.npy"
+
+    @property
+    def teacher_targets(self) -> Path:
+        """A teacher's outputs for the training clips: see :mod:`train.training.teacher_targets`."""
+        return self.folder / "teacher"
 
     @property
     def history_csv(self) -> Path:

@@ -56,7 +56,9 @@ SUBCOMMANDS = {
 @click.option(
     "--hop", default=1.0, show_default=True, help="Seconds between windows; shorter than a window, they overlap."
 )
-@click.option("--smooth", default=5, show_default=True, help="Windows averaged for the smoothed prediction.")
+@click.option(
+    "--smooth", type=int, help="Windows of the smoothed prediction. Default: as many as cover the seconds of the model."
+)
 @click.option("--threshold", type=float, help="Confidence below which the genre is 'unknown'. Default: the model's.")
 @click.option("--silence", default=-50.0, show_default=True, help="Level below which a window is silence, dBFS.")
 @click.option("--threads", type=int, help="Threads of the model. Default: all usable cores but one, at most 4.")

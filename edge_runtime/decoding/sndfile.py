@@ -125,6 +125,8 @@ class Sndfile:
         try:
             if start != self._file.tell():
                 with silence():
+                    if self._file.format == "OGG":
+                        self._file.seek(0)  # forwards from elsewhere, libsndfile arrives up to 60 ms too late in Vorbis
                     self._file.seek(min(start, self._file.frames))
         except soundfile.LibsndfileError as error:
             raise ValueError(str(error)) from error

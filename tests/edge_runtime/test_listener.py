@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from copy import copy
 from pathlib import Path
 from time import sleep
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from numpy.typing import NDArray
 from edge_runtime import AudioFile, Event, GenreClassifier, ListenSettings, Prediction, TmgcError, listen
 from edge_runtime.interpreters import Interpreter, ModelInput, open_interpreter
 from edge_runtime.listener import RECOVERY_WINDOWS
+from edge_runtime.pooling import pool
 from edge_runtime.sources.microphone import Microphone
 from edge_runtime.windowing import hop_samples
 from tests.conftest import tone
@@ -132,6 +135,31 @@ def test_smoothing_averages_the_last_windows(classifier: GenreClassifier) -> Non
         mean = raw[number - 1 : number + 1].mean(axis=0)
         assert predictions[number].smoothed_confidence == pytest.approx(mean.max(), abs=1e-6)
         assert predictions[number].smoothed_genre == classifier.card.genres[int(mean.argmax())]
+
+
+def with_card(classifier: GenreClassifier, **fields: Any) -> GenreClassifier:
+    """The same model with other fields in its card."""
+    interpreter = copy(classifier._interpreter)
+    interpreter.card = classifier.card.replace(**fields)
+    return GenreClassifier(interpreter)
+
+
+@pytest.mark.parametrize(("seconds", "hop", "windows"), [(6.0, 1.0, 5), (6.0, 2.0, 3), (2.0, 1.0, 1), (0.5, 1.0, 1)])
+def test_the_smoothing_covers_the_seconds_of_the_card(
+    seconds: float, hop: float, windows: int, classifier: GenreClassifier
+) -> None:
+    card = classifier.card.replace(smoothing_seconds=seconds)
+    assert ListenSettings(hop_seconds=hop).smooth_for(card) == windows
+    assert ListenSettings(hop_seconds=hop, smooth=7).smooth_for(card) == 7
+
+
+def test_the_smoothing_pools_as_the_card_says(classifier: GenreClassifier) -> None:
+    sound = np.concatenate([noise(2), tone(2, sample_rate=RATE), tone(4, sample_rate=RATE, hz=3000)])
+    settings = ListenSettings(hop_seconds=2.0, smooth=3)
+    predictions = list(listen(Sound(sound), with_card(classifier, pooling="log_mean"), settings))
+    raw = np.array([list(prediction.probabilities.values()) for prediction in predictions])
+    assert predictions[2].smoothed_confidence == pytest.approx(pool(raw[:3], "log_mean").max(), abs=1e-6)
+    assert predictions[3].smoothed_confidence == pytest.approx(pool(raw[1:], "log_mean").max(), abs=1e-6)
 
 
 @pytest.mark.parametrize("hop", [0.5, 2.0])

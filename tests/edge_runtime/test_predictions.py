@@ -39,6 +39,18 @@ def test_a_summary_is_the_mean_of_the_windows_that_are_not_silent() -> None:
     assert summary.latency_ms["max"] == 30.5
 
 
+def test_a_summary_pools_the_windows_as_it_is_told() -> None:
+    narrowly, surely = {"Halk": 0.5, "Caz": 0.4, "Rock": 0.1}, {"Halk": 0.05, "Caz": 0.9, "Rock": 0.05}
+    voted = Summarizer("sound", threshold=0.45, pooling="vote")
+    averaged = Summarizer("sound", threshold=0.45)
+    for probabilities in (narrowly, narrowly, surely):
+        for summarizer in (voted, averaged):
+            summarizer.add(make_prediction(probabilities=probabilities))
+    assert averaged.summary().genre == "Caz"
+    assert voted.summary().genre == "Halk"
+    assert voted.summary().confidence == pytest.approx(2 / 3, abs=1e-3)
+
+
 def test_the_summary_of_silence_has_no_genre() -> None:
     summary = summarise([make_prediction("silence", start=float(n)) for n in range(3)]).summary()
     assert (summary.genre, summary.confidence, summary.probabilities) == ("silence", 0.0, {})

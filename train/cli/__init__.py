@@ -10,10 +10,14 @@ import click
 from edge_runtime.cli.base import OneLineGroup, say
 from edge_runtime.terminal import print_lines
 from train.cli.adopt import adopt
-from train.cli.evaluate import compare_rates, evaluate, run_evaluate
+from train.cli.compare_rates import compare_rates
+from train.cli.cross_validate import cross_validate
+from train.cli.evaluate import evaluate, run_evaluate
 from train.cli.fit import fit, fit_options, fit_settings, refuse_interrupted, run_fit
 from train.cli.prepare import demo_corpus, prepare, prepare_options, prepare_settings, run_prepare
+from train.cli.pretrain import pretrain
 from train.cli.teacher import teacher
+from train.cli.trainings import use_rate_of_architecture
 
 
 @click.command("all")
@@ -25,10 +29,7 @@ def everything(songs: Path, run: Path, **options: Any) -> None:
     """Prepare SONGS, train on them and evaluate the result, all in RUN."""
     refuse_interrupted(run)
     config = fit_settings(seed=options["seed"], **fit_options.of(options))
-    if click.get_current_context().get_parameter_source("sample_rate") is click.core.ParameterSource.DEFAULT:
-        from train.training.model import find_architecture
-
-        options["sample_rate"] = find_architecture(config.architecture).sample_rate or options["sample_rate"]
+    use_rate_of_architecture(options)
     run_prepare(songs, run, prepare_settings(**prepare_options.of(options)))
     run_fit(run, config)
     print_lines(run_evaluate(run, "test").as_text().splitlines())
@@ -41,5 +42,6 @@ def main() -> None:
     """Train a genre classifier on a folder of songs: SONGS/<genre>/<song>.mp3."""
 
 
-for _command in (demo_corpus, prepare, fit, evaluate, everything, compare_rates, teacher, adopt):
+_COMMANDS = (demo_corpus, prepare, fit, evaluate, everything, compare_rates, cross_validate, pretrain, teacher, adopt)
+for _command in _COMMANDS:
     main.add_command(_command)

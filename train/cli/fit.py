@@ -15,8 +15,13 @@ if TYPE_CHECKING:
     from train.training import TrainingConfig
 
 
-def _names(context: click.Context, parameter: click.Parameter, value: str) -> tuple[str, ...]:
+_AUGMENT = ("shift", "gain", "noise", "spec_augment", "negatives", "mixup")
+
+
+def _names(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[str, ...]:
     """Split names at commas; ``none`` is no name."""
+    if value is None:
+        return tuple(name for name in _AUGMENT if name != "spec_augment" or not context.params.get("teacher"))
     return () if value == "none" else tuple(value.split(","))
 
 
@@ -81,9 +86,15 @@ fit_options = Options(
     click.option(
         "--augment",
         callback=_names,
-        default="shift,gain,noise,spec_augment,negatives,mixup",
-        show_default=True,
-        help="Augmentation of the training clips, or none.",
+        help=f"Augmentation of the training clips, or none. Default: {','.join(_AUGMENT)}; with a teacher without "
+        "spec_augment.",
+    ),
+    click.option(
+        "--teacher",
+        help="Learn what this teacher hears beside the labels: musicnn, or the folder of a trained RUN.",
+    ),
+    click.option(
+        "--teacher-weight", default=1.0, show_default=True, help="Of the teacher in the loss, beside the labels' 1."
     ),
     click.option("--precision", default="float32", show_default=True, help="float32, mixed_bfloat16 or mixed_float16."),
     click.option("--data-parallel", is_flag=True, help="Use all accelerators of this machine (KERAS_BACKEND=jax)."),
@@ -142,8 +153,11 @@ def fit_settings(
     return config
 
 
-def run_fit(folder: Path, config: TrainingConfig | None) -> None:
-    """Train with progress on standard error; without a configuration, resume an interrupted training."""
+def run_fit(folder: Path, config: TrainingConfig | None, *, resumed_by: str = "") -> None:
+    """Train with progress on standard error; without a configuration, resume an interrupted training.
+
+    ``resumed_by`` is what continues it after an interruption, where that is not ``tmgc-train fit``.
+    """
     require_keras()
     from train.cli.progress import ProgressBar
     from train.dataset.dataset import read_dataset
@@ -159,8 +173,10 @@ def run_fit(folder: Path, config: TrainingConfig | None) -> None:
                 resume(dataset, bar)
     except KeyboardInterrupt:
         if Checkpoint(dataset.run).exists():
-            end_interrupted(f"interrupted: tmgc-train fit {folder} --resume continues from the last complete epoch")
-        end_interrupted("interrupted before fine-tuning: nothing is kept")
+            again = resumed_by or f"tmgc-train fit {folder} --resume"
+            end_interrupted(f"interrupted: {again} continues from the last complete epoch")
+        kept = f"{resumed_by} begins this training again" if resumed_by else "nothing is kept"
+        end_interrupted(f"interrupted before fine-tuning: {kept}")
     say(f"  model and card in {folder}")
     if dataset.run.exports.is_dir():
         say(f"  the files in {dataset.run.exports} are of an earlier model: tmgc-export {folder} --force")

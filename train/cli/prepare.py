@@ -43,24 +43,34 @@ def demo_corpus(folder: Path, songs: int, seconds: float, difficulty: str, seed:
     say(f"{count} songs of {seconds:g} s in {folder}: synthesised, for demonstration only")
 
 
-def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> tuple[float, ...]:
+def _numbers(context: click.Context, parameter: click.Option, value: str | None) -> tuple[float, ...] | None:
     """Numbers separated by commas."""
     try:
-        return tuple(float(part) for part in value.split(","))
+        return None if value is None else tuple(float(part) for part in value.split(","))
     except ValueError:
         name = str(parameter.name).replace("_", " ")
         raise click.BadParameter(
-            f"{name} are numbers separated by commas, got {value!r}: try {parameter.default}"
+            f"{name} are numbers separated by commas, got {value!r}: try {parameter.show_default}"
         ) from None
+
+
+_WINDOWS_PER_SONG = 8
+"""Where neither windows nor offsets are given."""
 
 
 prepare_options = Options(
     click.option(
         "--offsets",
         callback=_numbers,
-        default="60,70,80,90",
-        show_default=True,
-        help="Start of each clip in its song, seconds.",
+        show_default="60,70,80,90",
+        help="Start of clips in their song, seconds. Given alone: of these and no others.",
+    ),
+    click.option(
+        "--windows-per-song",
+        type=int,
+        show_default=str(_WINDOWS_PER_SONG),
+        help="Clips of a song: those at the offsets that it is long enough for, and others, spread evenly over the "
+        "rest of it.",
     ),
     click.option("--sample-rate", default=44_100, show_default=True, help="Hz: songs are resampled to it."),
     click.option("--image-size", default=224, show_default=True, help="Height and width of the images, pixels."),
@@ -74,7 +84,7 @@ prepare_options = Options(
         "--split-ratios",
         callback=_numbers,
         default="80,10,10",
-        show_default=True,
+        show_default="80,10,10",
         help="Percent of each genre's songs for train, validation and test.",
     ),
     click.option("--seed", type=SEED, default=0, show_default=True, help="Random seed of the split."),
@@ -93,6 +103,8 @@ prepare_options = Options(
 def prepare(songs: Path, run: Path, **options: Any) -> None:
     """Build the dataset of RUN from SONGS/<genre>/**: 2-second clips and their spectrogram images.
 
+    A song gives 8 clips, or those that it is long enough for. The original's four are --offsets 60,70,80,90.
+
     Run the command again after an interruption: songs that are done are not extracted again.
     """
     run_prepare(songs, run, prepare_settings(**options))
@@ -101,7 +113,8 @@ def prepare(songs: Path, run: Path, **options: Any) -> None:
 
 def prepare_settings(
     *,
-    offsets: tuple[float, ...],
+    offsets: tuple[float, ...] | None,
+    windows_per_song: int | None,
     sample_rate: int,
     image_size: int,
     group_by: str | None,
@@ -113,8 +126,11 @@ def prepare_settings(
     from edge_runtime.spectrogram import SpectrogramSettings
     from train.dataset import DatasetConfig
 
+    if windows_per_song is None and offsets is None:
+        windows_per_song = _WINDOWS_PER_SONG
     return DatasetConfig(
-        offsets_seconds=offsets,
+        offsets_seconds=offsets or DatasetConfig.offsets_seconds,
+        windows_per_song=windows_per_song,
         spectrogram=SpectrogramSettings(sample_rate=sample_rate, image_height=image_size, image_width=image_size),
         split_ratios=cast(tuple[float, float, float], tuple(percent / 100 for percent in split_ratios)),
         seed=seed,

@@ -281,7 +281,8 @@ def _used(
                 partial.write_bytes(_csv([("song", "reason"), *skipped]))
             raise TmgcError(
                 f"every genre needs {len(SPLITS)} songs that give clips, one for every split: of {found} of {genre}, "
-                f"{with_clips[genre]} do. Look into {report}; --offsets must fit into the songs"
+                f"{with_clips[genre]} do. Look into {report}; --offsets must fit into the songs, or "
+                "--windows-per-song fill them"
             )
     return used
 
@@ -290,6 +291,12 @@ def _check_enough(songs: Sequence[Song]) -> None:
     for genre, found in sorted(Counter(song.genre for song in songs).items()):
         if found < len(SPLITS):
             raise too_few(genre, found, "songs")
+
+
+def write_skipped(run: Run, skipped: Sequence[Skipped]) -> None:
+    """Write ``skipped.csv``."""
+    with atomic_write(run.skipped_csv) as partial:
+        partial.write_bytes(_csv([("song", "reason"), *skipped]))
 
 
 def _reports(run: Run, skipped: Sequence[Skipped], duplicates: Iterable[tuple[object, ...]]) -> dict[Path, bytes]:

@@ -31,6 +31,9 @@ from train.run import SPLITS, Run
 GROUP_BY = ("song", "artist", "groups")
 """What must not be divided among splits: a file, the files of an artist, or the files of a group in ``groups.csv``."""
 
+_MOST_WINDOWS = 100
+"""Windows of a song: all are in memory at once, half a megabyte each."""
+
 
 @dataclass(frozen=True)
 class DatasetConfig:
@@ -38,6 +41,9 @@ class DatasetConfig:
 
     offsets_seconds: tuple[float, ...] = (60.0, 70.0, 80.0, 90.0)
     """Start of each clip in its song, seconds, in [0, 1e6), all different."""
+    windows_per_song: int | None = None
+    """Clips of a song, in [1, 100]: those at the offsets that it is long enough for, and others, spread evenly over the
+    rest of it. None: those at the offsets alone."""
     spectrogram: SpectrogramSettings = SpectrogramSettings()
     split_ratios: tuple[float, float, float] = (0.8, 0.1, 0.1)
     """Fractions of each genre's songs for train, validation and test, each above 0, with sum 1."""
@@ -53,6 +59,11 @@ class DatasetConfig:
         if len(different) < len(self.offsets_seconds) or not all(0 <= offset < 1e6 for offset in self.offsets_seconds):
             raise TmgcError(
                 f"offsets are seconds from 0 on, all different, got {list(self.offsets_seconds)}: try --offsets 60,70"
+            )
+        if self.windows_per_song is not None and not max(1, len(different)) <= self.windows_per_song <= _MOST_WINDOWS:
+            raise TmgcError(
+                f"windows per song include those at the offsets, and are at most {_MOST_WINDOWS}, got "
+                f"{self.windows_per_song} for {len(different)} offsets: try --windows-per-song 8, or other --offsets"
             )
         if (
             len(self.split_ratios) != len(SPLITS)

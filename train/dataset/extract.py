@@ -13,6 +13,7 @@ import io
 import json
 import math
 import sys
+from collections.abc import Iterable
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path, PurePosixPath
@@ -38,7 +39,7 @@ MARGIN_SECONDS = 0.5
 SILENT_DBFS = -60.0
 """A clip below this level is skipped: there is nothing to learn from it."""
 
-FORMAT = 3
+FORMAT = 4
 """Part of every file name: increase it when clips are extracted in another way, and all songs are extracted anew."""
 
 
@@ -100,10 +101,9 @@ def stem_of(song: Song, settings: DatasetConfig) -> str:
     """
     status = song.path.stat()
     version = (song.relative_path, status.st_size, status.st_mtime_ns)
-    extraction = (FORMAT, settings.offsets_seconds, settings.spectrogram.to_json(), MARGIN_SECONDS, SILENT_DBFS)
+    placement = (settings.offsets_seconds, settings.windows_per_song)
+    extraction = (FORMAT, placement, settings.spectrogram.to_json(), MARGIN_SECONDS, SILENT_DBFS)
     key = hashlib.sha256(json.dumps([version, extraction], sort_keys=True).encode("ascii")).hexdigest()[:12]
-    encoding = sys.getfilesystemencoding()
-    stem = nfc(PurePosixPath(song.relative_path).stem).encode(encoding, "replace").decode(encoding)
     encoding = sys.getfilesystemencoding()
     stem = nfc(PurePosixPath(song.relative_path).stem).encode(encoding, "replace").decode(encoding)
     readable = "".join(letter if letter.isalnum() else "_" for letter in stem)[:40]
@@ -122,27 +122,26 @@ def extract_song(job: Job) -> ExtractedSong:
         A file cannot be written.
     """
     song = job.song.relative_path
-    sha256, artist, skipped, excerpts = "", "", list[Skipped](), list[tuple[float, Samples | str]]()
+    sha256, artist, skipped, excerpts = "", "", list[Skipped](), dict[float, Samples | str]()
     try:
         rate = job.settings.spectrogram.sample_rate
         with AudioFile(job.song.path, sample_rate=rate) as file:
             artist = read_artists(job.song.path)
-            excerpts = [(offset, _excerpt(file, offset, job.settings)) for offset in job.settings.offsets_seconds]
+            excerpts = _excerpts(file, job.settings)
         sha256 = sha256_of(job.song.path)
     except TmgcError as error:
         skipped.append(Skipped(song, str(error).replace(str(job.song.path), "this one")))
     except (OSError, ValueError, RuntimeError, AssertionError) as error:  # a decoder's errors about a damaged file
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise  # not a defect of the song
-        excerpts = []
+        excerpts = {}
         skipped.append(Skipped(song, f"cannot be read: {getattr(error, 'strerror', None) or first_line(error)}"))
     clips = []
-    for offset, excerpt in excerpts:
-        clip = excerpt if isinstance(excerpt, str) else _extract_clip(job, offset, excerpt)
-        if isinstance(clip, str):
-            skipped.append(Skipped(song, f"at {offset:g} s: {clip}"))
+    for offset, excerpt in sorted(excerpts.items()):
+        if isinstance(excerpt, str):
+            skipped.append(Skipped(song, f"at {offset:g} s: {excerpt}"))
         else:
-            clips.append(clip)
+            clips.append(_extract_clip(job, offset, excerpt))
     extracted = ExtractedSong(song, sha256, artist, tuple(clips), tuple(skipped))
     if clips:
         with atomic_write(_json_path(job)) as partial:
@@ -172,37 +171,123 @@ def read_extracted(job: Job) -> ExtractedSong | None:
         return None
 
 
+def _excerpts(file: AudioFile, settings: DatasetConfig) -> dict[float, Samples | str]:
+    """By offset, the audio of each clip with its margins, or the reason why there is none."""
+    found = {offset: _excerpt(file, offset, settings) for offset in sorted(settings.offsets_seconds)}
+    if settings.windows_per_song is None:
+        return found
+    most = _TRIES * settings.windows_per_song
+    while (missing := settings.windows_per_song - sum(not isinstance(sound, str) for sound in found.values())) > 0:
+        seconds = file.stated_seconds if file.stated_seconds < math.inf else file.seconds
+        window = settings.spectrogram.window_seconds
+        offsets = spread_windows(found, min(missing, most - len(found)), seconds=seconds, window_seconds=window)
+        if not offsets:
+            break
+        found |= {offset: _excerpt(file, offset, settings) for offset in offsets}
+    beyond = {offset for offset, excerpt in found.items() if isinstance(excerpt, str) and excerpt.startswith(_ENDS)}
+    within = {offset: excerpt for offset, excerpt in found.items() if offset not in beyond}
+    return within or {0.0: _excerpt(file, 0.0, settings)}  # a song without clips has its reason
+
+
+_TRIES = 4
+"""Windows that are read for each that is wanted: some are silent, damaged, or behind the end, which decoding tells."""
+
+_ENDS = "the song ends at"
+
+
+def spread_windows(taken: Iterable[float], count: int, *, seconds: float, window_seconds: float) -> list[float]:
+    """Offsets of further windows in a song, none of which overlaps another, as far apart as the song allows.
+
+    Each window in turn goes to the stretch between windows that has most room for it. Those of a stretch, its ends and
+    the windows around it have equal distances.
+
+    Parameters
+    ----------
+    taken : iterable of float >= 0, seconds
+        Offsets of windows that are there, or behind the end of the song.
+    count : int
+        Number of further windows; fewer where there is no room.
+    seconds : float >= 0
+        Length of the song.
+    window_seconds : float > 0
+
+    Returns
+    -------
+    offsets : list of float >= 0, seconds
+        Sorted.
+    """
+    begins, ends = [0.0], []
+    for offset in sorted(offset for offset in taken if offset + window_seconds <= seconds):
+        ends.append(offset)
+        begins.append(offset + window_seconds)
+    stretches = list(zip(begins, [*ends, seconds], strict=True))
+    windows = [0] * len(stretches)
+
+    def room(stretch: int, more: int) -> float:
+        """Between the windows of a stretch, and at its ends, seconds."""
+        begin, end = stretches[stretch]
+        return (end - begin - (windows[stretch] + more) * window_seconds) / (windows[stretch] + more + 1)
+
+    for _ in range(count):
+        roomiest = max(range(len(stretches)), key=lambda stretch: room(stretch, 1))
+        if room(roomiest, 1) < 0:
+            break
+        windows[roomiest] += 1
+    return [
+        # down to hundredths, which names of files show
+        math.floor(100 * (begin + room(stretch, 0) * (number + 1) + window_seconds * number)) / 100
+        for stretch, (begin, _) in enumerate(stretches)
+        for number in range(windows[stretch])
+    ]
+
+
 def _excerpt(file: AudioFile, offset: float, settings: DatasetConfig) -> Samples | str:
     """A clip's audio with its margins, or the reason why there is none."""
     window = settings.spectrogram.window_seconds
-    if file.end_seconds is None or offset + window <= file.end_seconds:
-        lead = min(offset, MARGIN_SECONDS)
-        seconds = lead + window + MARGIN_SECONDS
-        file.warnings.clear()
-        blocks = list(file.blocks(start_seconds=offset - lead, seconds=seconds, block_seconds=seconds))
-        if damage := [warning for warning in file.warnings if not warning.endswith(CANCELLED)]:
-            return damage[0].removeprefix(f"{file.name} ")
-        if file.end_seconds is None or offset + window <= file.end_seconds:
-            return np.concatenate(blocks)
-    return f"the song ends at {file.end_seconds:.2f} s"
-
-
-def _extract_clip(job: Job, offset: float, sound: Samples) -> ExtractedClip | str:
-    """Write a clip's files; the reason if it is too short or silent."""
-    settings = job.settings.spectrogram
-    first = round(min(offset, MARGIN_SECONDS) * settings.sample_rate)
-    samples = sound[first : first + settings.window_samples]
-    if len(samples) < settings.window_samples:
-        return f"only {len(samples) / settings.sample_rate:.2f} s could be decoded"
+    ended = file.end_seconds is not None and offset + window > file.end_seconds
+    sound = None if ended else _read(file, offset, settings)
+    if isinstance(sound, str):
+        return sound
+    if sound is None or (file.end_seconds is not None and offset + window > file.end_seconds):
+        return f"{_ENDS} {file.end_seconds:.2f} s"
+    samples = _without_margins(sound, offset, settings.spectrogram)
+    if len(samples) < settings.spectrogram.window_samples:
+        return f"only {len(samples) / settings.spectrogram.sample_rate:.2f} s could be decoded"
     level = level_dbfs(samples)
-    if level < SILENT_DBFS:
-        return f"silent ({level:.0f} dBFS)"
+    return f"silent ({level:.0f} dBFS)" if level < SILENT_DBFS else sound
+
+
+def _read(file: AudioFile, offset: float, settings: DatasetConfig) -> Samples | str:
+    """What can be decoded of a clip and its margins, or what is wrong with it."""
+    lead = min(offset, MARGIN_SECONDS)
+    seconds = lead + settings.spectrogram.window_seconds + MARGIN_SECONDS
+    file.warnings.clear()
+    blocks = list(file.blocks(start_seconds=offset - lead, seconds=seconds, block_seconds=seconds))
+    if damage := [warning for warning in file.warnings if not warning.endswith(CANCELLED)]:
+        return damage[0].removeprefix(f"{file.name} ")
+    return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
+
+
+def _first_sample(offset: float, settings: SpectrogramSettings) -> int:
+    """Where a clip begins in its audio with margins."""
+    return round(min(offset, MARGIN_SECONDS) * settings.sample_rate)
+
+
+def _without_margins(sound: Samples, offset: float, settings: SpectrogramSettings) -> Samples:
+    first = _first_sample(offset, settings)
+    return sound[first : first + settings.window_samples]
+
+
+def _extract_clip(job: Job, offset: float, sound: Samples) -> ExtractedClip:
+    """Write a clip's files."""
+    settings = job.settings.spectrogram
+    samples = _without_margins(sound, offset, settings)
     name = f"{job.stem}_{offset:g}s"
     return ExtractedClip(
         name=name,
         offset_seconds=offset,
-        lead_seconds=first / settings.sample_rate,
-        level_dbfs=level,
+        lead_seconds=_first_sample(offset, settings) / settings.sample_rate,
+        level_dbfs=level_dbfs(samples),
         fingerprint=fingerprint(sound, sample_rate=settings.sample_rate),
         audio_bytes=_write_audio(sound, job.run.clips / f"{name}.flac", settings.sample_rate),
         image_bytes=_write_image(

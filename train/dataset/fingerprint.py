@@ -63,7 +63,10 @@ def fingerprint(samples: Samples, *, sample_rate: int) -> Fingerprint:
 
 
 def same_recordings(songs: Sequence[Sequence[Fingerprint]]) -> list[tuple[int, int]]:
-    """Find pairs of songs of which at least half the clips, of the song with fewer clips, are the same recording.
+    """Find pairs of songs of which half the clips, of the song with fewer clips, or four are the same recording.
+
+    Four are enough since two encodings may differ in length: only their clips at given offsets are then of the same
+    moment, not those that are spread over each.
 
     Parameters
     ----------
@@ -78,16 +81,19 @@ def same_recordings(songs: Sequence[Sequence[Fingerprint]]) -> list[tuple[int, i
     clips = [(song, frames) for song, fingerprints in enumerate(songs) for frames in fingerprints]
     owner = np.array([song for song, _ in clips], np.int64)
     matched: dict[tuple[int, int], set[int]] = defaultdict(set)
-    for one, other, shift in _candidates([frames for _, frames in clips]):
-        pair = int(owner[one]), int(owner[other])
-        if pair[0] != pair[1] and _bit_error_rate(clips[one][1], clips[other][1], shift) < MOST_DIFFERENT:
-            matched[pair].add(one)
+    for one, other, shift in _candidates([frames for _, frames in clips], owner):
+        if _bit_error_rate(clips[one][1], clips[other][1], shift) < MOST_DIFFERENT:
+            matched[int(owner[one]), int(owner[other])].add(one)
     fewer = {pair: min(len(songs[pair[0]]), len(songs[pair[1]])) for pair in matched}
-    return sorted(pair for pair, found in matched.items() if 2 * len(found) >= fewer[pair])
+    return sorted(pair for pair, found in matched.items() if len(found) >= min(fewer[pair] / 2, _ENOUGH))
 
 
-def _candidates(clips: Sequence[Fingerprint]) -> Iterator[tuple[int, int, int]]:
-    """Pairs of clips that have a frame in common, the lower index first, with the lag of the first in frames."""
+_ENOUGH = 4
+"""Clips in common that make two songs the same, however many they have: those of the offsets of the original."""
+
+
+def _candidates(clips: Sequence[Fingerprint], owner: NDArray[np.int64]) -> Iterator[tuple[int, int, int]]:
+    """Pairs of clips of different songs that have a frame in common, the lower first, with its lag in frames."""
     if not clips:
         return
     values = np.concatenate(clips)
@@ -101,7 +107,7 @@ def _candidates(clips: Sequence[Fingerprint]) -> Iterator[tuple[int, int, int]]:
     for distance in range(1, _COMMONPLACE):
         # Sorted, equal frames are neighbours: all pairs of a run are some distance apart.
         first = np.flatnonzero((values[distance:] == values[:-distance]) & specific[:-distance])
-        first = first[clip[first] != clip[first + distance]]
+        first = first[owner[clip[first]] != owner[clip[first + distance]]]
         lags = place[first] - place[first + distance]
         seen.update(zip(clip[first].tolist(), clip[first + distance].tolist(), lags.tolist(), strict=True))
     yield from sorted(seen)

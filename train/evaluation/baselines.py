@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,9 @@ _LOGISTIC_GRID = {"C": (0.03, 0.01, 0.1)}
 
 Labelled = tuple[NDArray[np.float32], NDArray[np.int64]]
 """Features ``[shape=(n, n_features)]`` and labels ``[shape=(n,)]``."""
+
+_CHUNK = 64
+"""Clips whose audio is in memory at a time."""
 
 
 @dataclass(frozen=True)
@@ -87,53 +90,94 @@ def fit_baselines(
     TmgcError
         The audio of a clip is missing.
     """
-    rate = dataset.spectrogram.sample_rate
-
-    def mfcc(windows: Samples) -> NDArray[np.float32]:
-        return np.stack([mfcc_statistics(samples, rate) for samples in windows])
-
-    fits = [_fit(dataset, split, probabilities, reporter, "SVM on MFCC statistics", mfcc, fit_svm)]
-    if teacher:
-        hear, name = hearing(teacher, rate), f"logistic regression on {teacher.name}"
-        fits.append(_fit(dataset, split, probabilities, reporter, name, hear, fit_logistic_regression))
-    return tuple(fits)
+    fitted = []
+    clips = {part: dataset.of(part) for part in dict.fromkeys(("train", "validation", split))}
+    labels = {part: dataset.labels(some) for part, some in clips.items()}
+    correct = probabilities.argmax(axis=1) == labels[split]
+    for method in baseline_methods(dataset.spectrogram.sample_rate, teacher):
+        features = {part: method.features(dataset, some, reporter) for part, some in clips.items()}
+        train, validation = ((features[part], labels[part]) for part in ("train", "validation"))
+        predictions, chosen = method.predict(train, validation, features[split], reporter)
+        scores = compute_scores(predictions, clips[split], dataset.genres, split=split)
+        difference = paired_difference(correct, predictions.argmax(axis=1) == labels[split], clips[split])
+        fitted.append(
+            Baseline(
+                name=f"{method.name} ({chosen})",
+                clip_accuracy=scores.clip_accuracy,
+                clip_accuracy_ci=scores.clip_accuracy_ci,
+                song_accuracy=scores.song_accuracy,
+                song_accuracy_ci=scores.song_accuracy_ci,
+                difference=difference.value,
+                difference_ci=difference.ci,
+                verdict=_verdict(difference),
+            )
+        )
+    return tuple(fitted)
 
 
 Features = Callable[[Samples], NDArray[np.float32]]
 """Windows ``[shape=(n, window_samples)]`` to features ``[shape=(n, n_features)]``."""
 
 
-def _fit(
-    dataset: Dataset,
-    split: str,
-    probabilities: NDArray[np.float32],
-    reporter: Reporter,
-    name: str,
-    extract: Features,
-    fit: Callable[[Labelled, Labelled, Reporter], tuple[Any, dict[str, float]]],
-) -> Baseline:
-    clips = {part: dataset.of(part) for part in dict.fromkeys(("train", "validation", split))}
-    reporter.phase(f"computing features for {name}", sum(map(len, clips.values())))
-    features = {part: _features(dataset, some, extract, reporter) for part, some in clips.items()}
-    labels = {part: dataset.labels(some) for part, some in clips.items()}
-    machine, chosen = fit(
-        (features["train"], labels["train"]), (features["validation"], labels["validation"]), reporter
-    )
-    predictions = _probabilities(machine, features[split])
-    scores = compute_scores(predictions, clips[split], dataset.genres, split=split)
-    difference = paired_difference(
-        probabilities.argmax(axis=1) == labels[split], predictions.argmax(axis=1) == labels[split], clips[split]
-    )
-    return Baseline(
-        name=f"{name} ({', '.join(f'{key}={value:g}' for key, value in chosen.items())})",
-        clip_accuracy=scores.clip_accuracy,
-        clip_accuracy_ci=scores.clip_accuracy_ci,
-        song_accuracy=scores.song_accuracy,
-        song_accuracy_ci=scores.song_accuracy_ci,
-        difference=difference.value,
-        difference_ci=difference.ci,
-        verdict=_verdict(difference),
-    )
+class Method(NamedTuple):
+    """A baseline: features of the audio, and a classifier of them."""
+
+    name: str
+    extract: Features
+    fit: Callable[[Labelled, Labelled, Reporter], tuple[Any, dict[str, float]]]
+
+    def features(self, dataset: Dataset, clips: Sequence[Clip], reporter: Reporter) -> NDArray[np.float32]:
+        """The features of clips, ``[shape=(n_clips, n_features)], float32``. Each clip is a step of the reporter."""
+        reporter.phase(f"computing features for {self.name}", len(clips))
+        rows = []
+        for first in range(0, len(clips), _CHUNK):
+            chunk = clips[first : first + _CHUNK]
+            rows.append(self.extract(np.stack([dataset.samples(clip) for clip in chunk])))
+            for _ in chunk:
+                reporter.step({})
+        return np.concatenate(rows)
+
+    def predict(
+        self, train: Labelled, validation: Labelled, features: NDArray[np.float32], reporter: Reporter
+    ) -> tuple[NDArray[np.float32], str]:
+        """Fit the classifier, and predict other clips.
+
+        Parameters
+        ----------
+        train, validation : Labelled
+            The validation data only select hyperparameters.
+        features : np.ndarray [shape=(n_clips, n_features)], float32
+        reporter : Reporter
+
+        Returns
+        -------
+        probabilities : np.ndarray [shape=(n_clips, n_genres)], float32 in [0, 1]
+            Not calibrated.
+        chosen : str
+            The hyperparameters, such as ``C=3, gamma=0.01``.
+        """
+        machine, chosen = self.fit(train, validation, reporter)
+        return _probabilities(machine, features), ", ".join(f"{key}={value:g}" for key, value in chosen.items())
+
+
+def baseline_methods(sample_rate: int, teacher: Teacher | None = None) -> list[Method]:
+    """MFCC statistics with a support vector machine, and a teacher's outputs with a logistic regression.
+
+    Parameters
+    ----------
+    sample_rate : int > 0, Hz
+        Of the windows.
+    teacher : Teacher, optional
+    """
+
+    def mfcc(windows: Samples) -> NDArray[np.float32]:
+        return np.stack([mfcc_statistics(samples, sample_rate) for samples in windows])
+
+    methods = [Method("SVM on MFCC statistics", mfcc, fit_svm)]
+    if teacher:
+        hear = hearing(teacher, sample_rate)
+        methods.append(Method(f"logistic regression on {teacher.name}", hear, fit_logistic_regression))
+    return methods
 
 
 def mfcc_statistics(samples: Samples, sample_rate: int) -> NDArray[np.float32]:
@@ -222,20 +266,6 @@ def _select(
         reporter.step({"accuracy": scores[-1]})
     best = int(np.argmax(scores))
     return machines[best], candidates[best]
-
-
-_CHUNK = 64
-"""Clips whose audio is in memory at a time."""
-
-
-def _features(dataset: Dataset, clips: Sequence[Clip], extract: Features, reporter: Reporter) -> NDArray[np.float32]:
-    rows = []
-    for first in range(0, len(clips), _CHUNK):
-        chunk = clips[first : first + _CHUNK]
-        rows.append(extract(np.stack([dataset.samples(clip) for clip in chunk])))
-        for _ in chunk:
-            reporter.step({})
-    return np.concatenate(rows)
 
 
 def _probabilities(machine: Any, features: NDArray[np.float32]) -> NDArray[np.float32]:

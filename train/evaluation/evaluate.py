@@ -24,6 +24,7 @@ from train.evaluation.rejection import Rejection, choose_threshold, evaluate_thr
 from train.evaluation.report import html_report
 from train.evaluation.results import Evaluation, most_confident_errors
 from train.evaluation.robustness import evaluate_robustness
+from train.evaluation.song_answers import SongAnswers, choose_answer, compare_poolings
 from train.libraries import load_keras_model
 from train.progress import Reporter
 from train.teachers import Teacher
@@ -115,8 +116,8 @@ def evaluate(
 ) -> Evaluation:
     """Evaluate a run's model on one split; writes ``evaluation.json``, plots and ``report.html`` into the run.
 
-    Temperature and threshold are chosen on the validation split, whichever split is evaluated, and go into the card.
-    The accuracy goes there from the test split only. The run is locked meanwhile.
+    Temperature, threshold, pooling and smoothing are chosen on the validation split, whichever split is evaluated, and
+    go into the card. The accuracy goes there from the test split only. The run is locked meanwhile.
 
     Parameters
     ----------
@@ -149,11 +150,18 @@ def evaluate(
         validation = evaluated if split == "validation" else _predict(dataset, "validation", predictor, reporter)
         fit = fit_temperature(validation.probabilities, validation.labels, rows_of_groups(validation.clips))
         probabilities = with_temperature(evaluated.probabilities, fit.temperature)
+        answers = _song_answers(dataset, evaluated, validation, fit.temperature)
         scores = compute_scores(
-            probabilities, evaluated.clips, dataset.genres, split=split, demonstration=dataset.demonstration
+            probabilities,
+            evaluated.clips,
+            dataset.genres,
+            split=split,
+            pooling=answers.choice.pooling,
+            demonstration=dataset.demonstration,
         )
         result = Evaluation(
             **vars(scores),
+            song_answers=answers,
             calibration=_calibration(fit, evaluated),
             rejection=_rejection(dataset, evaluated, validation, fit.temperature, predictor, reporter),
             misclassified=most_confident_errors(dataset, evaluated.clips, probabilities),
@@ -198,6 +206,14 @@ def _calibration(fit: TemperatureFit, evaluated: _Predicted) -> Calibration:
     )
 
 
+def _song_answers(dataset: Dataset, evaluated: _Predicted, validation: _Predicted, temperature: float) -> SongAnswers:
+    seconds = dataset.spectrogram.window_seconds
+    scaled = with_temperature(validation.probabilities, temperature)
+    choice = choose_answer(scaled, validation.labels, validation.clips, seconds)
+    scaled = with_temperature(evaluated.probabilities, temperature)
+    return compare_poolings(choice, scaled, evaluated.labels, evaluated.clips, seconds)
+
+
 def _rejection(
     dataset: Dataset,
     evaluated: _Predicted,
@@ -225,14 +241,15 @@ def _write(dataset: Dataset, before: ModelCard, result: Evaluation) -> None:
     card = before.replace(
         temperature=result.calibration.fit.temperature,
         threshold=result.rejection.threshold,
+        pooling=result.song_answers.choice.pooling,
+        smoothing_seconds=result.song_answers.choice.smoothing_seconds,
         accuracy=result.for_card() if split == "test" else before.accuracy,
     )
     with atomic_write(run.card_json) as path:
         path.write_text(card.to_json(), "utf-8")
-    changed = (card.temperature, card.threshold) != (before.temperature, before.threshold)
-    if changed and run.exports.is_dir() and any(run.exports.iterdir()):
+    if card.replace(accuracy=before.accuracy) != before and run.exports.is_dir() and any(run.exports.iterdir()):
         _log.warning(
-            "the files in %s have the earlier temperature and threshold: tmgc-export %s --force",
+            "the files in %s have the earlier temperature, threshold, pooling or smoothing: tmgc-export %s --force",
             run.exports,
             run.folder,
         )

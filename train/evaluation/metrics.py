@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_runtime.pooling import POOLINGS, pool
 from train.dataset.dataset import Clip
 
 Interval = tuple[float, float]
@@ -40,7 +42,7 @@ class Scores:
     clip_macro_f1: float
     """Mean F1 by clip of the genres that the split contains."""
     song_accuracy: float
-    """A song is classified by the mean of its clips' probabilities."""
+    """A song is classified by the pooled probabilities of its clips (:mod:`edge_runtime.pooling`)."""
     song_accuracy_ci: Interval
     """95 % CI, bootstrapped over groups of songs."""
     song_top2_accuracy: float
@@ -78,6 +80,7 @@ def compute_scores(
     genres: tuple[str, ...],
     *,
     split: str,
+    pooling: str = POOLINGS[0],
     demonstration: bool = False,
     seed: int = 0,
 ) -> Scores:
@@ -91,6 +94,8 @@ def compute_scores(
     genres : tuple of str
         In the order of the probabilities' columns.
     split : str
+    pooling : str
+        One of :data:`~edge_runtime.pooling.POOLINGS`: how the clips of a song become its answer.
     demonstration : bool
         Copied into the result, as the split is.
     seed : int
@@ -107,8 +112,8 @@ def compute_scores(
     rows = rows_of_songs(clips)
     truth = np.array([genres.index(clip.genre) for clip in clips])
     song_truth = np.array([truth[row[0]] for row in rows])
-    means = np.stack([probabilities[row].mean(axis=0) for row in rows])
-    predicted, song_predicted = probabilities.argmax(axis=1), means.argmax(axis=1)
+    answers = np.stack([pool(probabilities[row], pooling) for row in rows])
+    predicted, song_predicted = probabilities.argmax(axis=1), answers.argmax(axis=1)
     by_clip = _by_genre(truth, predicted, genres, counted="clips")
     by_song = _by_genre(song_truth, song_predicted, genres, counted="songs")
     song_groups = rows_of_groups(clips[row[0]] for row in rows)
@@ -124,7 +129,7 @@ def compute_scores(
         clip_macro_f1=_macro_f1(by_clip, "clips"),
         song_accuracy=float((song_predicted == song_truth).mean()),
         song_accuracy_ci=accuracy_interval(song_predicted == song_truth, song_groups, seed=seed),
-        song_top2_accuracy=_top2(means, song_truth),
+        song_top2_accuracy=_top2(answers, song_truth),
         song_macro_f1=_macro_f1(by_song, "songs"),
         confusion=_confusion(truth, predicted, genres),
         song_confusion=_confusion(song_truth, song_predicted, genres),
@@ -253,7 +258,7 @@ def _rows(keys: Iterable[str]) -> list[NDArray[np.intp]]:
     return [np.array(numbers, np.intp) for numbers in rows.values()]
 
 
-def _top2(probabilities: NDArray[np.float32], truth: NDArray[np.int64]) -> float:
+def _top2(probabilities: NDArray[np.floating[Any]], truth: NDArray[np.int64]) -> float:
     most_probable = np.argsort(-probabilities, axis=1, kind="stable")[:, :2]
     return float((most_probable == truth[:, None]).any(axis=1).mean())
 

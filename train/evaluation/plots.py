@@ -60,11 +60,13 @@ def write_plots(dataset: Dataset, evaluation: Evaluation) -> dict[str, Path]:
     Returns
     -------
     plots : dict of str to Path
-        PNG files by name, of :data:`train.run.PLOTS`; ``training`` only where there is a history.
+        PNG files by name, of :data:`train.run.PLOTS`; ``training`` only where there is a history, ``song_answers`` only
+        where songs have several clips.
     """
     figures: dict[str, Callable[[], Figure | None]] = {
         "confusion": lambda: confusion_figure(evaluation),
         "reliability": lambda: reliability_figure(evaluation),
+        "song_answers": lambda: song_answers_figure(evaluation),
         "training": lambda: training_figure(dataset.run),
         "spectrograms": lambda: spectrograms_figure(dataset, dataset.of(evaluation.split)),
         "examples": lambda: examples_figure(dataset, evaluation.split),
@@ -144,6 +146,30 @@ def reliability_figure(evaluation: Evaluation) -> Figure:
     axes[0, 0].set_ylabel("accuracy")
     axes[1, 0].set_ylabel("clips")
     axes[0, 0].legend(loc="upper left", fontsize=9)
+    return figure
+
+
+def song_answers_figure(evaluation: Evaluation) -> Figure | None:
+    """Song accuracy after the first seconds by pooling, with the CI of the used one; None where songs have one clip."""
+    used, curves = evaluation.song_answers.choice.pooling, evaluation.song_answers.curves
+    if len(curves[used]) == 1:
+        return None
+    figure = _figure(6.2, 3.8)
+    axes = figure.subplots()
+    seconds = [point.seconds for point in curves[used]]
+    low, high = zip(*(point.accuracy_ci for point in curves[used]), strict=True)
+    axes.fill_between(seconds, low, high, color=_BLUE, alpha=0.15, linewidth=0, label="95 % CI")
+    for name, color in zip(curves, (_BLUE, _ORANGE, _GREY), strict=True):
+        accuracies = [point.accuracy for point in curves[name]]
+        axes.plot(seconds, accuracies, ".-", color=color, linewidth=2 if name == used else 1, label=name)
+    axes.yaxis.set_major_formatter("{x:.0%}")
+    axes.set(
+        xlabel="first seconds of the song's clips",
+        ylabel="song accuracy",
+        title=f"{evaluation.songs} {evaluation.split} songs",
+    )
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower right", fontsize=9)
     return figure
 
 

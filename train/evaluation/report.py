@@ -63,6 +63,8 @@ def html_report(evaluation: Evaluation, dataset: Dataset, card: ModelCard, plots
         lr_finder=lr_finder.read_bytes() if lr_finder.is_file() else None,
         errors=[_error(clip, dataset) for clip in evaluation.misclassified],
         genres=_genre_rows(evaluation),
+        song_answers=_song_answer_rows(evaluation),
+        answer_columns=[column for name in evaluation.song_answers.curves for column in (name, "95 % CI")],
         calibration=_calibration_rows(evaluation),
         out_of_distribution=_out_of_distribution_rows(evaluation),
         robustness=_robustness_rows(evaluation),
@@ -82,6 +84,19 @@ def _genre_rows(evaluation: Evaluation) -> list[Row]:
     return [
         (genre, *cells(evaluation.per_genre[genre], "clips"), *cells(by_song, "songs"))
         for genre, by_song in evaluation.per_genre_songs.items()
+    ]
+
+
+def _song_answer_rows(evaluation: Evaluation) -> list[Row]:
+    """A row for each point of the curves: seconds, songs, and accuracy with CI of each pooling."""
+    curves = evaluation.song_answers.curves.values()
+    return [
+        (
+            f"{points[0].seconds:g} s",
+            points[0].songs,
+            *(cell for point in points for cell in (percent(point.accuracy), _interval(point.accuracy_ci))),
+        )
+        for points in zip(*curves, strict=True)
     ]
 
 

@@ -16,8 +16,9 @@ from train.evaluation.calibration import Calibration
 from train.evaluation.metrics import Scores, percent, with_ci
 from train.evaluation.rejection import Rejection
 from train.evaluation.robustness import DegradedScores
+from train.evaluation.song_answers import SongAnswers
 
-SCHEMA = 3
+SCHEMA = 4
 """Version of ``evaluation.json``."""
 
 MAX_MISCLASSIFIED = 20
@@ -58,6 +59,7 @@ class Misclassified:
 class Evaluation(Scores):
     """Scores of a model on one split, the quality of its confidence, and its errors."""
 
+    song_answers: SongAnswers
     calibration: Calibration
     rejection: Rejection
     misclassified: tuple[Misclassified, ...]
@@ -97,6 +99,7 @@ class Evaluation(Scores):
             f"top-2 {percent(self.song_top2_accuracy)}, macro F1 {self.song_macro_f1:.2f}",
             f"clip accuracy {with_ci(self.clip_accuracy, self.clip_accuracy_ci)} on {self.clips} clips, "
             f"top-2 {percent(self.clip_top2_accuracy)}, macro F1 {self.clip_macro_f1:.2f}",
+            *self._answer_lines(),
             *self._genre_lines(),
             *self._confidence_lines(),
             *self._robustness_lines(),
@@ -111,6 +114,17 @@ class Evaluation(Scores):
             f"  {genre:<{width}}  F1 {scores['f1']:.2f}  precision {scores['precision']:.2f}  "
             f"recall {scores['recall']:.2f}  F1 by song {self.per_genre_songs[genre]['f1']:.2f}"
             for genre, scores in self.per_genre.items()
+        ]
+
+    def _answer_lines(self) -> list[str]:
+        choice, curves = self.song_answers.choice, self.song_answers.curves
+        curve = curves[choice.pooling]
+        by_pooling = ", ".join(f"{name} {percent(points[-1].accuracy)}" for name, points in curves.items())
+        by_seconds = ", ".join(f"{point.seconds:g} s {percent(point.accuracy)}" for point in curve)
+        return [
+            f"song accuracy by pooling: {by_pooling}; used: {choice.pooling} ({choice.pooling_reason})",
+            f"song accuracy after the first {by_seconds}",
+            f"smoothing when listening: {choice.smoothing_seconds:g} s ({choice.smoothing_reason})",
         ]
 
     def _confidence_lines(self) -> list[str]:

@@ -26,13 +26,13 @@ class RunTeacher:
         The run has not been trained, or its model cannot be read.
     """
 
-    licence = ""
-
     def __init__(self, run: Run) -> None:
         card = run.card()
         self.name = run.name
         self.sample_rate = card.spectrogram.sample_rate
         self.target_names = card.genres
+        self.licence: str = card.network.get("licence", "")
+        self._takes_waveforms = card.input_kind == "waveform"
         self._network = load_keras_model(run.model)
         self._spectrogram = Spectrogram(card.spectrogram, card.colormap_array)
 
@@ -42,6 +42,7 @@ class RunTeacher:
         return np.concatenate([self._batch_targets(batch) for batch in batches])
 
     def _batch_targets(self, windows: Samples) -> NDArray[np.float32]:
-        images = np.stack([self._spectrogram.image(window) for window in windows])
-        probabilities = np.asarray(self._network(images, training=False), np.float32)
-        return np.log(np.maximum(probabilities, np.float32(1e-7)))
+        inputs = windows if self._takes_waveforms else np.stack([self._spectrogram.image(window) for window in windows])
+        probabilities = self._network.predict_on_batch(inputs)
+        targets: NDArray[np.float32] = np.log(np.maximum(probabilities, np.float32(1e-7)))
+        return targets

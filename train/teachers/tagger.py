@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -113,36 +112,29 @@ def pretrained_tagger(run: Run) -> Tagger:
     TmgcError
         It is none, or a file of it is damaged.
     """
-    path, outputs_path = run.folder / "pretraining.json", run.folder / "validation_outputs.npy"
-    if not path.is_file():
-        raise TmgcError(
-            f"what is adopted is {MUSICNN} or a pretrained run: {run.folder} holds no {path.name}. Make one: "
-            "tmgc-train pretrain MUSIC RUN"
-        )
-    network = load_keras_model(run.model)
+    from train.pretraining.pretrain import read_pretraining
+
+    facts, network = read_pretraining(run), load_keras_model(run.model)
     try:
-        facts = json.loads(path.read_text("utf-8"))
         scaling = TargetScaling(*(np.array(facts[f"target_{name}"], np.float32) for name in ("mean", "deviation")))
         kernel, bias = network.get_layer(TARGETS).get_weights()
-        outputs = np.load(outputs_path).astype(np.float32)
-        if not len(outputs) or outputs.shape[1] != len(bias):
-            raise ValueError(f"{outputs_path.name} has shape {outputs.shape}")
+        outputs = np.load(run.validation_outputs).astype(np.float32)
+        if not len(outputs) or outputs.shape[1:] != bias.shape or len(facts["target_names"]) != len(bias):
+            raise ValueError(f"{run.validation_outputs.name} has shape {outputs.shape}")
         return Tagger(
-            architecture=str(facts["architecture"]),
+            architecture=str(facts["settings"]["architecture"]),
             front_end=network.get_layer(FRONT_END),
             backbone=network.get_layer(BACKBONE),
             tags=tuple(map(str, facts["target_names"])),
             kernel=kernel * scaling.deviation,
             bias=bias * scaling.deviation + scaling.mean,
-            input_kind="waveform" if len(network.input_shape) == 2 else "image",
-            spectrogram=SpectrogramSettings.from_json(facts["spectrogram"]),
+            input_kind="image",
+            spectrogram=SpectrogramSettings.from_json(facts["settings"]["spectrogram"]),
             colormap=np.array(facts["colormap"], np.uint8),
-            licence=str(facts.get("licence", "")),
+            licence=str(facts["licence"]),
             music=outputs * scaling.deviation + scaling.mean,
         )
-    except TmgcError as error:
-        raise TmgcError(f"{path}: {error}. Run: tmgc-train pretrain") from error
-    except (ValueError, KeyError, TypeError, AttributeError, OSError, EOFError) as error:
+    except (TmgcError, ValueError, KeyError, TypeError, AttributeError, OSError, EOFError) as error:
         raise TmgcError(
             f"{run.folder} must hold a finished pretraining, and cannot be read ({first_line(error)}). Run: "
             "tmgc-train pretrain"

@@ -25,13 +25,16 @@ from train.training.model import build_network, find_architecture
 if TYPE_CHECKING:
     import keras
 
+    from train.training.teacher_targets import TeacherTargets
+
 _LAST, _BEST, _STATE = "last.weights.h5", "best.weights.h5", "state.json"
 
 _FLOAT32_BYTES = 4
 _FILE_OVERHEAD_BYTES = 16_000_000
 """Names and groups of a weights file."""
 
-_LIBRARIES = ("tmgc", "keras", "tensorflow", "jax", "torch", "numpy")
+LIBRARIES = ("tmgc", "keras", "tensorflow", "jax", "torch", "numpy")
+"""Whose versions a model card names."""
 
 
 @dataclass
@@ -229,7 +232,14 @@ def _link(path: Path, name: Path) -> None:
         shutil.copyfile(path, name)
 
 
-def save_model(network: keras.Model, dataset: Dataset, config: TrainingConfig, state: TrainingState) -> ModelCard:
+def save_model(
+    network: keras.Model,
+    dataset: Dataset,
+    config: TrainingConfig,
+    state: TrainingState,
+    *,
+    teacher: TeacherTargets | None = None,
+) -> ModelCard:
     """Write ``model.keras``, ``history.csv`` and ``card.json``, and remove the evaluation of an earlier model.
 
     Until then the files of an earlier model stay together, whatever interrupts the training.
@@ -242,6 +252,8 @@ def save_model(network: keras.Model, dataset: Dataset, config: TrainingConfig, s
     dataset : Dataset
     config : TrainingConfig
     state : TrainingState
+    teacher : TeacherTargets, optional
+        What it was taught by.
 
     Returns
     -------
@@ -249,22 +261,23 @@ def save_model(network: keras.Model, dataset: Dataset, config: TrainingConfig, s
     """
     import keras
 
-    card = _card(network, dataset, config, state)
+    card = _card(network, dataset, config, state, teacher)
     if config.precision == "float32":
-        whole = keras.Model(network.inputs, network.outputs, name=network.name)
+        whole = keras.Model(network.input, network.output, name=network.name)
     else:
         whole = _in_float32(network, dataset, config)
     with atomic_write(dataset.run.model) as path:
         whole.save(path)
         dataset.run.card_json.unlink(missing_ok=True)  # or a new model could stand beside the card of an old one
-    _write_history(dataset.run, state.history)
+    write_history(dataset.run, state.history)
     with atomic_write(dataset.run.card_json) as path:
         path.write_text(card.to_json(), "utf-8")
     dataset.run.remove_evaluation()
     return card
 
 
-def _write_history(run: Run, history: list[dict[str, Any]]) -> None:
+def write_history(run: Run, history: list[dict[str, Any]]) -> None:
+    """Write the epochs of a training to ``history.csv``."""
     columns = list(dict.fromkeys(name for row in history for name in row))
     with atomic_write(run.history_csv) as path, path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns)
@@ -291,10 +304,14 @@ def _in_float32(network: keras.Model, dataset: Dataset, config: TrainingConfig) 
     return whole
 
 
-def _card(network: keras.Model, dataset: Dataset, config: TrainingConfig, state: TrainingState) -> ModelCard:
+def _card(
+    network: keras.Model, dataset: Dataset, config: TrainingConfig, state: TrainingState, teacher: TeacherTargets | None
+) -> ModelCard:
     import keras
 
     phases = [row["phase"] for row in state.history]
+    notices = [_licence_of_weights(config.weights), teacher.licence if teacher else ""]
+    licences = list(dict.fromkeys(filter(None, notices)))
     training: dict[str, Any] = {
         "dataset_sha256": dataset.fingerprint(),
         "settings": config.to_json(),
@@ -318,21 +335,23 @@ def _card(network: keras.Model, dataset: Dataset, config: TrainingConfig, state:
             "architecture": network.name,
             "parameters": network.count_params(),
             "initial_weights": config.weights,
-            **_licence(config),
+            **({"teacher": {"name": teacher.name, "weight": config.teacher_weight}} if teacher else {}),
+            **({"licence": "\n\n".join(licences)} if licences else {}),
         },
         training=training,
-        versions=versions(_LIBRARIES),
+        versions=versions(LIBRARIES),
     )
 
 
-def _licence(config: TrainingConfig) -> dict[str, str]:
+def _licence_of_weights(weights: str) -> str:
     """The notice that must accompany a network that began with the teacher's weights, or with a run that did."""
-    if config.weights == MUSICNN:
+    if weights == MUSICNN:
         from train.teachers.musicnn import licence
 
-        return {"licence": licence()}
-    beside = Path(config.weights).with_name("card.json")
-    if Path(config.weights).suffix != ".keras" or not beside.is_file():
-        return {}
-    inherited = ModelCard.read(beside).network.get("licence")
-    return {"licence": inherited} if inherited else {}
+        return licence()
+    card, pretraining = (Path(weights).with_name(name) for name in ("card.json", "pretraining.json"))
+    if Path(weights).suffix != ".keras":
+        return ""
+    if card.is_file():
+        return str(ModelCard.read(card).network.get("licence", ""))
+    return str(json.loads(pretraining.read_text("utf-8")).get("licence", "")) if pretraining.is_file() else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
@@ -120,6 +121,10 @@ class TrainingConfig:
     class_weights: bool = True
     """Weight clips so that every genre contributes equally to the loss."""
     augmentation: Augmentation = Augmentation()
+    teacher: str | None = None
+    """Whose outputs are learned beside the labels: see :func:`train.teachers.open_teacher`."""
+    teacher_weight: float = 1.0
+    """Of the mean squared error to the teacher's scaled outputs, beside the cross-entropy of the genres."""
     precision: str = "float32"
     """``mixed_bfloat16`` or ``mixed_float16`` compute in 16 bits; weights and the saved model stay float32."""
     data_parallel: bool = False
@@ -138,6 +143,7 @@ class TrainingConfig:
         self._check("--unfreeze", 0 < self.unfreeze <= 1, "a share above 0 and at most 1", self.unfreeze)
         self._check("--label-smoothing", 0 <= self.label_smoothing < 1, "from 0 to below 1", self.label_smoothing)
         self._check("--minutes", self.minutes is None or self.minutes > 0, "above 0", self.minutes)
+        self._check("--teacher-weight", 0 < self.teacher_weight < math.inf, "above 0", self.teacher_weight)
         rate = self.learning_rate
         self._check("--learning-rate", rate is None or 0 < rate <= 1, "above 0 and at most 1, or auto", rate)
         if self.epochs < 1 or self.head_epochs < 0:
@@ -193,6 +199,7 @@ REFERENCE_RECIPE: dict[str, Any] = {
     "label_smoothing": 0.0,
     "class_weights": False,
     "augmentation": replace(Augmentation.only(()), flip=True),
+    "teacher": None,
 }
 """The recipe of the system that this project reimplements, for comparison.
 

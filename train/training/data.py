@@ -11,16 +11,20 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_runtime.audio import Samples
 from edge_runtime.errors import TmgcError
+from edge_runtime.spectrogram import SpectrogramSettings
 from edge_runtime.system_info import usable_cores
 from train.dataset.dataset import Clip, Dataset
 from train.dataset.inputs import Held, NetworkInputs
 from train.synthesis.negatives import TRAINED_ON, negatives
 from train.training.augmentation import augment_waveform, mixup, spec_augment
 from train.training.config import Augmentation
+from train.training.teacher_targets import TeacherTargets
 
 Batch = tuple[NDArray[Any], NDArray[np.float32], NDArray[np.float32]]
-"""Images or waveforms, targets ``[shape=(n, n_genres)]``, sample weights ``[shape=(n,)]``."""
+"""Images or waveforms, targets ``[shape=(n, n_genres)]``, which a teacher's may follow, sample weights
+``[shape=(n,)]``."""
 
 _NEGATIVES_SEED = 3
 """Evaluation draws other negatives, from seeds of its own."""
@@ -61,25 +65,33 @@ class Split:
         return weights.astype(np.float32)
 
 
-def hold_negatives(inputs: NetworkInputs, *, per_kind: int) -> Held:
+def negative_windows(settings: SpectrogramSettings, *, per_kind: int) -> list[Samples]:
     """Out-of-distribution sounds: speech, noise, hum and silence.
 
     Parameters
     ----------
-    inputs : NetworkInputs
-    per_kind : int > 0
+    settings : SpectrogramSettings
+    per_kind : int >= 0
 
     Returns
     -------
-    held : Held
-        ``n_kinds * per_kind`` index images or waveforms.
+    windows : list of np.ndarray [shape=(window_samples,)], float32 in [-1, 1]
+        ``n_kinds * per_kind``
     """
-    windows = [
-        samples
-        for kind in TRAINED_ON
-        for samples in negatives(kind, inputs.settings, count=per_kind, seed=_NEGATIVES_SEED)
+    return [
+        samples for kind in TRAINED_ON for samples in negatives(kind, settings, count=per_kind, seed=_NEGATIVES_SEED)
     ]
-    return inputs.hold(windows)
+
+
+def negative_targets(count: int, n_genres: int, teacher: TeacherTargets | None) -> NDArray[np.float32]:
+    """Targets of the negatives: equal probabilities for all genres, and what the teacher says to them.
+
+    Returns
+    -------
+    targets : np.ndarray [shape=(count, n_genres + n_targets)], float32
+    """
+    uniform = np.full((count, n_genres), 1 / n_genres, np.float32)
+    return np.concatenate([uniform, teacher.scaling(teacher.of_negatives)], axis=1) if teacher else uniform
 
 
 class SequentialBatches(keras.utils.PyDataset):
@@ -135,9 +147,11 @@ class TrainingBatches(keras.utils.PyDataset):
     weighted : bool
         Whether every genre contributes equally to the loss.
     negatives : Held
-        They replace some of the clips; see :func:`hold_negatives`.
+        They replace some of the clips; see :func:`negative_windows`.
     seed : int
     first_epoch : int >= 0
+    teacher : TeacherTargets, optional
+        Its targets follow those of the genres. Shifts are then drawn from those that it has heard.
     """
 
     def __init__(
@@ -150,6 +164,7 @@ class TrainingBatches(keras.utils.PyDataset):
         negatives: Held,
         seed: int,
         first_epoch: int = 0,
+        teacher: TeacherTargets | None = None,
     ) -> None:
         threads = usable_cores()
         super().__init__(workers=threads, max_queue_size=2 * threads)
@@ -157,7 +172,8 @@ class TrainingBatches(keras.utils.PyDataset):
         self._split, self._augmentation, self._seed = split, augmentation, seed
         self._batch_size = min(batch_size, count)
         self._class_weights = split.class_weights() if weighted else np.ones(split.targets.shape[1], np.float32)
-        self._negatives = negatives
+        self._negatives, self._teacher = negatives, teacher
+        self._negative_targets = negative_targets(len(negatives), split.targets.shape[1], teacher)
         self._epoch = first_epoch
         self._error: TmgcError | None = None
         self._order = self._shuffled()
@@ -189,35 +205,38 @@ class TrainingBatches(keras.utils.PyDataset):
     def _batch(self, number: int) -> Batch:
         augmentation, random = self._augmentation, np.random.default_rng([self._seed, self._epoch, number])
         chosen = self._order[number * self._batch_size : (number + 1) * self._batch_size]
-        held = self._augmented(chosen, random) if augmentation.of_waveform else self._split.held[chosen]
-        targets = self._split.targets[chosen]
+        targets, windows = self._split.targets[chosen], np.zeros_like(chosen)
+        if self._teacher:
+            windows = self._teacher.draw(chosen, random)
+            targets = np.concatenate([targets, self._teacher.scaled(chosen, windows)], axis=1)
+        held = self._augmented(chosen, windows, random) if augmentation.of_waveform else self._split.held[chosen]
         if self._split.inputs.kind == "image":
             for image in held:
                 spec_augment(image, augmentation=augmentation, random=random)
         if len(self._negatives):
             replaced = np.flatnonzero(random.random(len(held)) < augmentation.negative_share)
-            held[replaced] = self._negatives[random.integers(len(self._negatives), size=len(replaced))]
-            targets[replaced] = 1 / targets.shape[1]
+            negatives = random.integers(len(self._negatives), size=len(replaced))
+            held[replaced], targets[replaced] = self._negatives[negatives], self._negative_targets[negatives]
         if augmentation.flip:
             mirrored = random.random(len(held)) < 0.5
             held[mirrored] = held[mirrored][..., ::-1]
         if augmentation.mixup_alpha:
             held, targets = mixup(held, targets, alpha=augmentation.mixup_alpha, random=random)
-        return self._split.inputs.batch(held), targets, targets @ self._class_weights
+        return self._split.inputs.batch(held), targets, targets[:, : len(self._class_weights)] @ self._class_weights
 
-    def _augmented(self, chosen: NDArray[np.intp], random: np.random.Generator) -> Held:
+    def _augmented(self, chosen: NDArray[np.intp], windows: NDArray[np.intp], random: np.random.Generator) -> Held:
         dataset = self._split.dataset
         rate, length = dataset.spectrogram.sample_rate, dataset.spectrogram.window_samples
-        windows = []
-        for index in chosen:
+        augmented = []
+        for index, window in zip(chosen, windows, strict=True):
             clip = self._split.clips[index]
-            start = round(clip.lead_seconds * rate)
-            windows.append(
-                augment_waveform(
-                    dataset.audio(clip), start, length, sample_rate=rate, augmentation=self._augmentation, random=random
-                )
+            audio, start = dataset.audio(clip), round(clip.lead_seconds * rate)
+            if self._teacher:  # the window itself, which leaves nothing to shift
+                audio, start = audio[start + self._teacher.shifts[window] :][:length], 0
+            augmented.append(
+                augment_waveform(audio, start, length, sample_rate=rate, augmentation=self._augmentation, random=random)
             )
-        return self._split.inputs.hold(windows)
+        return self._split.inputs.hold(augmented)
 
     def _shuffled(self) -> NDArray[Any]:
         return np.random.default_rng([self._seed, self._epoch]).permutation(len(self._split.labels))

@@ -25,12 +25,16 @@ from train.dataset.inputs import Held, NetworkInputs
 from train.libraries import has_tensorflow, library
 from train.progress import Reporter
 from train.run import Run
+from train.teachers import open_teacher
 from train.training.callbacks import BatchProgress, CheckpointAndEarlyStopping, EpochHistory, is_over
 from train.training.checkpoint import Checkpoint, TrainingState, save_model
 from train.training.config import TrainingConfig
-from train.training.data import SequentialBatches, Split, TrainingBatches, hold_negatives
+from train.training.data import SequentialBatches, Split, TrainingBatches, negative_targets, negative_windows
+from train.training.distillation import DistillationLoss, genre_accuracy, student, target_head
 from train.training.lr_finder import LRFinderCurve, lr_finder, write_lr_finder
 from train.training.model import (
+    BACKBONE,
+    FRONT_END,
     HEAD,
     build_network,
     calibrate_batch_normalization,
@@ -39,6 +43,7 @@ from train.training.model import (
     find_architecture,
     freeze,
 )
+from train.training.teacher_targets import TeacherTargets, ask_teacher
 
 _CALIBRATION_IMAGES = 256
 """Enough for the statistics of batch normalisation, which are means over all pixels of an image."""
@@ -137,14 +142,16 @@ class _Training:
         self._reporter, self._resumes = reporter, resumes
         self._dataset_sha256 = dataset.fingerprint()
         self._checkpoint = Checkpoint(dataset.run)
+        self._teacher: TeacherTargets | None = None
 
     def run(self) -> ModelCard:
         with self._run.work_folder():
             return self._steps()
 
     def _steps(self) -> ModelCard:
-        network = self._build()
+        genres = self._build()
         self._load_data()
+        network = self._with_targets(genres)
         if not self._resumes:
             self._discard_earlier_training()
             start = perf_counter()
@@ -155,7 +162,7 @@ class _Training:
             self._choose_learning_rate(network)
             self._state.seconds = perf_counter() - start
         self._fine_tune(network)
-        return self._save(network)
+        return self._save(genres)
 
     def _build(self) -> keras.Model:
         self._reporter.phase(f"building {self._config.architecture}", 0)
@@ -171,10 +178,30 @@ class _Training:
         self._reporter.phase("loading clips", 0)
         self._inputs = NetworkInputs(self._dataset, find_architecture(self._config.architecture).input_kind)
         self._train, self._validation = (Split(self._dataset, name, self._inputs) for name in ("train", "validation"))
-        self._negatives: Held = self._train.held[:0]
-        if self._config.augmentation.negative_share:
-            per_kind = self._config.augmentation.negatives_per_kind
-            self._negatives = hold_negatives(self._inputs, per_kind=per_kind)
+        augmentation, settings = self._config.augmentation, self._inputs.settings
+        per_kind = augmentation.negatives_per_kind if augmentation.negative_share else 0
+        windows = negative_windows(settings, per_kind=per_kind)
+        self._negatives: Held = self._inputs.hold(windows) if windows else self._train.held[:0]
+        if self._config.teacher:
+            with _float32(), _on_one_device():
+                teacher = open_teacher(self._config.teacher)
+                self._teacher = ask_teacher(
+                    self._dataset,
+                    self._train.clips,
+                    windows,
+                    teacher,
+                    augmentation=augmentation,
+                    reporter=self._reporter,
+                )
+
+    def _with_targets(self, network: keras.Model) -> keras.Model:
+        """The network that is trained: with a teacher, one that answers for it, too."""
+        if not self._teacher:
+            return network
+        window = network.inputs[0]
+        features = network.get_layer(BACKBONE)(network.get_layer(FRONT_END)(window))
+        self._target_head = target_head(self._teacher.count)
+        return student(window, features, network.get_layer(HEAD), self._target_head, name=network.name)
 
     def _discard_earlier_training(self) -> None:
         self._checkpoint.remove()
@@ -206,30 +233,39 @@ class _Training:
         extractor, progress = feature_extractor(network), BatchProgress(self._reporter)
         train, validation = (extractor.predict(part, callbacks=[progress], verbose=0) for part in batches)
 
-        head = keras.Sequential([keras.Input(train.shape[1:]), network.get_layer(HEAD)])
-        head.compile(keras.optimizers.Adam(config.head_learning_rate), loss(config), weighted_metrics=["accuracy"])
+        features = keras.Input(train.shape[1:])
+        head = keras.Model(features, network.get_layer(HEAD)(features))
+        if self._teacher:
+            head = student(features, features, network.get_layer(HEAD), self._target_head, name=HEAD)
+        genres = self._train.targets.shape[1]
+        head.compile(keras.optimizers.Adam(config.head_learning_rate), **losses(config, genres))
         self._reporter.phase("training the head", config.head_epochs * -(-len(train) // config.batch_size))
-        weights = self._train.class_weights() if config.class_weights else np.ones(targets.shape[1])
+        weights = self._train.class_weights() if config.class_weights else np.ones(genres)
+        best = keras.callbacks.EarlyStopping(config.monitor, patience=config.head_epochs, restore_best_weights=True)
         head.fit(
             train.astype(np.float32),
             targets,
-            sample_weight=targets @ weights,
+            sample_weight=targets[:, :genres] @ weights,
             validation_data=(validation.astype(np.float32), self._validation.targets),
             epochs=config.head_epochs,
             batch_size=config.batch_size,
-            callbacks=self._callbacks("head"),
+            callbacks=[*self._callbacks("head"), best],
             verbose=0,
         )
+        self._state.best_score = best.best if config.monitor == "val_accuracy" else -best.best
 
     def _head_data(self) -> tuple[Held, NDArray[np.float32]]:
         """The training clips and their targets, and as many negatives as fine-tuning shows in an epoch."""
         held, targets = self._train.held, self._train.targets
+        genres = targets.shape[1]
+        if self._teacher:
+            targets = np.concatenate([targets, self._teacher.scaled_unshifted()], axis=1)
         count = min(len(self._negatives), round(self._config.augmentation.negative_share * len(held)))
         if not count:
             return held, targets
         chosen = np.linspace(0, len(self._negatives) - 1, count).astype(int)
-        uniform = np.full((count, targets.shape[1]), 1 / targets.shape[1], np.float32)
-        return np.concatenate([held, self._negatives[chosen]]), np.concatenate([targets, uniform])
+        without_genre = negative_targets(len(self._negatives), genres, self._teacher)[chosen]
+        return np.concatenate([held, self._negatives[chosen]]), np.concatenate([targets, without_genre])
 
     def _freeze(self, network: keras.Model) -> None:
         trains = self._config.trains_batch_normalization
@@ -246,18 +282,14 @@ class _Training:
             return
         batches = self._training_batches()
         with batches.own_errors():
-            curve = lr_finder(
-                network, batches, lambda rate: compile_network(network, self._config, rate), self._reporter
-            )
+            curve = lr_finder(network, batches, lambda rate: self._compile(network, rate), self._reporter)
         self._state.learning_rate, self._state.lr_finder = curve.suggestion, asdict(curve)
 
     def _fine_tune(self, network: keras.Model) -> None:
         """Train the network, and load the weights of the best epoch at the end."""
         config, state, batches = self._config, self._state, self._training_batches()
         self._freeze(network)
-        compile_network(
-            network, config, lr_schedule(config, state.learning_rate or 0.0, steps=config.epochs * len(batches))
-        )
+        self._compile(network, lr_schedule(config, state.learning_rate or 0.0, steps=config.epochs * len(batches)))
         checkpoints = CheckpointAndEarlyStopping(self._checkpoint, state, config, dataset_sha256=self._dataset_sha256)
         if self._resumes:
             self._checkpoint.load_last(network)
@@ -284,11 +316,14 @@ class _Training:
 
     def _save(self, network: keras.Model) -> ModelCard:
         self._reporter.phase("saving the model", 0)
-        card = save_model(network, self._dataset, self._config, self._state)
+        card = save_model(network, self._dataset, self._config, self._state, teacher=self._teacher)
         if self._state.lr_finder:
             write_lr_finder(self._run, LRFinderCurve(**self._state.lr_finder))
         self._checkpoint.remove()
         return card
+
+    def _compile(self, network: keras.Model, learning_rate: Any) -> None:
+        compile_network(network, self._config, learning_rate, n_genres=len(self._dataset.genres))
 
     def _training_batches(self) -> TrainingBatches:
         return TrainingBatches(
@@ -299,6 +334,7 @@ class _Training:
             negatives=self._negatives,
             seed=self._config.seed,
             first_epoch=self._state.epochs,
+            teacher=self._teacher,
         )
 
     def _in_order(self, held: Held, targets: NDArray[np.float32], *, multiple: int = 1) -> SequentialBatches:
@@ -312,7 +348,7 @@ class _Training:
         return callbacks
 
 
-def compile_network(network: keras.Model, config: TrainingConfig, learning_rate: Any) -> None:
+def compile_network(network: keras.Model, config: TrainingConfig, learning_rate: Any, *, n_genres: int) -> None:
     """Compile a network for training.
 
     Parameters
@@ -320,22 +356,22 @@ def compile_network(network: keras.Model, config: TrainingConfig, learning_rate:
     network : keras.Model
     config : TrainingConfig
     learning_rate : float or keras.optimizers.schedules.LearningRateSchedule
+    n_genres : int
     """
     optimizers = {"adam": keras.optimizers.Adam, "adamax": keras.optimizers.Adamax, "adamw": keras.optimizers.AdamW}
     # TensorFlow would spend many minutes in XLA for a network of this depth; JAX has no other way.
     jit_compile: bool | str = False if keras.config.backend() == "tensorflow" else "auto"
-    network.compile(
-        optimizers[config.optimizer](learning_rate),
-        loss(config),
-        weighted_metrics=["accuracy"],
-        jit_compile=jit_compile,
-    )
+    network.compile(optimizers[config.optimizer](learning_rate), **losses(config, n_genres), jit_compile=jit_compile)
     network.optimizer.build(network.trainable_variables)
 
 
-def loss(config: TrainingConfig) -> keras.losses.Loss:
-    """Cross-entropy with probabilities as targets, ``[shape=(n, n_genres)]``."""
-    return keras.losses.CategoricalCrossentropy(label_smoothing=config.label_smoothing)
+def losses(config: TrainingConfig, n_genres: int) -> dict[str, Any]:
+    """What Keras' ``compile`` takes: the loss of the genres, or of genres and teacher, and the accuracy."""
+    if not config.teacher:
+        loss = keras.losses.CategoricalCrossentropy(label_smoothing=config.label_smoothing)
+        return {"loss": loss, "weighted_metrics": ["accuracy"]}
+    loss = DistillationLoss(n_genres, weight=config.teacher_weight, label_smoothing=config.label_smoothing)
+    return {"loss": loss, "weighted_metrics": [genre_accuracy(n_genres)]}
 
 
 def lr_schedule(config: TrainingConfig, highest: float, *, steps: int) -> Any:
@@ -366,6 +402,17 @@ def _environment(config: TrainingConfig, *, epochs_done: int = 0) -> Iterator[No
     finally:
         keras.config.set_dtype_policy(precision)
         keras.distribution.set_distribution(distribution)
+
+
+@contextmanager
+def _float32() -> Iterator[None]:
+    """Build layers in float32, whatever the precision of the training."""
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(policy)
 
 
 @contextmanager

@@ -11,6 +11,8 @@ import soundfile
 
 from tests.factories import RATE
 from tests.train.cli.conftest import one_error, tmgc_train
+from train.dataset.dataset import read_dataset
+from train.run import Run
 
 USUAL = ["--image-size", 32, "--sample-rate", RATE]
 
@@ -29,6 +31,24 @@ def test_prepare_counts_the_clips_of_each_split_and_names_the_next_step(songs: P
     assert "tags name an artist of 0 of 6 songs; songs of an unknown artist may be in several splits" in done.stderr
     assert done.stderr.splitlines()[-1] == f"next: tmgc-train fit {run}"
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ((), {0.26, 2.52, 4.78}),
+        (("--offsets", "0.5,60"), {0.5}),
+        (("--offsets", "0.5,60", "--windows-per-song", "2"), {0.5, 3.77}),
+    ],
+)
+def test_songs_that_are_too_short_for_the_offsets_of_the_original_have_windows(
+    songs: Path, run: Path, options: tuple[str, ...], expected: set[float]
+) -> None:
+    for path in songs.rglob("*.wav"):
+        soundfile.write(path, np.random.default_rng(path.stat().st_ino).uniform(-0.5, 0.5, round(7.05 * RATE)), RATE)
+    done = tmgc_train("prepare", songs, run, *options, *USUAL)
+    assert done.exit_code == 0, done.stderr
+    assert {clip.offset_seconds for clip in read_dataset(Run(run)).clips} == expected
 
 
 def test_prepare_counts_the_artists_of_each_split_and_the_songs_without_one(songs: Path, run: Path) -> None:
@@ -67,6 +87,9 @@ def test_prepare_accounts_for_every_file(songs: Path, run: Path) -> None:
         (["prepare", "SONGS", "RUN", "--offsets", "0,x"], "offsets are numbers"),
         (["prepare", "SONGS", "RUN", "--offsets", "-1"], "offsets are seconds"),
         (["prepare", "SONGS", "RUN", "--offsets", "60"], "--offsets must fit"),
+        (["prepare", "SONGS", "RUN", "--windows-per-song", "3"], "got 3 for 4 offsets"),
+        (["prepare", "SONGS", "RUN", "--windows-per-song", "0"], "got 0 for 4 offsets"),
+        (["prepare", "SONGS", "RUN", "--windows-per-song", "101"], "at most 100, got 101"),
         (["prepare", "SONGS", "RUN", "--split-ratios", "80,20"], "add up to 100 %"),
         (["prepare", "SONGS", "RUN", "--split-ratios", "90,10,10"], "add up to 100 %"),
         (["prepare", "SONGS", "RUN", "--split-ratios", "100,0,0"], "each above 0"),

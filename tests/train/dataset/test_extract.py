@@ -21,17 +21,18 @@ from edge_runtime.decoding.file_end import frame_bytes
 from tests.train.dataset.conftest import SETTINGS, melody, write_sound
 from train.dataset.build import magma
 from train.dataset.discover import Song
-from train.dataset.extract import ExtractedSong, Job, extract_song, read_extracted, stem_of
+from train.dataset.extract import ExtractedSong, Job, extract_song, read_extracted, spread_windows, stem_of
 from train.libraries import silence
 from train.run import Run
 
 RATE = SETTINGS.spectrogram.sample_rate
 
 
-def job_of(path: Path, *offsets: float, sample_rate: int = RATE) -> Job:
+def job_of(path: Path, *offsets: float, sample_rate: int = RATE, windows: int | None = None) -> Job:
     """The job of a song beside the folder of its run, ``run``."""
     spectrogram = replace(SETTINGS.spectrogram, sample_rate=sample_rate)
-    settings = replace(SETTINGS, offsets_seconds=offsets or SETTINGS.offsets_seconds, spectrogram=spectrogram)
+    offsets = offsets or SETTINGS.offsets_seconds
+    settings = replace(SETTINGS, offsets_seconds=offsets, windows_per_song=windows, spectrogram=spectrogram)
     run = Run(path.parent / "run")
     for folder in (run.clips, run.images):
         folder.mkdir(parents=True, exist_ok=True)
@@ -39,9 +40,13 @@ def job_of(path: Path, *offsets: float, sample_rate: int = RATE) -> Job:
     return Job(song, stem_of(song, settings) if path.exists() else "gone", run, settings, magma())
 
 
-def extract(path: Path, *offsets: float, sample_rate: int = RATE) -> ExtractedSong:
+def extract(path: Path, *offsets: float, sample_rate: int = RATE, windows: int | None = None) -> ExtractedSong:
     with silence():
-        return extract_song(job_of(path, *offsets, sample_rate=sample_rate))
+        return extract_song(job_of(path, *offsets, sample_rate=sample_rate, windows=windows))
+
+
+def offsets_of(song: ExtractedSong) -> list[float]:
+    return [clip.offset_seconds for clip in song.clips]
 
 
 def files_of(folder: Path) -> set[str]:
@@ -174,6 +179,101 @@ def test_what_a_truncated_song_still_holds_is_extracted(tmp_path: Path, suffix: 
     assert [item.reason.partition(":")[0] for item in done.skipped] == ["at 9.5 s"]
 
 
+@pytest.mark.parametrize(
+    ("taken", "count", "seconds", "expected"),
+    [
+        ((), 1, 3.0, [0.5]),
+        ((), 3, 6.0, [0.0, 2.0, 4.0]),
+        ((), 4, 6.0, [0.0, 2.0, 4.0]),
+        ((), 2, 7.0, [1.0, 4.0]),
+        ((), 1, 1.99, []),
+        ((), 0, 60.0, []),
+        ((60.0, 70.0, 80.0, 90.0), 4, 240.0, [29.0, 127.5, 165.0, 202.5]),
+        ((60.0, 70.0, 80.0, 90.0), 2, 30.0, [8.66, 19.33]),
+        ((0.0, 0.5, 1.0), 1, 6.0, [3.5]),
+    ],
+)
+def test_further_windows_are_spread_over_what_is_left_of_a_song(
+    taken: tuple[float, ...], count: int, seconds: float, expected: list[float]
+) -> None:
+    assert spread_windows(taken, count, seconds=seconds, window_seconds=2.0) == pytest.approx(expected)
+
+
+def test_spread_windows_never_overlap_and_fill_a_song_that_has_room_for_no_more() -> None:
+    random = np.random.default_rng(0)
+    for _ in range(100):
+        seconds, taken = float(random.uniform(2, 90)), [float(offset) for offset in 20 * np.arange(3) + 7]
+        offsets = spread_windows(taken, 100, seconds=seconds, window_seconds=2.0)
+        every = sorted([*offsets, *(offset for offset in taken if offset + 2 <= seconds)])
+        assert not every or every[0] >= 0
+        assert not every or every[-1] + 2 <= seconds
+        assert all(np.diff(every) >= 2 - 0.011)
+        assert max(np.diff([-2, *every, seconds])) < 4 + 0.011, "there is no room for another"
+
+
+@pytest.mark.parametrize("suffix", [".mp3", ".ogg", ".flac", ".wav", ".m4a"])
+def test_the_windows_of_a_song_are_filled_up_in_every_format(tmp_path: Path, suffix: str) -> None:
+    sound = melody(1, seconds=21, sample_rate=44_100)
+    path = write_sound(tmp_path / "sound.wav", sound, sample_rate=44_100)
+    if suffix == ".m4a":
+        if shutil.which("ffmpeg") is None:
+            pytest.skip("no ffmpeg on the PATH")
+        subprocess.run(["ffmpeg", "-v", "error", "-i", path, tmp_path / "a.m4a"], check=True)
+    else:
+        write_sound(tmp_path / f"a{suffix}", sound, sample_rate=44_100)
+    done = extract(tmp_path / f"a{suffix}", 6.0, 60.0, sample_rate=44_100, windows=5)
+    assert not done.skipped
+    assert offsets_of(done) == pytest.approx([2.0, 6.0, 9.4, 13.4, 17.2], abs=0.5)
+    assert 6.0 in offsets_of(done)
+    whole = read_audio(tmp_path / f"a{suffix}", sample_rate=44_100)
+    for clip in done.clips:
+        sound, _ = soundfile.read(tmp_path / "run" / "clips" / f"{clip.name}.flac", dtype="float32")
+        first = round((clip.offset_seconds - clip.lead_seconds) * 44_100)
+        settled = slice(44_100 // 2, 5 * 44_100 // 2)
+        np.testing.assert_allclose(sound[settled], whole[first:][settled], atol=1e-3)
+
+
+def test_a_song_that_is_too_short_for_its_offsets_has_windows_and_no_reason(tmp_path: Path) -> None:
+    done = extract(write_sound(tmp_path / "a.wav", melody(1)), 60.0, 70.0, windows=4)
+    assert offsets_of(done) == [0.75]
+    assert not done.skipped
+
+
+def test_a_song_that_is_too_short_for_a_window_has_its_reason(tmp_path: Path) -> None:
+    done = extract(write_sound(tmp_path / "a.wav", melody(1, seconds=1)), 60.0, windows=4)
+    assert [item.reason for item in done.skipped] == ["at 0 s: the song ends at 1.00 s"]
+
+
+def test_windows_that_are_silent_are_replaced_by_others_and_listed(tmp_path: Path) -> None:
+    sound = melody(1, seconds=30)
+    sound[: 15 * 22_050] = 0
+    done = extract(write_sound(tmp_path / "a.wav", sound), 60.0, windows=4)
+    assert len(done.clips) == 4
+    assert min(offsets_of(done)) > 13
+    assert all("silent" in item.reason for item in done.skipped)
+
+
+@pytest.mark.parametrize("suffix", [".mp3", ".flac", ".ogg", ".wav"])
+def test_a_truncated_song_is_filled_up_from_what_is_left_of_it_and_has_its_reason(tmp_path: Path, suffix: str) -> None:
+    path = write_sound(tmp_path / f"a{suffix}", melody(1, seconds=30))
+    path.write_bytes(path.read_bytes()[: round(0.6 * path.stat().st_size)])
+    done = extract(path, 1.0, 60.0, windows=5)
+    assert len(done.clips) == 5
+    assert any("truncated" in item.reason for item in done.skipped) or suffix == ".mp3"
+    assert not any("ends at" in item.reason for item in done.skipped)
+
+
+def test_a_header_that_states_a_wrong_length_costs_no_window(tmp_path: Path) -> None:
+    sound = melody(1, seconds=40)
+    sound[:22_050] = np.random.default_rng(0).uniform(-0.9, 0.9, 22_050)  # its bit rate is not that of the rest
+    path = write_sound(tmp_path / "a.mp3", sound, bitrate_mode="VARIABLE")
+    content = path.read_bytes()
+    path.write_bytes(content[frame_bytes(content[:4]) :])  # without its header
+    done = extract(path, 60.0, windows=8)
+    assert len(done.clips) == 8
+    assert not done.skipped
+
+
 def test_a_wrong_extension_does_not_matter(tmp_path: Path) -> None:
     write_sound(tmp_path / "a.mp3", melody(1)).rename(tmp_path / "a.wav")
     assert len(extract(tmp_path / "a.wav").clips) == 2
@@ -207,7 +307,7 @@ def test_a_clip_lies_where_it_is_heard_whatever_the_header_states(tmp_path: Path
     whole = read_audio(path, sample_rate=22_050)
     assert len(whole) > 19 * 22_050
     done = extract(path, 15.0, 3.0, 9.5, 99.0, sample_rate=22_050)
-    assert [clip.offset_seconds for clip in done.clips] == [15.0, 3.0, 9.5]
+    assert offsets_of(done) == [3.0, 9.5, 15.0]
     for clip in done.clips:
         clip_sound, _ = soundfile.read(tmp_path / "run" / "clips" / f"{clip.name}.flac")
         first = round((clip.offset_seconds - 0.5) * 22_050)
@@ -234,12 +334,13 @@ def test_the_files_of_a_song_are_named_by_its_version_and_by_the_settings_of_cli
     assert stem_of(song, replace(SETTINGS, seed=3, group_by="song", split_ratios=(0.5, 0.25, 0.25))) == stem
     others = [
         stem_of(song, replace(SETTINGS, offsets_seconds=(0.0,))),
+        stem_of(song, replace(SETTINGS, windows_per_song=4)),
         stem_of(song, replace(SETTINGS, spectrogram=replace(SETTINGS.spectrogram, image_width=33))),
         stem_of(song._replace(relative_path="Pop/ş 1.wav"), SETTINGS),
     ]
     os.utime(song.path, ns=(0, 1))
     others.append(stem_of(song, SETTINGS))
-    assert len({stem, *others}) == 5
+    assert len({stem, *others}) == 6
 
 
 @pytest.mark.parametrize(

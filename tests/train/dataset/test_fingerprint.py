@@ -66,6 +66,12 @@ def test_one_stretch_in_common_does_not_make_songs_the_same() -> None:
     assert same_recordings([[sample, *others[:3]], [sample, others[0], *others[4:]]]) == [(0, 1)]
 
 
+def test_songs_with_four_stretches_in_common_are_the_same_however_many_others_they_have() -> None:
+    prints = [excerpt(song("Rock", number)) for number in range(20)]
+    assert same_recordings([[*prints[:4], *prints[4:12]], [*prints[:4], *prints[12:]]]) == [(0, 1)]
+    assert same_recordings([[*prints[:3], *prints[3:12]], [*prints[:3], *prints[12:]]]) == []
+
+
 def test_steady_and_short_sounds_tell_nothing() -> None:
     silence, short = np.zeros(3 * SAMPLE_RATE, np.float32), np.ones(100, np.float32)
     assert len(fingerprint(short, sample_rate=SAMPLE_RATE)) == 0

@@ -37,13 +37,17 @@ def test_every_file_is_written(evaluated: Evaluated) -> None:
     assert not list(run.folder.rglob(".part-*"))
 
 
-def test_the_card_gets_accuracy_temperature_and_threshold(evaluated: Evaluated, small_dataset: Dataset) -> None:
+def test_the_card_gets_accuracy_temperature_threshold_and_pooling(evaluated: Evaluated, small_dataset: Dataset) -> None:
     dataset, result, _ = evaluated
     card = dataset.run.card()
     assert card.temperature == result.calibration.fit.temperature != 1.0
     assert card.threshold == result.rejection.threshold
     assert card.accuracy["clip_accuracy"] == result.clip_accuracy
-    assert card.replace(temperature=1.0, threshold=0.0, accuracy={}) == small_dataset.run.card()
+    choice = result.song_answers.choice
+    assert (card.pooling, card.smoothing_seconds) == (choice.pooling, choice.smoothing_seconds)
+    before = small_dataset.run.card()
+    kept = {"pooling": before.pooling, "smoothing_seconds": before.smoothing_seconds}
+    assert card.replace(temperature=1.0, threshold=0.0, accuracy={}, **kept) == before
 
 
 def test_exported_files_with_an_earlier_temperature_are_pointed_out(
@@ -53,7 +57,7 @@ def test_exported_files_with_an_earlier_temperature_are_pointed_out(
     copy.run.exports.mkdir()
     (copy.run.exports / "small.int8.tflite").touch()
     evaluate(copy, "validation")
-    assert sum("earlier temperature and threshold" in message for message in caplog.messages) == 1
+    assert sum("earlier temperature, threshold" in message for message in caplog.messages) == 1
 
 
 def test_the_temperature_is_that_of_the_validation_split_and_applied_once(evaluated: Evaluated) -> None:
@@ -84,7 +88,7 @@ def test_another_split_has_its_own_files_and_leaves_the_card_alone(
     card = copy.run.card()
     report = copy.run.report_html("test").read_bytes()
     other = evaluate(copy, "validation")
-    assert not any("earlier temperature and threshold" in message for message in caplog.messages)
+    assert not any("earlier temperature, threshold" in message for message in caplog.messages)
     assert copy.run.card() == card
     assert copy.run.report_html("test").read_bytes() == report
     for name in ("evaluation.validation.json", "report.validation.html", "plots/confusion.validation.png"):

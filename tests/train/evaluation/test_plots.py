@@ -20,6 +20,7 @@ from train.evaluation.plots import (
     examples_figure,
     mel_positions,
     reliability_figure,
+    song_answers_figure,
     spectrograms_figure,
     training_figure,
     write_plots,
@@ -49,6 +50,18 @@ def test_the_confusion_matrix_names_all_genres_and_counts(evaluated: Evaluated) 
     (axes,) = confusion_figure(result).axes
     assert [label.get_text() for label in axes.get_yticklabels()] == list(result.genres)
     assert sum(int(text.get_text()) for text in axes.texts) == result.clips
+
+
+def test_the_song_accuracy_is_drawn_by_seconds_unless_songs_have_one_clip(evaluated: Evaluated) -> None:
+    _, result, _ = evaluated
+    figure = song_answers_figure(result)
+    assert figure is not None
+    (axes,) = figure.axes
+    np.testing.assert_allclose(
+        heights(axes, 0), [point.accuracy for point in result.song_answers.curves["mean"]], err_msg="mean"
+    )
+    first = {name: curve[:1] for name, curve in result.song_answers.curves.items()}
+    assert song_answers_figure(replace(result, song_answers=replace(result.song_answers, curves=first))) is None
 
 
 def test_reliability_is_drawn_before_and_after(evaluated: Evaluated) -> None:

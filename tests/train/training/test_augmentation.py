@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import tone
-from train.training.augmentation import augment_waveform, mixup, spec_augment
+from train.training.augmentation import augment_waveform, limit_bandwidth, mixup, spec_augment
 from train.training.config import AUGMENTATIONS, Augmentation
 
 OFF = Augmentation.only(())
@@ -90,6 +90,29 @@ def test_spec_augment_masks_whole_rows_and_columns_and_no_more_than_their_share(
         assert columns.sum() <= 2 * 9
         hidden.append(changed.mean())
     assert max(hidden) > 0.1
+
+
+def test_a_limited_band_lacks_rows_at_the_top_and_perhaps_at_the_bottom_and_stays_relative_to_its_maximum() -> None:
+    random, above, below = np.random.default_rng(0), [], []
+    levels = np.linspace(100, 250, 100).round().astype(np.uint8)  # the loudest row is the lowest frequency
+    for _ in range(200):
+        image = np.repeat(levels[:, None], 30, axis=1)
+        limit_bandwidth(image, random=random)
+        kept = np.flatnonzero(image.any(axis=1))
+        above.append(int(kept[0]))
+        below.append(99 - int(kept[-1]))
+        assert image.max() == 250
+        lift = 250 - int(levels[kept[-1]])
+        np.testing.assert_array_equal(image[kept, 0], levels[kept] + lift)
+    assert (min(above), max(above)) == (0, 40)
+    assert (min(below), max(below)) == (0, 8)
+    assert 0.35 < np.mean(np.array(below) > 0) < 0.55
+
+
+def test_a_limited_band_of_a_silent_image_is_silent() -> None:
+    image = np.zeros((20, 30), np.uint8)
+    limit_bandwidth(image, random=np.random.default_rng(0))
+    assert not image.any()
 
 
 def test_mixup_blends_images_and_targets_in_the_same_proportion() -> None:

@@ -11,7 +11,7 @@ from edge_runtime import TmgcError
 from train.dataset.dataset import Dataset
 from train.dataset.inputs import NetworkInputs
 from train.training.config import Augmentation
-from train.training.data import SequentialBatches, Split, TrainingBatches, hold_negatives
+from train.training.data import SequentialBatches, Split, TrainingBatches, negative_windows
 
 OFF = Augmentation.only(())
 
@@ -121,9 +121,10 @@ def test_negatives_replace_some_images_with_equal_probabilities_as_target(small_
 
 
 def test_there_are_negatives_of_every_kind_that_is_trained_on(small_dataset: Dataset) -> None:
-    images = hold_negatives(NetworkInputs(small_dataset, "image"), per_kind=10)
-    assert images.shape == (40, 32, 32)
-    assert len(np.unique(images[:30], axis=0)) == 30
+    windows = negative_windows(small_dataset.spectrogram, per_kind=10)
+    assert {window.shape for window in windows} == {(small_dataset.spectrogram.window_samples,)}
+    assert len(np.unique(windows[:30], axis=0)) == 30
+    assert len(windows) == 40
 
 
 def test_the_last_batch_is_padded_for_all_devices_with_images_of_weight_0(small_dataset: Dataset) -> None:

@@ -249,9 +249,11 @@ def test_a_network_trained_in_16_bits_is_saved_in_32(
 ) -> None:
     trained: list[np.ndarray] = []
 
-    def save(network: keras.Model, dataset: Dataset, config: TrainingConfig, state: TrainingState) -> ModelCard:
+    def save(
+        network: keras.Model, dataset: Dataset, config: TrainingConfig, state: TrainingState, **rest: Any
+    ) -> ModelCard:
         trained.extend(network.get_weights())
-        return save_model(network, dataset, config, state)
+        return save_model(network, dataset, config, state, **rest)
 
     monkeypatch.setattr("train.training.trainer.save_model", save)
     fit(small_dataset, replace(QUICK, epochs=1, precision=precision))
@@ -323,7 +325,7 @@ def test_the_head_is_trained_on_negatives_as_well(small_dataset: Dataset, monkey
         uniform.append(int((targets.max(axis=1) < 0.5).sum()))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(keras.Sequential, "fit", fit_head)
+    monkeypatch.setattr(keras.Model, "fit", fit_head)
     config = replace(QUICK, head_epochs=1)
     with pytest.raises(KeyboardInterrupt):
         fit(small_dataset, replace(config, augmentation=replace(config.augmentation, negative_share=0.25)))

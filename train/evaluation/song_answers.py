@@ -1,0 +1,190 @@
+"""Song answers: how the windows of a song become one answer, and its accuracy after the first n seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_runtime.model_card import DEFAULT_SMOOTHING_SECONDS, MAX_SMOOTHING_SECONDS
+from edge_runtime.pooling import POOLINGS, pool
+from train.dataset.dataset import Clip
+from train.evaluation.metrics import (
+    Interval,
+    accuracy_interval,
+    paired_difference,
+    percent,
+    rows_of_groups,
+    rows_of_songs,
+)
+
+MIN_SONGS = 30
+"""Validation songs from which the seconds of smoothing are chosen; with fewer, a single song is more than 3 points."""
+
+SMOOTHING_TOLERANCE = 0.01
+"""Accuracy that a shorter smoothing may lose: it follows a change of the music sooner."""
+
+_MAX_POINTS = 20
+"""Of a curve, closer together at its beginning."""
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """Accuracy of the answers after the first windows of each song."""
+
+    windows: int
+    seconds: float
+    """Of the windows together."""
+    songs: int
+    """Songs with so many windows. Shorter ones keep the answer of all their windows, so every point has all songs."""
+    accuracy: float
+    """By song, in [0, 1]."""
+    accuracy_ci: Interval
+    """95 % CI, bootstrapped over groups of songs."""
+
+
+@dataclass(frozen=True)
+class AnswerChoice:
+    """How windows become an answer, chosen on the validation split."""
+
+    pooling: str
+    """One of :data:`~edge_runtime.pooling.POOLINGS`."""
+    pooling_reason: str
+    smoothing_seconds: float
+    """Sound that the listener's smoothed prediction covers."""
+    smoothing_reason: str
+
+
+@dataclass(frozen=True)
+class SongAnswers:
+    """The choice, and what each pooling gives on the evaluated split."""
+
+    choice: AnswerChoice
+    curves: dict[str, tuple[CurvePoint, ...]]
+    """By pooling; the last point is the accuracy with all windows."""
+
+
+def choose_answer(
+    probabilities: NDArray[np.float32], labels: NDArray[np.int64], clips: Sequence[Clip], window_seconds: float
+) -> AnswerChoice:
+    """Choose pooling and smoothing on the validation split.
+
+    The mean of the probabilities is kept unless another pooling classifies significantly more songs correctly (paired
+    bootstrap over groups); of several such, the most accurate one is taken. The smoothing is the shortest beginning of
+    the songs after which the accuracy is within a point of the highest. It is the default where songs are fewer than
+    :data:`MIN_SONGS` or shorter than the default.
+
+    Parameters
+    ----------
+    probabilities : np.ndarray [shape=(n_clips, n_genres)], float32 in [0, 1]
+        After temperature scaling.
+    labels : np.ndarray [shape=(n_clips,)], int
+    clips : sequence of Clip
+    window_seconds : float > 0
+    """
+    pooling, pooling_reason = _choose_pooling(probabilities, labels, clips)
+    curve = accuracy_curve(probabilities, labels, clips, window_seconds, pooling)
+    seconds, smoothing_reason = _choose_smoothing(curve, len(rows_of_songs(clips)))
+    return AnswerChoice(pooling, pooling_reason, seconds, smoothing_reason)
+
+
+def compare_poolings(
+    choice: AnswerChoice,
+    probabilities: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    clips: Sequence[Clip],
+    window_seconds: float,
+) -> SongAnswers:
+    """The curve of each pooling on the evaluated split; parameters as of :func:`choose_answer`."""
+    curves = {name: accuracy_curve(probabilities, labels, clips, window_seconds, name) for name in POOLINGS}
+    return SongAnswers(choice, curves)
+
+
+def accuracy_curve(
+    probabilities: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    clips: Sequence[Clip],
+    window_seconds: float,
+    pooling: str,
+) -> tuple[CurvePoint, ...]:
+    """Accuracy by song after the first 1, 2, 3, ... windows in the order of time.
+
+    Parameters
+    ----------
+    probabilities, labels, clips, window_seconds
+        As of :func:`choose_answer`.
+    pooling : str
+        One of :data:`~edge_runtime.pooling.POOLINGS`.
+
+    Returns
+    -------
+    curve : tuple of CurvePoint
+        20 at most, the last one after all windows.
+    """
+    songs = _songs_in_time(clips)
+    groups = rows_of_groups(clips[song[0]] for song in songs)
+    lengths = np.array([len(song) for song in songs])
+    points = []
+    for windows in np.unique(np.geomspace(1, lengths.max(), _MAX_POINTS).round().astype(int)).tolist():
+        correct = _correct(probabilities, labels, [song[:windows] for song in songs], pooling)
+        points.append(
+            CurvePoint(
+                windows=windows,
+                seconds=windows * window_seconds,
+                songs=int((lengths >= windows).sum()),
+                accuracy=float(correct.mean()),
+                accuracy_ci=accuracy_interval(correct, groups),
+            )
+        )
+    return tuple(points)
+
+
+def _choose_pooling(
+    probabilities: NDArray[np.float32], labels: NDArray[np.int64], clips: Sequence[Clip]
+) -> tuple[str, str]:
+    songs = rows_of_songs(clips)
+    correct = {name: _correct(probabilities, labels, songs, name) for name in POOLINGS}
+    default = POOLINGS[0]
+    first_clips = [clips[song[0]] for song in songs]
+    gains = {name: paired_difference(correct[name], correct[default], first_clips) for name in POOLINGS[1:]}
+    significant = [name for name in gains if gains[name].sign > 0]
+    if not significant:
+        return default, f"none is significantly better on {len(songs)} validation songs"
+    best = max(significant, key=lambda name: gains[name].value)
+    gain = gains[best]
+    return best, (
+        f"{100 * gain.value:.1f} points (95 % CI {100 * gain.ci[0]:.1f} to {100 * gain.ci[1]:.1f}) better than the "
+        f"{default} on {len(songs)} validation songs"
+    )
+
+
+def _choose_smoothing(curve: Sequence[CurvePoint], songs: int) -> tuple[float, str]:
+    """From the part of the curve in which at least half of the songs have further windows."""
+    known = [point for point in curve if 2 * point.songs >= songs and point.seconds <= MAX_SMOOTHING_SECONDS]
+    if songs < MIN_SONGS:
+        return DEFAULT_SMOOTHING_SECONDS, f"the default, since {songs} validation songs are fewer than {MIN_SONGS}"
+    if not known or known[-1].seconds < DEFAULT_SMOOTHING_SECONDS:
+        return DEFAULT_SMOOTHING_SECONDS, "the default, since most validation songs have fewer windows than it covers"
+    best = max(point.accuracy for point in known)
+    chosen = next(point for point in known if point.accuracy >= best - SMOOTHING_TOLERANCE)
+    return chosen.seconds, (
+        f"the shortest within a point of the best: {percent(chosen.accuracy)} and {percent(best)} of {songs} "
+        "validation songs"
+    )
+
+
+def _songs_in_time(clips: Sequence[Clip]) -> list[NDArray[np.intp]]:
+    return [
+        np.array(sorted(song.tolist(), key=lambda row: clips[row].offset_seconds), np.intp)
+        for song in rows_of_songs(clips)
+    ]
+
+
+def _correct(
+    probabilities: NDArray[np.float32], labels: NDArray[np.int64], songs: Sequence[NDArray[np.intp]], pooling: str
+) -> NDArray[np.bool_]:
+    answers = np.array([pool(probabilities[song], pooling).argmax() for song in songs])
+    correct: NDArray[np.bool_] = answers == labels[[song[0] for song in songs]]
+    return correct
