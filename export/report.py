@@ -16,7 +16,7 @@ from export.metadata import graph_facts
 if TYPE_CHECKING:
     from rich.table import Table
 
-SCHEMA = 2
+SCHEMA = 3
 """Version of ``parity.json`` and of the JSON documents of ``tmgc-export``."""
 
 

@@ -45,10 +45,10 @@ def adopt(teacher: str, run: Path, mapping: Path | None) -> None:
     else:
         tagger = pretrained_tagger(Run(Path(teacher)))
         if not mapping:
-            chosen = chosen.without(tagger.tags)
+            chosen = chosen.within(tagger.tags)
     card = adopt_teacher(Run(run), tagger, chosen)
     for genre, tags in chosen.tags_of.items():
         say(f"  {genre}: {', '.join(tags)}")
     say(f"  {NOTE}")
     say(f"  model and card of {len(card.genres)} genres in {run}")
-    say(f"next: tmgc-export {run} --quantize float16")
+    say(f"next: tmgc-export {run}{' --quantize float16' if card.input_kind == 'waveform' else ''}")

@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_runtime.audio import Samples
 from edge_runtime.errors import TmgcError
 from edge_runtime.files import PARTIAL, atomic_write
 from edge_runtime.model_card import ModelCard
+from edge_runtime.spectrogram import Spectrogram
+from train.evaluation.rejection import best_threshold, negative_confidences
 from train.libraries import versions
 from train.run import Run
+from train.synthesis.negatives import TRAINED_ON
 from train.teachers.genre_mapping import NOTE, GenreMapping
 from train.teachers.tagger import Tagger
+from train.training.checkpoint import LIBRARIES
 from train.training.model import BACKBONE, FRONT_END, HEAD
 
 if TYPE_CHECKING:
     import keras
 
-_LIBRARIES = ("tmgc", "keras", "tensorflow", "jax", "torch", "numpy")
+_BATCH = 32
+
+NOT_REJECTED = "0: noise, hum and speech get as high a confidence as music does"
+CHOSEN = "chosen on synthesised noise, hum and speech; it rejects at most a tenth of the music of the pretraining"
 
 
 def check_vacant(run: Run) -> None:
@@ -60,21 +69,17 @@ def adopt(run: Run, tagger: Tagger, mapping: GenreMapping) -> ModelCard:
     mapping.check_known(tagger.tags)
     with run.lock():
         check_vacant(run)
-        prior = _prior(tagger, mapping)
+        scores = np.zeros((0, len(mapping.genres)))
+        if tagger.music is not None:
+            scores = mapping.scores(tagger.music, tagger.tags)
+        prior = scores.mean(axis=0) if len(scores) else np.zeros(len(mapping.genres))
         network = build(tagger, mapping, prior)
-        card = _card(run, tagger, mapping, prior, network)
+        threshold = _threshold(network, tagger, scores - prior) if len(scores) else 0.0
+        card = _card(run, tagger, mapping, prior).replace(threshold=threshold)
         with ExitStack() as replacements:
             replacements.enter_context(atomic_write(run.card_json)).write_text(card.to_json(), "utf-8")
             network.save(replacements.enter_context(atomic_write(run.model)))
     return card
-
-
-def _prior(tagger: Tagger, mapping: GenreMapping) -> NDArray[np.float64]:
-    """Mean score of each genre over much music; 0 where the network's own log-odds are taken as they are."""
-    if tagger.music is None:
-        return np.zeros(len(mapping.genres))
-    prior: NDArray[np.float64] = mapping.scores(tagger.music, tagger.tags).mean(axis=0)
-    return prior
 
 
 def build(tagger: Tagger, mapping: GenreMapping, prior: NDArray[np.float64]) -> keras.Model:
@@ -119,13 +124,23 @@ def build(tagger: Tagger, mapping: GenreMapping, prior: NDArray[np.float64]) -> 
     return keras.Model(window, head(tagger.backbone(tagger.front_end(window))), name=tagger.architecture)
 
 
-def _card(
-    run: Run,
-    tagger: Tagger,
-    mapping: GenreMapping,
-    prior: NDArray[np.float64],
-    network: keras.Model,
-) -> ModelCard:
+def _threshold(network: keras.Model, tagger: Tagger, scores: NDArray[np.float64]) -> float:
+    """The threshold that best separates music, of which only the scores are needed, from sounds that are none."""
+    from scipy.special import softmax
+
+    spectrogram = Spectrogram(tagger.spectrogram, tagger.colormap)
+
+    def predict(windows: Sequence[Samples]) -> NDArray[np.float32]:
+        images = np.stack([spectrogram.image(samples) for samples in windows])
+        batches = [images[first : first + _BATCH] for first in range(0, len(images), _BATCH)]
+        return np.concatenate([np.asarray(network(batch, training=False), np.float32) for batch in batches])
+
+    music = softmax(scores, axis=1).max(axis=1)
+    others = [negative_confidences(kind, tagger.spectrogram, predict, purpose="choose") for kind in TRAINED_ON]
+    return best_threshold(music.astype(np.float32), np.concatenate(others))
+
+
+def _card(run: Run, tagger: Tagger, mapping: GenreMapping, prior: NDArray[np.float64]) -> ModelCard:
     return ModelCard(
         name=run.name,
         genres=mapping.genres,
@@ -134,12 +149,13 @@ def _card(
         input_kind=tagger.input_kind,
         network={
             "architecture": tagger.architecture,
-            "parameters": network.count_params(),
+            "teacher": tagger.name,
             "mapping": {genre: list(tags) for genre, tags in mapping.tags_of.items()},
             "prior": dict(zip(mapping.genres, prior.round(4).tolist(), strict=True)),
+            "threshold": NOT_REJECTED if tagger.music is None else CHOSEN,
             "note": NOTE,
             **({"licence": tagger.licence} if tagger.licence else {}),
         },
         training={"adopted": True},
-        versions=versions(_LIBRARIES),
+        versions=versions(LIBRARIES),
     )

@@ -72,10 +72,22 @@ class GenreMapping:
         """Of all genres."""
         return tuple(tag for tags in self.tags_of.values() for tag in tags)
 
-    def without(self, tags: Sequence[str]) -> GenreMapping:
-        """The mapping without the genres that have none of the tags of a network, and without other tags."""
-        known = {genre: tuple(tag for tag in own if tag in tags) for genre, own in self.tags_of.items()}
-        return GenreMapping({genre: own for genre, own in known.items() if own})
+    def within(self, known: Sequence[str]) -> GenreMapping:
+        """The part of the mapping that a network knows.
+
+        Raises
+        ------
+        TmgcError
+            It knows the tags of fewer than two genres.
+        """
+        tags_of = {genre: tuple(tag for tag in tags if tag in known) for genre, tags in self.tags_of.items()}
+        found = {genre: tags for genre, tags in tags_of.items() if tags}
+        if len(found) < 2:
+            raise TmgcError(
+                f"a network is adopted for the tags that it knows, here {shortened(list(known))}: name the tags of two "
+                "genres or more with --mapping FILE"
+            )
+        return GenreMapping(found)
 
     def check_known(self, known: Sequence[str]) -> None:
         """Check that a network knows all tags.

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 class Tagger:
     """A network that names tags. Its last layer is a product with a matrix."""
 
+    name: str
+    """Of the teacher whose tags these are, for the card."""
     architecture: str
     front_end: keras.layers.Layer
     """From a window to what the backbone takes."""
@@ -84,6 +86,7 @@ def musicnn_tagger(mapping: GenreMapping) -> Tagger:
     features = [part(mel) for part in parts]
     kernels, biases = zip(*(musicnn.tag_layer(wheel, name) for name in names), strict=True)
     return Tagger(
+        name=MUSICNN,
         architecture=MUSICNN,
         front_end=front_end,
         backbone=keras.Model(mel, keras.layers.Concatenate()(features)) if len(parts) > 1 else parts[0],
@@ -122,6 +125,7 @@ def pretrained_tagger(run: Run) -> Tagger:
         if not len(outputs) or outputs.shape[1:] != bias.shape or len(facts["target_names"]) != len(bias):
             raise ValueError(f"{run.validation_outputs.name} has shape {outputs.shape}")
         return Tagger(
+            name=str(facts["teacher"]),
             architecture=str(facts["settings"]["architecture"]),
             front_end=network.get_layer(FRONT_END),
             backbone=network.get_layer(BACKBONE),
