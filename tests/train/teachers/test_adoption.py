@@ -4,16 +4,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+from scipy.special import softmax
 
 from edge_runtime.errors import TmgcError
 from edge_runtime.spectrogram import SpectrogramSettings
 from tests.factories import TARGET_TAGS, random_pretraining
 from train.libraries import load_keras_model
+from train.pretraining.pretrain import read_pretraining
 from train.run import Run
 from train.teachers.adoption import adopt
 from train.teachers.genre_mapping import WORLD, GenreMapping
 from train.teachers.musicnn import EMBEDDING_SIZE, MSD_TAGS, Musicnn, read_network
 from train.teachers.tagger import MTT_TAGS, musicnn_tagger, pretrained_tagger
+from train.training.model import BACKBONE, build_network
 
 SETTINGS = SpectrogramSettings(sample_rate=8000, window_seconds=0.5, n_fft=256, image_height=32, image_width=32)
 
@@ -23,11 +27,6 @@ def pretraining(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return random_pretraining(tmp_path_factory.mktemp("pretraining") / "run", SETTINGS)
 
 
-def _softmax(scores: np.ndarray) -> np.ndarray:
-    powers: np.ndarray = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
-
-
 def test_a_pretrained_network_names_the_genre_whose_tags_are_most_unusual(pretraining: Run, tmp_path: Path) -> None:
     tagger = pretrained_tagger(pretraining)
     mapping = WORLD.within(tagger.tags)
@@ -35,33 +34,21 @@ def test_a_pretrained_network_names_the_genre_whose_tags_are_most_unusual(pretra
     images = np.random.default_rng(0).integers(0, 256, (20, 32, 32, 3), np.uint8)
     found = np.asarray(load_keras_model(tmp_path / "small" / "model.keras")(images, training=False))
 
-    outputs, music = (
-        scaled * np.array(tagger_scaling[1]) + np.array(tagger_scaling[0])
-        for tagger_scaling in [_scaling(pretraining)]
-        for scaled in (
-            np.asarray(load_keras_model(pretraining.model)(images, training=False)),
-            np.load(pretraining.validation_outputs).astype(np.float64),
-        )
-    )
-    scores, usual = (
-        np.stack(
-            [logits[:, [TARGET_TAGS.index(tag) for tag in tags]].max(axis=1) for tags in mapping.tags_of.values()], 1
-        )
-        for logits in (outputs, music)
-    )
-    np.testing.assert_allclose(found, _softmax(scores - usual.mean(axis=0)), atol=1e-5)
+    facts = read_pretraining(pretraining)
+
+    def genre_scores(scaled: NDArray[np.floating]) -> NDArray[np.float64]:
+        logits = scaled * np.array(facts["target_deviation"]) + np.array(facts["target_mean"])
+        own = [[TARGET_TAGS.index(tag) for tag in tags] for tags in mapping.tags_of.values()]
+        return np.stack([logits[:, columns].max(axis=1) for columns in own], axis=1)
+
+    scores = genre_scores(np.asarray(load_keras_model(pretraining.model)(images, training=False)))
+    usual = genre_scores(np.load(pretraining.validation_outputs))
+    np.testing.assert_allclose(found, softmax(scores - usual.mean(axis=0), axis=1), atol=1e-5)
     assert card.genres == ("Caz", "Halk", "Rock")
     assert card.network["prior"]["Caz"] == pytest.approx(usual.mean(axis=0)[0], abs=1e-4)
     assert card.network["licence"] == "Name the authors."
     assert card.input_kind == "image"
     assert Run(tmp_path / "small").card() == card
-
-
-def _scaling(pretraining: Run) -> tuple[list[float], list[float]]:
-    from train.pretraining.pretrain import read_pretraining
-
-    facts = read_pretraining(pretraining)
-    return facts["target_mean"], facts["target_deviation"]
 
 
 def test_the_threshold_of_a_pretrained_network_keeps_nine_tenths_of_music(pretraining: Run, tmp_path: Path) -> None:
@@ -70,10 +57,19 @@ def test_the_threshold_of_a_pretrained_network_keeps_nine_tenths_of_music(pretra
     card = adopt(Run(tmp_path / "small"), tagger, mapping)
     assert tagger.music is not None
     scores = mapping.scores(tagger.music, tagger.tags)
-    confidences = _softmax(scores - scores.mean(axis=0)).max(axis=1)
+    confidences = softmax(scores - scores.mean(axis=0), axis=1).max(axis=1)
     assert 0 < card.threshold < 1
     assert np.mean(confidences >= card.threshold) >= 0.9
     assert "at most a tenth" in card.network["threshold"]
+
+
+def test_a_training_can_begin_with_the_backbone_of_an_adopted_network(pretraining: Run, tmp_path: Path) -> None:
+    tagger = pretrained_tagger(pretraining)
+    run = Run(tmp_path / "small")
+    adopt(run, tagger, WORLD.within(tagger.tags))
+    begun = build_network("tiny", SETTINGS, n_genres=2, weights=str(run.model)).get_layer(BACKBONE)
+    for weight, expected in zip(begun.get_weights(), tagger.backbone.get_weights(), strict=True):
+        np.testing.assert_array_equal(weight, expected)
 
 
 def test_a_folder_that_holds_something_is_left_alone(pretraining: Run, tmp_path: Path) -> None:
@@ -121,7 +117,7 @@ def test_musicnn_is_adopted_with_the_logits_of_the_networks_that_know_the_tags(
     classical, opera = (mtt[:, MTT_TAGS.index(tag)] for tag in ("classical", "opera"))
     scores = np.stack([caz, np.maximum(classical, opera), np.maximum(rock, hard)], axis=1)
     found = np.asarray(load_keras_model(tmp_path / "both" / "model.keras")(windows, training=False))
-    np.testing.assert_allclose(found, _softmax(scores), atol=1e-4)
+    np.testing.assert_allclose(found, softmax(scores, axis=1), atol=1e-4)
     assert (card.input_kind, card.threshold, card.spectrogram.sample_rate) == ("waveform", 0.0, 16_000)
     assert "Universitat Pompeu Fabra" in card.network["licence"]
     assert Run(tmp_path / "both").card() == card
