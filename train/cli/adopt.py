@@ -27,8 +27,6 @@ def adopt(teacher: str, run: Path, mapping: Path | None) -> None:
     """
     from train.run import Run
     from train.teachers import MUSICNN
-    from train.teachers.adoption import adopt as adopt_teacher
-    from train.teachers.adoption import check_vacant
     from train.teachers.genre_mapping import NOTE, WORLD, read_mapping
 
     chosen = read_mapping(mapping) if mapping else WORLD
@@ -36,8 +34,9 @@ def adopt(teacher: str, run: Path, mapping: Path | None) -> None:
         raise TmgcError(
             f"what is adopted is {MUSICNN} or the folder of a pretrained run, got {teacher}: check the spelling"
         )
-    check_vacant(Run(run))
+    Run(run).check_vacant()
     require_keras()
+    from train.teachers.adoption import adopt as adopt_teacher
     from train.teachers.tagger import musicnn_tagger, pretrained_tagger
 
     if teacher == MUSICNN:

@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.audio import Samples
-from edge_runtime.errors import TmgcError
-from edge_runtime.files import PARTIAL, atomic_write
+from edge_runtime.files import atomic_write
 from edge_runtime.model_card import ModelCard
 from edge_runtime.spectrogram import Spectrogram
 from train.evaluation.rejection import best_threshold, negative_confidences
@@ -32,24 +31,6 @@ NOT_REJECTED = "0: noise, hum and speech get as high a confidence as music does"
 CHOSEN = "chosen on synthesised noise, hum and speech; it rejects at most a tenth of the music of the pretraining"
 
 
-def check_vacant(run: Run) -> None:
-    """Check that a folder is new or empty.
-
-    Raises
-    ------
-    TmgcError
-        It holds something.
-    """
-    if not run.folder.exists():
-        return
-    if not run.folder.is_dir():
-        raise TmgcError(f"a run is a folder, {run.folder} is a file: name another place")
-    if held := sorted(path.name for path in run.folder.iterdir() if not path.name.startswith(PARTIAL)):
-        raise TmgcError(
-            f"a teacher is adopted into a new or empty folder: {run.folder} holds {held[0]}. Name another one"
-        )
-
-
 def adopt(run: Run, tagger: Tagger, mapping: GenreMapping) -> ModelCard:
     """Write a model that names genres by a network's tags, and its card.
 
@@ -68,7 +49,7 @@ def adopt(run: Run, tagger: Tagger, mapping: GenreMapping) -> ModelCard:
     """
     mapping.check_known(tagger.tags)
     with run.lock():
-        check_vacant(run)
+        run.check_vacant()
         scores = np.zeros((0, len(mapping.genres)))
         if tagger.music is not None:
             scores = mapping.scores(tagger.music, tagger.tags)

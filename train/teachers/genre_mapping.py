@@ -21,8 +21,8 @@ from edge_runtime.model_card import check_genres
 from train.dataset.genres import RESERVED, name_key
 
 NOTE = (
-    "The genres are tags that people gave to mostly Western music. Arabesk, Tasavvuf and other Turkish genres have no "
-    "counterpart among them: such music gets the nearest of these names."
+    "The genres are tags that people gave to mostly Western music. Arabesk, Tasavvuf, Turkish classical music and "
+    "other Turkish genres have no counterpart among them: such music gets the nearest of these names."
 )
 """Stands in the card of every model that is made from a mapping."""
 

@@ -7,8 +7,10 @@ import pytest
 from numpy.typing import NDArray
 from scipy.special import softmax
 
+from edge_runtime.audio_file import AudioFile
 from edge_runtime.errors import TmgcError
 from edge_runtime.spectrogram import SpectrogramSettings
+from edge_runtime.windowing import cut_windows
 from tests.factories import TARGET_TAGS, random_pretraining
 from train.libraries import load_keras_model
 from train.pretraining.pretrain import read_pretraining
@@ -75,7 +77,7 @@ def test_a_training_can_begin_with_the_backbone_of_an_adopted_network(pretrainin
 def test_a_folder_that_holds_something_is_left_alone(pretraining: Run, tmp_path: Path) -> None:
     tagger = pretrained_tagger(pretraining)
     (tmp_path / "notes.txt").write_text("mine", "utf-8")
-    with pytest.raises(TmgcError, match=r"new or empty folder: .* holds notes.txt"):
+    with pytest.raises(TmgcError, match=r"new or empty folder is needed: .* holds notes.txt"):
         adopt(Run(tmp_path), tagger, WORLD.within(tagger.tags))
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
@@ -105,13 +107,20 @@ def test_a_damaged_pretraining_is_refused_in_one_line(damage: str, tmp_path: Pat
     assert "\n" not in str(refused.value)
 
 
+@pytest.fixture
+def cached(wheel: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The wheel, where it is looked for."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(wheel.parents[1]))
+    return wheel
+
+
 def test_musicnn_is_adopted_with_the_logits_of_the_networks_that_know_the_tags(
-    musicnn: Musicnn, wheel: Path, tmp_path: Path
+    musicnn: Musicnn, cached: Path, tmp_path: Path
 ) -> None:
     mapping = GenreMapping({"Caz": ("jazz",), "Klasik": ("mtt:classical", "mtt:opera"), "Rock": ("rock", "hard rock")})
     card = adopt(Run(tmp_path / "both"), musicnn_tagger(mapping), mapping)
     windows = np.random.default_rng(0).normal(0.0, 0.1, (2, 32_000)).astype(np.float32)
-    outputs = musicnn.targets(windows), np.asarray(read_network(wheel, "MTT_musicnn")(windows, training=False))
+    outputs = musicnn.targets(windows), np.asarray(read_network(cached, "MTT_musicnn")(windows, training=False))
     msd, mtt = (each[:, EMBEDDING_SIZE:] for each in outputs)
     caz, rock, hard = (msd[:, MSD_TAGS.index(tag)] for tag in ("jazz", "rock", "hard rock"))
     classical, opera = (mtt[:, MTT_TAGS.index(tag)] for tag in ("classical", "opera"))
@@ -123,6 +132,24 @@ def test_musicnn_is_adopted_with_the_logits_of_the_networks_that_know_the_tags(
     assert Run(tmp_path / "both").card() == card
 
 
-def test_one_network_of_musicnn_is_enough_where_the_other_is_not_asked_for(wheel: Path) -> None:
+@pytest.mark.usefixtures("cached")
+def test_one_network_of_musicnn_is_enough_where_the_other_is_not_asked_for() -> None:
     mapping = GenreMapping({"Caz": ("jazz",), "Rock": ("rock",)})
     assert musicnn_tagger(mapping).tags == MSD_TAGS
+
+
+@pytest.mark.full
+@pytest.mark.usefixtures("cached")
+@pytest.mark.parametrize(
+    ("recording", "genre"),
+    [("jazz_vibe_ace.ogg", "Caz"), ("classical_hungarian_dance.ogg", "Klasik"), ("electronic_cc0.ogg", "Elektronik")],
+)
+def test_real_recordings_are_called_what_they_are(
+    recording: str, genre: str, recordings: list[Path], tmp_path: Path
+) -> None:
+    (path,) = (path for path in recordings if path.name == recording)
+    card = adopt(Run(tmp_path / "world"), musicnn_tagger(WORLD), WORLD)
+    with AudioFile(path, sample_rate=16_000) as file:
+        windows = [window.samples.copy() for window in cut_windows(file.blocks(), card.spectrogram, hop_seconds=2.0)]
+    probabilities = np.asarray(load_keras_model(tmp_path / "world" / "model.keras")(np.stack(windows), training=False))
+    assert card.genres[int(probabilities.mean(axis=0).argmax())] == genre
