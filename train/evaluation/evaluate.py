@@ -84,8 +84,13 @@ class Predictor:
         return np.concatenate(predictions)
 
     def _predict(self, held: Held) -> NDArray[np.float32]:
-        output = self._network.predict(self._inputs.batch(held), batch_size=self._batch_size, verbose=0)
-        probabilities = np.asarray(output, np.float32)
+        import keras
+
+        # JAX compiles the network anew for every size of a batch
+        multiple = self._batch_size if keras.config.backend() == "jax" else 1
+        whole = np.resize(held, (-(-len(held) // multiple) * multiple, *held.shape[1:]))
+        output = self._network.predict(self._inputs.batch(whole), batch_size=self._batch_size, verbose=0)
+        probabilities = np.asarray(output, np.float32)[: len(held)]
         if not np.isfinite(probabilities).all():
             raise TmgcError(
                 f"predictions must be finite: {self._dataset.run.model} returns NaN or infinity, so its training "

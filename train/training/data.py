@@ -104,7 +104,8 @@ class SequentialBatches(keras.utils.PyDataset):
     targets : np.ndarray [shape=(n, n_genres)], float32 in [0, 1]
     batch_size : int > 0
     multiple : int > 0
-        The last batch is padded to a multiple of this number of devices with clips of weight 0.
+        The last batch is padded to a multiple of this number with clips of weight 0: JAX compiles the network anew
+        for every size of a batch, and shares only batches that are a multiple of its devices.
     """
 
     def __init__(

@@ -304,7 +304,7 @@ class _Training:
                     validation_data=self._in_order(
                         self._validation.held,
                         self._validation.targets,
-                        multiple=_devices_that_share_a_batch(),
+                        multiple=config.batch_size if keras.config.backend() == "jax" else 1,
                     ),
                     initial_epoch=state.epochs,
                     epochs=config.epochs,
@@ -424,10 +424,6 @@ def _on_one_device() -> Iterator[None]:
         yield
     finally:
         keras.distribution.set_distribution(distribution)
-
-
-def _devices_that_share_a_batch() -> int:
-    return len(keras.distribution.list_devices()) if keras.distribution.distribution() else 1
 
 
 def _check_devices(batch_size: int) -> None:
