@@ -9,6 +9,7 @@ import click
 
 from edge_runtime.cli.base import OneLineGroup, say
 from edge_runtime.terminal import print_lines
+from train.cli.adopt import adopt
 from train.cli.compare_rates import compare_rates
 from train.cli.cross_validate import cross_validate
 from train.cli.evaluate import evaluate, run_evaluate
@@ -41,6 +42,6 @@ def main() -> None:
     """Train a genre classifier on a folder of songs: SONGS/<genre>/<song>.mp3."""
 
 
-_COMMANDS = (demo_corpus, prepare, fit, evaluate, everything, compare_rates, cross_validate, pretrain, teacher)
+_COMMANDS = (demo_corpus, prepare, fit, evaluate, everything, compare_rates, cross_validate, pretrain, teacher, adopt)
 for _command in _COMMANDS:
     main.add_command(_command)
