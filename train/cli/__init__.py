@@ -11,6 +11,7 @@ from edge_runtime.cli.base import OneLineGroup, say
 from edge_runtime.terminal import print_lines
 from train.cli.evaluate import compare_rates, evaluate, run_evaluate
 from train.cli.fit import fit, fit_options, fit_settings, refuse_interrupted, run_fit
+from train.cli.open_music import open_music
 from train.cli.prepare import demo_corpus, prepare, prepare_options, prepare_settings, run_prepare
 from train.cli.teacher import teacher
 
@@ -40,5 +41,5 @@ def main() -> None:
     """Train a genre classifier on a folder of songs: SONGS/<genre>/<song>.mp3."""
 
 
-for _command in (demo_corpus, prepare, fit, evaluate, everything, compare_rates, teacher):
+for _command in (demo_corpus, prepare, fit, evaluate, everything, compare_rates, teacher, open_music):
     main.add_command(_command)

@@ -1,4 +1,4 @@
-"""Freely licensed music for a pretraining, collected from packages of Debian and Ubuntu: ``python -m train.open_music``.
+"""Freely licensed music for a pretraining, collected from packages of Debian and Ubuntu.
 
 Games bring hours of music along. It is nearly all instrumental, and much of it electronic, so that pieces with drums,
 guitars and voices are synthesised besides: the accompaniments of MMA (Musical MIDI Accompaniment), played by FluidSynth

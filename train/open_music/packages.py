@@ -11,7 +11,6 @@ import unicodedata
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from tempfile import TemporaryDirectory
 from typing import IO
 
 from edge_runtime.errors import TmgcError, first_line
@@ -34,7 +33,9 @@ def need(program: str, package: str) -> str:
     """
     found = shutil.which(program)
     if found is None:
-        raise TmgcError(f"{program} is needed and was not found: install it (on Debian and Ubuntu: apt install {package})")
+        raise TmgcError(
+            f"{program} is needed and was not found: install it (on Debian and Ubuntu: apt install {package})"
+        )
     return found
 
 
@@ -145,21 +146,3 @@ def slug(text: str) -> str:
     """A name in lower-case ASCII letters, digits and hyphens."""
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
     return re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-") or "file"
-
-
-def program_from(package: str, program: str, folder: Path, libraries: tuple[str, ...] = ()) -> Path:
-    """Unpack whole packages into a folder, for a program that is not installed.
-
-    Returns
-    -------
-    root : Path
-        Where the packages' file tree begins.
-    """
-    root = folder / package
-    if not root.is_dir():
-        with TemporaryDirectory(dir=folder) as temporary:
-            for name in (package, *libraries):
-                deb = download(name, Path(temporary))
-                subprocess.run([need("dpkg-deb", "dpkg"), "-x", str(deb), f"{temporary}/tree"], check=True)
-            (Path(temporary) / "tree").rename(root)
-    return root

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import logging
 import shutil
-import subprocess
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import soundfile
 
-from edge_runtime.errors import TmgcError
+from edge_runtime.errors import TmgcError, first_line
 from train.open_music import SHORTEST_SECONDS
 from train.open_music.packages import AUDIO, MIDI, MODULES, need, slug
+from train.open_music.programs import Program
 
 LOG = logging.getLogger("tmgc.open_music")
 
@@ -51,7 +52,7 @@ def seconds_of(path: Path) -> float:
     return float(info.frames / info.samplerate) if info.samplerate else 0.0
 
 
-def collect(unpacked: Path, folder: Path, prefix: str, sound_font: Path | None) -> None:
+def collect(unpacked: Path, folder: Path, prefix: str, synth: Synth) -> None:
     """Put the music of an unpacked package into a folder, as files that soundfile reads.
 
     Parameters
@@ -60,27 +61,30 @@ def collect(unpacked: Path, folder: Path, prefix: str, sound_font: Path | None) 
     folder : Path
     prefix : str
         Beginning of the files' names.
-    sound_font : Path or None
-        General MIDI sound font for MIDI files; without one they are left out.
+    synth : Synth
+        Plays MIDI files.
     """
     for name, paths in _songs(unpacked):
-        target = _free_name(folder, slug(f"{prefix}-{name}"))
-        ending = paths[0].suffix.lower()
         try:
-            if ending in MODULES:
-                render_module(paths[0], target.with_suffix(".ogg"))
-            elif ending in MIDI:
-                if sound_font is not None:
-                    render_midi(paths[0], target.with_suffix(".ogg"), sound_font)
-            elif len(paths) > 1:
-                write_ogg(target.with_suffix(".ogg"), *_mixed(paths))
-            elif seconds_of(paths[0]) >= SHORTEST_SECONDS:
-                shutil.copyfile(paths[0], target.with_suffix(ending))
-        except (subprocess.CalledProcessError, soundfile.LibsndfileError) as error:
-            LOG.warning("%s cannot be decoded and is left out (%s)", paths[0].name, error)
+            _convert(paths, _free_name(folder, slug(f"{prefix}-{name}")), synth)
+        except (TmgcError, soundfile.LibsndfileError) as error:
+            LOG.warning("%s cannot be decoded and is left out (%s)", paths[0].name, first_line(error))
     for path in folder.iterdir():
         if path.name != "copyright" and seconds_of(path) < SHORTEST_SECONDS:
             path.unlink()
+
+
+def _convert(paths: list[Path], target: Path, synth: Synth) -> None:
+    """Write a song as ``target`` with the ending of its format; what is too short is not written."""
+    ending = paths[0].suffix.lower()
+    if ending in MODULES:
+        _render_module(paths[0], target.with_suffix(".ogg"))
+    elif ending in MIDI:
+        write_ogg(target.with_suffix(".ogg"), synth.play(paths[0])[: LONGEST_RENDERED * SAMPLE_RATE])
+    elif len(paths) > 1:
+        write_ogg(target.with_suffix(".ogg"), *_mixed(paths))
+    elif seconds_of(paths[0]) >= SHORTEST_SECONDS:
+        shutil.copyfile(paths[0], target.with_suffix(ending))
 
 
 def _songs(unpacked: Path) -> Iterator[tuple[str, list[Path]]]:
@@ -112,34 +116,45 @@ def _mixed(paths: list[Path]) -> tuple[np.ndarray, int]:
     return total / max(1.0, float(np.abs(total).max())), decoded[0][1]
 
 
-def render_module(path: Path, target: Path) -> None:
+def _render_module(path: Path, target: Path) -> None:
     """Render a tracker module with ffmpeg, at most :data:`LONGEST_RENDERED` seconds of it."""
-    _ffmpeg("-i", str(path), "-t", str(LONGEST_RENDERED), "-ac", "1", "-ar", str(SAMPLE_RATE), target=target)
+    options = ("-nostdin", "-v", "error", "-y", "-t", str(LONGEST_RENDERED), "-i", str(path))
+    Program((need("ffmpeg", "ffmpeg"),)).run(*options, "-ac", "1", "-ar", str(SAMPLE_RATE), str(target))
 
 
-def _ffmpeg(*arguments: str, target: Path) -> None:
-    command = [need("ffmpeg", "ffmpeg"), "-nostdin", "-v", "error", "-y", *arguments, "-q:a", "5", str(target)]
-    subprocess.run(command, check=True, capture_output=True)
+@dataclass(frozen=True)
+class Synth:
+    """FluidSynth with a sound font."""
 
+    fluidsynth: Program
+    sound_font: Path
+    """With the instruments of General MIDI."""
 
-def render_midi(path: Path, target: Path, sound_font: Path) -> None:
-    """Play a MIDI file with FluidSynth, at most :data:`LONGEST_RENDERED` seconds of it."""
-    write_ogg(target, play_midi(path, sound_font)[: LONGEST_RENDERED * SAMPLE_RATE])
+    def play(self, midi: Path, *, dry: bool = False) -> np.ndarray:
+        """Play a MIDI file.
 
+        Parameters
+        ----------
+        midi : Path
+        dry : bool
+            Without reverberation and chorus.
 
-def play_midi(path: Path, sound_font: Path) -> np.ndarray:
-    """Play a MIDI file with FluidSynth.
+        Returns
+        -------
+        samples : np.ndarray [shape=(n,)], float32 in [-1, 1], SAMPLE_RATE
+            Mono, its peak at 0.9.
 
-    Returns
-    -------
-    samples : np.ndarray [shape=(n,)], float32 in [-1, 1], SAMPLE_RATE
-        Mono, its peak at 0.9.
-    """
-    command = [need("fluidsynth", "fluidsynth"), "-ni", "-q", "-g", "0.5", "-r", str(SAMPLE_RATE), "-O", "s16", "-T", "raw", "-F", "-"]
-    done = subprocess.run([*command, str(sound_font), str(path)], check=True, capture_output=True)
-    stereo = np.frombuffer(done.stdout[: len(done.stdout) // 4 * 4], "<i2").reshape(-1, 2)
-    samples = stereo.mean(axis=1, dtype=np.float32) / 32768
-    if not samples.any():
-        raise TmgcError(f"FluidSynth played nothing from {path.name}: see that {sound_font} is a sound font")
-    quietened: np.ndarray = samples * np.float32(0.9 / np.abs(samples).max())
-    return quietened
+        Raises
+        ------
+        TmgcError
+            Nothing is heard.
+        """
+        effects = ("-R", "0", "-C", "0") if dry else ()
+        output = ("-r", str(SAMPLE_RATE), "-O", "s16", "-T", "raw", "-F", "-")
+        raw = self.fluidsynth.run("-ni", "-q", "-g", "0.5", *output, *effects, str(self.sound_font), str(midi))
+        stereo = np.frombuffer(raw[: len(raw) // 4 * 4], "<i2").reshape(-1, 2)
+        samples = stereo.mean(axis=1, dtype=np.float32) / 32768
+        if not samples.any():
+            raise TmgcError(f"FluidSynth plays nothing from {midi.name}: see that {self.sound_font} is a sound font")
+        played: np.ndarray = samples * np.float32(0.9 / np.abs(samples).max())
+        return played

@@ -1,16 +1,15 @@
-"""Synthesised voices: eSpeak NG, spoken in rhythm (rap), or sung by a vocoder that gives speech the pitch of a melody."""
+"""Synthesised voices: eSpeak NG, speaking in rhythm (rap), or singing a melody by way of a vocoder."""
 
 from __future__ import annotations
 
 import io
-import subprocess
 from dataclasses import dataclass, field
 
 import numpy as np
 import soundfile
 
 from train.open_music.accompaniment import Piece
-from train.open_music.packages import need
+from train.open_music.programs import Program
 from train.open_music.sound import SAMPLE_RATE
 
 _WORDS = {
@@ -24,9 +23,9 @@ _WORDS = {
         "gel kal dur git bak zaman benim senin güzel gün söyle oyna aşağı ses toprak sevda yüksek gök uç niçin yağmur "
         "acı tren yine yalnız taş altın soğuk dünya kız yar aman gönül dağlar deniz rüzgar yıldız ay kara göz"
     ),
-    "de": "nacht licht feuer straße stadt herz geld traum wasser sommer fluss niemals immer heute zusammen komm bleib zeit",
-    "es": "noche luz fuego calle ciudad corazón dinero sueño agua verano río nunca siempre juntos vida amor cielo tierra",
-    "fr": "nuit lumière feu route ville coeur argent rêve eau été jamais toujours ensemble reste viens monde ciel amour",
+    "de": "nacht licht feuer straße stadt herz geld traum wasser sommer fluss niemals immer heute komm bleib zeit",
+    "es": "noche luz fuego calle ciudad corazón dinero sueño agua verano río nunca siempre vida amor cielo tierra",
+    "fr": "nuit lumière feu route ville coeur argent rêve eau été jamais toujours reste viens monde ciel amour",
 }
 """Words of no song, by language of eSpeak NG; a verse is a random row of them."""
 
@@ -44,12 +43,15 @@ class Speaker:
 
     Parameters
     ----------
+    espeak : Program
+        ``espeak-ng``
     language : str
     variant : str
     pitch : int in [0, 99]
     words_per_minute : int
     """
 
+    espeak: Program
     language: str
     variant: str
     pitch: int
@@ -57,10 +59,10 @@ class Speaker:
     _spoken: dict[str, np.ndarray] = field(default_factory=dict)
 
     @classmethod
-    def random(cls, rng: np.random.Generator, words_per_minute: int) -> Speaker:
+    def random(cls, espeak: Program, rng: np.random.Generator, words_per_minute: int) -> Speaker:
         """A random voice: English for half of the pieces, Turkish for a quarter."""
         language = str(rng.choice(["en", "en", "en", "en", "tr", "tr", "de", "es", "fr"]))
-        return cls(language, str(rng.choice(_VARIANTS)), int(rng.integers(25, 65)), words_per_minute)
+        return cls(espeak, language, str(rng.choice(_VARIANTS)), int(rng.integers(25, 65)), words_per_minute)
 
     @property
     def female(self) -> bool:
@@ -82,8 +84,8 @@ class Speaker:
         """
         if word not in self._spoken:
             voice, speed = f"{self.language}+{self.variant}", str(self.words_per_minute)
-            command = [need("espeak-ng", "espeak-ng"), "--stdout", "-v", voice, "-p", str(self.pitch), "-s", speed, word]
-            wave = subprocess.run(command, check=True, capture_output=True).stdout
+            options = ("--stdout", "-v", voice, "-p", str(self.pitch), "-s", speed)
+            wave = self.espeak.run(*options, word)
             samples, rate = soundfile.read(io.BytesIO(wave), dtype="float32")
             self._spoken[word] = _trimmed(_resampled(samples, rate))
         return self._spoken[word]
@@ -101,7 +103,7 @@ def _trimmed(samples: np.ndarray) -> np.ndarray:
     return samples[heard[0] : heard[-1] + 1] if len(heard) else samples[:1]
 
 
-def rap(piece: Piece, rng: np.random.Generator) -> np.ndarray:
+def rap(piece: Piece, espeak: Program, rng: np.random.Generator) -> np.ndarray:
     """A verse in the rhythm of a piece: words on eighths and sixteenths, a breath every two bars.
 
     Returns
@@ -109,7 +111,7 @@ def rap(piece: Piece, rng: np.random.Generator) -> np.ndarray:
     samples : np.ndarray [shape=(n,)], float32, SAMPLE_RATE
         As long as the piece.
     """
-    speaker = Speaker.random(rng, int(rng.integers(190, 300)))
+    speaker = Speaker.random(espeak, rng, int(rng.integers(190, 300)))
     track = _silence(piece)
     step = 0.5 if piece.tempo < 115 else 1.0
     hook = speaker.words(12, rng)
@@ -120,12 +122,14 @@ def rap(piece: Piece, rng: np.random.Generator) -> np.ndarray:
         for index in range(last):
             if rng.random() < 0.12:
                 continue
-            start = (bar * piece.beats_per_bar + index * step + 0.25 * step * (rng.random() < 0.15)) * piece.beat_seconds
+            start = (
+                bar * piece.beats_per_bar + index * step + 0.25 * step * (rng.random() < 0.15)
+            ) * piece.beat_seconds
             _place(track, speaker.say(words[index]), start, 1.25 * step * piece.beat_seconds)
     return _levelled(track)
 
 
-def sing(piece: Piece, rng: np.random.Generator) -> np.ndarray:
+def sing(piece: Piece, espeak: Program, rng: np.random.Generator) -> np.ndarray:
     """The melody of a piece, sung: a word a note.
 
     Returns
@@ -133,7 +137,7 @@ def sing(piece: Piece, rng: np.random.Generator) -> np.ndarray:
     samples : np.ndarray [shape=(n,)], float32, SAMPLE_RATE
         As long as the piece.
     """
-    speaker = Speaker.random(rng, int(rng.integers(110, 170)))
+    speaker = Speaker.random(espeak, rng, int(rng.integers(110, 170)))
     octave = 0 if speaker.female else -12
     words = speaker.words(64, rng)
     vibrato, singers = float(rng.uniform(10, 45)), int(rng.choice([1, 1, 2]))
@@ -158,9 +162,7 @@ def _vocode(
 
     _, _, speech = stft(np.pad(word, _N_FFT // 2), nperseg=_N_FFT, noverlap=_N_FFT - _HOP)
     frames = max(4, round(seconds * SAMPLE_RATE / _HOP))
-    _, _, carrier = stft(
-        _carrier(frames * _HOP, hz, vibrato_cents, rough, rng), nperseg=_N_FFT, noverlap=_N_FFT - _HOP
-    )
+    _, _, carrier = stft(_carrier(frames * _HOP, hz, vibrato_cents, rough, rng), nperseg=_N_FFT, noverlap=_N_FFT - _HOP)
     places = np.linspace(0, speech.shape[1] - 1, carrier.shape[1])
     envelope = _envelope(np.abs(speech))
     below = np.minimum(places.astype(int), speech.shape[1] - 2) if speech.shape[1] > 1 else np.zeros(len(places), int)
