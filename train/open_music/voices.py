@@ -190,7 +190,8 @@ def _carrier(length: int, hz: float, vibrato_cents: float, rough: float, rng: np
     cents += rough * 60 * np.interp(seconds, seconds[::400], rng.normal(size=len(seconds[::400])))
     phase = np.cumsum(hz * 2 ** (cents / 1200)) / SAMPLE_RATE
     pulses = np.diff(np.floor(phase), prepend=0.0)
-    return pulses * np.sqrt(SAMPLE_RATE / hz) + (0.12 + rough) * rng.normal(size=length)
+    carrier: np.ndarray = pulses * np.sqrt(SAMPLE_RATE / hz) + (0.12 + rough) * rng.normal(size=length)
+    return carrier
 
 
 def _silence(piece: Piece) -> np.ndarray:
