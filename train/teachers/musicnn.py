@@ -28,7 +28,7 @@ from edge_runtime.audio import Samples
 from edge_runtime.errors import TmgcError
 from edge_runtime.files import atomic_write, sha256_of
 from edge_runtime.spectrogram import SpectrogramSettings, mel_weights, periodic_hann
-from train.libraries import library
+from train.libraries import library, predict_in_batches
 from train.teachers import MUSICNN
 
 REQUIREMENT = "musicnn==0.1.0"
@@ -64,9 +64,6 @@ EMBEDDING_SIZE = 200
 LEVEL_DBFS = -17.0
 """Every window is brought to this level (root mean square): the network was trained on mastered music, and hears
 loudness. On the same recordings 20 dB quieter, a logistic regression on its embedding falls from 80 to 52 %."""
-
-_BATCH = 32
-"""Windows whose activations are in memory at a time."""
 
 
 class Musicnn:
@@ -106,8 +103,7 @@ class Musicnn:
 
     def targets(self, windows: Samples) -> NDArray[np.float32]:
         """Embedding and logits: see :meth:`train.teachers.Teacher.targets`."""
-        batches = [windows[first : first + _BATCH] for first in range(0, len(windows), _BATCH)]
-        return np.concatenate([np.asarray(self.network(batch, training=False)) for batch in batches])
+        return predict_in_batches(self.network, windows)
 
     def _check_answer(self) -> None:
         """Compare with known logits: a Keras or TensorFlow that computes something else is refused here."""

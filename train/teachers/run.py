@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from edge_runtime.audio import Samples
 from edge_runtime.errors import TmgcError
 from edge_runtime.spectrogram import Spectrogram
-from train.libraries import load_keras_model
+from train.libraries import load_keras_model, predict_in_batches
 from train.run import Run
 
 _BATCH = 32
@@ -57,6 +57,6 @@ class RunTeacher:
 
     def _batch_targets(self, windows: Samples) -> NDArray[np.float32]:
         inputs = windows if self._takes_waveforms else np.stack([self._spectrogram.image(window) for window in windows])
-        probabilities = self._network.predict_on_batch(inputs)
+        probabilities = predict_in_batches(self._network, inputs, batch_size=_BATCH)
         targets: NDArray[np.float32] = np.log(np.maximum(probabilities, np.float32(1e-7)))
         return targets
