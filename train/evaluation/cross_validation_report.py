@@ -91,7 +91,6 @@ def _method_row(method: MethodScores) -> Row:
         percent(scores.song_accuracy),
         _interval(scores.song_accuracy_ci),
         f"{scores.song_macro_f1:.2f}",
-        "" if method.calibration_error is None else percent(method.calibration_error),
     )
 
 
