@@ -76,23 +76,42 @@ def collect_open_music(
     TmgcError
         Not a Debian or Ubuntu, or a program is missing that none of their packages could replace.
     """
+    reporter = reporter or Reporter()
+    studio = open_studio(folder / TOOLS)
+    sources = collect_packages(folder, packages, studio.synths[0], reporter)
+    if pieces:
+        sources.append(_synthesise(folder, pieces, studio, reporter))
+        _write_manifest(folder, sources)
+    return sources
+
+
+def collect_packages(folder: Path, packages: Iterable[str], synth: Synth, reporter: Reporter) -> list[Source]:
+    """Collect the music of packages, and write ``packages.csv``: see :func:`collect_open_music`.
+
+    Parameters
+    ----------
+    folder : Path
+    packages : iterable of str
+    synth : Synth
+        Plays MIDI files.
+    reporter : Reporter
+
+    Returns
+    -------
+    sources : list of Source
+    """
     folder.mkdir(parents=True, exist_ok=True)
     remove_partial(folder)
-    reporter, names = reporter or Reporter(), list(packages)
-    studio = open_studio(folder / TOOLS)
-    sources: list[Source] = []
+    names, sources = list(packages), []
     reporter.phase("packages", len(names))
     for name in names:
         try:
-            sources.append(_collect_package(name, folder, studio.synths[0]))
+            sources.append(_collect_package(name, folder, synth))
         except TmgcError as error:
             LOG.warning("%s is left out: %s", name, error)
             sources.append(Source(name, "", "", 0, 0.0))
         reporter.step({})
-        write_manifest(folder, sources)
-    if pieces:
-        sources.append(_synthesise(folder, pieces, studio, reporter))
-        write_manifest(folder, sources)
+        _write_manifest(folder, sources)
     return sources
 
 
@@ -109,7 +128,7 @@ def _synthesise(folder: Path, pieces: int, studio: Studio, reporter: Reporter) -
         for family in FAMILIES:
             write_piece(family, number, synthesised, studio)
             reporter.step({})
-    return describe(synthesised)
+    return _describe(synthesised)
 
 
 def _collect_package(name: str, folder: Path, synth: Synth) -> Source:
@@ -124,17 +143,17 @@ def _collect_package(name: str, folder: Path, synth: Synth) -> Source:
             (unpacked / "copyright").replace(collected / "copyright")
             (collected / "version").write_text(field(deb, "Version") + "\n", encoding="utf-8")
             collected.rename(done)
-    return describe(done)
+    return _describe(done)
 
 
-def describe(folder: Path) -> Source:
+def _describe(folder: Path) -> Source:
     """The row of ``packages.csv`` for a folder of the collection."""
     lengths = [seconds_of(path) for path in sorted(folder.iterdir()) if path.suffix]
     version = (folder / "version").read_text(encoding="utf-8").strip()
     return Source(folder.name, version, f"{folder.name}/copyright", len(lengths), round(sum(lengths), 1))
 
 
-def write_manifest(folder: Path, sources: Iterable[Source]) -> None:
+def _write_manifest(folder: Path, sources: Iterable[Source]) -> None:
     """Write ``packages.csv``."""
     with atomic_write(folder / MANIFEST) as path, path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, [each.name for each in fields(Source)], lineterminator="\n")

@@ -33,9 +33,7 @@ def need(program: str, package: str) -> str:
     """
     found = shutil.which(program)
     if found is None:
-        raise TmgcError(
-            f"{program} is needed and was not found: install it (on Debian and Ubuntu: apt install {package})"
-        )
+        raise TmgcError(f"{program} is needed and is not installed: on Debian and Ubuntu, apt install {package}")
     return found
 
 
@@ -124,7 +122,7 @@ def _write(content: IO[bytes], path: Path) -> Path:
 def _entries(archive: Path) -> Iterator[tuple[str, bytes]]:
     """Name and content of the files in an archive of a game: a zip, or a WAD of Doom with MIDI files."""
     if archive.suffix.lower() == ".wad":
-        yield from _wad_entries(archive.read_bytes())
+        yield from wad_music(archive.read_bytes())
         return
     with zipfile.ZipFile(archive) as opened:
         for entry in opened.infolist():
@@ -132,7 +130,7 @@ def _entries(archive: Path) -> Iterator[tuple[str, bytes]]:
                 yield entry.filename.lstrip("/"), opened.read(entry)
 
 
-def _wad_entries(content: bytes) -> Iterator[tuple[str, bytes]]:
+def wad_music(content: bytes) -> Iterator[tuple[str, bytes]]:
     """Music of a WAD: a directory of (offset, size, name of 8 bytes), little endian, whose place is in the header."""
     count, directory = (int.from_bytes(content[at : at + 4], "little") for at in (4, 8))
     for place in range(directory, directory + 16 * count, 16):

@@ -149,26 +149,42 @@ def sing(piece: Piece, espeak: Program, rng: np.random.Generator) -> np.ndarray:
         hz = 440 * 2 ** ((pitch + octave - 69) / 12)
         for _ in range(singers):
             tuned = hz * 2 ** (rng.normal(0, 8) / 1200)
-            note = _vocode(word, max(seconds, 0.15), tuned, vibrato_cents=vibrato, rough=rough, rng=rng)
+            note = vocode(word, max(seconds, 0.15), tuned, vibrato_cents=vibrato, rough=rough, rng=rng)
             _place(track, note, start * piece.beat_seconds + abs(rng.normal(0, 0.008)), 10.0)
     return _levelled(track)
 
 
-def _vocode(
+def vocode(
     word: np.ndarray, seconds: float, hz: float, *, vibrato_cents: float, rough: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """Give a word another length and pitch: its spectral envelopes, stretched in time, filter a sawtooth and noise."""
+    """Give a word another length and pitch: its spectral envelopes, stretched in time, filter a sawtooth and noise.
+
+    Parameters
+    ----------
+    word : np.ndarray [shape=(n,)], float32 in [-1, 1], SAMPLE_RATE
+    seconds : float > 0
+    hz : float > 0
+        Fundamental frequency.
+    vibrato_cents : float >= 0
+    rough : float >= 0
+        Noise and unsteadiness: 0 is a clear voice.
+    rng : np.random.Generator
+
+    Returns
+    -------
+    samples : np.ndarray [shape=(m,)], float32 in [-1, 1], SAMPLE_RATE
+    """
     from scipy.signal import istft, stft
 
     _, _, speech = stft(np.pad(word, _N_FFT // 2), nperseg=_N_FFT, noverlap=_N_FFT - _HOP)
     frames = max(4, round(seconds * SAMPLE_RATE / _HOP))
     _, _, carrier = stft(_carrier(frames * _HOP, hz, vibrato_cents, rough, rng), nperseg=_N_FFT, noverlap=_N_FFT - _HOP)
-    places = np.linspace(0, speech.shape[1] - 1, carrier.shape[1])
     envelope = _envelope(np.abs(speech))
-    below = np.minimum(places.astype(int), speech.shape[1] - 2) if speech.shape[1] > 1 else np.zeros(len(places), int)
-    part = (places - below)[np.newaxis]
-    envelope = envelope[:, below] * (1 - part) + envelope[:, np.minimum(below + 1, speech.shape[1] - 1)] * part
-    _, samples = istft(carrier * envelope, nperseg=_N_FFT, noverlap=_N_FFT - _HOP)
+    places = np.linspace(0, envelope.shape[1] - 1, carrier.shape[1])
+    below = places.astype(int)
+    part = places - below
+    stretched = (1 - part) * envelope[:, below] + part * envelope[:, np.minimum(below + 1, envelope.shape[1] - 1)]
+    _, samples = istft(carrier * stretched, nperseg=_N_FFT, noverlap=_N_FFT - _HOP)
     fade = np.minimum(1, np.minimum(np.arange(len(samples)), np.arange(len(samples))[::-1]) / 600)
     sung: np.ndarray = (samples * fade / max(float(np.abs(samples).max()), 1e-6)).astype(np.float32)
     return sung
