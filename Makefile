@@ -7,7 +7,7 @@ DEMO := runs/demo
 TESTS := TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 OMP_NUM_THREADS=1 \
 	$(BIN)/python -m pytest --dist loadfile --durations=25
 
-.PHONY: help demo small-model test test-full lint docs wheel arm64 clean
+.PHONY: help demo small-model open-music test test-full lint docs wheel arm64 clean
 
 help:
 	@echo "make demo       from nothing to an answer: synthesised songs, a trained network, exports, latency (7 minutes)"
@@ -15,6 +15,7 @@ help:
 	@echo "make test-full  the tests that take longer (25 minutes)"
 	@echo "make lint       ruff and mypy; does nothing where nothing has changed"
 	@echo "make small-model  the model that the package brings along, trained anew (20 minutes)"
+	@echo "make open-music  freely licensed music for a pretraining, runs/open-music; needs apt (hours of music, see docs/few-songs.md)"
 	@echo "make docs       the documentation, docs/_build/html/index.html; BUILDER=linkcheck follows its external links"
 	@echo "make wheel      dist/tmgc-*.whl, which is what a Raspberry Pi needs"
 	@echo "make arm64      the proof on emulated 64-bit ARM; needs root, debootstrap and qemu-user-static (10 minutes)"
@@ -46,6 +47,9 @@ small-model: .venv/with-bench
 		--weights none --learning-rate 1e-3 --epochs 25 --patience 6
 	$(BIN)/tmgc-export runs/small --format tflite --quantize float16 --force
 	cp runs/small/exports/small.float16.tflite edge_runtime/models/
+
+open-music: .venv/with-bench
+	$(BIN)/tmgc-train open-music runs/open-music
 
 # The first song of the test split, as dataset.csv lists it.
 HELD_OUT = awk -F, '$$4 == "test" {print "$(DEMO)-songs/" $$2; exit}' $(DEMO)/dataset.csv
