@@ -17,6 +17,9 @@ MONITORS = ("val_loss", "val_accuracy")
 AUGMENTATIONS = ("shift", "gain", "noise", "bandwidth", "spec_augment", "negatives", "mixup")
 """In the order in which they are applied."""
 
+_USUAL = tuple(name for name in AUGMENTATIONS if name != "bandwidth")
+"""``bandwidth`` helps where the band is limited that a network hears, and not where it is that of the songs."""
+
 
 @dataclass(frozen=True)
 class Augmentation:
@@ -124,7 +127,7 @@ class TrainingConfig:
     """Probability that is moved from the true genre to all genres alike, in [0, 1) (Szegedy et al. 2016)."""
     class_weights: bool = True
     """Weight clips so that every genre contributes equally to the loss, and every song of a genre."""
-    augmentation: Augmentation = Augmentation()
+    augmentation: Augmentation = Augmentation.only(_USUAL)
     teacher: str | None = None
     """Whose outputs are learned beside the labels: see :func:`train.teachers.open_teacher`."""
     teacher_weight: float = 1.0
