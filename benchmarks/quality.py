@@ -31,7 +31,7 @@ class Parity:
 
 
 def read_parity(run: Run) -> list[Parity]:
-    """The figures of a run's parity checks; none where nothing has been exported.
+    """The figures of a run's parity checks; none where nothing has been exported, or where songs had no labels.
 
     Raises
     ------
@@ -41,6 +41,8 @@ def read_parity(run: Run) -> list[Parity]:
     found = []
     for report in read_parity_json(run.parity_json):
         try:
+            if report["parity"]["accuracy"] is None:
+                continue
             figures = {**report, **report["parity"], **report["parity"]["accuracy"]}
             known = {item.name: figures[item.name] for item in fields(Parity) if item.name in figures}
             found.append(from_document(Parity, known))

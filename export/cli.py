@@ -100,7 +100,7 @@ log = logging.getLogger("tmgc.export")
 @click.option(
     "--dataset",
     type=click.Path(path_type=Path),
-    help="Of a bare model: a prepared run with clips for calibration and comparison.",
+    help="Of a bare or an adopted model: a prepared run with clips for calibration and comparison.",
 )
 @click.option("--architecture", help="Of bare weights (.h5): their network. Default: inception_resnet_v2.")
 @click.option("--force", is_flag=True, help="Overwrite files of earlier exports.")
@@ -123,7 +123,8 @@ def main(
     """Export a trained RUN (default: the newest under ./runs) for the edge, and compare each file with Keras.
 
     RUN may also be a bare model: a .keras file, or the weights of an old .h5 file. It needs --genres, --settings and
-    --dataset, since every file is compared with Keras.
+    --dataset, since every file is compared with Keras. Files of an adopted RUN are compared on synthesised music, or on
+    the songs of a --dataset.
 
     tmgc-export inspect FILE prints what an exported file contains.
 
@@ -147,16 +148,19 @@ def main(
 def _open_source(
     model: Path, *, genres: str | None, settings: Path | None, dataset: Path | None, architecture: str | None
 ) -> AbstractContextManager[Source]:
-    from export.sources import BARE_SUFFIXES, WEIGHTS_SUFFIXES, open_bare_model, open_run
+    from export.sources import BARE_SUFFIXES, WEIGHTS_SUFFIXES, is_adopted, open_adopted, open_bare_model, open_run
     from train.run import Run
 
     required = {"--genres": genres, "--settings": settings, "--dataset": dataset}
     if model.suffix not in BARE_SUFFIXES or model.is_dir():
+        adopted = is_adopted(Run(model))
+        if adopted:
+            required.pop("--dataset")
         if surplus := [name for name, value in {**required, "--architecture": architecture}.items() if value]:
             raise TmgcError(
                 f"{surplus[0]} is for a bare model ({', '.join(BARE_SUFFIXES)}): {model} is a run. Leave it out"
             )
-        return open_run(Run(model))
+        return open_adopted(Run(model), Run(dataset) if dataset else None) if adopted else open_run(Run(model))
     if architecture and model.suffix not in WEIGHTS_SUFFIXES:
         raise TmgcError(
             f"--architecture is for weights ({', '.join(WEIGHTS_SUFFIXES)}): {model} contains its own. Leave it out"

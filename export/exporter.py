@@ -234,7 +234,9 @@ class Exporter:
         self._references: dict[str, ParityReference] = {}
         for split in (PARITY_SPLIT,) if settings.quantize else (PARITY_SPLIT, CHOICE_SPLIT):
             with self._steps.step(f"Predicting windows of the {split} split with Keras"):
-                self._references[split] = collect_reference(model, dataset, split, input_kind=input_kind)
+                self._references[split] = collect_reference(
+                    model, dataset, split, input_kind=input_kind, labelled=source.labelled
+                )
         with self._steps.step("Saving the network for its converters"):
             model.save(folder / "saved_model", source.card.replace(input_kind=input_kind))
         # The network itself is freed at the end of this function: its converters need the memory.
@@ -283,6 +285,7 @@ class Exporter:
             "format": target.format.name,
             "recipe": target.recipe.name,
             "input_kind": target.input_kind,
+            "compared_on": self._source.compared_on,
             "size_bytes": path.stat().st_size,
             "keras_sha256": self._keras_sha256,
             "keras_size_bytes": keras_bytes,
@@ -319,6 +322,7 @@ class Exporter:
             "calibration": clips,
             "calibration_seed": CALIBRATION_SEED,
             "keras_sha256": self._keras_sha256,
+            "compared_on": self._source.compared_on,
             "parity": parity,
         }
         if target.format.name == "onnx":

@@ -93,8 +93,8 @@ class ParityInputs:
     hop_seconds: float
     images: NDArray[np.uint8]
     """``[shape=(n_windows, image_height, image_width, 3)]``"""
-    labels: NDArray[np.int64]
-    """Index of each window's genre, ``[shape=(n_windows,)]``."""
+    labels: NDArray[np.int64] | None
+    """Index of each window's genre, ``[shape=(n_windows,)]``; None where the songs are not of the model's genres."""
     clips: tuple[Clip, ...]
     """The clip of each window."""
     waveforms: NDArray[np.float32]
@@ -202,7 +202,8 @@ class ParityReport:
     disagreements: int
     undecided_disagreements: int
     """Windows with another most probable genre in which Keras is undecided: reported, not counted."""
-    accuracy: PairedTest
+    accuracy: PairedTest | None
+    """None without labels."""
     worst_clips: tuple[str, ...]
     card_differences: tuple[str, ...] = ()
     """Fields in which the card inside the file differs from the run's."""
@@ -236,7 +237,7 @@ class ParityReport:
     def to_json(self) -> dict[str, Any]:
         """The report as in ``parity.json``."""
         document = {item.name: getattr(self, item.name) for item in fields(self)}
-        document |= {"accuracy": asdict(self.accuracy), "stress_inputs": dict(self.stress_inputs)}
+        document |= {"accuracy": self.accuracy and asdict(self.accuracy), "stress_inputs": dict(self.stress_inputs)}
         return {"passed": self.passed, "failures": self.failures, "caveat": self.caveat, **document}
 
     def summary(self) -> dict[str, Any]:
@@ -244,7 +245,8 @@ class ParityReport:
         document = self.to_json()
         names = ("passed", "failures", "split", "windows", "clips", "songs", "top1_agreement")
         differences = ("max_probability_difference", "mean_kl_nats")
-        accuracy = {"keras": self.accuracy.accuracy_keras, "file": self.accuracy.accuracy_file}
+        test = self.accuracy
+        accuracy = test and {"keras": test.accuracy_keras, "file": test.accuracy_file}
         finite = {name: document[name] if isfinite(document[name]) else None for name in differences}  # JSON has no NaN
         return {name: document[name] for name in names} | finite | {"accuracy": accuracy}
 
@@ -261,8 +263,9 @@ class ParityReport:
         return failures
 
     def _accuracy_failures(self) -> list[str]:
-        test = self.accuracy
-        failures = []
+        test, failures = self.accuracy, list[str]()
+        if test is None:
+            return failures
         lost = test.only_keras_correct - test.only_file_correct
         if lost > ACCURACY_LOSS * self.windows:  # counts, since a difference of two shares is rounded
             failures.append(f"the accuracy falls by {test.loss * 100:.1f} points, {ACCURACY_LOSS * 100:.0f} is allowed")
@@ -351,15 +354,18 @@ def compare(
         top1_agreement=float(1.0 - counted.mean()),
         disagreements=int(counted.sum()),
         undecided_disagreements=int((others & undecided).sum()),
-        accuracy=paired_test(
-            keras.argmax(axis=1) == inputs.labels,
-            file.argmax(axis=1) == inputs.labels,
-            [clip.group for clip in inputs.clips],
-        ),
+        accuracy=None if inputs.labels is None else _accuracies(inputs, inputs.labels, keras, file),
         worst_clips=_worst_clips(inputs, counted, differences),
         card_differences=card_differences,
         stress_inputs=stress_inputs or {},
     )
+
+
+def _accuracies(
+    inputs: ParityInputs, labels: NDArray[np.int64], keras: Probabilities, file: Probabilities
+) -> PairedTest:
+    groups = [clip.group for clip in inputs.clips]
+    return paired_test(keras.argmax(axis=1) == labels, file.argmax(axis=1) == labels, groups)
 
 
 def mean_kl(keras: Probabilities, file: Probabilities) -> float:

@@ -33,7 +33,7 @@ HOPS_SECONDS = (2.0, 1.0, 0.5, 0.25, 0.125)
 """Hops to try: the longest that gives enough windows has the least overlap."""
 
 
-def parity_inputs(dataset: Dataset, split: str, *, with_waveforms: bool = False) -> ParityInputs:
+def parity_inputs(dataset: Dataset, split: str, *, with_waveforms: bool = False, labelled: bool = True) -> ParityInputs:
     """At least :data:`export.parity.PARITY_WINDOWS` windows of a split's songs, or all that there are.
 
     Parameters
@@ -43,6 +43,8 @@ def parity_inputs(dataset: Dataset, split: str, *, with_waveforms: bool = False)
         ``validation`` or ``test``.
     with_waveforms : bool
         Keep the waveforms too, which need more memory than the images.
+    labelled : bool
+        Whether the dataset's genres are the model's.
 
     Raises
     ------
@@ -67,7 +69,7 @@ def parity_inputs(dataset: Dataset, split: str, *, with_waveforms: bool = False)
         split=split,
         hop_seconds=hop,
         images=np.stack(images),
-        labels=dataset.labels(windows),
+        labels=dataset.labels(windows) if labelled else None,
         clips=tuple(windows),
         waveforms=np.array(waveforms, np.float32).reshape(len(waveforms), dataset.spectrogram.window_samples),
     )
@@ -153,7 +155,9 @@ class ParityReference:
         )
 
 
-def collect_reference(model: KerasModel, dataset: Dataset, split: str, *, input_kind: str) -> ParityReference:
+def collect_reference(
+    model: KerasModel, dataset: Dataset, split: str, *, input_kind: str, labelled: bool = True
+) -> ParityReference:
     """Compute the inputs of a split and Keras' predictions.
 
     Parameters
@@ -164,8 +168,10 @@ def collect_reference(model: KerasModel, dataset: Dataset, split: str, *, input_
         ``validation`` or ``test``.
     input_kind : str
         Of the files that are compared: one of :data:`edge_runtime.input_kinds.INPUT_KINDS`.
+    labelled : bool
+        Whether the dataset's genres are the model's.
     """
-    inputs = parity_inputs(dataset, split, with_waveforms=input_kind == "waveform")
+    inputs = parity_inputs(dataset, split, with_waveforms=input_kind == "waveform", labelled=labelled)
     stress = stress_inputs(dataset, split)
     images = spectrogram_images(dataset, list(stress.values()))
     if model.input_kind == "waveform":

@@ -16,7 +16,7 @@ from export.metadata import graph_facts
 if TYPE_CHECKING:
     from rich.table import Table
 
-SCHEMA = 2
+SCHEMA = 3
 """Version of ``parity.json`` and of the JSON documents of ``tmgc-export``."""
 
 
@@ -127,7 +127,7 @@ def parity_table(reports: Sequence[Mapping[str, Any]]) -> Table:
             f"{report['size_ratio']:.0%}",
             f"{parity['top1_agreement']:.1%}",
             f"{parity['max_probability_difference']:.1e}",
-            f"{parity['accuracy']['accuracy_file']:.1%}",
+            f"{parity['accuracy']['accuracy_file']:.1%}" if parity["accuracy"] else "",
             f"{report['export_seconds']:.0f}",
             "passed" if parity["passed"] else "FAILED",
         )
@@ -136,11 +136,13 @@ def parity_table(reports: Sequence[Mapping[str, Any]]) -> Table:
 
 def _title(reports: Sequence[Mapping[str, Any]]) -> str:
     parity = reports[0]["parity"]
-    accuracy = parity["accuracy"]["accuracy_keras"] * 100
+    accuracy = "no labels, so no accuracy"
+    if parity["accuracy"]:
+        accuracy = f"accuracy of Keras {parity['accuracy']['accuracy_keras'] * 100:.1f} %"
     return (
-        f"Compared with Keras on {parity['windows']} windows of the {parity['split']} split "
-        f"({parity['clips']} clips of {parity['songs']} songs),\n"
-        f"a window every {parity['hop_seconds']} s; accuracy of Keras {accuracy:.1f} %"
+        f"Compared with Keras on {parity['windows']} windows of the {parity['split']} split of "
+        f"{printable(reports[0]['compared_on'])}\n({parity['clips']} clips of {parity['songs']} songs), "
+        f"a window every {parity['hop_seconds']} s; {accuracy}"
         f"\n{reports[0]['macs'] / 1e6:,.0f} million multiplications a window; "
         f"peak memory {max(report['peak_memory_mb'] for report in reports) / 1e3:.1f} GB"
     )

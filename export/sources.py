@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from edge_runtime.errors import TmgcError, first_line
 from edge_runtime.model_card import ModelCard
 from edge_runtime.spectrogram import SpectrogramSettings
 from train.dataset.dataset import Dataset, read_dataset
-from train.libraries import library
+from train.libraries import library, silence
 from train.run import Run
 
 log = logging.getLogger("tmgc.export")
@@ -35,11 +35,15 @@ class Source:
     model: Path
     card: ModelCard
     dataset: Dataset
-    """With the genres, spectrogram settings and colormap of the card."""
+    """With the spectrogram settings and the colormap of the card, and with its genres where it is labelled."""
     exports: Path
     """Default folder of its files."""
     parity_json: Path | None
     """Of a run; that of a bare model is in the folder of its files."""
+    compared_on: str
+    """Whose songs the dataset holds, for cards and reports."""
+    labelled: bool = True
+    """Whether those songs are of the model's genres, so that there is an accuracy to compare."""
     architecture: str | None = None
     """Architecture of the weights, where the model file is a file of weights."""
 
@@ -67,7 +71,81 @@ def open_run(run: Run) -> Iterator[Source]:
                 run.folder,
                 run.folder,
             )
-        yield Source(run.name, run.model, card, dataset, run.exports, run.parity_json)
+        yield Source(run.name, run.model, card, dataset, run.exports, run.parity_json, compared_on=run.name)
+
+
+def is_adopted(run: Run) -> bool:
+    """Whether the model of a run was made by ``tmgc-train adopt``: such a run has no songs."""
+    return run.card_json.is_file() and run.card().training.get("adopted") is True
+
+
+@contextmanager
+def open_adopted(run: Run, dataset: Run | None) -> Iterator[Source]:
+    """A run whose model was adopted, locked until it has been exported, and so is the run of the dataset.
+
+    Parameters
+    ----------
+    run : Run
+    dataset : Run or None
+        A prepared run, whose genres may be others: then there is no accuracy to compare. None synthesises songs.
+
+    Raises
+    ------
+    TmgcError
+        Another command has locked a run, or the dataset has another sample rate or length of windows.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(run.existing().lock())
+        card = run.card()
+        if dataset:
+            stack.enter_context(dataset.existing().lock())
+            songs, compared_on = read_dataset(dataset), dataset.name
+            _check_windows(songs, card)
+        else:
+            log.info("Synthesising music to compare on, since an adopted run has no songs: --dataset RUN names others")
+            songs, compared_on = stack.enter_context(_synthesised(run, card)), "synthesised music"
+        labelled = set(songs.genres) == set(card.genres) and not songs.demonstration
+        yield Source(
+            name=run.name,
+            model=run.model,
+            card=card,
+            dataset=replace(
+                songs,
+                genres=card.genres if labelled else songs.genres,
+                spectrogram=card.spectrogram,
+                colormap=card.colormap_array,
+            ),
+            exports=run.exports,
+            parity_json=run.parity_json,
+            compared_on=compared_on,
+            labelled=labelled,
+        )
+
+
+def _check_windows(songs: Dataset, card: ModelCard) -> None:
+    found, needed = songs.spectrogram, card.spectrogram
+    if (found.sample_rate, found.window_seconds) != (needed.sample_rate, needed.window_seconds):
+        raise TmgcError(
+            f"--dataset must hold windows of {needed.window_seconds:g} s at {needed.sample_rate} Hz: "
+            f"{songs.run.folder} has {found.window_seconds:g} s at {found.sample_rate} Hz. Prepare the songs again: "
+            f"tmgc-train prepare SONGS RUN --sample-rate {needed.sample_rate}"
+        )
+
+
+@contextmanager
+def _synthesised(run: Run, card: ModelCard) -> Iterator[Dataset]:
+    """A dataset of the demonstration corpus in a temporary folder: two songs of each genre in every split."""
+    from train.dataset import DatasetConfig, prepare
+    from train.demo_corpus import write_demo_corpus
+
+    settings = DatasetConfig(
+        offsets_seconds=(0.5, 2.0, 3.5, 5.0), spectrogram=card.spectrogram, split_ratios=(1 / 3, 1 / 3, 1 / 3)
+    )
+    with run.work_folder() as folder:
+        with silence():
+            write_demo_corpus(folder / "songs", songs_per_genre=6, seconds=8.0, difficulty="hard")
+            dataset, _ = prepare(folder / "songs", Run(folder / "synthesised"), settings)
+        yield dataset
 
 
 @contextmanager
@@ -119,6 +197,7 @@ def open_bare_model(
             dataset=replace(prepared, genres=card.genres, spectrogram=spectrogram),
             exports=model.parent / "exports",
             parity_json=None,
+            compared_on=dataset.name,
             architecture=architecture if weights_only else None,
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -121,3 +122,31 @@ def tiny_trained_run(folder: Path, *, architecture: str = "tiny") -> Run:
 def square(side: int) -> SpectrogramSettings:
     """Settings of square images."""
     return SpectrogramSettings(image_height=side, image_width=side)
+
+
+TARGET_TAGS = ("embedding 0", "jazz", "folk", "rock", "hard rock", "sad")
+
+
+def random_pretraining(folder: Path, settings: SpectrogramSettings) -> Run:
+    """A pretraining whose network is random, with the names of some of the teacher's tags for its outputs."""
+    from train.dataset.build import magma
+    from train.pretraining.pretrain import SCHEMA
+    from train.training.model import build_target_network
+
+    run, random = Run(folder), np.random.default_rng(3)
+    folder.mkdir(parents=True)
+    network = build_target_network("tiny", settings, n_targets=len(TARGET_TAGS), weights="none")
+    network.save(run.model)
+    np.save(run.validation_outputs, random.normal(size=(40, len(TARGET_TAGS))).astype(np.float16))
+    document = {
+        "schema": SCHEMA,
+        "settings": {"architecture": "tiny", "spectrogram": settings.to_json()},
+        "colormap": magma().tolist(),
+        "teacher": "musicnn",
+        "licence": "Name the authors.",
+        "target_names": TARGET_TAGS,
+        "target_mean": random.normal(-3.0, 1.0, len(TARGET_TAGS)).tolist(),
+        "target_deviation": random.uniform(0.5, 2.0, len(TARGET_TAGS)).tolist(),
+    }
+    run.pretraining_json.write_text(json.dumps(document), "utf-8")
+    return run

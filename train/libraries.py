@@ -16,6 +16,9 @@ from platform import python_version
 from typing import Any
 from zipfile import BadZipFile
 
+import numpy as np
+from numpy.typing import NDArray
+
 from edge_runtime.errors import TmgcError, first_line
 from edge_runtime.memory_limit import is_lack_of_memory, require_memory
 from edge_runtime.native_stderr import silence_native_stderr
@@ -94,6 +97,34 @@ def load_keras_model(path: Path) -> Any:
         return keras.models.load_model(path, compile=False)
     except (ValueError, OSError, TypeError, KeyError, BadZipFile) as error:
         raise TmgcError(f"{path} cannot be read as a Keras model ({first_line(error)}). Run: tmgc-train fit") from error
+
+
+def predict_in_batches(network: Any, inputs: NDArray[Any], *, batch_size: int = 32) -> NDArray[np.float32]:
+    """Outputs of a Keras model, batch by batch.
+
+    JAX compiles a network anew for every size of a batch: there the last batch is padded.
+
+    Parameters
+    ----------
+    network : keras.Model
+    inputs : np.ndarray [shape=(n, ...)], n > 0
+    batch_size : int > 0
+
+    Returns
+    -------
+    outputs : np.ndarray [shape=(n, ...)], float32
+    """
+    keras = library("keras", extra="train")
+    if keras.config.backend() == "jax":
+        count = -(-len(inputs) // batch_size) * batch_size
+        padded = np.concatenate([inputs, np.repeat(inputs[-1:], count - len(inputs), axis=0)])
+    else:
+        padded = inputs
+    outputs = [
+        np.asarray(network.predict_on_batch(padded[first : first + batch_size]), np.float32)
+        for first in range(0, len(padded), batch_size)
+    ]
+    return np.concatenate(outputs)[: len(inputs)]
 
 
 def versions(distributions: Iterable[str]) -> dict[str, str]:

@@ -212,6 +212,21 @@ class Run:
         """
         return ModelCard.read(self.card_json)
 
+    def check_vacant(self) -> None:
+        """Check that the folder is new or empty.
+
+        Raises
+        ------
+        TmgcError
+            It holds something.
+        """
+        if not self.folder.exists():
+            return
+        if not self.folder.is_dir():
+            raise TmgcError(f"a run is a folder, {self.folder} is a file: name another place")
+        if held := sorted(path.name for path in self.folder.iterdir() if not path.name.startswith(PARTIAL)):
+            raise TmgcError(f"a new or empty folder is needed: {self.folder} holds {held[0]}. Name another one")
+
     def existing(self) -> Run:
         """The run itself, if its folder exists.
 

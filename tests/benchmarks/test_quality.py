@@ -40,13 +40,16 @@ def test_the_figures_come_from_parity_json(tmp_path: Path) -> None:
     assert read_parity(written(Run(tmp_path))) == [PARITY]
 
 
+def test_a_file_that_was_compared_on_songs_without_labels_has_no_figures(tmp_path: Path) -> None:
+    assert read_parity(written(Run(tmp_path), accuracy=None)) == []
+
+
 @pytest.mark.parametrize(
     "changed",
     [
         {"songs": 0},
         {"songs": "20"},
         {"top1_agreement": 1.5},
-        {"accuracy": None},
         {"accuracy": {"accuracy_keras": 0.8}},
         {"accuracy": {"accuracy_keras": 0.8, "accuracy_file": float("nan")}},
     ],

@@ -41,7 +41,7 @@ def test_an_export_ends_with_the_files_on_stdout_and_the_next_step(run: Run) -> 
 def test_json_is_one_document_on_stdout(run: Run) -> None:
     result = _call(str(run.folder), "--format", "onnx", "--quantize", "none", "--calibration", "8", "--json")
     document = json.loads(result.stdout)
-    assert document["schema"] == 2
+    assert document["schema"] == 3
     assert [report["recipe"] for report in document["reports"]] == ["float32"]
 
 
@@ -170,7 +170,7 @@ def _inspect(*arguments: str | Path) -> Result:
 
 def test_inspect_prints_json_as_one_document(exports: Reports) -> None:
     document = json.loads(_inspect(exports["tiny.float16.tflite"]["file"], "--json").stdout)
-    assert document["schema"] == 2
+    assert document["schema"] == 3
     assert document["graph"]["weights"]["float16"] > 10_000
 
 

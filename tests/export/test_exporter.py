@@ -120,7 +120,7 @@ def test_a_damaged_parity_json_is_refused_before_the_network_is_loaded(
     tiny_run: Run, copy_of: Callable[[Run], Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = copy_of(tiny_run)
-    run.parity_json.write_text('{"schema": 2, "reports": [3]}', "utf-8")
+    run.parity_json.write_text('{"schema": 3, "reports": [3]}', "utf-8")
     monkeypatch.setattr(exporter, "KerasModel", None)
     with pytest.raises(TmgcError, match="cannot be read"):
         _export(run, ExportSettings(TFLITE, ("none",), calibration_clips=8))

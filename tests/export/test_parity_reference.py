@@ -28,7 +28,9 @@ def test_images_are_those_of_a_listener(tiny_run: Run) -> None:
     clip, samples = next(dataset.windows(dataset.of("test"), hop_seconds=inputs.hop_seconds))
     np.testing.assert_array_equal(inputs.images[0], Spectrogram(dataset.spectrogram, dataset.colormap).image(samples))
     assert inputs.clips[0] == clip
+    assert inputs.labels is not None
     assert dataset.genres[inputs.labels[0]] == clip.genre
+    assert parity_inputs(dataset, "test", labelled=False).labels is None
 
 
 def test_a_split_without_clips_is_refused(tiny_run: Run) -> None:

@@ -42,7 +42,7 @@ def test_reports_of_other_files_stay_and_those_of_the_same_are_replaced(tmp_path
         ("b.tflite", "int8"),
         ("a.tflite", "new"),
     ]
-    assert json.loads(path.read_text())["schema"] == 2
+    assert json.loads(path.read_text())["schema"] == 3
 
 
 def test_a_file_by_its_relative_and_by_its_absolute_path_is_one_entry(
@@ -65,11 +65,11 @@ def test_a_file_by_its_relative_and_by_its_absolute_path_is_one_entry(
         "[]",
         '{"schema": 9, "reports": []}',
         '{"schema": 1, "reports": []}',
-        '{"schema": 2, "reports": {}}',
-        '{"schema": 2, "reports": ["a.tflite"]}',
-        '{"schema": 2, "reports": [{"file": "a.tflite"}]}',
-        '{"schema": 2, "reports": [{"file": "a.tflite", "sha256": 3, "keras_sha256": "0b", "parity": {}}]}',
-        '{"schema": 2, "reports": [{"file": "a.tflite", "sha256": "0a", "keras_sha256": "0b", "parity": null}]}',
+        '{"schema": 3, "reports": {}}',
+        '{"schema": 3, "reports": ["a.tflite"]}',
+        '{"schema": 3, "reports": [{"file": "a.tflite"}]}',
+        '{"schema": 3, "reports": [{"file": "a.tflite", "sha256": 3, "keras_sha256": "0b", "parity": {}}]}',
+        '{"schema": 3, "reports": [{"file": "a.tflite", "sha256": "0a", "keras_sha256": "0b", "parity": null}]}',
     ],
 )
 def test_a_damaged_or_foreign_document_is_refused(text: str, tmp_path: Path) -> None:

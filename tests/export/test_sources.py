@@ -14,13 +14,17 @@ from click.testing import CliRunner, Result
 from edge_runtime.errors import TmgcError
 from edge_runtime.interpreters import open_interpreter
 from edge_runtime.model_card import ModelCard
+from edge_runtime.spectrogram import SpectrogramSettings
 from export.cli import main
 from export.report import read_parity_json
-from export.sources import open_run, rebuild_network
+from export.sources import open_adopted, open_run, rebuild_network
 from tests.export.conftest import GENRES, SETTINGS
-from tests.factories import SIDE, square
+from tests.factories import SIDE, random_pretraining, square
 from train.libraries import silence
 from train.run import Run
+from train.teachers.adoption import adopt
+from train.teachers.genre_mapping import GenreMapping
+from train.teachers.tagger import pretrained_tagger
 from train.training.model import BACKBONE, HEAD, build_network
 
 
@@ -293,3 +297,66 @@ def test_old_weights_are_exported_and_compared(tiny_network: Any, tiny_run: Run,
     assert card.network["architecture"] == "tiny"
     assert card.export["parity"]["windows"] >= 500
     assert card.spectrogram == SETTINGS
+
+
+MAPPING = GenreMapping({"Caz": ("jazz",), "Halk": ("folk",), "Rock": ("rock", "hard rock")})
+
+
+def _adopted(folder: Path, mapping: GenreMapping = MAPPING, settings: SpectrogramSettings = SETTINGS) -> Run:
+    run = Run(folder / "world")
+    with silence():
+        adopt(run, pretrained_tagger(random_pretraining(folder / "pretrained", settings)), mapping)
+    return run
+
+
+def test_an_adopted_run_is_compared_on_songs_of_other_genres_without_an_accuracy(tiny_run: Run, tmp_path: Path) -> None:
+    run = _adopted(tmp_path)
+    arguments = [str(run.folder), "--dataset", str(tiny_run.folder), "--quantize", "none,float16", "--calibration", "8"]
+    done = CliRunner().invoke(main, arguments)
+    assert done.exit_code == 0, done.output
+    assert "no labels, so no accuracy" in done.stderr
+    assert "split of tiny" in done.stderr
+    card = open_interpreter(run.exports / "world.float16.tflite").card
+    assert (card.genres, card.export["compared_on"]) == (("Caz", "Halk", "Rock"), "tiny")
+    assert card.export["parity"]["accuracy"] is None
+    assert card.export["parity"]["windows"] >= 500
+    assert not card.accuracy
+    for report in read_parity_json(run.parity_json):
+        assert report["parity"]["accuracy"] is None
+        assert set(report["parity"]["stress_inputs"]) == {"silence", "full-scale noise", "sine", "clipped music"}
+
+
+def test_songs_of_the_adopted_genres_are_labels(tiny_run: Run, tmp_path: Path) -> None:
+    songs = Run(Path(shutil.copytree(tiny_run.folder, tmp_path / "songs")))
+    document = json.loads(songs.dataset_json.read_text("utf-8"))
+    songs.dataset_json.write_text(json.dumps({**document, "demonstration": False}), "utf-8")
+    tags = {"Rock": ("rock",), "Rap": ("jazz",), "Klasik": ("sad",), "Halk": ("folk",)}
+    run = _adopted(tmp_path, GenreMapping(tags))
+    with open_adopted(run, songs) as source:
+        assert source.labelled
+        assert source.dataset.genres == tuple(tags)
+    with open_adopted(run, tiny_run) as source:
+        assert not source.labelled  # what is synthesised is called Rock and sounds like none
+
+
+def test_songs_at_another_rate_are_refused_for_an_adopted_run(tiny_run: Run, tmp_path: Path) -> None:
+    run = _adopted(tmp_path, settings=replace(SETTINGS, sample_rate=16_000))
+    done = CliRunner().invoke(main, [str(run.folder), "--dataset", str(tiny_run.folder)])
+    _is_refused(done, "windows of 0.5 s at 16000 Hz")
+    _is_refused(CliRunner().invoke(main, [str(run.folder), "--genres", "Caz,Rock"]), "--genres is for a bare model")
+
+
+def test_a_trained_run_is_compared_on_its_own_songs(tiny_run: Run) -> None:
+    done = CliRunner().invoke(main, [str(tiny_run.folder), "--dataset", str(tiny_run.folder)])
+    _is_refused(done, "--dataset is for a bare model")
+
+
+@pytest.mark.full
+def test_an_adopted_run_without_songs_is_compared_on_synthesised_music(tmp_path: Path) -> None:
+    run = _adopted(tmp_path)
+    done = CliRunner().invoke(main, [str(run.folder), "--quantize", "none"])
+    assert done.exit_code == 0, done.output
+    (report,) = read_parity_json(run.parity_json)
+    assert report["compared_on"] == "synthesised music"
+    assert report["parity"]["windows"] >= 500
+    assert {path.name for path in run.folder.iterdir()} == {"model.keras", "card.json", "exports", "parity.json"}

@@ -9,10 +9,12 @@ import click
 
 from edge_runtime.cli.base import OneLineGroup, say
 from edge_runtime.terminal import print_lines
+from train.cli.adopt import adopt
 from train.cli.compare_rates import compare_rates
 from train.cli.cross_validate import cross_validate
 from train.cli.evaluate import evaluate, run_evaluate
 from train.cli.fit import fit, fit_options, fit_settings, refuse_interrupted, run_fit
+from train.cli.open_music import open_music
 from train.cli.prepare import demo_corpus, prepare, prepare_options, prepare_settings, run_prepare
 from train.cli.pretrain import pretrain
 from train.cli.teacher import teacher
@@ -41,6 +43,9 @@ def main() -> None:
     """Train a genre classifier on a folder of songs: SONGS/<genre>/<song>.mp3."""
 
 
-_COMMANDS = (demo_corpus, prepare, fit, evaluate, everything, compare_rates, cross_validate, pretrain, teacher)
+_COMMANDS = (
+    *(demo_corpus, prepare, fit, evaluate, everything, compare_rates, cross_validate),
+    *(teacher, adopt, pretrain, open_music),
+)
 for _command in _COMMANDS:
     main.add_command(_command)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edge_runtime.cli.base import say
 from edge_runtime.errors import TmgcError
 from edge_runtime.files import atomic_write
 from edge_runtime.terminal import print_json, print_lines
@@ -156,11 +157,17 @@ def _write(
     other: OtherPredictions | None,
 ) -> CrossValidation:
     from train.evaluation.cross_validation import compare_with_other, cross_validation
+    from train.evaluation.cross_validation_report import html_report
     from train.evaluation.pooled_predictions import FILE_NAME, write_predictions
+    from train.run import Run
 
     others = compare_with_other(folds[0], predictions, other) if other else []
     result = cross_validation(folds, predictions, settings, others=others)
     write_predictions(run / FILE_NAME, folds, predictions)
     with atomic_write(run / "cross-validation.json") as path:
         path.write_text(result.to_json(), "utf-8")
+    report = run / "cross-validation.html"
+    with atomic_write(report) as path:
+        path.write_text(html_report(result, Run(run)), "utf-8", errors="replace")
+    say(f"  report: {report}")
     return result

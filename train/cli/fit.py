@@ -45,8 +45,8 @@ fit_options = Options(
     ),
     click.option(
         "--weights",
-        help="Initial weights: imagenet, musicnn, none (random), or a FILE (weights, or a run's model.keras). "
-        "Default: the pre-trained ones of the architecture.",
+        help="Initial weights: imagenet, musicnn, none (random), the folder of a RUN (trained or pretrained), or a "
+        "FILE. Default: the pre-trained ones of the architecture.",
     ),
     click.option(
         "--head-epochs", default=20, show_default=True, help="Epochs of the head alone, on the frozen backbone."
@@ -134,6 +134,8 @@ def fit_settings(
     *, recipe: str, augment: tuple[str, ...], architecture: str, weights: str | None, **options: Any
 ) -> TrainingConfig:
     """The configuration that the options describe, with everything checked that needs no dataset."""
+    from train.run import Run
+    from train.teachers import open_teacher
     from train.training import Augmentation, TrainingConfig
     from train.training.config import REFERENCE_RECIPE
     from train.training.model import check_weights, find_architecture
@@ -141,7 +143,11 @@ def fit_settings(
     require_keras()
     found = find_architecture(architecture)
     weights = weights or found.pretrained or "none"
+    if Path(weights).is_dir():
+        weights = str(Run(Path(weights)).model)
     check_weights(found, weights)
+    if options["teacher"]:
+        open_teacher(options["teacher"])  # a missing one is found before anything slow
     config = TrainingConfig(
         architecture=architecture, weights=weights, augmentation=Augmentation.only(augment), **options
     )

@@ -261,6 +261,10 @@ def _check_folder(run: Run, songs_folder: Path) -> None:
         raise TmgcError(
             f"a run must not be in the folder of songs: {run.folder} is inside {songs_folder}. Name another"
         )
+    if run.clips.is_symlink() and run.clips.readlink().parts[0] == "..":
+        raise TmgcError(
+            f"a run is prepared where its clips are: {run.folder} is a fold of a cross-validation. Name another"
+        )
     if not run.folder.is_dir() or run.dataset_json.is_file():
         return
     unfinished = {run.clips.name, run.images.name, _FAILURE_NAME}

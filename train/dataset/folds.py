@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from edge_runtime.errors import TmgcError
-from train.dataset.dataset import Clip, Dataset, write_dataset
+from train.dataset.dataset import Clip, Dataset, read_dataset, write_dataset
 from train.dataset.split import Unit, split_units
 from train.run import SPLITS, Run
 
@@ -69,9 +69,14 @@ def write_fold(fold: Dataset) -> None:
     Raises
     ------
     TmgcError
-        The file system has no symbolic links.
+        The file system has no symbolic links, or the fold has been written with other clips.
     """
     fold.run.folder.mkdir(exist_ok=True)
+    if fold.run.dataset_csv.is_file() and read_dataset(fold.run).fingerprint() != fold.fingerprint():
+        raise TmgcError(
+            f"the folds of a cross-validation have the same clips as it began with: those in {fold.run.folder.parent} "
+            "were prepared anew since, or divided otherwise. Name another RUN"
+        )
     for folder in (fold.run.clips, fold.run.images):
         _link(folder, Path("..", folder.name))
     write_dataset(fold)

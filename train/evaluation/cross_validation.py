@@ -208,7 +208,7 @@ def predict_baselines(folds: Sequence[Dataset], reporter: Reporter, *, teacher: 
     Parameters
     ----------
     folds : sequence of Dataset
-        Of :func:`train.dataset.folds.fold_datasets`.
+        Of :func:`train.dataset.folds.fold_datasets`, and written.
     reporter : Reporter
     teacher : Teacher or None
         Adds the baseline of its outputs.
@@ -222,7 +222,11 @@ def predict_baselines(folds: Sequence[Dataset], reporter: Reporter, *, teacher: 
         for fold in folds:
             train, validation, test = (_rows(fold, split) for split in SPLITS)
             probabilities[test], settings = method.predict(
-                (features[train], labels[train]), (features[validation], labels[validation]), features[test], reporter
+                (features[train], labels[train]),
+                (features[validation], labels[validation]),
+                features[test],
+                reporter,
+                refit=True,
             )
             chosen.append(settings)
         found.append(Predictions(method.name, probabilities, chosen=tuple(chosen)))

@@ -25,7 +25,7 @@ from train.evaluation.report import html_report
 from train.evaluation.results import Evaluation, most_confident_errors
 from train.evaluation.robustness import evaluate_robustness
 from train.evaluation.song_answers import SongAnswers, choose_answer, compare_poolings
-from train.libraries import load_keras_model
+from train.libraries import load_keras_model, predict_in_batches
 from train.progress import Reporter
 from train.teachers import Teacher
 
@@ -84,13 +84,8 @@ class Predictor:
         return np.concatenate(predictions)
 
     def _predict(self, held: Held) -> NDArray[np.float32]:
-        import keras
-
-        # JAX compiles the network anew for every size of a batch
-        multiple = self._batch_size if keras.config.backend() == "jax" else 1
-        whole = np.resize(held, (-(-len(held) // multiple) * multiple, *held.shape[1:]))
-        output = self._network.predict(self._inputs.batch(whole), batch_size=self._batch_size, verbose=0)
-        probabilities = np.asarray(output, np.float32)[: len(held)]
+        inputs = self._inputs.batch(held)
+        probabilities = predict_in_batches(self._network, inputs, batch_size=self._batch_size)
         if not np.isfinite(probabilities).all():
             raise TmgcError(
                 f"predictions must be finite: {self._dataset.run.model} returns NaN or infinity, so its training "

@@ -17,7 +17,7 @@ from edge_runtime.files import atomic_write
 from edge_runtime.spectrogram import SpectrogramSettings
 from train.dataset.dataset import Clip, Dataset
 from train.evaluation.calibration import Reliability
-from train.evaluation.metrics import percent
+from train.evaluation.metrics import Scores, percent
 from train.evaluation.results import Evaluation
 from train.run import Run
 
@@ -106,12 +106,12 @@ def write_figure(draw: Callable[[], Figure | None], path: Path) -> bool:
     return True
 
 
-def confusion_figure(evaluation: Evaluation) -> Figure:
+def confusion_figure(evaluation: Scores) -> Figure:
     """Confusion matrix of the clips: counts, coloured by their share of the true genre."""
     counts = np.array(evaluation.confusion)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     size = 2.4 + 0.5 * len(evaluation.genres)
-    figure = _figure(size, size)
+    figure = new_figure(size, size)
     axes = figure.subplots()
     axes.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0)
     for (row, column), count in np.ndenumerate(counts):
@@ -138,7 +138,7 @@ def reliability_figure(evaluation: Evaluation) -> Figure:
     panels = [("unscaled", calibration.before)]
     if temperature != 1:
         panels.append((f"temperature {temperature:.2f}", calibration.after))
-    figure = _figure(0.6 + 3.7 * len(panels), 4.6)
+    figure = new_figure(0.6 + 3.7 * len(panels), 4.6)
     axes = figure.subplots(2, len(panels), sharex=True, sharey="row", height_ratios=(3, 1), squeeze=False)
     for (upper, lower), (name, found) in zip(axes.T, panels, strict=True):
         _draw_reliability(upper, lower, found)
@@ -154,7 +154,7 @@ def song_answers_figure(evaluation: Evaluation) -> Figure | None:
     used, curves = evaluation.song_answers.choice.pooling, evaluation.song_answers.curves
     if len(curves[used]) == 1:
         return None
-    figure = _figure(6.2, 3.8)
+    figure = new_figure(6.2, 3.8)
     axes = figure.subplots()
     seconds = [point.seconds for point in curves[used]]
     low, high = zip(*(point.accuracy_ci for point in curves[used]), strict=True)
@@ -162,11 +162,12 @@ def song_answers_figure(evaluation: Evaluation) -> Figure | None:
     for name, color in zip(curves, (_BLUE, _ORANGE, _GREY), strict=True):
         accuracies = [point.accuracy for point in curves[name]]
         axes.plot(seconds, accuracies, ".-", color=color, linewidth=2 if name == used else 1, label=name)
-    axes.yaxis.set_major_formatter("{x:.0%}")
+    axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.0f} %")
+    axes.set_xlim(left=0)
     axes.set(
         xlabel="first seconds of the song's clips",
         ylabel="song accuracy",
-        title=f"{evaluation.songs} {evaluation.split} songs",
+        title=f"{evaluation.split} songs: accuracy {percent(evaluation.song_accuracy)}",
     )
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right", fontsize=9)
@@ -181,7 +182,7 @@ def training_figure(run: Run) -> Figure | None:
     if not rows or Checkpoint(run).exists():
         return None
     epochs = range(1, len(rows) + 1)
-    figure = _figure(8.0, 3.4)
+    figure = new_figure(8.0, 3.4)
     for axes, quantity in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
         for column, label, color in ((quantity, "training", _BLUE), (f"val_{quantity}", "validation", _ORANGE)):
             axes.plot(epochs, [_number(row.get(column)) for row in rows], ".-", color=color, label=label)
@@ -206,7 +207,7 @@ def spectrograms_figure(dataset: Dataset, clips: Sequence[Clip]) -> Figure:
     shown.sort(key=lambda clip: dataset.genres.index(clip.genre))
     columns = min(_COLUMNS, len(shown))
     rows = math.ceil(len(shown) / columns)
-    figure = _figure(0.8 + 1.7 * columns, 0.5 + 1.9 * rows)
+    figure = new_figure(0.8 + 1.7 * columns, 0.5 + 1.9 * rows)
     panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     hertz = _visible_ticks(dataset.spectrogram)
     for axes, clip in zip(panels.flat, shown, strict=False):
@@ -239,7 +240,7 @@ def examples_figure(dataset: Dataset, split: str) -> Figure:
     shown = [_examples([clip for clip in dataset.of(split) if clip.genre == genre]) for genre in dataset.genres]
     mosaic = _mosaic([dataset.images(clips) for clips in shown], dataset.spectrogram)
     columns, rows = max(map(len, shown)), len(shown)
-    figure = _figure(1.2 + columns * _EXAMPLE_INCHES, 0.3 + rows * _EXAMPLE_INCHES)
+    figure = new_figure(1.2 + columns * _EXAMPLE_INCHES, 0.3 + rows * _EXAMPLE_INCHES)
     axes = figure.subplots()
     axes.imshow(mosaic, aspect="auto", extent=(0.0, columns, rows, 0.0))
     axes.set_yticks(np.arange(rows) + 0.5, dataset.genres)
@@ -261,7 +262,8 @@ def _mosaic(rows: Sequence[NDArray[np.uint8]], settings: SpectrogramSettings) ->
     return mosaic
 
 
-def _figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure of this size, inches."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")

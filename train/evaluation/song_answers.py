@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.model_card import DEFAULT_SMOOTHING_SECONDS, MAX_SMOOTHING_SECONDS
+from edge_runtime.model_card import DEFAULT_SMOOTHING_SECONDS
 from edge_runtime.pooling import POOLINGS, pool
 from train.dataset.dataset import Clip
 from train.evaluation.metrics import (
@@ -24,7 +24,13 @@ MIN_SONGS = 30
 """Validation songs from which the seconds of smoothing are chosen; with fewer, a single song is more than 3 points."""
 
 SMOOTHING_TOLERANCE = 0.01
-"""Accuracy that a shorter smoothing may lose: it follows a change of the music sooner."""
+"""Accuracy that a shorter smoothing may lose in any case: it follows a change of the music sooner."""
+
+LONGEST_SMOOTHING_SECONDS = 30.0
+"""Longer ones are not chosen, however slowly the accuracy rises: they would still show the song before."""
+
+_CI_STANDARD_ERRORS = 2 * 1.96
+"""Width of a 95 % CI."""
 
 _MAX_POINTS = 20
 """Of a curve, closer together at its beginning."""
@@ -73,8 +79,9 @@ def choose_answer(
 
     The mean of the probabilities is kept unless another pooling classifies significantly more songs correctly (paired
     bootstrap over groups); of several such, the most accurate one is taken. The smoothing is the shortest beginning of
-    the songs after which the accuracy is within a point of the highest. It is the default where songs are fewer than
-    :data:`MIN_SONGS` or shorter than the default.
+    the songs after which the accuracy is at most a point, or one standard error of the paired difference, below the
+    highest one (the rule of one standard error: Breiman et al., "Classification and regression trees", 1984). It is the
+    default where songs are fewer than :data:`MIN_SONGS` or shorter than the default.
 
     Parameters
     ----------
@@ -85,8 +92,7 @@ def choose_answer(
     window_seconds : float > 0
     """
     pooling, pooling_reason = _choose_pooling(probabilities, labels, clips)
-    curve = accuracy_curve(probabilities, labels, clips, window_seconds, pooling)
-    seconds, smoothing_reason = _choose_smoothing(curve, len(rows_of_songs(clips)))
+    seconds, smoothing_reason = _choose_smoothing(probabilities, labels, clips, window_seconds, pooling)
     return AnswerChoice(pooling, pooling_reason, seconds, smoothing_reason)
 
 
@@ -127,7 +133,7 @@ def accuracy_curve(
     groups = rows_of_groups(clips[song[0]] for song in songs)
     lengths = np.array([len(song) for song in songs])
     points = []
-    for windows in np.unique(np.geomspace(1, lengths.max(), _MAX_POINTS).round().astype(int)).tolist():
+    for windows in _numbers_of_windows(int(lengths.max())):
         correct = _correct(probabilities, labels, [song[:windows] for song in songs], pooling)
         points.append(
             CurvePoint(
@@ -139,6 +145,13 @@ def accuracy_curve(
             )
         )
     return tuple(points)
+
+
+def _numbers_of_windows(longest: int) -> list[int]:
+    if longest <= _MAX_POINTS:
+        return list(range(1, longest + 1))
+    numbers: list[int] = np.unique(np.geomspace(1, longest, _MAX_POINTS).round().astype(int)).tolist()
+    return numbers
 
 
 def _choose_pooling(
@@ -160,18 +173,32 @@ def _choose_pooling(
     )
 
 
-def _choose_smoothing(curve: Sequence[CurvePoint], songs: int) -> tuple[float, str]:
-    """From the part of the curve in which at least half of the songs have further windows."""
-    known = [point for point in curve if 2 * point.songs >= songs and point.seconds <= MAX_SMOOTHING_SECONDS]
-    if songs < MIN_SONGS:
-        return DEFAULT_SMOOTHING_SECONDS, f"the default, since {songs} validation songs are fewer than {MIN_SONGS}"
+def _choose_smoothing(
+    probabilities: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    clips: Sequence[Clip],
+    window_seconds: float,
+    pooling: str,
+) -> tuple[float, str]:
+    songs = _songs_in_time(clips)
+    if len(songs) < MIN_SONGS:
+        return DEFAULT_SMOOTHING_SECONDS, f"the default, since {len(songs)} validation songs are fewer than {MIN_SONGS}"
+    curve = accuracy_curve(probabilities, labels, clips, window_seconds, pooling)
+    known = [point for point in curve if 2 * point.songs >= len(songs) and point.seconds <= LONGEST_SMOOTHING_SECONDS]
     if not known or known[-1].seconds < DEFAULT_SMOOTHING_SECONDS:
         return DEFAULT_SMOOTHING_SECONDS, "the default, since most validation songs have fewer windows than it covers"
-    best = max(point.accuracy for point in known)
-    chosen = next(point for point in known if point.accuracy >= best - SMOOTHING_TOLERANCE)
-    return chosen.seconds, (
-        f"the shortest within a point of the best: {percent(chosen.accuracy)} and {percent(best)} of {songs} "
-        "validation songs"
+    counts = [point.windows for point in known]
+    correct = {count: _correct(probabilities, labels, [song[:count] for song in songs], pooling) for count in counts}
+    best = max(known, key=lambda point: point.accuracy)
+    first_clips = [clips[song[0]] for song in songs]
+    for point in known:
+        loss = paired_difference(correct[best.windows], correct[point.windows], first_clips)
+        tolerance = max(SMOOTHING_TOLERANCE, (loss.ci[1] - loss.ci[0]) / _CI_STANDARD_ERRORS)
+        if loss.value <= tolerance:
+            break
+    return point.seconds, (
+        f"{percent(point.accuracy)} of {len(songs)} validation songs, the best being {percent(best.accuracy)} after "
+        f"{best.seconds:g} s"
     )
 
 

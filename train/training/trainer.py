@@ -28,9 +28,10 @@ from train.run import Run
 from train.teachers import open_teacher
 from train.training.callbacks import BatchProgress, CheckpointAndEarlyStopping, EpochHistory, is_over
 from train.training.checkpoint import Checkpoint, TrainingState, save_model
+from train.training.compilation import compile_network, losses, lr_schedule
 from train.training.config import TrainingConfig
 from train.training.data import SequentialBatches, Split, TrainingBatches, negative_targets, negative_windows
-from train.training.distillation import DistillationLoss, genre_accuracy, student, target_head
+from train.training.distillation import student, target_head
 from train.training.lr_finder import LRFinderCurve, lr_finder, write_lr_finder
 from train.training.model import (
     BACKBONE,
@@ -47,9 +48,6 @@ from train.training.teacher_targets import TeacherTargets, ask_teacher
 
 _CALIBRATION_IMAGES = 256
 """Enough for the statistics of batch normalisation, which are means over all pixels of an image."""
-
-_WARM_UP = 0.1
-"""Share of the steps over which the learning rate rises, until Adam's moment estimates have settled."""
 
 
 def fit(dataset: Dataset, config: TrainingConfig, reporter: Reporter | None = None) -> ModelCard:
@@ -225,19 +223,11 @@ class _Training:
         if not config.head_epochs:
             return
         held, targets = self._head_data()
-        batches = [
-            self._in_order(held, targets),
-            self._in_order(self._validation.held, self._validation.targets),
-        ]
-        self._reporter.phase("computing the backbone's features", sum(map(len, batches)))
-        extractor, progress = feature_extractor(network), BatchProgress(self._reporter)
-        train, validation = (extractor.predict(part, callbacks=[progress], verbose=0) for part in batches)
-
-        features = keras.Input(train.shape[1:])
-        head = keras.Model(features, network.get_layer(HEAD)(features))
-        if self._teacher:
-            head = student(features, features, network.get_layer(HEAD), self._target_head, name=HEAD)
-        genres = self._train.targets.shape[1]
+        validation_targets = self._validation.targets
+        train, validation = self._features(
+            network, [self._in_order(held, targets), self._in_order(self._validation.held, validation_targets)]
+        )
+        head, genres = self._head(network, train.shape[1:]), validation_targets.shape[1]
         head.compile(keras.optimizers.Adam(config.head_learning_rate), **losses(config, genres))
         self._reporter.phase("training the head", config.head_epochs * -(-len(train) // config.batch_size))
         weights = np.ones(len(targets), np.float32)  # of negatives, too
@@ -245,16 +235,28 @@ class _Training:
             weights[: len(self._train.clips)] = self._train.clip_weights()
         best = keras.callbacks.EarlyStopping(config.monitor, patience=config.head_epochs, restore_best_weights=True)
         head.fit(
-            train.astype(np.float32),
+            train,
             targets,
             sample_weight=weights,
-            validation_data=(validation.astype(np.float32), self._validation.targets),
+            validation_data=(validation, validation_targets),
             epochs=config.head_epochs,
             batch_size=config.batch_size,
             callbacks=[*self._callbacks("head"), best],
             verbose=0,
         )
         self._state.best_score = best.best if config.monitor == "val_accuracy" else -best.best
+
+    def _features(self, network: keras.Model, batches: list[SequentialBatches]) -> list[NDArray[np.float32]]:
+        self._reporter.phase("computing the backbone's features", sum(map(len, batches)))
+        extractor, progress = feature_extractor(network), BatchProgress(self._reporter)
+        return [extractor.predict(part, callbacks=[progress], verbose=0).astype(np.float32) for part in batches]
+
+    def _head(self, network: keras.Model, shape: tuple[int, ...]) -> keras.Model:
+        """What follows the backbone: the head alone, or with a teacher's targets."""
+        features, head = keras.Input(shape), network.get_layer(HEAD)
+        if self._teacher:
+            return student(features, features, head, self._target_head, name=HEAD)
+        return keras.Model(features, head(features))
 
     def _head_data(self) -> tuple[Held, NDArray[np.float32]]:
         """The training clips and their targets, and as many negatives as fine-tuning shows in an epoch."""
@@ -348,42 +350,6 @@ class _Training:
             library("tensorboard", extra="train")
             callbacks.append(keras.callbacks.TensorBoard(self._run.tensorboard / phase, write_graph=False))
         return callbacks
-
-
-def compile_network(network: keras.Model, config: TrainingConfig, learning_rate: Any, *, n_genres: int) -> None:
-    """Compile a network for training.
-
-    Parameters
-    ----------
-    network : keras.Model
-    config : TrainingConfig
-    learning_rate : float or keras.optimizers.schedules.LearningRateSchedule
-    n_genres : int
-    """
-    optimizers = {"adam": keras.optimizers.Adam, "adamax": keras.optimizers.Adamax, "adamw": keras.optimizers.AdamW}
-    # TensorFlow would spend many minutes in XLA for a network of this depth; JAX has no other way.
-    jit_compile: bool | str = False if keras.config.backend() == "tensorflow" else "auto"
-    network.compile(optimizers[config.optimizer](learning_rate), **losses(config, n_genres), jit_compile=jit_compile)
-    network.optimizer.build(network.trainable_variables)
-
-
-def losses(config: TrainingConfig, n_genres: int) -> dict[str, Any]:
-    """What Keras' ``compile`` takes: the loss of the genres, or of genres and teacher, and the accuracy."""
-    if not config.teacher:
-        loss = keras.losses.CategoricalCrossentropy(label_smoothing=config.label_smoothing)
-        return {"loss": loss, "weighted_metrics": ["accuracy"]}
-    loss = DistillationLoss(n_genres, weight=config.teacher_weight, label_smoothing=config.label_smoothing)
-    return {"loss": loss, "weighted_metrics": [genre_accuracy(n_genres)]}
-
-
-def lr_schedule(config: TrainingConfig, highest: float, *, steps: int) -> Any:
-    """The learning rate of each step: linear warm-up and cosine decay to zero, or constant."""
-    if config.schedule == "constant":
-        return highest
-    warm_up = max(1, round(_WARM_UP * steps))
-    return keras.optimizers.schedules.CosineDecay(
-        0.0, max(1, steps - warm_up), warmup_target=highest, warmup_steps=warm_up
-    )
 
 
 @contextmanager

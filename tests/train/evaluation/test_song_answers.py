@@ -10,7 +10,13 @@ from edge_runtime.model_card import DEFAULT_SMOOTHING_SECONDS
 from edge_runtime.pooling import POOLINGS
 from train.dataset.dataset import Clip
 from train.evaluation.metrics import compute_scores
-from train.evaluation.song_answers import MIN_SONGS, accuracy_curve, choose_answer, compare_poolings
+from train.evaluation.song_answers import (
+    LONGEST_SMOOTHING_SECONDS,
+    MIN_SONGS,
+    accuracy_curve,
+    choose_answer,
+    compare_poolings,
+)
 
 GENRES = ("Caz", "Halk", "Rock")
 Songs = tuple[NDArray[np.float32], NDArray[np.int64], list[Clip]]
@@ -84,8 +90,19 @@ def test_the_smoothing_is_the_shortest_within_a_point_of_the_best() -> None:
     quick = [[RIGHT] * 7]
     chosen = choose_answer(*songs_of(slow * 10 + quick * 30), 2.0)
     assert chosen.smoothing_seconds == 10.0
-    assert "40 validation songs" in chosen.smoothing_reason
-    assert choose_answer(*songs_of(slow + quick * 120), 2.0).smoothing_seconds == 2.0
+    assert chosen.smoothing_reason == "100.0 % of 40 validation songs, the best being 100.0 % after 10 s"
+
+
+@pytest.mark.parametrize(("late", "songs"), [(1, 120), (1, 40)])
+def test_a_single_song_that_needs_longer_does_not_lengthen_the_smoothing(late: int, songs: int) -> None:
+    windows = [[SURELY_WRONG, SURELY_WRONG, RIGHT, RIGHT, RIGHT, RIGHT]] * late + [[RIGHT] * 6] * songs
+    assert choose_answer(*songs_of(windows), 2.0).smoothing_seconds == 2.0
+
+
+def test_the_smoothing_is_never_so_long_that_it_shows_the_song_before() -> None:
+    slow = [[SURELY_WRONG] * 20 + [RIGHT] * 60]
+    chosen = choose_answer(*songs_of(slow * 20 + [[RIGHT] * 80] * 20), 2.0)
+    assert chosen.smoothing_seconds <= LONGEST_SMOOTHING_SECONDS
 
 
 @pytest.mark.parametrize(("songs", "windows"), [(MIN_SONGS - 1, 8), (MIN_SONGS + 10, 2), (MIN_SONGS + 10, 1)])

@@ -55,6 +55,13 @@ def in_a_process(run: Run, *options: object, **environment: str) -> subprocess.P
     )
 
 
+def validation_loss(dataset: Dataset) -> float:
+    """Of the saved model."""
+    network, clips = keras.models.load_model(dataset.run.model, compile=False), dataset.of("validation")
+    probabilities = network.predict(dataset.images(clips), verbose=0)
+    return float(-np.log(probabilities[np.arange(len(clips)), dataset.labels(clips)]).mean())
+
+
 def test_both_phases_stand_in_the_history_and_the_loss_falls(run: Run) -> None:
     for phase in ("head", "fine-tuning"):
         losses = [float(row["loss"]) for row in history(run, phase)]
@@ -117,15 +124,27 @@ def test_the_weights_of_the_best_epoch_are_saved_and_nothing_is_left_behind(
     config = replace(QUICK, epochs=6, learning_rate=0.1, schedule="constant", augmentation=Augmentation.only(()))
     fit(small_dataset, config)
     losses = [float(row["val_loss"]) for row in history(small_dataset.run, "fine-tuning")]
-    network = keras.models.load_model(small_dataset.run.model, compile=False)
-    clips = small_dataset.of("validation")
-    probabilities = network.predict(small_dataset.images(clips), verbose=0)
-    loss = -np.log(probabilities[np.arange(len(clips)), small_dataset.labels(clips)]).mean()
-    assert loss == pytest.approx(min(losses), rel=1e-3)
+    assert validation_loss(small_dataset) == pytest.approx(min(losses), rel=1e-3)
     assert max(losses) > 1.01 * min(losses), "or any epoch would do"
     assert not Checkpoint(small_dataset.run).exists()
     assert not list(small_dataset.run.folder.glob(".part-*"))
     assert list((small_dataset.run.tensorboard / "fine-tuning").rglob("events.out*"))
+
+
+def test_a_fine_tuning_that_only_harms_leaves_the_best_epoch_of_the_head(small_dataset: Dataset) -> None:
+    next_genre = dict(zip(small_dataset.genres, np.roll(small_dataset.genres, 1), strict=True))
+    clips = [
+        replace(clip, genre=next_genre[clip.genre]) if clip.split == "validation" else clip
+        for clip in small_dataset.clips
+    ]
+    small_dataset = replace(small_dataset, clips=tuple(clips))
+    fit(small_dataset, replace(QUICK, head_epochs=4, head_learning_rate=0.02, epochs=1, schedule="constant"))
+    head, fine_tuning = (
+        [float(row["val_loss"]) for row in history(small_dataset.run, phase)] for phase in ("head", "fine-tuning")
+    )
+    assert min(head) < min(fine_tuning), "or there is nothing to see"
+    assert min(head) < head[-1], "or the last epoch would do"
+    assert validation_loss(small_dataset) == pytest.approx(min(head), rel=1e-3)
 
 
 @pytest.fixture

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import csv
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.train.open_music.test_sound import SILENT
+from train.open_music.collect import MANIFEST, collect_packages
+from train.progress import Reporter
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / MANIFEST).open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_packages_are_collected_with_their_licence_and_listed(apt: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "music"
+    collect_packages(folder, ["game-music", "other"], SILENT, Reporter())
+    names = {path.name for path in (folder / "game-music").iterdir()}
+    assert names == {
+        "copyright",
+        "version",
+        "game-music-inner.ogg",
+        "game-music-stems.ogg",
+        "game-music-uber-den-wolken.ogg",
+    }
+    assert rows(folder) == [
+        {
+            "package": "game-music",
+            "version": "1.2-3",
+            "licence": "game-music/copyright",
+            "files": "3",
+            "seconds": "66.0",
+        },
+        {"package": "other", "version": "", "licence": "", "files": "0", "seconds": "0.0"},
+    ]
+
+
+def test_a_package_that_is_left_out_is_a_warning(apt: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    collect_packages(tmp_path / "music", ["other"], SILENT, Reporter())
+    assert "other is left out: other cannot be downloaded (Unable to locate package other)" in caplog.text
+
+
+def test_the_next_call_goes_on_with_what_is_missing(apt: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "music"
+    collect_packages(folder, ["game-music"], SILENT, Reporter())
+    (folder / ".part-interrupted").mkdir()
+    collect_packages(folder, ["game-music"], SILENT, Reporter())
+    assert (apt / "asked").read_text(encoding="utf-8") == "game-music\n"
+    assert not (folder / ".part-interrupted").exists()
+    assert [row["files"] for row in rows(folder)] == ["3"]
+
+
+@pytest.mark.full
+def test_the_real_apt_provides_music_and_the_programs_that_pieces_need(tmp_path: Path) -> None:
+    from edge_runtime.errors import TmgcError
+    from train.open_music.collect import SYNTHESISED, collect_open_music
+    from train.open_music.packages import download
+
+    if shutil.which("apt-get") is None:
+        pytest.skip("apt-get is not installed")
+    try:
+        download("fb-music-high", tmp_path)
+    except TmgcError as error:
+        pytest.skip(str(error))
+    sources = collect_open_music(tmp_path / "music", packages=["fb-music-high", "openttd-openmsx"], pieces=1)
+    assert [source.files for source in sources] == [1, 31, 12]
+    assert "GPL" in (tmp_path / "music" / SYNTHESISED / "copyright").read_text(encoding="utf-8")
