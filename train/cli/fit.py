@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from train.training import TrainingConfig
 
 
-_AUGMENT = ("shift", "gain", "noise", "bandwidth", "spec_augment", "negatives", "mixup")
+_AUGMENT = ("shift", "gain", "noise", "spec_augment", "negatives", "mixup")
 
 
 def _names(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[str, ...]:

@@ -33,9 +33,9 @@ class Augmentation:
     """Share of the clips that noise is added to, in [0, 1]."""
     noise_snr_db: tuple[float, float] = (5.0, 40.0)
     """Range of the signal-to-noise ratio, drawn uniformly, dB."""
-    bandwidth_share: float = 0.5
+    bandwidth_share: float = 0.0
     """Share of the images that lose their highest frequencies and perhaps their lowest, as of low bit rates, low sample
-    rates and small loudspeakers, in [0, 1]."""
+    rates and small loudspeakers, in [0, 1]. It helps where a network hears another bandwidth than that of its songs."""
     masks: int = 2
     """Number of time masks, and of frequency masks (SpecAugment, Park et al. 2019)."""
     mask_share: float = 0.15
@@ -52,7 +52,7 @@ class Augmentation:
 
     @classmethod
     def only(cls, names: tuple[str, ...]) -> Augmentation:
-        """Switch on the transforms of these names at their default strength, and all others off.
+        """Switch on the transforms of these names at their usual strength, and all others off.
 
         Parameters
         ----------
@@ -70,12 +70,13 @@ class Augmentation:
             "shift": {"shift_seconds": 0.0},
             "gain": {"gain_db": 0.0},
             "noise": {"noise_share": 0.0},
-            "bandwidth": {"bandwidth_share": 0.0},
             "spec_augment": {"masks": 0},
             "negatives": {"negative_share": 0.0},
             "mixup": {"mixup_alpha": 0.0},
         }
         changes = [change for name, change in off.items() if name not in names]
+        if "bandwidth" in names:
+            changes.append({"bandwidth_share": 0.5})
         return replace(cls(), **{field: value for change in changes for field, value in change.items()})
 
     @property

@@ -128,4 +128,5 @@ def test_each_transform_can_be_used_alone() -> None:
     assert only.noise_share > 0
     assert (only.shift_seconds, only.gain_db, only.masks, only.negative_share, only.mixup_alpha) == (0, 0, 0, 0, 0)
     assert only.bandwidth_share == 0
-    assert Augmentation.only(AUGMENTATIONS) == Augmentation()
+    assert replace(Augmentation.only(AUGMENTATIONS), bandwidth_share=0.0) == Augmentation()
+    assert Augmentation.only(("bandwidth",)) == replace(OFF, bandwidth_share=0.5)
