@@ -114,6 +114,7 @@ class MusicFolder:
 
     def __init__(self, folder: Path, settings: WindowSettings, colormap: Colormap) -> None:
         self._folder, self._settings, self._colormap = folder, settings, colormap
+        self._stems: dict[Piece, str] = {}
 
     def extract(
         self, pieces: Sequence[Piece], teacher: Teacher, reporter: Reporter, *, workers: int | None = None
@@ -137,12 +138,17 @@ class MusicFolder:
             The others, with the reason.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
-        stems = {piece: self._stem(piece) for piece in pieces}
-        waiting = [_Job(piece, self._settings, self._colormap) for piece in pieces if not self._is_done(stems[piece])]
+        skipped = []
+        for piece in pieces:
+            try:
+                self._stems[piece] = self._stem(piece)
+            except OSError as error:
+                skipped.append(Skipped(piece.name, f"cannot be read: {error.strerror}"))
+        stems = self._stems
+        waiting = [_Job(piece, self._settings, self._colormap) for piece in stems if not self._is_done(stems[piece])]
         if 0 < len(waiting) < len(pieces):
             _log.info("the windows of %d of %d pieces are extracted already", len(pieces) - len(waiting), len(pieces))
         reporter.phase(f"cutting windows, and asking the teacher {teacher.name} about them", len(waiting))
-        skipped = []
         with closing(_extracted(waiting, workers)) as results:
             for piece, extracted in results:
                 if isinstance(extracted, str):
@@ -156,7 +162,7 @@ class MusicFolder:
 
     def read(self, pieces: Iterable[Piece]) -> Windows:
         """The windows of pieces that are extracted."""
-        stems = [self._stem(piece) for piece in pieces]
+        stems = [self._stems[piece] for piece in pieces]
         try:
             return Windows(
                 [np.load(self._images(stem), mmap_mode="r") for stem in stems],
@@ -170,9 +176,10 @@ class MusicFolder:
 
     def fingerprint(self, pieces: Iterable[Piece]) -> str:
         """SHA-256 of the names of the pieces' files, which differ where anything else does."""
-        return hashlib.sha256("\n".join(map(self._stem, pieces)).encode()).hexdigest()
+        return hashlib.sha256("\n".join(self._stems[piece] for piece in pieces).encode()).hexdigest()
 
     def _stem(self, piece: Piece) -> str:
+        """Stem of a piece's files; taken once, since a file may change meanwhile."""
         status = piece.path.stat()
         settings = [_FORMAT, self._settings.spectrogram.to_json(), *self._settings[1:]]
         version = [piece.name, status.st_size, status.st_mtime_ns, settings]
