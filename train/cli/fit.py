@@ -87,7 +87,7 @@ fit_options = Options(
         "--augment",
         callback=_names,
         help=f"Augmentation of the training clips, or none. Default: {','.join(_AUGMENT)}; with a teacher without "
-        "spec_augment.",
+        "spec_augment. For sound of another bandwidth than that of the songs, add bandwidth.",
     ),
     click.option(
         "--teacher",
