@@ -60,7 +60,7 @@ def test_preferences_begin_with_int8_and_end_with_float32() -> None:
     assert recipes == [INT8, DYNAMIC, FLOAT32]
 
 
-@pytest.mark.parametrize("architecture", ["mobilenet_v3_small", "mobilenet_v3_large"])
+@pytest.mark.parametrize("architecture", ["mobilenet_v3_small", "mobilenet_v3_large", "musicnn"])
 def test_hard_swish_networks_stay_float_for_a_reason(architecture: str) -> None:
     preference = find_preference(architecture)
     assert "hard-swish" in (preference.reason or "")
