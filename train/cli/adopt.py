@@ -50,4 +50,4 @@ def adopt(teacher: str, run: Path, mapping: Path | None) -> None:
         say(f"  {genre}: {', '.join(tags)}")
     say(f"  {NOTE}")
     say(f"  model and card of {len(card.genres)} genres in {run}")
-    say(f"next: tmgc-export {run}{' --quantize float16' if card.input_kind == 'waveform' else ''}")
+    say(f"next: tmgc-export {run}")
