@@ -15,7 +15,7 @@ help:
 	@echo "make test-full  the tests that take longer (25 minutes)"
 	@echo "make lint       ruff and mypy; does nothing where nothing has changed"
 	@echo "make small-model  the model that the package brings along, trained anew (20 minutes)"
-	@echo "make open-music  freely licensed music for a pretraining, runs/open-music; needs apt (hours of music, see docs/few-songs.md)"
+	@echo "make open-music  freely licensed music for a pretraining, into runs/open-music; needs apt (downloads about 6 GB)"
 	@echo "make docs       the documentation, docs/_build/html/index.html; BUILDER=linkcheck follows its external links"
 	@echo "make wheel      dist/tmgc-*.whl, which is what a Raspberry Pi needs"
 	@echo "make arm64      the proof on emulated 64-bit ARM; needs root, debootstrap and qemu-user-static (10 minutes)"
