@@ -93,7 +93,7 @@ def _units(clips: Iterable[Clip]) -> list[Unit]:
 def _check_enough(units: Sequence[Unit], count: int, kind: str) -> None:
     found = Counter(genre for unit in units for genre in unit.genres)
     genre, fewest = min(found.items(), key=lambda item: item[1])
-    needed = max(count, len(SPLITS))
+    needed = max(count, 4 if count == 2 else 3)  # without a fold, two are left at least: to train and to validate
     if fewest < needed:
         raise TmgcError(
             f"{count} folds need at least {needed} {kind} of every genre: {genre} has {fewest} (those with the same "
