@@ -78,9 +78,10 @@ def cross_validate(
     trained = None if baselines_only else Begun(run / _TRAINING, **fit_options.of(options))
     config = None if baselines_only else fit_settings(seed=options["seed"], **fit_options.of(options))
     other = _other(compare_with)
-    teacher = _teacher(baseline_teacher or options.get("teacher")) if baseline else None
+    teacher = _teacher(baseline_teacher or options["teacher"]) if baseline else None
     with resumed_by_the_same_command():
         datasets = _prepare_folds(songs, run, folds, options, begun=prepared.exists())
+        _check_unknown(datasets[0], baseline_teacher, options["teacher"], options["weights"])
         prepared.write()
         with Run(run).lock():
             predictions = _predict_baselines(datasets, teacher) if baseline else []
@@ -104,6 +105,15 @@ def _teacher(name: str | None) -> Teacher | None:
     from train.teachers import open_teacher
 
     return open_teacher(name) if name else None
+
+
+def _check_unknown(dataset: Dataset, *names: str | None) -> None:
+    """No teacher and no weights, named by a run or by a file in it, may know the songs."""
+    from train.dataset.folds import check_unknown
+    from train.run import Run
+
+    for path in (Path(name) for name in names if name and Path(name).exists()):
+        check_unknown(dataset, Run(path if path.is_dir() else path.parent))
 
 
 def _other(run: Path | None) -> OtherPredictions | None:

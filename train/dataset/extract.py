@@ -208,7 +208,7 @@ def spread_windows(taken: Iterable[float], count: int, *, seconds: float, window
     count : int
         Number of further windows; fewer where there is no room.
     seconds : float >= 0
-        Length of the song.
+        Length of the song; none has room if it is infinite, since its end is unknown.
     window_seconds : float > 0
 
     Returns
@@ -216,6 +216,8 @@ def spread_windows(taken: Iterable[float], count: int, *, seconds: float, window
     offsets : list of float >= 0, seconds
         Sorted.
     """
+    if seconds == math.inf:
+        return []
     begins, ends = [0.0], []
     for offset in sorted(offset for offset in taken if offset + window_seconds <= seconds):
         ends.append(offset)

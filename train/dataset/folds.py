@@ -82,6 +82,30 @@ def write_fold(fold: Dataset) -> None:
     write_dataset(fold)
 
 
+def check_unknown(dataset: Dataset, run: Run) -> None:
+    """Check that a run, whose network takes part in a cross-validation, was trained on none of its songs.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    run : Run
+        It need not have a dataset.
+
+    Raises
+    ------
+    TmgcError
+        It was: every fold would be tested on songs that its network or baseline knows.
+    """
+    if not run.dataset_csv.is_file():
+        return
+    known = {clip.content_sha256 for clip in read_dataset(run).clips if clip.split != "test"}
+    if songs := {clip.song for clip in dataset.clips if clip.content_sha256 in known}:
+        raise TmgcError(
+            f"a fold is tested on songs that its network has not heard: {run.folder} was trained on {len(songs)} of "
+            "these. Choose another teacher, or other weights"
+        )
+
+
 def _units(clips: Iterable[Clip]) -> list[Unit]:
     """Each group of songs with its number of songs by genre."""
     groups: dict[str, dict[str, str]] = {}
@@ -93,7 +117,7 @@ def _units(clips: Iterable[Clip]) -> list[Unit]:
 def _check_enough(units: Sequence[Unit], count: int, kind: str) -> None:
     found = Counter(genre for unit in units for genre in unit.genres)
     genre, fewest = min(found.items(), key=lambda item: item[1])
-    needed = max(count, len(SPLITS))
+    needed = max(count, 4 if count == 2 else 3)  # without a fold, two are left at least: to train and to validate
     if fewest < needed:
         raise TmgcError(
             f"{count} folds need at least {needed} {kind} of every genre: {genre} has {fewest} (those with the same "

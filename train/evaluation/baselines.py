@@ -127,7 +127,10 @@ class Method(NamedTuple):
 
     name: str
     extract: Features
-    fit: Callable[[Labelled, Labelled, Reporter], tuple[Any, dict[str, float]]]
+    make: Callable[..., Any]
+    """Gives a classifier with certain hyperparameters."""
+    grid: Mapping[str, Sequence[float]]
+    """The hyperparameters that are tried."""
 
     def features(self, dataset: Dataset, clips: Sequence[Clip], reporter: Reporter) -> NDArray[np.float32]:
         """The features of clips, ``[shape=(n_clips, n_features)], float32``. Each clip is a step of the reporter."""
@@ -139,6 +142,35 @@ class Method(NamedTuple):
             for _ in chunk:
                 reporter.step({})
         return np.concatenate(rows)
+
+    def fit(self, train: Labelled, validation: Labelled, reporter: Reporter) -> tuple[Any, dict[str, float]]:
+        """Fit the classifier to standardised training features; the validation data select its hyperparameters.
+
+        Parameters
+        ----------
+        train, validation : Labelled
+        reporter : Reporter
+
+        Returns
+        -------
+        machine : sklearn.pipeline.Pipeline
+            With the highest validation accuracy; fitted to the training data alone.
+        chosen : dict
+            Its hyperparameters.
+        """
+        from sklearn.model_selection import ParameterGrid
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
+
+        candidates = list(ParameterGrid(self.grid))
+        reporter.phase("selecting the baseline's hyperparameters on the validation split", len(candidates))
+        machines = [make_pipeline(StandardScaler(), self.make(**settings)) for settings in candidates]
+        scores = []
+        for machine in machines:
+            scores.append(machine.fit(*train).score(*validation))
+            reporter.step({"accuracy": scores[-1]})
+        best = int(np.argmax(scores))
+        return machines[best], candidates[best]
 
     def predict(
         self,
@@ -182,14 +214,17 @@ def baseline_methods(sample_rate: int, teacher: Teacher | None = None) -> list[M
         Of the windows.
     teacher : Teacher, optional
     """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.svm import SVC
 
     def mfcc(windows: Samples) -> NDArray[np.float32]:
         return np.stack([mfcc_statistics(samples, sample_rate) for samples in windows])
 
-    methods = [Method("SVM on MFCC statistics", mfcc, fit_svm)]
+    methods = [Method("SVM on MFCC statistics", mfcc, SVC, _SVM_GRID)]
     if teacher:
         hear = hearing(teacher, sample_rate)
-        methods.append(Method(f"logistic regression on {teacher.name}", hear, fit_logistic_regression))
+        regression = partial(LogisticRegression, max_iter=2000)
+        methods.append(Method(f"logistic regression on {teacher.name}", hear, regression, _LOGISTIC_GRID))
     return methods
 
 
@@ -219,67 +254,6 @@ def mfcc_statistics(samples: Samples, sample_rate: int) -> NDArray[np.float32]:
     series = [mfcc, *(librosa.feature.delta(mfcc, order=order, width=width) for order in (1, 2))]
     statistics = [statistic for part in series for statistic in (part.mean(axis=1), part.std(axis=1))]
     return np.concatenate(statistics).astype(np.float32)
-
-
-def fit_svm(train: Labelled, validation: Labelled, reporter: Reporter) -> tuple[Any, dict[str, float]]:
-    """Fit a support vector machine with an RBF kernel; its hyperparameters are selected on the validation data.
-
-    Parameters
-    ----------
-    train, validation : Labelled
-    reporter : Reporter
-
-    Returns
-    -------
-    machine : sklearn.pipeline.Pipeline
-    chosen : dict
-        Its ``C``.
-    """
-    from sklearn.svm import SVC
-
-    return _select(SVC, _SVM_GRID, train, validation, reporter)
-
-
-def fit_logistic_regression(train: Labelled, validation: Labelled, reporter: Reporter) -> tuple[Any, dict[str, float]]:
-    """Fit a logistic regression; its hyperparameters are selected on the validation data.
-
-    Parameters
-    ----------
-    train, validation : Labelled
-    reporter : Reporter
-
-    Returns
-    -------
-    machine : sklearn.pipeline.Pipeline
-    chosen : dict
-        Its ``C``.
-    """
-    from sklearn.linear_model import LogisticRegression
-
-    return _select(partial(LogisticRegression, max_iter=2000), _LOGISTIC_GRID, train, validation, reporter)
-
-
-def _select(
-    make: Callable[..., Any],
-    grid: Mapping[str, Sequence[float]],
-    train: Labelled,
-    validation: Labelled,
-    reporter: Reporter,
-) -> tuple[Any, dict[str, float]]:
-    """The classifier with the highest validation accuracy, fitted to standardised training features."""
-    from sklearn.model_selection import ParameterGrid
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    candidates = list(ParameterGrid(grid))
-    reporter.phase("selecting the baseline's hyperparameters on the validation split", len(candidates))
-    machines = [make_pipeline(StandardScaler(), make(**settings)) for settings in candidates]
-    scores = []
-    for machine in machines:
-        scores.append(machine.fit(*train).score(*validation))
-        reporter.step({"accuracy": scores[-1]})
-    best = int(np.argmax(scores))
-    return machines[best], candidates[best]
 
 
 def _probabilities(machine: Any, features: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.classifier import with_temperature
+from edge_runtime.pooling import POOLINGS, pool
 from train.dataset.dataset import Clip, Dataset
 from train.evaluation.baselines import baseline_methods
 from train.evaluation.calibration import reliability
@@ -138,9 +139,16 @@ class CrossValidation:
 
     def notes(self) -> list[str]:
         """What the figures do not show."""
-        variation = "one training for each fold: the variation between seeds is not part of the intervals"
-        trained = [variation] if any(method.name == NETWORK for method in self.methods) else []
-        return [DEMONSTRATION, *trained] if self.demonstration else trained
+        notes = [DEMONSTRATION] if self.demonstration else []
+        names = {method.name for method in self.methods}
+        if NETWORK in names:
+            notes.append("one training for each fold: the variation between seeds is not part of the intervals")
+        if NETWORK in names and len(names) > 1:
+            notes.append(
+                "a baseline is fitted to the validation songs, too, once they have selected its hyperparameters: the "
+                "network is not"
+            )
+        return notes
 
     def as_text(self) -> str:
         """The result for the terminal."""
@@ -294,7 +302,8 @@ def compare(
     of_songs = truth[[rows[0] for rows in songs]]
     by_clip = [each.argmax(axis=1) == truth for _, each in (first, second)]
     by_song = [
-        np.stack([each[rows].mean(axis=0) for rows in songs]).argmax(axis=1) == of_songs for _, each in (first, second)
+        np.stack([pool(each[rows], POOLINGS[0]) for rows in songs]).argmax(axis=1) == of_songs
+        for _, each in (first, second)
     ]
     of_clips = paired_difference(by_clip[0], by_clip[1], clips)
     among_songs = paired_difference(by_song[0], by_song[1], [clips[rows[0]] for rows in songs])

@@ -91,7 +91,7 @@ class OtherPredictions:
                     clip = row["song"], float(row["offset_s"])
                     found = {name: float(row[name]) for name in row if name.startswith(_PROBABILITY)}
                     self._of.setdefault(row["method"], {})[clip] = found
-        except (ValueError, KeyError, TypeError, csv.Error) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OSError, csv.Error) as error:
             raise TmgcError(
                 f"{path} cannot be read ({type(error).__name__}, {first_line(error)}). Run tmgc-train cross-validate "
                 "again"

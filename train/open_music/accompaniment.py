@@ -117,7 +117,7 @@ class Mma:
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         if done.returncode or not path.is_file():
             reason = first_line(RuntimeError(" ".join((done.stdout + done.stderr).split("Error:")[-1].split())))
-            raise TmgcError(f"MMA cannot play {piece.family} ({reason}): see {source}")
+            raise TmgcError(f"MMA cannot play {piece.style} ({reason}): see that {self.program} runs by itself")
 
 
 def _choice(rng: np.random.Generator, values: tuple[str, ...] | list[str]) -> str:

@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from edge_runtime.errors import TmgcError
 from edge_runtime.files import PARTIAL, atomic_write, remove_partial
 from train.open_music import MUSIC
-from train.open_music.packages import AUDIO, MIDI, MODULES, download, field, unpack
+from train.open_music.packages import AUDIO, MIDI, MODULES, download, field, need, unpack
 from train.open_music.pieces import Studio, open_studio, write_piece
 from train.open_music.sound import Synth, collect, seconds_of
 from train.open_music.styles import FAMILIES
@@ -53,8 +53,8 @@ def collect_open_music(
 ) -> list[Source]:
     """Collect the music of packages, synthesise pieces besides, and write ``packages.csv``.
 
-    What is in the folder already is not made again. A package that cannot be had is left out with a warning, and
-    stands in ``packages.csv`` without a version.
+    What is in the folder already is not made again, and is listed, too. A package that cannot be had is left out with a
+    warning, and stands in ``packages.csv`` without a version.
 
     Parameters
     ----------
@@ -77,10 +77,12 @@ def collect_open_music(
         Not a Debian or Ubuntu, or a program is missing that none of their packages could replace.
     """
     reporter = reporter or Reporter()
+    need("ffmpeg", "ffmpeg")  # or all tracker modules would be left out
     studio = open_studio(folder / TOOLS)
     sources = collect_packages(folder, packages, studio.synths[0], reporter)
     if pieces:
-        sources.append(_synthesise(folder, pieces, studio, reporter))
+        others = [source for source in sources if source.package != SYNTHESISED]
+        sources = [*others, _synthesise(folder, pieces, studio, reporter)]
         _write_manifest(folder, sources)
     return sources
 
@@ -102,17 +104,19 @@ def collect_packages(folder: Path, packages: Iterable[str], synth: Synth, report
     """
     folder.mkdir(parents=True, exist_ok=True)
     remove_partial(folder)
-    names, sources = list(packages), []
+    names = list(packages)
+    sources = {path.parent.name: _describe(path.parent) for path in sorted(folder.glob("*/version"))}
     reporter.phase("packages", len(names))
     for name in names:
-        try:
-            sources.append(_collect_package(name, folder, synth))
-        except TmgcError as error:
-            LOG.warning("%s is left out: %s", name, error)
-            sources.append(Source(name, "", "", 0, 0.0))
+        if name not in sources:
+            try:
+                sources[name] = _collect_package(name, folder, synth)
+            except TmgcError as error:
+                LOG.warning("%s is left out: %s", name, error)
+                sources[name] = Source(name, "", "", 0, 0.0)
         reporter.step({})
-        _write_manifest(folder, sources)
-    return sources
+        _write_manifest(folder, sources.values())
+    return list(sources.values())
 
 
 def _synthesise(folder: Path, pieces: int, studio: Studio, reporter: Reporter) -> Source:
@@ -132,18 +136,15 @@ def _synthesise(folder: Path, pieces: int, studio: Studio, reporter: Reporter) -
 
 
 def _collect_package(name: str, folder: Path, synth: Synth) -> Source:
-    done = folder / name
-    if not done.is_dir():
-        with TemporaryDirectory(prefix=PARTIAL, dir=folder) as temporary:
-            unpacked, collected = Path(temporary) / "unpacked", Path(temporary) / "collected"
-            collected.mkdir()
-            deb = download(name, Path(temporary))
-            unpack(deb, unpacked, AUDIO | MODULES | MIDI)
-            collect(unpacked, collected, name, synth)
-            (unpacked / "copyright").replace(collected / "copyright")
-            (collected / "version").write_text(field(deb, "Version") + "\n", encoding="utf-8")
-            collected.rename(done)
-    return _describe(done)
+    with TemporaryDirectory(prefix=PARTIAL, dir=folder) as temporary:
+        unpacked, collected = Path(temporary) / "unpacked", Path(temporary) / "collected"
+        collected.mkdir()
+        deb = download(name, Path(temporary))
+        unpack(deb, unpacked, AUDIO | MODULES | MIDI)
+        collect(unpacked, collected, name, synth)
+        (unpacked / "copyright").replace(collected / "copyright")
+        (collected / "version").write_text(field(deb, "Version") + "\n", encoding="utf-8")
+        return _describe(collected.rename(folder / name))
 
 
 def _describe(folder: Path) -> Source:

@@ -9,6 +9,7 @@ import subprocess
 import tarfile
 import unicodedata
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -79,7 +80,7 @@ def unpack(deb: Path, folder: Path, endings: frozenset[str]) -> None:
     Raises
     ------
     TmgcError
-        The package is damaged.
+        The package is damaged, or has no copyright file.
     """
     command = [need("dpkg-deb", "dpkg"), "--fsys-tarfile", str(deb)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
@@ -88,8 +89,10 @@ def unpack(deb: Path, folder: Path, endings: frozenset[str]) -> None:
             with tarfile.open(fileobj=process.stdout, mode="r|") as archive:
                 for member in archive:
                     _take(archive, member, folder, endings)
-        except (tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
+        except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:  # also a password
             raise TmgcError(f"{deb.name} cannot be unpacked ({first_line(error)}): download it again") from error
+    if not (folder / "copyright").is_file():
+        raise TmgcError(f"music needs a licence: {deb.name} has no copyright file. Choose another package")
 
 
 def _take(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path, endings: frozenset[str]) -> None:
@@ -137,7 +140,7 @@ def wad_music(content: bytes) -> Iterator[tuple[str, bytes]]:
         offset, size = (int.from_bytes(content[at : at + 4], "little") for at in (place, place + 4))
         lump = content[offset : offset + size]
         if lump.startswith(b"MThd"):
-            yield content[place + 8 : place + 16].rstrip(b"\0").decode("ascii", "replace") + ".mid", lump
+            yield slug(content[place + 8 : place + 16].decode("latin-1")) + ".mid", lump
 
 
 def slug(text: str) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from edge_runtime.errors import TmgcError, first_line
+from edge_runtime.files import PARTIAL, remove_partial
 from train.open_music.packages import download, need
 
 
@@ -81,10 +82,11 @@ def unpack_packages(names: tuple[str, ...], folder: Path) -> Path:
     root = folder / names[0]
     if not root.is_dir():
         folder.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=folder) as temporary:
+        remove_partial(folder)
+        with TemporaryDirectory(prefix=PARTIAL, dir=folder) as temporary:
             tree = Path(temporary) / "tree"
             for name in names:
                 deb = download(name, Path(temporary))
-                subprocess.run([need("dpkg-deb", "dpkg"), "-x", str(deb), str(tree)], check=True)
+                Program((need("dpkg-deb", "dpkg"),)).run("-x", str(deb), str(tree))
             tree.rename(root)
     return root

@@ -39,6 +39,15 @@ def test_baselines_alone_need_no_training(songs: Path, run: Path) -> None:
     assert "were begun with others, which settings.json there lists" in other
 
 
+def test_weights_that_know_the_songs_are_refused(songs: Path, run: Path) -> None:
+    assert tmgc_train("prepare", songs, run / "known", *QUICK[2:]).exit_code == 0
+    (run / "known" / "model.keras").touch()
+    for weights in (run / "known", run / "known" / "model.keras"):
+        line = one_error(tmgc_train("cross-validate", songs, run / "cv", *TINY, "--weights", weights))
+        assert "known was trained on" in line
+    assert not (run / "cv" / "settings.json").exists(), "the next call may have other options"
+
+
 @pytest.mark.parametrize(
     ("options", "expected"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import shutil
@@ -188,6 +189,7 @@ def test_what_a_truncated_song_still_holds_is_extracted(tmp_path: Path, suffix: 
         ((), 2, 7.0, [1.0, 4.0]),
         ((), 1, 1.99, []),
         ((), 0, 60.0, []),
+        ((), 4, math.inf, []),
         ((60.0, 70.0, 80.0, 90.0), 4, 240.0, [29.0, 127.5, 165.0, 202.5]),
         ((60.0, 70.0, 80.0, 90.0), 2, 30.0, [8.66, 19.33]),
         ((0.0, 0.5, 1.0), 1, 6.0, [3.5]),

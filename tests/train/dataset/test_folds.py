@@ -12,9 +12,9 @@ import pytest
 from edge_runtime import SpectrogramSettings, TmgcError
 from tests.factories import write_songs
 from train.dataset import DatasetConfig, prepare
-from train.dataset.dataset import Clip, Dataset, read_dataset
-from train.dataset.folds import fold_datasets, write_fold
-from train.run import Run
+from train.dataset.dataset import Clip, Dataset, read_dataset, write_dataset
+from train.dataset.folds import check_unknown, fold_datasets, write_fold
+from train.run import SPLITS, Run
 
 RATIOS = (0.8, 0.1, 0.1)
 
@@ -119,7 +119,7 @@ def test_a_fold_is_not_prepared_by_itself_since_its_clips_are_those_of_all(tmp_p
     [
         (8, 1, 10, "10 folds need at least 10 songs of every genre: Caz has 8"),
         (12, 4, 5, "5 folds need at least 5 groups of songs of every genre: Caz has 3"),
-        (2, 1, 2, "2 folds need at least 3 songs of every genre: Caz has 2"),
+        (3, 1, 2, "2 folds need at least 4 songs of every genre: Caz has 3"),
     ],
 )
 def test_too_few_songs_of_a_genre_are_refused(
@@ -128,6 +128,25 @@ def test_too_few_songs_of_a_genre_are_refused(
     dataset = dataset_of(tmp_path, {"Halk": 60, "Caz": songs}, group=group)
     with pytest.raises(TmgcError, match=expected):
         fold_datasets(dataset, folds, split_ratios=RATIOS, seed=0)
+
+
+@pytest.mark.parametrize(("songs", "folds"), [(4, 2), (3, 3), (4, 3), (4, 4)])
+def test_as_few_songs_as_are_asked_for_are_enough(songs: int, folds: int, tmp_path: Path) -> None:
+    for fold in fold_datasets(dataset_of(tmp_path, {"Halk": 60, "Caz": songs}), folds, split_ratios=RATIOS, seed=0):
+        assert all({clip.genre for clip in fold.of(split)} == {"Caz", "Halk"} for split in SPLITS)
+
+
+def test_a_run_that_was_trained_on_the_songs_is_refused(tmp_path: Path) -> None:
+    run, other = (dataset_of(tmp_path / name, {"Caz": 6, "Halk": 6}) for name in ("run", "other"))
+    known = tuple(replace(clip, content_sha256=clip.song) for clip in run.clips)
+    run = replace(run, clips=known)
+    other.run.folder.mkdir()
+    check_unknown(run, other.run)
+    write_dataset(replace(other, clips=tuple(replace(clip, split="test") for clip in known)))
+    check_unknown(run, other.run)
+    write_dataset(replace(other, clips=known[:4]))
+    with pytest.raises(TmgcError, match="other was trained on 2 of these"):
+        check_unknown(run, other.run)
 
 
 def test_a_file_in_the_place_of_a_link_is_refused(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from edge_runtime import SpectrogramSettings
 from tests.conftest import tone
 from train.dataset import DatasetConfig, prepare
 from train.dataset.dataset import Dataset
-from train.evaluation.baselines import Baseline, fit_baselines, fit_logistic_regression, fit_svm, mfcc_statistics
+from train.evaluation.baselines import Baseline, baseline_methods, fit_baselines, mfcc_statistics
 from train.progress import Reporter
 from train.run import Run
 
@@ -101,14 +101,15 @@ def test_hyperparameters_are_selected_on_validation_songs_and_nothing_is_fitted_
     labels = np.repeat([0, 1], 40)
     features = (rng.normal(0.0, 1.0, (80, 5)) + labels[:, None]).astype(np.float32)
     train, validation = (features[::2], labels[::2]), (features[1::2], labels[1::2])
-    machine, chosen = fit_svm(train, validation, Reporter())
+    svm, logistic = baseline_methods(RATE, LoudnessTeacher())
+    machine, chosen = svm.fit(train, validation, Reporter())
     assert len(machine[-1].shape_fit_) == 2
     assert machine[-1].shape_fit_[0] == 40
-    flipped, _ = fit_svm(train, (validation[0], 1 - validation[1]), Reporter())
+    flipped, _ = svm.fit(train, (validation[0], 1 - validation[1]), Reporter())
     assert machine.score(*validation) > 0.7
     assert flipped.score(*validation) > 0.7, "labels of the validation songs teach nothing"
     assert set(chosen) == {"C"}
-    regression, chosen = fit_logistic_regression(train, validation, Reporter())
+    regression, chosen = logistic.fit(train, validation, Reporter())
     assert regression.score(*validation) > 0.7
     assert set(chosen) == {"C"}
 

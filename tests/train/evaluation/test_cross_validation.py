@@ -99,6 +99,7 @@ def test_the_text_and_the_json_hold_the_same_figures(folds: Folds) -> None:
     ):
         assert part in text
     assert "demonstration only" in text
+    assert "a baseline is fitted to the validation songs, too" in text
 
 
 def test_baselines_hear_each_clip_once_and_predict_it_from_the_other_folds(tmp_path: Path) -> None:

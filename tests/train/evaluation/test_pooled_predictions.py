@@ -61,7 +61,12 @@ def test_other_songs_or_genres_are_refused(written: tuple[Dataset, Predictions],
 
 @pytest.mark.parametrize(
     ("content", "expected"),
-    [(None, "has none"), (b"method,song\nnetwork,a\n", "cannot be read"), (b"\xff\xfe\0", None)],
+    [
+        (None, "has none"),
+        (b"method,song\nnetwork,a\n", "cannot be read"),
+        (b"method,song,offset_s,p:Caz\nnetwork,a,0,0.5,0.5\n", "cannot be read"),
+        (b"\xff\xfe\0", None),
+    ],
 )
 def test_a_missing_or_damaged_table_is_one_line(content: bytes | None, expected: str | None, tmp_path: Path) -> None:
     if content is not None:

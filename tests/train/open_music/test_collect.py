@@ -54,6 +54,13 @@ def test_the_next_call_goes_on_with_what_is_missing(apt: Path, tmp_path: Path) -
     assert [row["files"] for row in rows(folder)] == ["3"]
 
 
+def test_music_of_an_earlier_call_stays_listed_with_its_licence(apt: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "music"
+    collect_packages(folder, ["game-music"], SILENT, Reporter())
+    collect_packages(folder, ["other"], SILENT, Reporter())
+    assert [row["licence"] for row in rows(folder)] == ["game-music/copyright", ""]
+
+
 @pytest.mark.full
 def test_the_real_apt_provides_music_and_the_programs_that_pieces_need(tmp_path: Path) -> None:
     from edge_runtime.errors import TmgcError

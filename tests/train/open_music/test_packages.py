@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -46,7 +47,18 @@ def test_a_missing_program_is_named_with_its_package() -> None:
 
 def test_midi_files_are_found_in_a_wad() -> None:
     content = wad({"PLAYPAL": b"palette", "D_RUNNIN": b"MThd and so on"})
-    assert list(wad_music(content)) == [("D_RUNNIN.mid", b"MThd and so on")]
+    assert list(wad_music(content)) == [("d-runnin.mid", b"MThd and so on")]
+
+
+def test_the_name_of_a_midi_file_in_a_wad_is_no_path() -> None:
+    assert list(wad_music(wad({"../../up": b"MThd"}))) == [("up.mid", b"MThd")]
+
+
+def test_a_package_without_a_licence_is_refused(deb: Path, tmp_path: Path) -> None:
+    (tmp_path / "tree/usr/share/doc/game-music/copyright").unlink()
+    subprocess.run(["dpkg-deb", "--root-owner-group", "-Znone", "-b", tmp_path / "tree", deb], check=True)
+    with pytest.raises(TmgcError, match=r"music needs a licence: game-music_.* has no copyright file"):
+        unpack(deb, tmp_path / "out", AUDIO)
 
 
 @pytest.mark.parametrize(
