@@ -75,8 +75,8 @@ def open_run(run: Run) -> Iterator[Source]:
 
 
 def is_adopted(run: Run) -> bool:
-    """Whether the model of a run was made by ``tmgc-train adopt``: such a run has no songs."""
-    return run.card_json.is_file() and run.card().training.get("adopted") is True
+    """Whether a run has a model and no songs, as ``tmgc-train adopt`` makes it; nothing in it is read."""
+    return run.card_json.is_file() and not run.dataset_csv.is_file()
 
 
 @contextmanager
@@ -97,6 +97,10 @@ def open_adopted(run: Run, dataset: Run | None) -> Iterator[Source]:
     with ExitStack() as stack:
         stack.enter_context(run.existing().lock())
         card = run.card()
+        if not card.training.get("adopted"):
+            read_dataset(run)  # says that the dataset of a trained run is missing
+        if dataset and dataset.folder.resolve() == run.folder.resolve():
+            raise TmgcError(f"--dataset is a run with songs: {run.folder} is the adopted one. Name another, or none")
         if dataset:
             stack.enter_context(dataset.existing().lock())
             songs, compared_on = read_dataset(dataset), dataset.name
