@@ -134,18 +134,13 @@ def fit_settings(
     *, recipe: str, augment: tuple[str, ...], architecture: str, weights: str | None, **options: Any
 ) -> TrainingConfig:
     """The configuration that the options describe, with everything checked that needs no dataset."""
-    from train.run import Run
     from train.teachers import open_teacher
     from train.training import Augmentation, TrainingConfig
     from train.training.config import REFERENCE_RECIPE
-    from train.training.model import check_weights, find_architecture
+    from train.training.model import find_architecture, find_weights
 
     require_keras()
-    found = find_architecture(architecture)
-    weights = weights or found.pretrained or "none"
-    if Path(weights).is_dir():
-        weights = str(Run(Path(weights)).model)
-    check_weights(found, weights)
+    weights = find_weights(find_architecture(architecture), weights)
     if options["teacher"]:
         open_teacher(options["teacher"])  # a missing one is found before anything slow
     config = TrainingConfig(

@@ -33,7 +33,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["RUN", "--architecture", "resnet"], "--architecture is"),
         (["RUN", "--architecture", "tiny", "--weights", "imagenet"], "are not of tiny: use --weights none"),
         (["RUN", "--weights", "nowhere.weights.h5"], "existing weights file"),
-        (["RUN", "--architecture", "tiny", "--weights", "EMPTY"], "model.keras: check the spelling"),
+        (["RUN", "--architecture", "tiny", "--weights", "EMPTY"], "empty/model.keras. Check the spelling"),
         (["RUN", *TINY, "--teacher", "musicn"], "a teacher is musicnn or the folder of a trained run, got musicn"),
         (["RUN", *TINY, "--teacher", "RUN"], "a trained run has a card.json"),
         (["RUN", *TINY, "--teacher-weight", "0"], "--teacher-weight is above 0, got 0.0"),
