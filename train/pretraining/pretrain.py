@@ -27,7 +27,14 @@ from train.run import Run
 from train.teachers import Teacher
 from train.training.augmentation import limit_bandwidth, mixup
 from train.training.callbacks import BatchProgress, CheckpointAndEarlyStopping, EpochHistory, is_over
-from train.training.checkpoint import LIBRARIES, Checkpoint, TrainingState, write_history
+from train.training.checkpoint import (
+    LIBRARIES,
+    Checkpoint,
+    TrainingState,
+    joined_notices,
+    licence_of_weights,
+    write_history,
+)
 from train.training.distillation import TargetScaling
 from train.training.model import build_target_network, check_weights, find_architecture, freeze
 
@@ -146,12 +153,12 @@ _WINDOWS = "windows"
 
 def _check_folder(run: Run) -> None:
     """Refuse the folder of a run of another kind, and one that holds something else."""
-    if not run.folder.exists():
-        return
-    if not run.folder.is_dir() or run.dataset_json.exists() or run.card_json.exists():
-        raise TmgcError(f"a pretraining goes into a folder of its own: {run.folder} is something else. Name another")
-    if any(run.folder.iterdir()) and not (run.folder / _WINDOWS).is_dir():
-        raise TmgcError(f"a pretraining goes into a new folder: {run.folder} holds other files. Name another")
+    if run.dataset_json.exists() or run.card_json.exists():
+        raise TmgcError(
+            f"a pretraining goes into a folder of its own: {run.folder} is another run. Name another folder"
+        )
+    if not (run.folder / _WINDOWS).is_dir():
+        run.check_vacant()
 
 
 class _Pretraining:
@@ -184,7 +191,7 @@ class _Pretraining:
         if discard:
             self._checkpoint.remove()
         if not self._checkpoint.exists():
-            return TrainingState(), False
+            return TrainingState(licence=licence_of_weights(self._config.weights)), False
         settings, state = self._checkpoint.read_settings(fingerprint)
         # what limits the length may change; the schedule spans --epochs
         if dict(settings) | {"minutes": None} != self._config.to_json() | {"minutes": None}:
@@ -263,7 +270,7 @@ class _Pretraining:
             "settings": config.to_json(),
             "colormap": magma().tolist(),
             "teacher": self._teacher.name,
-            "licence": self._teacher.licence,
+            "licence": joined_notices(state.licence, self._teacher.licence),
             "target_names": list(self._teacher.target_names),
             "target_mean": self._scaling.mean.tolist(),
             "target_deviation": self._scaling.deviation.tolist(),
