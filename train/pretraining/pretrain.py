@@ -138,7 +138,7 @@ def pretrain(
     pieces, others = find_music(music)
     _check_folder(run)
     check_writable(run.folder)
-    settings = WindowSettings(config.spectrogram, config.windows_per_song, teacher.name, teacher.sample_rate)
+    settings = WindowSettings(config.spectrogram, config.windows_per_song, teacher.weights_sha256, teacher.sample_rate)
     folder, reporter = MusicFolder(run.folder / _WINDOWS, settings, magma()), reporter or Reporter()
     with run.lock(), run.work_folder():
         used, skipped = folder.extract(pieces, teacher, reporter)
