@@ -35,6 +35,7 @@ from train.training.checkpoint import (
     licence_of_weights,
     write_history,
 )
+from train.training.compilation import compile_with, cosine_decay
 from train.training.distillation import TargetScaling
 from train.training.model import build_target_network, check_weights, find_architecture, freeze
 
@@ -296,15 +297,9 @@ class _Pretraining:
 
 
 def _compile(network: keras.Model, config: PretrainingConfig, *, steps: int) -> None:
-    warm_up = max(1, round(_WARM_UP * steps))
-    schedule = keras.optimizers.schedules.CosineDecay(
-        0.0, max(1, steps - warm_up), warmup_target=config.learning_rate, warmup_steps=warm_up
-    )
-    # TensorFlow would spend many minutes in XLA for a network of this depth; JAX has no other way.
-    jit_compile: bool | str = False if keras.config.backend() == "tensorflow" else "auto"
+    schedule = cosine_decay(config.learning_rate, steps=steps, warm_up=_WARM_UP)
     optimizer = keras.optimizers.AdamW(schedule, weight_decay=config.weight_decay)
-    network.compile(optimizer, keras.losses.MeanSquaredError(), jit_compile=jit_compile)
-    network.optimizer.build(network.trainable_variables)
+    compile_with(network, optimizer, loss=keras.losses.MeanSquaredError())
 
 
 def _in_float32(network: keras.Model, config: PretrainingConfig, n_targets: int) -> keras.Model:
