@@ -374,7 +374,8 @@ def _load_backbone_of_model(backbone: keras.Model, path: Path) -> None:
     except (ValueError, OSError, KeyError, TypeError, BadZipFile) as error:
         raise TmgcError(
             f"--weights {path} must be the model.keras of a run with the same architecture: "
-            f"{first_line(error, longest=120)}. Name another file"
+            f"{first_line(error, longest=120)}. Name another file; for a run adopted from musicnn, which holds "
+            "two networks, --weights musicnn"
         ) from error
 
 
