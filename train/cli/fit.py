@@ -13,6 +13,7 @@ from train.cli.options import SEED, Options, require_keras
 
 if TYPE_CHECKING:
     from train.training import TrainingConfig
+    from train.training.model import Architecture
 
 
 _AUGMENT = ("shift", "gain", "noise", "spec_augment", "negatives", "mixup")
@@ -134,29 +135,36 @@ def fit_settings(
     *, recipe: str, augment: tuple[str, ...], architecture: str, weights: str | None, **options: Any
 ) -> TrainingConfig:
     """The configuration that the options describe, with everything checked that needs no dataset."""
-    from train.run import Run
     from train.teachers import open_teacher
     from train.training import Augmentation, TrainingConfig
-    from train.training.config import REFERENCE_RECIPE
-    from train.training.model import check_weights, find_architecture
+    from train.training.model import find_architecture, find_weights
 
     require_keras()
     found = find_architecture(architecture)
-    weights = weights or found.pretrained or "none"
-    if Path(weights).is_dir():
-        weights = str(Run(Path(weights)).model)
-    check_weights(found, weights)
+    weights = find_weights(found, weights)
     if options["teacher"]:
         open_teacher(options["teacher"])  # a missing one is found before anything slow
     config = TrainingConfig(
         architecture=architecture, weights=weights, augmentation=Augmentation.only(augment), **options
     )
-    if recipe == "reference":
-        named = _on_command_line(click.get_current_context()).items()
-        if fixed := [option for name, option in named if name == "augment" or name in REFERENCE_RECIPE]:
-            raise TmgcError(f"--recipe reference sets {fixed[0]} itself: leave it out")
-        config = config.with_reference_recipe()
-    return config
+    named = _on_command_line(click.get_current_context())
+    _refuse_options_without_effect(named, recipe, augment, found, teacher=config.teacher)
+    return config.with_reference_recipe() if recipe == "reference" else config
+
+
+def _refuse_options_without_effect(
+    named: dict[str, str], recipe: str, augment: tuple[str, ...], architecture: Architecture, *, teacher: str | None
+) -> None:
+    from train.training.config import REFERENCE_RECIPE
+
+    fixed = [option for name, option in named.items() if name == "augment" or name in REFERENCE_RECIPE]
+    if recipe == "reference" and fixed:
+        raise TmgcError(f"--recipe reference sets {fixed[0]} itself: leave it out")
+    if "teacher_weight" in named and not teacher:
+        raise TmgcError("--teacher-weight is the weight of a teacher: use it together with --teacher")
+    of_images = [name for name in augment if name in ("bandwidth", "spec_augment")]
+    if "augment" in named and of_images and architecture.input_kind == "waveform":
+        raise TmgcError(f"--augment {of_images[0]} is for images, {architecture.name} takes waveforms: leave it out")
 
 
 def run_fit(folder: Path, config: TrainingConfig | None, *, resumed_by: str = "") -> None:
@@ -181,8 +189,7 @@ def run_fit(folder: Path, config: TrainingConfig | None, *, resumed_by: str = ""
         if Checkpoint(dataset.run).exists():
             again = resumed_by or f"tmgc-train fit {folder} --resume"
             end_interrupted(f"interrupted: {again} continues from the last complete epoch")
-        kept = f"{resumed_by} begins this training again" if resumed_by else "nothing is kept"
-        end_interrupted(f"interrupted before fine-tuning: {kept}")
+        end_interrupted(f"interrupted before fine-tuning: {resumed_by or 'the same command'} begins it again")
     say(f"  model and card in {folder}")
     if dataset.run.exports.is_dir():
         say(f"  the files in {dataset.run.exports} are of an earlier model: tmgc-export {folder} --force")

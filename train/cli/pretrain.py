@@ -22,7 +22,10 @@ from train.cli.options import SEED, require_keras
     show_default=True,
     help="Also efficientnet_v2_b0, mobilenet_v3_small or another name of keras.applications.",
 )
-@click.option("--weights", help="Initial weights, as of tmgc-train fit. Default: the pre-trained ones.")
+@click.option(
+    "--weights",
+    help="Initial weights: imagenet, none (random), the folder of a RUN, or a FILE. Default: the pre-trained ones.",
+)
 @click.option(
     "--windows-per-song", default=30, show_default=True, help="Windows of a file at most, spread over its length."
 )
@@ -62,10 +65,10 @@ def pretrain(
     from train.pretraining.pretrain import pretrain as run_pretraining
     from train.run import Run
     from train.teachers import open_teacher
-    from train.training.model import find_architecture
+    from train.training.model import find_architecture, find_weights
 
     config = PretrainingConfig(
-        weights=weights or find_architecture(options["architecture"]).pretrained or "none",
+        weights=find_weights(find_architecture(options["architecture"]), weights),
         spectrogram=SpectrogramSettings(sample_rate=sample_rate, image_height=image_size, image_width=image_size),
         **options,
     )

@@ -57,8 +57,8 @@ class WindowSettings(NamedTuple):
     spectrogram: SpectrogramSettings
     windows_per_song: int
     """Windows of a piece at most, spread evenly over its sound."""
-    teacher: str
-    """Name of the teacher."""
+    teacher_sha256: str
+    """Of the teacher's weights."""
     teacher_rate: int
     """Hz, of the windows that the teacher hears."""
 

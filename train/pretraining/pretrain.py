@@ -27,7 +27,15 @@ from train.run import Run
 from train.teachers import Teacher
 from train.training.augmentation import limit_bandwidth, mixup
 from train.training.callbacks import BatchProgress, CheckpointAndEarlyStopping, EpochHistory, is_over
-from train.training.checkpoint import LIBRARIES, Checkpoint, TrainingState, write_history
+from train.training.checkpoint import (
+    LIBRARIES,
+    Checkpoint,
+    TrainingState,
+    joined_notices,
+    licence_of_weights,
+    write_history,
+)
+from train.training.compilation import compile_with, cosine_decay
 from train.training.distillation import TargetScaling
 from train.training.model import build_target_network, check_weights, find_architecture, freeze
 
@@ -131,7 +139,7 @@ def pretrain(
     pieces, others = find_music(music)
     _check_folder(run)
     check_writable(run.folder)
-    settings = WindowSettings(config.spectrogram, config.windows_per_song, teacher.name, teacher.sample_rate)
+    settings = WindowSettings(config.spectrogram, config.windows_per_song, teacher.weights_sha256, teacher.sample_rate)
     folder, reporter = MusicFolder(run.folder / _WINDOWS, settings, magma()), reporter or Reporter()
     with run.lock(), run.work_folder():
         used, skipped = folder.extract(pieces, teacher, reporter)
@@ -146,12 +154,12 @@ _WINDOWS = "windows"
 
 def _check_folder(run: Run) -> None:
     """Refuse the folder of a run of another kind, and one that holds something else."""
-    if not run.folder.exists():
-        return
-    if not run.folder.is_dir() or run.dataset_json.exists() or run.card_json.exists():
-        raise TmgcError(f"a pretraining goes into a folder of its own: {run.folder} is something else. Name another")
-    if any(run.folder.iterdir()) and not (run.folder / _WINDOWS).is_dir():
-        raise TmgcError(f"a pretraining goes into a new folder: {run.folder} holds other files. Name another")
+    if run.dataset_json.exists() or run.card_json.exists():
+        raise TmgcError(
+            f"a pretraining goes into a folder of its own: {run.folder} is another run. Name another folder"
+        )
+    if not (run.folder / _WINDOWS).is_dir():
+        run.check_vacant()
 
 
 class _Pretraining:
@@ -184,7 +192,7 @@ class _Pretraining:
         if discard:
             self._checkpoint.remove()
         if not self._checkpoint.exists():
-            return TrainingState(), False
+            return TrainingState(licence=licence_of_weights(self._config.weights)), False
         settings, state = self._checkpoint.read_settings(fingerprint)
         # what limits the length may change; the schedule spans --epochs
         if dict(settings) | {"minutes": None} != self._config.to_json() | {"minutes": None}:
@@ -263,7 +271,7 @@ class _Pretraining:
             "settings": config.to_json(),
             "colormap": magma().tolist(),
             "teacher": self._teacher.name,
-            "licence": self._teacher.licence,
+            "licence": joined_notices(state.licence, self._teacher.licence),
             "target_names": list(self._teacher.target_names),
             "target_mean": self._scaling.mean.tolist(),
             "target_deviation": self._scaling.deviation.tolist(),
@@ -289,15 +297,9 @@ class _Pretraining:
 
 
 def _compile(network: keras.Model, config: PretrainingConfig, *, steps: int) -> None:
-    warm_up = max(1, round(_WARM_UP * steps))
-    schedule = keras.optimizers.schedules.CosineDecay(
-        0.0, max(1, steps - warm_up), warmup_target=config.learning_rate, warmup_steps=warm_up
-    )
-    # TensorFlow would spend many minutes in XLA for a network of this depth; JAX has no other way.
-    jit_compile: bool | str = False if keras.config.backend() == "tensorflow" else "auto"
+    schedule = cosine_decay(config.learning_rate, steps=steps, warm_up=_WARM_UP)
     optimizer = keras.optimizers.AdamW(schedule, weight_decay=config.weight_decay)
-    network.compile(optimizer, keras.losses.MeanSquaredError(), jit_compile=jit_compile)
-    network.optimizer.build(network.trainable_variables)
+    compile_with(network, optimizer, loss=keras.losses.MeanSquaredError())
 
 
 def _in_float32(network: keras.Model, config: PretrainingConfig, n_targets: int) -> keras.Model:

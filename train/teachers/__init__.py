@@ -24,6 +24,10 @@ class Teacher(Protocol):
         """For messages and model cards."""
 
     @property
+    def weights_sha256(self) -> str:
+        """Of the file of its weights: what it said is kept for as long as this stays the same."""
+
+    @property
     def licence(self) -> str:
         """The notice that must accompany every file that is made from it; empty where none is needed."""
 

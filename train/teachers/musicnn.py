@@ -82,6 +82,7 @@ class Musicnn:
 
     name = MUSICNN
     sample_rate = SAMPLE_RATE
+    weights_sha256 = WHEEL_SHA256
     target_names = (*(f"embedding {number}" for number in range(EMBEDDING_SIZE)), *MSD_TAGS)
 
     def __init__(self, wheel: Path) -> None:

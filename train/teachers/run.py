@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from edge_runtime.audio import Samples
 from edge_runtime.errors import TmgcError
+from edge_runtime.files import sha256_of
 from edge_runtime.spectrogram import Spectrogram
 from train.libraries import load_keras_model, predict_in_batches
 from train.run import Run
@@ -36,6 +37,7 @@ class RunTeacher:
         self._window_samples = card.spectrogram.window_samples
         self._takes_waveforms = card.input_kind == "waveform"
         self._network = load_keras_model(run.model)
+        self.weights_sha256 = sha256_of(run.model)
         self._spectrogram = Spectrogram(card.spectrogram, card.colormap_array)
 
     def targets(self, windows: Samples) -> NDArray[np.float32]:

@@ -56,6 +56,8 @@ class TrainingState:
     """Of the whole training."""
     history: list[dict[str, Any]] = field(default_factory=list)
     """One row an epoch, of both phases."""
+    licence: str = ""
+    """The notice that comes with the initial weights: their files may be gone when the training ends."""
 
 
 class Config(Protocol):
@@ -220,7 +222,7 @@ def _check_disk_space(folder: Path, network: keras.Model) -> None:
         folder.rmdir()
         raise TmgcError(
             f"the checkpoint of an epoch needs {needed / 1e6:.0f} MB, {folder.parent} has {free / 1e6:.0f} MB left: "
-            "make room, then continue with --resume"
+            "make room, then continue the training"
         )
 
 
@@ -310,8 +312,7 @@ def _card(
     import keras
 
     phases = [row["phase"] for row in state.history]
-    notices = [_licence_of_weights(config.weights), teacher.licence if teacher else ""]
-    licences = list(dict.fromkeys(filter(None, notices)))
+    licence = joined_notices(state.licence, teacher.licence if teacher else "")
     training: dict[str, Any] = {
         "dataset_sha256": dataset.fingerprint(),
         "settings": config.to_json(),
@@ -336,22 +337,46 @@ def _card(
             "parameters": network.count_params(),
             "initial_weights": config.weights,
             **({"teacher": {"name": teacher.name, "weight": config.teacher_weight}} if teacher else {}),
-            **({"licence": "\n\n".join(licences)} if licences else {}),
+            **({"licence": licence} if licence else {}),
         },
         training=training,
         versions=versions(LIBRARIES),
     )
 
 
-def _licence_of_weights(weights: str) -> str:
-    """The notice that must accompany a network that began with the teacher's weights, or with a run that did."""
+def licence_of_weights(weights: str) -> str:
+    """The notice that must accompany a network that began with a teacher's weights, or with a run that did.
+
+    Parameters
+    ----------
+    weights : str
+        As :func:`train.training.model.build_network` takes them.
+
+    Raises
+    ------
+    TmgcError
+        The run's card cannot be read; the teacher's wheel cannot be downloaded, or is damaged.
+    """
     if weights == MUSICNN:
         from train.teachers.musicnn import licence
 
         return licence()
-    card, pretraining = (Path(weights).with_name(name) for name in ("card.json", "pretraining.json"))
     if Path(weights).suffix != ".keras":
         return ""
+    card, pretraining = (Path(weights).with_name(name) for name in ("card.json", "pretraining.json"))
     if card.is_file():
         return str(ModelCard.read(card).network.get("licence", ""))
-    return str(json.loads(pretraining.read_text("utf-8")).get("licence", "")) if pretraining.is_file() else ""
+    if not pretraining.is_file():
+        return ""
+    try:
+        return str(json.loads(pretraining.read_text("utf-8")).get("licence", ""))
+    except (OSError, ValueError, AttributeError) as error:
+        raise TmgcError(
+            f"initial weights bring their licence along, which cannot be read in {pretraining} ({first_line(error)}): "
+            "run tmgc-train pretrain again"
+        ) from error
+
+
+def joined_notices(*notices: str) -> str:
+    """Notices of licences, each once; empty ones are left out."""
+    return "\n\n".join(dict.fromkeys(filter(None, notices)))

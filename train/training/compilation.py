@@ -24,9 +24,14 @@ def compile_network(network: keras.Model, config: TrainingConfig, learning_rate:
     n_genres : int
     """
     optimizers = {"adam": keras.optimizers.Adam, "adamax": keras.optimizers.Adamax, "adamw": keras.optimizers.AdamW}
+    compile_with(network, optimizers[config.optimizer](learning_rate), **losses(config, n_genres))
+
+
+def compile_with(network: keras.Model, optimizer: keras.optimizers.Optimizer, **losses: Any) -> None:
+    """Compile a network, and create the optimizer's state, which a checkpoint can then be loaded into."""
     # TensorFlow would spend many minutes in XLA for a network of this depth; JAX has no other way.
     jit_compile: bool | str = False if keras.config.backend() == "tensorflow" else "auto"
-    network.compile(optimizers[config.optimizer](learning_rate), **losses(config, n_genres), jit_compile=jit_compile)
+    network.compile(optimizer, **losses, jit_compile=jit_compile)
     network.optimizer.build(network.trainable_variables)
 
 
@@ -43,9 +48,14 @@ def lr_schedule(config: TrainingConfig, highest: float, *, steps: int) -> Any:
     """The learning rate of each step: linear warm-up and cosine decay to zero, or constant."""
     if config.schedule == "constant":
         return highest
-    warm_up = max(1, round(_WARM_UP * steps))
+    return cosine_decay(highest, steps=steps, warm_up=_WARM_UP)
+
+
+def cosine_decay(highest: float, *, steps: int, warm_up: float) -> keras.optimizers.schedules.LearningRateSchedule:
+    """The learning rate of each step: linear warm-up over a share of the steps, and cosine decay to zero."""
+    rising = max(1, round(warm_up * steps))
     return keras.optimizers.schedules.CosineDecay(
-        0.0, max(1, steps - warm_up), warmup_target=highest, warmup_steps=warm_up
+        0.0, max(1, steps - rising), warmup_target=highest, warmup_steps=rising
     )
 
 

@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 
 from edge_runtime.errors import TmgcError, first_line
 from edge_runtime.spectrogram import SpectrogramSettings
+from train.run import Run
 from train.teachers import MUSICNN
 from train.training.distillation import target_head
 
@@ -43,6 +44,9 @@ RECOMMENDED = ("inception_resnet_v2", "efficientnet_v2_b0", "mobilenet_v3_small"
 
 PRETRAINED = ("imagenet", MUSICNN)
 """Names of pre-trained weights: of ``keras.applications``, and of the teacher."""
+
+_NAMES = (*PRETRAINED, "none")
+"""Initial weights that are no file."""
 
 _Triple = tuple[float, float, float]
 
@@ -127,6 +131,28 @@ def find_architecture(name: str) -> Architecture:
     return Architecture(wanted, make, _triple(np.diag(columns)), _triple(offset), pretrained="imagenet")
 
 
+def find_weights(architecture: Architecture, weights: str | None) -> str:
+    """Initial weights as :func:`build_network` takes them.
+
+    Parameters
+    ----------
+    architecture : Architecture
+    weights : str or None
+        May also be the folder of a run, trained or pretrained; None is the architecture's pre-trained weights, or
+        random ones where it has none.
+
+    Raises
+    ------
+    TmgcError
+        One of the reasons of :func:`check_weights`.
+    """
+    weights = weights or architecture.pretrained or "none"
+    if weights not in _NAMES and Path(weights).is_dir():
+        weights = str(Run(Path(weights)).model)
+    check_weights(architecture, weights)
+    return weights
+
+
 def check_weights(architecture: Architecture, weights: str) -> None:
     """Check that initial weights exist, before anything slow begins.
 
@@ -147,9 +173,10 @@ def check_weights(architecture: Architecture, weights: str) -> None:
             f"--weights {weights} are not of {architecture.name}: use "
             f"{''.join(f'--weights {name}, ' for name in known)}--weights none (random) or --weights FILE"
         )
-    if weights not in (*PRETRAINED, "none") and not Path(weights).is_file():
+    if weights not in _NAMES and not Path(weights).is_file():
         raise TmgcError(
-            f"--weights is {', '.join(PRETRAINED)}, none or an existing weights file, got {weights}: check the spelling"
+            f"--weights is {', '.join(PRETRAINED)}, none, an existing weights file or a run with a model: there is no "
+            f"{weights}. Check the spelling"
         )
 
 
@@ -224,7 +251,7 @@ def build_network(
 
     window, features, backbone = _features(architecture, settings, weights, rescale_to_unit=rescale_to_unit)
     network = keras.Model(window, _head(n_genres)(features), name=find_architecture(architecture).name)
-    if weights not in (*PRETRAINED, "none"):
+    if weights not in _NAMES:
         _load_weights(network, backbone, Path(weights))
     return network
 
@@ -255,7 +282,7 @@ def build_target_network(
     window, features, backbone = _features(architecture, settings, weights)
     outputs = target_head(n_targets)(keras.layers.Dropout(0.1)(features))
     network = keras.Model(window, outputs, name=find_architecture(architecture).name)
-    if weights not in (*PRETRAINED, "none"):
+    if weights not in _NAMES:
         _load_weights(network, backbone, Path(weights))
     return network
 
@@ -347,7 +374,8 @@ def _load_backbone_of_model(backbone: keras.Model, path: Path) -> None:
     except (ValueError, OSError, KeyError, TypeError, BadZipFile) as error:
         raise TmgcError(
             f"--weights {path} must be the model.keras of a run with the same architecture: "
-            f"{first_line(error, longest=120)}. Name another file"
+            f"{first_line(error, longest=120)}. Name another file; for a run adopted from musicnn, which holds "
+            "two networks, --weights musicnn"
         ) from error
 
 

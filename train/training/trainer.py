@@ -27,7 +27,7 @@ from train.progress import Reporter
 from train.run import Run
 from train.teachers import open_teacher
 from train.training.callbacks import BatchProgress, CheckpointAndEarlyStopping, EpochHistory, is_over
-from train.training.checkpoint import Checkpoint, TrainingState, save_model
+from train.training.checkpoint import Checkpoint, TrainingState, licence_of_weights, save_model
 from train.training.compilation import compile_network, losses, lr_schedule
 from train.training.config import TrainingConfig
 from train.training.data import SequentialBatches, Split, TrainingBatches, negative_targets, negative_windows
@@ -75,8 +75,9 @@ def fit(dataset: Dataset, config: TrainingConfig, reporter: Reporter | None = No
     """
     check_weights(find_architecture(config.architecture), config.weights)
     _check_writable(dataset)
+    state = TrainingState(licence=licence_of_weights(config.weights))
     with dataset.run.lock(), _environment(config), _errors_of_logs(dataset.run):
-        return _Training(dataset, config, TrainingState(), reporter or Reporter(), resumes=False).run()
+        return _Training(dataset, config, state, reporter or Reporter(), resumes=False).run()
 
 
 def resume(dataset: Dataset, reporter: Reporter | None = None) -> ModelCard:
@@ -233,7 +234,12 @@ class _Training:
         weights = np.ones(len(targets), np.float32)  # of negatives, too
         if config.class_weights:
             weights[: len(self._train.clips)] = self._train.clip_weights()
-        best = keras.callbacks.EarlyStopping(config.monitor, patience=config.head_epochs, restore_best_weights=True)
+        best = keras.callbacks.EarlyStopping(
+            config.monitor,
+            patience=config.head_epochs,
+            mode="min" if config.monitor == "val_loss" else "max",
+            restore_best_weights=True,
+        )
         head.fit(
             train,
             targets,

@@ -33,10 +33,12 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["RUN", "--architecture", "resnet"], "--architecture is"),
         (["RUN", "--architecture", "tiny", "--weights", "imagenet"], "are not of tiny: use --weights none"),
         (["RUN", "--weights", "nowhere.weights.h5"], "existing weights file"),
-        (["RUN", "--architecture", "tiny", "--weights", "EMPTY"], "model.keras: check the spelling"),
+        (["RUN", "--architecture", "tiny", "--weights", "EMPTY"], "empty/model.keras. Check the spelling"),
         (["RUN", *TINY, "--teacher", "musicn"], "a teacher is musicnn or the folder of a trained run, got musicn"),
         (["RUN", *TINY, "--teacher", "RUN"], "a trained run has a card.json"),
         (["RUN", *TINY, "--teacher-weight", "0"], "--teacher-weight is above 0, got 0.0"),
+        (["RUN", *TINY, "--teacher-weight", "2"], "--teacher-weight is the weight of a teacher"),
+        (["RUN", "--architecture", "tiny_waveform", "--augment", "bandwidth"], "tiny_waveform takes waveforms"),
         (["RUN", "--recipe", "reference", "--teacher", "RUN"], "a trained run has a card.json"),
         (["RUN", "--recipe", "reference", "--epochs", "3"], "--recipe reference sets --epochs itself"),
         (["RUN", "--recipe", "reference", "--augment", "none"], "--recipe reference sets --augment itself"),
@@ -98,7 +100,7 @@ def test_ctrl_c_ends_a_training_with_one_line_that_tells_what_is_kept(
     assert (
         done.stderr.splitlines()[-1]
         == {
-            "head": "interrupted before fine-tuning: nothing is kept",
+            "head": "interrupted before fine-tuning: the same command begins it again",
             "fine-tuning": f"interrupted: tmgc-train fit {run} --resume continues from the last complete epoch",
         }[interrupted_in]
     )

@@ -117,7 +117,7 @@ def test_hyperparameters_are_selected_on_validation_songs_and_nothing_is_fitted_
 class LoudnessTeacher:
     """Hears the level in eight parts of the spectrum, at a rate of its own."""
 
-    name, licence, sample_rate, target_names = "loudness", "", 8_000, tuple("12345678")
+    name, weights_sha256, licence, sample_rate, target_names = "loudness", "", "", 8_000, tuple("12345678")
 
     def __init__(self) -> None:
         self.heard: list[tuple[int, ...]] = []

@@ -22,7 +22,7 @@ SETTINGS = SpectrogramSettings(sample_rate=RATE, image_height=SIDE, image_width=
 
 
 def settings_for(teacher: Teacher, *, count: int = 4) -> WindowSettings:
-    return WindowSettings(SETTINGS, count, teacher.name, teacher.sample_rate)
+    return WindowSettings(SETTINGS, count, teacher.weights_sha256, teacher.sample_rate)
 
 
 def extracted(folder: MusicFolder, pieces: Sequence[Piece], teacher: Teacher) -> tuple[list[Piece], list[Any]]:

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from edge_runtime import SpectrogramSettings, TmgcError
-from tests.factories import RATE, SIDE, TINY_TRAINING, tiny_dataset, write_songs
+from tests.factories import RATE, SIDE, TINY_TRAINING, random_pretraining, tiny_dataset, write_songs
 from train.pretraining.pretrain import PretrainingConfig, pretrain, read_pretraining
 from train.run import Run
 from train.teachers import Teacher
@@ -48,12 +48,16 @@ def test_the_network_learns_what_the_teacher_answers(music: Path, tmp_path: Path
     assert not (run.folder / ".training").exists()
 
 
-def test_its_backbone_is_where_a_training_begins(music: Path, tmp_path: Path, teacher: Teacher) -> None:
-    run = Run(tmp_path / "pretrained")
-    pretrain([music], run, teacher, replace(CONFIG, epochs=1))
+def test_its_backbone_is_where_a_training_begins_and_licences_are_handed_on(
+    music: Path, tmp_path: Path, teacher: Teacher
+) -> None:
+    run, first = Run(tmp_path / "pretrained"), random_pretraining(tmp_path / "first", CONFIG.spectrogram)
+    document = pretrain([music], run, teacher, replace(CONFIG, weights=str(first.model), epochs=1))
+    assert document["licence"] == "Name the authors."
     dataset = tiny_dataset(write_songs(tmp_path / "songs", songs=4), tmp_path / "run")
     config = replace(TINY_TRAINING, weights=str(run.model), epochs=1, head_epochs=1, learning_rate=1e-9)
-    fit(dataset, replace(config, batch_normalization="frozen"))
+    card = fit(dataset, replace(config, batch_normalization="frozen"))
+    assert card.network["licence"] == "Name the authors."
     begun, pretrained = (
         keras.models.load_model(path, compile=False).get_layer(BACKBONE).get_weights()
         for path in (dataset.run.model, run.model)
@@ -112,10 +116,10 @@ def test_a_folder_of_something_else_is_kept(music: Path, tmp_path: Path, teacher
     folder = tmp_path / "photos"
     folder.mkdir()
     (folder / "picture.jpg").touch()
-    with pytest.raises(TmgcError, match="holds other files"):
+    with pytest.raises(TmgcError, match=r"holds picture\.jpg"):
         pretrain([music], Run(folder), teacher, CONFIG)
     dataset = tiny_dataset(write_songs(tmp_path / "songs", songs=4), tmp_path / "run")
-    with pytest.raises(TmgcError, match="is something else"):
+    with pytest.raises(TmgcError, match="is another run"):
         pretrain([music], dataset.run, teacher, CONFIG)
 
 

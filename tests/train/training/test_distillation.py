@@ -55,7 +55,8 @@ def test_a_student_is_saved_as_a_classifier_whose_card_names_its_teacher_and_car
     card = tiny_trained_run.card()
     noted = card.replace(network={**card.network, "licence": "Name the authors."})
     teacher.card_json.write_text(noted.to_json(), "utf-8")
-    card = fit(small_dataset, replace(taught, teacher=str(teacher.folder), teacher_weight=0.5, epochs=1))
+    config = replace(taught, teacher=str(teacher.folder), teacher_weight=0.5, epochs=1, monitor="val_accuracy")
+    card = fit(small_dataset, config)
     assert card.network["teacher"] == {"name": "teacher", "weight": 0.5}
     assert card.network["licence"] == "Name the authors."
     network = keras.models.load_model(small_dataset.run.model, compile=False)

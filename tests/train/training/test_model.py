@@ -23,6 +23,7 @@ from train.training.model import (
     check_weights,
     feature_extractor,
     find_architecture,
+    find_weights,
     freeze,
     register_architecture,
 )
@@ -208,6 +209,18 @@ def test_a_registered_architecture_is_found_before_those_of_keras(monkeypatch: p
     assert find_architecture("mobilenet") is mine
     with pytest.raises(TmgcError, match="--weights none"):
         check_weights(mine, "imagenet")
+
+
+def test_initial_weights_may_be_a_run_and_are_the_pretrained_ones_unless_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "imagenet").mkdir()
+    (tmp_path / "model.keras").touch()
+    known, unknown = (Architecture("mine", keras.Sequential, pretrained=name) for name in ("imagenet", None))
+    assert find_weights(unknown, str(tmp_path)) == str(tmp_path / "model.keras")
+    assert (find_weights(known, None), find_weights(known, "imagenet")) == ("imagenet", "imagenet")
+    assert find_weights(unknown, None) == "none"
 
 
 @pytest.mark.parametrize("name", ["mobilenet_v3_small", "MobileNetV3Small", "mobilenetv3small", "MOBILENET_V3_SMALL"])

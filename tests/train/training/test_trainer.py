@@ -352,12 +352,27 @@ def test_the_head_is_trained_on_negatives_as_well(small_dataset: Dataset, monkey
 
 
 def test_a_network_that_begins_with_another_run_inherits_the_licence_of_its_weights(
-    small_dataset: Dataset, tmp_path: Path
+    small_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
     quick = replace(QUICK, epochs=1)
     card = fit(small_dataset, quick)
     assert "licence" not in card.network
     first = small_dataset.run.model.rename(tmp_path / "model.keras")
     noted = card.replace(network={**card.network, "licence": "Name the authors."})
     (tmp_path / "card.json").write_text(noted.to_json(), "utf-8")
-    assert fit(small_dataset, replace(quick, weights=str(first))).network["licence"] == "Name the authors."
+    with monkeypatch.context() as context:
+        context.setattr("train.training.trainer._Training._callbacks", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            fit(small_dataset, replace(quick, weights=str(first)))
+    (tmp_path / "card.json").unlink()
+    assert resume(small_dataset).network["licence"] == "Name the authors.", "wherever its weights are by then"
+
+
+def test_initial_weights_whose_licence_cannot_be_read_are_refused(small_dataset: Dataset, tmp_path: Path) -> None:
+    (tmp_path / "model.keras").touch()
+    (tmp_path / "pretraining.json").write_text("{", "utf-8")
+    with pytest.raises(TmgcError, match=r"licence along, which cannot be read in .*pretraining\.json"):
+        fit(small_dataset, replace(QUICK, weights=str(tmp_path / "model.keras")))
