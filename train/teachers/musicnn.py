@@ -129,7 +129,8 @@ def _test_signal() -> Samples:
 _TEST_LOGITS = (-3.7556, -4.1317, -2.6828, -1.1814, -0.1734, -3.2717, -4.2173, -3.8850)
 """The first logits for that signal, from a build that agreed with the checkpoint's own graph within 1.4e-5."""
 
-_TOLERANCE = 1e-3
+_TOLERANCE = 5e-3
+"""The 19 bits in which NVIDIA GPUs multiply by default (TF32) change these logits by 1.5e-3."""
 
 
 def cached_wheel() -> Path:
