@@ -14,7 +14,7 @@ from edge_runtime.files import atomic_write
 from edge_runtime.model_card import ModelCard
 from edge_runtime.spectrogram import Spectrogram
 from train.evaluation.rejection import best_threshold, negative_confidences
-from train.libraries import versions
+from train.libraries import predict_in_batches, versions
 from train.run import Run
 from train.synthesis.negatives import TRAINED_ON
 from train.teachers.genre_mapping import NOTE, GenreMapping
@@ -24,8 +24,6 @@ from train.training.model import BACKBONE, FRONT_END, HEAD
 
 if TYPE_CHECKING:
     import keras
-
-_BATCH = 32
 
 NOT_REJECTED = "0: noise, hum and speech get as high a confidence as music does"
 CHOSEN = "chosen on synthesised noise, hum and speech; it rejects at most a tenth of the music of the pretraining"
@@ -113,8 +111,7 @@ def _threshold(network: keras.Model, tagger: Tagger, scores: NDArray[np.float64]
 
     def predict(windows: Sequence[Samples]) -> NDArray[np.float32]:
         images = np.stack([spectrogram.image(samples) for samples in windows])
-        batches = [images[first : first + _BATCH] for first in range(0, len(images), _BATCH)]
-        return np.concatenate([np.asarray(network(batch, training=False), np.float32) for batch in batches])
+        return predict_in_batches(network, images)
 
     music = softmax(scores, axis=1).max(axis=1)
     others = [negative_confidences(kind, tagger.spectrogram, predict, purpose="choose") for kind in TRAINED_ON]
