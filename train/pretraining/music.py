@@ -36,7 +36,7 @@ from train.teachers import Teacher
 
 _log = getLogger("tmgc.pretraining")
 
-_FORMAT = 1
+_FORMAT = 2
 """Part of every file name: increase it when windows are cut in another way."""
 
 _VALIDATION = 0.05

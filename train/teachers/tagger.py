@@ -13,7 +13,7 @@ from edge_runtime.spectrogram import Colormap, SpectrogramSettings
 from train.libraries import load_keras_model
 from train.run import Run
 from train.teachers import MUSICNN
-from train.teachers.genre_mapping import MAGNATAGATUNE, GenreMapping
+from train.teachers.genre_mapping import GenreMapping
 from train.training.distillation import TARGETS, TargetScaling
 from train.training.model import BACKBONE, FRONT_END
 
@@ -47,16 +47,6 @@ class Tagger:
     how likely each tag is: the mean score over them is the prior of a genre."""
 
 
-MTT_TAGS = (
-    "guitar", "classical", "slow", "techno", "strings", "drums", "electronic", "rock", "fast", "piano", "ambient",
-    "beat", "violin", "vocal", "synth", "female", "indian", "opera", "male", "singing", "vocals", "no vocals",
-    "harpsichord", "loud", "quiet", "flute", "woman", "male vocal", "no vocal", "pop", "soft", "sitar", "solo", "man",
-    "classic", "choir", "voice", "new age", "dance", "male voice", "female vocal", "beats", "harp", "cello", "no voice",
-    "weird", "country", "metal", "female voice", "choral",
-)  # fmt: skip
-"""Outputs of musicnn's second network, ``MTT_musicnn``, in order: the tags of MagnaTagATune."""
-
-
 def musicnn_tagger(mapping: GenreMapping) -> Tagger:
     """The networks of musicnn that know the tags of a mapping: one or both.
 
@@ -70,27 +60,22 @@ def musicnn_tagger(mapping: GenreMapping) -> Tagger:
     TmgcError
         No network knows one of the tags; the wheel cannot be downloaded, or is damaged.
     """
-    import keras
     from scipy.linalg import block_diag
 
     from train.dataset.build import magma
     from train.teachers import musicnn
 
-    tags_of = {"MSD_musicnn": musicnn.MSD_TAGS, "MTT_musicnn": tuple(MAGNATAGATUNE + tag for tag in MTT_TAGS)}
-    mapping.check_known([tag for tags in tags_of.values() for tag in tags])
-    names = [name for name, tags in tags_of.items() if set(tags) & set(mapping.tags)]
+    mapping.check_known([tag for tags in musicnn.TAGS.values() for tag in tags])
+    names = [name for name, tags in musicnn.TAGS.items() if set(tags) & set(mapping.tags)]
     wheel, settings = musicnn.fetch(), SpectrogramSettings(sample_rate=musicnn.SAMPLE_RATE)
     front_end = musicnn.front_end(settings)
-    mel = keras.Input(front_end.output_shape[1:])
-    parts = [musicnn.backbone(input_shape=tuple(mel.shape[1:]), weights=MUSICNN, name=name) for name in names]
-    features = [part(mel) for part in parts]
     kernels, biases = zip(*(musicnn.tag_layer(wheel, name) for name in names), strict=True)
     return Tagger(
         name=MUSICNN,
         architecture=MUSICNN,
         front_end=front_end,
-        backbone=keras.Model(mel, keras.layers.Concatenate()(features)) if len(parts) > 1 else parts[0],
-        tags=tuple(tag for name in names for tag in tags_of[name]),
+        backbone=musicnn.backbone(input_shape=front_end.output_shape[1:], weights=MUSICNN, networks=names),
+        tags=tuple(tag for name in names for tag in musicnn.TAGS[name]),
         kernel=block_diag(*kernels),
         bias=np.concatenate(biases),
         input_kind="waveform",

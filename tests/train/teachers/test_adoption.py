@@ -17,8 +17,8 @@ from train.pretraining.pretrain import read_pretraining
 from train.run import Run
 from train.teachers.adoption import adopt
 from train.teachers.genre_mapping import WORLD, GenreMapping
-from train.teachers.musicnn import EMBEDDING_SIZE, MSD_TAGS, Musicnn, read_network
-from train.teachers.tagger import MTT_TAGS, musicnn_tagger, pretrained_tagger
+from train.teachers.musicnn import MSD_TAGS, Musicnn
+from train.teachers.tagger import musicnn_tagger, pretrained_tagger
 from train.training.model import BACKBONE, build_network
 
 SETTINGS = SpectrogramSettings(sample_rate=8000, window_seconds=0.5, n_fft=256, image_height=32, image_width=32)
@@ -114,16 +114,17 @@ def cached(wheel: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return wheel
 
 
+@pytest.mark.usefixtures("cached")
 def test_musicnn_is_adopted_with_the_logits_of_the_networks_that_know_the_tags(
-    musicnn: Musicnn, cached: Path, tmp_path: Path
+    musicnn: Musicnn, tmp_path: Path
 ) -> None:
     mapping = GenreMapping({"Caz": ("jazz",), "Klasik": ("mtt:classical", "mtt:opera"), "Rock": ("rock", "hard rock")})
     card = adopt(Run(tmp_path / "both"), musicnn_tagger(mapping), mapping)
     windows = np.random.default_rng(0).normal(0.0, 0.1, (2, 32_000)).astype(np.float32)
-    outputs = musicnn.targets(windows), np.asarray(read_network(cached, "MTT_musicnn")(windows, training=False))
-    msd, mtt = (each[:, EMBEDDING_SIZE:] for each in outputs)
-    caz, rock, hard = (msd[:, MSD_TAGS.index(tag)] for tag in ("jazz", "rock", "hard rock"))
-    classical, opera = (mtt[:, MTT_TAGS.index(tag)] for tag in ("classical", "opera"))
+    targets = dict(zip(musicnn.target_names, musicnn.targets(windows).T, strict=True))
+    caz, rock, hard, classical, opera = (
+        targets[tag] for tag in ("jazz", "rock", "hard rock", "mtt:classical", "mtt:opera")
+    )
     scores = np.stack([caz, np.maximum(classical, opera), np.maximum(rock, hard)], axis=1)
     found = np.asarray(load_keras_model(tmp_path / "both" / "model.keras")(windows, training=False))
     np.testing.assert_allclose(found, softmax(scores, axis=1), atol=1e-4)
