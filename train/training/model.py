@@ -60,7 +60,7 @@ class Architecture:
     """Called with ``input_shape``, without the batch, and ``weights``: the name of :attr:`pretrained` or ``None``
     (random). Returns a model from the front end's output to features ``[shape=(n, n_features)]``."""
     scale: _Triple = (1.0, 1.0, 1.0)
-    """Factor for red, green and blue in 0..255."""
+    """Factor for red, green and blue in 0..255; their mean for images of one channel."""
     offset: _Triple = (0.0, 0.0, 0.0)
     """Added after scaling."""
     pretrained: str | None = None
@@ -127,8 +127,48 @@ def find_architecture(name: str) -> Architecture:
             f"--architecture must take RGB pixels, scaled and offset: {wanted} takes BGR. Choose another, such as "
             f"{RECOMMENDED[0]}"
         )
-    make = partial(getattr(keras.applications, known[wanted]), include_top=False, pooling="avg")
+    make = partial(_application, getattr(keras.applications, known[wanted]))
     return Architecture(wanted, make, _triple(np.diag(columns)), _triple(offset), pretrained="imagenet")
+
+
+def _application(
+    make: Callable[..., keras.Model], *, input_shape: tuple[int, int, int], weights: str | None
+) -> keras.Model:
+    """A backbone of ``keras.applications``, which has pre-trained weights for RGB alone."""
+    *size, channels = input_shape
+    backbone = make(input_shape=(*size, 3), weights=weights, include_top=False, pooling="avg")
+    return _of_one_channel(backbone) if channels == 1 else backbone
+
+
+def _of_one_channel(rgb: keras.Model) -> keras.Model:
+    """A copy that answers to gray images as the network does to the same image in all three channels.
+
+    Exactly so where the network scales its channels alike, and about so where it does not: the kernel of the first
+    convolution is summed over the channels, and what scales them is averaged.
+    """
+    import keras
+
+    def of_one_channel(layer: keras.layers.Layer) -> keras.layers.Layer:
+        constants = {
+            name: float(np.mean(value))
+            for name, value in layer.get_config().items()
+            if name in ("mean", "variance", "scale", "offset") and np.size(value) == 3
+        }
+        return type(layer).from_config(layer.get_config() | constants)
+
+    image = keras.Input((*rgb.input_shape[1:-1], 1))
+    gray = keras.models.clone_model(rgb, input_tensors=image, clone_function=of_one_channel)
+    weights = zip(rgb.get_weights(), gray.get_weights(), strict=True)
+    gray.set_weights([_over_channels(values, like.shape) for values, like in weights])
+    return gray
+
+
+def _over_channels(values: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    """Weights for one channel: a kernel is summed over its inputs, a scale averaged."""
+    if values.shape == shape:
+        return values
+    reduced: NDArray[Any] = values.sum(axis=-2, keepdims=True) if values.ndim == 4 else values.mean(keepdims=True)
+    return reduced.reshape(shape)
 
 
 def find_weights(architecture: Architecture, weights: str | None) -> str:
@@ -215,6 +255,7 @@ def build_network(
     settings: SpectrogramSettings,
     *,
     n_genres: int,
+    channels: int = 3,
     weights: str = "imagenet",
     rescale_to_unit: bool = False,
 ) -> keras.Model:
@@ -227,6 +268,8 @@ def build_network(
     settings : SpectrogramSettings
         Size of the images, or length of the waveform.
     n_genres : int >= 2
+    channels : int
+        Of the images, 1 or 3: as many as the colormap has.
     weights : str
         Initial weights: the name of the architecture's pre-trained ones, ``none`` (random), or the path of a file with
         the weights of the backbone, with those of a network that this function built, or of an earlier run's
@@ -237,7 +280,7 @@ def build_network(
     Returns
     -------
     network : keras.Model
-        From images ``[shape=(n, image_height, image_width, 3)], uint8``, or waveforms
+        From images ``[shape=(n, image_height, image_width, channels)], uint8``, or waveforms
         ``[shape=(n, window_samples)], float32 in [-1, 1]``, to probabilities
         ``[shape=(n, n_genres)], float32 in [0, 1]``.
 
@@ -249,7 +292,7 @@ def build_network(
     """
     import keras
 
-    window, features, backbone = _features(architecture, settings, weights, rescale_to_unit=rescale_to_unit)
+    window, features, backbone = _features(architecture, settings, channels, weights, rescale_to_unit=rescale_to_unit)
     network = keras.Model(window, _head(n_genres)(features), name=find_architecture(architecture).name)
     if weights not in _NAMES:
         _load_weights(network, backbone, Path(weights))
@@ -257,13 +300,13 @@ def build_network(
 
 
 def build_target_network(
-    architecture: str, settings: SpectrogramSettings, *, n_targets: int, weights: str = "imagenet"
+    architecture: str, settings: SpectrogramSettings, *, n_targets: int, channels: int = 3, weights: str = "imagenet"
 ) -> keras.Model:
     """Build a backbone with the layer :data:`~train.training.distillation.TARGETS` in place of a classification head.
 
     Parameters
     ----------
-    architecture, settings, weights
+    architecture, settings, channels, weights
         As for :func:`build_network`.
     n_targets : int > 0
 
@@ -279,7 +322,7 @@ def build_target_network(
     """
     import keras
 
-    window, features, backbone = _features(architecture, settings, weights)
+    window, features, backbone = _features(architecture, settings, channels, weights)
     outputs = target_head(n_targets)(keras.layers.Dropout(0.1)(features))
     network = keras.Model(window, outputs, name=find_architecture(architecture).name)
     if weights not in _NAMES:
@@ -288,7 +331,7 @@ def build_target_network(
 
 
 def _features(
-    architecture: str, settings: SpectrogramSettings, weights: str, *, rescale_to_unit: bool = False
+    architecture: str, settings: SpectrogramSettings, channels: int, weights: str, *, rescale_to_unit: bool = False
 ) -> tuple[Any, Any, keras.Model]:
     """The input, the features of the backbone, and the backbone."""
     import keras
@@ -299,8 +342,10 @@ def _features(
         window, front_end = keras.Input((settings.window_samples,), name="waveform"), found.front_end(settings)
         front_end.name = FRONT_END
     else:
-        window = keras.Input((settings.image_height, settings.image_width, 3), dtype="uint8", name="image")
+        window = keras.Input((settings.image_height, settings.image_width, channels), dtype="uint8", name="image")
         scale, offset = (1 / 255, 0.0) if rescale_to_unit else (found.scale, found.offset)
+        if channels == 1:
+            scale, offset = float(np.mean(scale)), float(np.mean(offset))
         front_end = keras.layers.Rescaling(scale, offset, name=FRONT_END)
     hidden = front_end(window)
     backbone = _backbone(found, tuple(hidden.shape[1:]), weights)
@@ -373,7 +418,7 @@ def _load_backbone_of_model(backbone: keras.Model, path: Path) -> None:
         backbone.set_weights(keras.models.load_model(path, compile=False).get_layer(BACKBONE).get_weights())
     except (ValueError, OSError, KeyError, TypeError, BadZipFile) as error:
         raise TmgcError(
-            f"--weights {path} must be the model.keras of a run with the same architecture: "
+            f"--weights {path} must be the model.keras of a run with the same architecture and the same --colormap: "
             f"{first_line(error, longest=120)}. Name another file; for a run adopted from musicnn, which holds "
             "two networks, --weights musicnn"
         ) from error
