@@ -10,13 +10,14 @@ import pytest
 
 from edge_runtime import TmgcError
 from edge_runtime.spectrogram import SpectrogramSettings
-from tests.factories import SIDE, square
+from tests.factories import SIDE, square, tiny_backbone
 from train.training.model import (
     BACKBONE,
     FRONT_END,
     HEAD,
     RECOMMENDED,
     Architecture,
+    _of_one_channel,
     batch_normalizations,
     build_network,
     calibrate_batch_normalization,
@@ -162,6 +163,43 @@ def test_small_backbones_have_the_same_three_parts(name: str) -> None:
     assert small.count_params() < 7_000_000
 
 
+def test_a_network_of_one_channel_answers_as_that_of_three_to_a_gray_image() -> None:
+    found = find_architecture("mobilenet_v2")
+    keras.utils.set_random_seed(0)
+    rgb = found.make(input_shape=(SIDE, SIDE + 8, 3), weights=None)
+    keras.utils.set_random_seed(0)
+    gray = found.make(input_shape=(SIDE, SIDE + 8, 1), weights=None)
+    pixels = np.random.default_rng(0).uniform(-1, 1, (2, SIDE, SIDE + 8, 1)).astype(np.float32)
+    answer = np.asarray(rgb(np.repeat(pixels, 3, axis=-1)))
+    np.testing.assert_allclose(gray(pixels), answer, atol=1e-5 * np.abs(answer).max())
+    assert rgb.count_params() - gray.count_params() == 2 * 3 * 3 * 32
+
+
+def test_constants_that_scale_red_green_and_blue_are_averaged_for_one_channel() -> None:
+    layers = keras.layers
+    pixels = keras.Input((8, 8, 3))
+    hidden = layers.Normalization(mean=(1.0, 2.0, 3.0), variance=(4.0, 4.0, 4.0))(layers.Rescaling((1, 2, 3))(pixels))
+    gray = _of_one_channel(keras.Model(pixels, layers.Conv2D(2, 3)(hidden)))
+    assert gray.input_shape == (None, 8, 8, 1)
+    (rescaling,) = (layer for layer in gray.layers if isinstance(layer, layers.Rescaling))
+    (normalization,) = (layer for layer in gray.layers if isinstance(layer, layers.Normalization))
+    np.testing.assert_allclose(normalization(rescaling(np.full((1, 8, 8, 1), 5.0))), (5 * 2 - 2) / 2)
+
+
+def test_pixels_of_one_channel_are_scaled_by_the_mean_over_the_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("train.training.model._REGISTERED", {})
+    register_architecture(Architecture("uneven", tiny_backbone, scale=(1.0, 2.0, 3.0), offset=(0.0, 1.0, 5.0)))
+    network = build_network("uneven", square(SIDE), n_genres=4, channels=1, weights="none")
+    assert network.input_shape == (None, SIDE, SIDE, 1)
+    np.testing.assert_allclose(network.get_layer(FRONT_END)(np.array([[0], [10]], np.uint8)), [[2], [22]])
+
+
+def test_the_backbone_of_a_run_in_colour_is_refused_for_images_of_one_channel(tmp_path: Path) -> None:
+    build().save(tmp_path / "model.keras")
+    with pytest.raises(TmgcError, match="the same --colormap"):
+        build_network("tiny", square(SIDE), n_genres=4, channels=1, weights=str(tmp_path / "model.keras"))
+
+
 def test_the_reference_recipe_scales_its_pixels_to_0_to_1() -> None:
     small = build_network(
         "tiny",
@@ -227,7 +265,7 @@ def test_initial_weights_may_be_a_run_and_are_the_pretrained_ones_unless_named(
 def test_a_name_may_be_spelt_as_keras_does_or_in_lower_case(name: str) -> None:
     found = find_architecture(name)
     assert found.name == "mobilenet_v3_small"
-    assert found.make.func is keras.applications.MobileNetV3Small  # type: ignore[attr-defined]
+    assert found.make.args == (keras.applications.MobileNetV3Small,)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("name", RECOMMENDED)
