@@ -160,7 +160,7 @@ def test_the_command_takes_a_file_and_prints_the_licence(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     done = CliRunner().invoke(main, ["teacher", "musicnn", "--file", str(wheel)])
     assert done.exit_code == 0, done.output
-    assert done.stdout.startswith("musicnn: 250 outputs from mono audio at 16000 Hz\n")
+    assert done.stdout.startswith("musicnn: 500 outputs from mono audio at 16000 Hz\n")
     assert "Permission to use, copy, modify" in done.stdout
     assert sha256_of(musicnn.cached_wheel()) == WHEEL_SHA256
 
