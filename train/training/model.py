@@ -110,6 +110,11 @@ def find_architecture(name: str) -> Architecture:
             front_end=musicnn.front_end,
             sample_rate=musicnn.SAMPLE_RATE,
         )
+    if name == "efficientnet_lite0":
+        from train.training import efficientnet_lite as lite
+
+        scale, offset = (lite.SCALE,) * 3, (lite.OFFSET,) * 3
+        return Architecture(name, lite.efficientnet_lite0, scale, offset, pretrained="imagenet")
     import keras
 
     known = {_snake_case(found): found for found in dir(keras.applications) if found[0].isupper()}
