@@ -148,6 +148,11 @@ class Run:
         return self.folder / "teacher"
 
     @property
+    def cross_validation_json(self) -> Path:
+        """The result of a cross-validation, whose folds are runs in this folder."""
+        return self.folder / "cross-validation.json"
+
+    @property
     def history_csv(self) -> Path:
         """Loss and accuracy of every epoch."""
         return self.folder / "history.csv"
