@@ -161,7 +161,7 @@ def pretrain(
         write_skipped(run, [*others, *skipped])
         parts = validation_pieces(used)
         training = _Pretraining(run, config, teacher, [folder.read(part) for part in parts], reporter)
-        return training.run(folder.fingerprint(used), discard=discard, pieces=parts, skipped=skipped)
+        return training.run(folder.fingerprint(*parts), discard=discard, pieces=parts, skipped=skipped)
 
 
 _WINDOWS = "windows"
