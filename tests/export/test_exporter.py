@@ -58,9 +58,9 @@ def test_a_run_of_images_of_one_channel_becomes_files_that_classify(
 ) -> None:
     from train.dataset import DatasetConfig, prepare
     from train.training import fit
-    from train.training.model import Architecture, register_architecture
+    from train.training.architectures import Architecture, register_architecture
 
-    monkeypatch.setattr("train.training.model._REGISTERED", {})
+    monkeypatch.setattr("train.training.architectures._REGISTERED", {})
     register_architecture(Architecture("small_mobile", small_mobile_backbone, scale=(1 / 127.5,) * 3, offset=(-1,) * 3))
     songs = write_songs(tmp_path / "songs", songs=8)
     settings = DatasetConfig(

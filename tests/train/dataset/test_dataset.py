@@ -12,7 +12,7 @@ import soundfile
 from edge_runtime import SpectrogramSettings, TmgcError
 from tests.conftest import tone
 from train.dataset.build import magma
-from train.dataset.dataset import Clip, Dataset, DatasetConfig, read_dataset, write_dataset
+from train.dataset.dataset import Clip, Dataset, read_dataset, write_dataset
 from train.run import Run
 
 RATE = 11_025
@@ -56,11 +56,6 @@ def written(tmp_path: Path) -> Dataset:
 
 def test_what_was_written_is_read(written: Dataset) -> None:
     assert read_dataset(written.run).clips == written.clips
-
-
-def test_a_colormap_without_a_name_is_refused() -> None:
-    with pytest.raises(TmgcError, match="magma, gray, got 'viridis'"):
-        DatasetConfig(colormap="viridis")
 
 
 @pytest.mark.parametrize(
