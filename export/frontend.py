@@ -176,7 +176,8 @@ class KerasModel:
         if input_shape != expected or output_shape != (None, len(card.genres)):
             raise TmgcError(
                 f"a network must fit its spectrogram settings, its colormap and its genres, {expected} and "
-                f"{len(card.genres)}: {self.path} has input {input_shape} and output {output_shape[1:]}. Correct them, or train it again"
+                f"{len(card.genres)}: {self.path} has input {input_shape} and output {output_shape[1:]}. Correct them, "
+                "or train it again"
             )
 
     def save(self, folder: Path, card: ModelCard) -> None:
