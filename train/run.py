@@ -144,7 +144,7 @@ class Run:
 
     @property
     def teacher_targets(self) -> Path:
-        """A teacher's outputs for the training clips: see :mod:`train.training.teacher_targets`."""
+        """A teacher's outputs for the clips: see :mod:`train.training.teacher_targets`."""
         return self.folder / "teacher"
 
     @property
