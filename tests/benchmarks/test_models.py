@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.models import find_models
+from benchmarks.models import accuracy_of, find_models, teacher_of
 from benchmarks.models_report import Accuracy, ModelReport, ModelsReport, TeacherDifference, models_markdown
 from benchmarks.statistics import Latency
 from edge_runtime.errors import TmgcError
@@ -89,11 +89,19 @@ def test_a_cross_validation_has_the_accuracy_of_all_folds(tmp_path: Path, tiny_r
     folder = tmp_path / "folds"
     shutil.copytree(tiny_run.folder, folder / "fold-1")
     methods = [{"name": "svm", "scores": {**SCORES, "clip_accuracy": 0.7}}, {"name": "network", "scores": SCORES}]
-    (folder / "cross-validation.json").write_text(json.dumps({"schema": 1, "methods": methods}))
-    models, _ = find_models([folder], ["tflite-float32"])
-    assert [model.case.name for model in models] == ["folds tflite-float32"]
-    assert models[0].accuracy is not None
-    assert (models[0].accuracy.split, models[0].accuracy.value) == ("folds", 0.8)
+    teacher = {"name": "big", "clip_difference": -0.01, "clip_difference_ci": [-0.02, 0.0], "verdict": "as good"}
+    document = {"schema": 1, "methods": methods, "teacher": teacher}
+    (folder / "cross-validation.json").write_text(json.dumps(document))
+    ((model,), _) = find_models([folder], ["tflite-float32"])
+    assert model.case.name == "folds tflite-float32"
+    assert accuracy_of(model.scores) == Accuracy("folds", 5, 5, 0.8, 0.6, 1.0)
+    assert teacher_of(model.scores) == TeacherDifference("big", -0.01, -0.02, 0.0, "as good")
+
+
+def test_a_run_that_was_not_evaluated_has_no_accuracy(tiny_run: Run) -> None:
+    ((model, *_), _) = find_models([tiny_run.folder])
+    assert accuracy_of(model.scores) is None
+    assert teacher_of(model.scores) is None
 
 
 def test_runs_of_the_same_name_are_told_apart_by_their_paths(light_run: Run, tiny_run: Run) -> None:
