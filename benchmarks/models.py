@@ -21,7 +21,7 @@ from benchmarks.benchmark import (
     write_text,
 )
 from benchmarks.cases import EXPORT, REFERENCE, Case, export_case, find_cases, select_cases
-from benchmarks.checks.listening import listening_memory_mb
+from benchmarks.checks.listening import listening_memory
 from benchmarks.inputs import excerpts_of_file, excerpts_of_run
 from benchmarks.models_report import (
     SCHEMA,
@@ -170,8 +170,8 @@ def _run_of(path: Path) -> tuple[Run, Mapping[str, Any]]:
         raise TmgcError(f"a cross-validation is measured by an export of a fold: run tmgc-export {path}/fold-1")
     try:
         document = json.loads(run.cross_validation_json.read_text("utf-8"))
-        scores = next((each["scores"] for each in document["methods"] if each["name"] == "network"), {})
-        return folds[0], {**scores, "split": "folds", "teacher": document.get("teacher")}
+        scores = [each["scores"] for each in document["methods"] if each["name"] == "network"]
+        return folds[0], dict(*scores) | {"split": "folds", "teacher": document.get("teacher")}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise TmgcError(
             f"{run.cross_validation_json} cannot be read ({first_line(error)}). Run tmgc-train cross-validate again"
@@ -223,6 +223,6 @@ def _model_report(model: Model, case: CaseReport, baseline: CaseReport, rounds: 
 
 def _listening_mb(case: Case, threads: int) -> float | None:
     try:
-        return listening_memory_mb(case.model, threads=threads)
+        return listening_memory(case.model, threads=threads).resident_mb
     except TmgcError:
         return None
