@@ -1,4 +1,4 @@
-"""A teacher's outputs for the clips that a network is trained on: computed once, and kept in the run.
+"""The outputs of teachers for the clips that a network is trained on: computed once, and kept in the run.
 
 The file is filled clip by clip. Numbers that are missing are NaN, so that a command that was interrupted, or killed,
 continues where it was.
@@ -20,9 +20,9 @@ from edge_runtime.audio import Samples
 from edge_runtime.files import atomic_write
 from train.dataset.dataset import Clip, Dataset
 from train.progress import Reporter
-from train.teachers import Teacher, hearing
+from train.teachers import Teacher, Teachers, hearing
 from train.training.config import Augmentation
-from train.training.distillation import TargetScaling
+from train.training.distillation import TargetScaling, soft_labels
 
 _SHIFTS = 5
 """Windows of a clip that the teacher hears, from the earliest shift of augmentation to the latest."""
@@ -33,30 +33,45 @@ Hear = Callable[[Samples], NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
-class TeacherTargets:
-    """What a teacher says to every training clip and to the negatives."""
+class TeacherDescription:
+    """What the card of a student says of a teacher."""
 
     name: str
-    """Of the teacher."""
+    weights_sha256: str
+    learned: str
+    """``probabilities`` or ``targets``."""
+
+
+@dataclass(frozen=True)
+class TeacherTargets:
+    """What teachers say to every training clip and to the negatives."""
+
+    teachers: tuple[TeacherDescription, ...]
     licence: str
     """The notice that must accompany the student; empty where none is needed."""
+    label_weight: float
+    """Share of the labels beside the teachers' probabilities, in [0, 1]."""
+    genre_columns: NDArray[np.intp]
+    """Outputs that are log-probabilities of the dataset's genres, ``[shape=(n_teachers, n_genres)]``, in its order."""
+    target_columns: NDArray[np.intp]
+    """All other outputs, ``[shape=(n_targets,)]``."""
     shifts: NDArray[np.int64]
     """Samples from the clip to each of its windows, ``[shape=(n_shifts,)]``, the clip itself in the middle."""
     of_clips: NDArray[np.float16]
-    """``[shape=(n_clips, n_shifts, n_targets)]``, in the order of ``dataset.csv``; infinite for a window that goes
+    """``[shape=(n_clips, n_shifts, n_outputs)]``, in the order of ``dataset.csv``; infinite for a window that goes
     beyond the clip's margins."""
     of_negatives: NDArray[np.float32]
-    """``[shape=(n_negatives, n_targets)]``"""
+    """``[shape=(n_negatives, n_outputs)]``"""
 
     @property
     def count(self) -> int:
-        """Number of targets of a window."""
-        return int(self.of_clips.shape[2])
+        """Number of targets of a window, which have an output of their own."""
+        return len(self.target_columns)
 
     @cached_property
     def scaling(self) -> TargetScaling:
         """The scaling of the training clips."""
-        return TargetScaling.of(self.of_clips[self._has_window])
+        return TargetScaling.of(self.of_clips[self._has_window][:, self.target_columns])
 
     @cached_property
     def _has_window(self) -> NDArray[np.bool_]:
@@ -75,25 +90,49 @@ class TeacherTargets:
         drawn: NDArray[np.intp] = lots.argmax(axis=1)
         return drawn
 
-    def scaled(self, clips: NDArray[np.intp], windows: NDArray[np.intp]) -> NDArray[np.float32]:
-        """Targets of these windows of these clips, ``[shape=(n, n_targets)], float32``."""
-        return self.scaling(self.of_clips[clips, windows])
+    def taught(
+        self, labels: NDArray[np.float32], clips: NDArray[np.intp], windows: NDArray[np.intp]
+    ) -> NDArray[np.float32]:
+        """What is learned of these windows of these clips: labels mixed with probabilities, and the scaled targets.
 
-    def scaled_unshifted(self) -> NDArray[np.float32]:
-        """Targets of all clips as they are, ``[shape=(n_clips, n_targets)], float32``."""
-        return self.scaling(self.of_clips[:, len(self.shifts) // 2])
+        Parameters
+        ----------
+        labels : np.ndarray [shape=(n, n_genres)], float32 in [0, 1]
+        clips, windows : np.ndarray [shape=(n,)], int
+            Their indices, and those of windows of :meth:`draw`.
+
+        Returns
+        -------
+        taught : np.ndarray [shape=(n, n_genres + n_targets)], float32
+        """
+        outputs = self.of_clips[clips, windows]
+        if len(self.genre_columns):
+            soft = soft_labels(outputs[:, self.genre_columns])
+            labels = np.float32(self.label_weight) * labels + np.float32(1 - self.label_weight) * soft
+        return np.concatenate([labels, self.scaling(outputs[:, self.target_columns])], axis=1)
+
+    def taught_unshifted(self, labels: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The same of all clips as they are, ``[shape=(n_clips, n_genres + n_targets)], float32``."""
+        clips = np.arange(len(self.of_clips))
+        return self.taught(labels, clips, np.full_like(clips, len(self.shifts) // 2))
+
+    def scaled_of_negatives(self) -> NDArray[np.float32]:
+        """Targets of the negatives, ``[shape=(n_negatives, n_targets)], float32``: no teacher knows better than their
+        labels, which are equal probabilities."""
+        return self.scaling(self.of_negatives[:, self.target_columns])
 
 
 def ask_teacher(
     dataset: Dataset,
     clips: Sequence[Clip],
     negatives: Sequence[Samples],
-    teacher: Teacher,
+    teachers: Teachers,
     *,
+    label_weight: float,
     augmentation: Augmentation,
     reporter: Reporter,
 ) -> TeacherTargets:
-    """Read the teacher's outputs from the run, and compute those that are missing.
+    """Read the teachers' outputs from the run, and compute those that are missing.
 
     Parameters
     ----------
@@ -101,7 +140,9 @@ def ask_teacher(
     clips : sequence of Clip
         To train on.
     negatives : sequence of np.ndarray [shape=(window_samples,)], float32 in [-1, 1]
-    teacher : Teacher
+    teachers : Teachers
+        Those whose outputs are the genres of the dataset give log-probabilities.
+    label_weight : float in [0, 1]
     augmentation : Augmentation
         Its largest shift.
     reporter : Reporter
@@ -114,12 +155,40 @@ def ask_teacher(
     rate = dataset.spectrogram.sample_rate
     farthest = round(augmentation.shift_seconds * rate)
     shifts = np.linspace(-farthest, farthest, _SHIFTS if farthest else 1).astype(np.int64)
-    store = _Store(dataset, clips, shifts, hearing(teacher, rate), n_targets=len(teacher.target_names))
-    path = dataset.run.teacher_targets / f"{_key(dataset, clips, shifts, teacher)}.npy"
-    of_clips = store.complete(path, reporter, phase=f"computing the targets of {teacher.name}")
+    store = _Store(dataset, clips, shifts, hearing(teachers, rate), n_targets=len(teachers.target_names))
+    path = dataset.run.teacher_targets / f"{_key(dataset, clips, shifts, teachers)}.npy"
+    of_clips = store.complete(path, reporter, phase=f"computing the targets of {teachers.name}")
     heard = [store.hear(np.stack(negatives[first : first + 64])) for first in range(0, len(negatives), 64)]
     of_negatives = np.concatenate([np.empty((0, of_clips.shape[2]), np.float32), *heard])
-    return TeacherTargets(teacher.name, teacher.licence, shifts, of_clips, of_negatives)
+    described, genre_columns, target_columns = _columns(teachers, dataset.genres)
+    return TeacherTargets(
+        described,
+        teachers.licence,
+        label_weight,
+        genre_columns,
+        target_columns,
+        shifts,
+        of_clips,
+        of_negatives,
+    )
+
+
+def _columns(
+    teachers: Teachers, genres: Sequence[str]
+) -> tuple[tuple[TeacherDescription, ...], NDArray[np.intp], NDArray[np.intp]]:
+    """The teachers, and which of their outputs are probabilities and targets."""
+    described, of_genres, others, first = [], list[list[int]](), list[int](), 0
+    for member in teachers.members:
+        names = member.target_names
+        knows_genres = sorted(names) == sorted(genres)
+        if knows_genres:
+            of_genres.append([first + names.index(genre) for genre in genres])
+        else:
+            others += range(first, first + len(names))
+        learned = "probabilities" if knows_genres else "targets"
+        described.append(TeacherDescription(member.name, member.weights_sha256, learned))
+        first += len(names)
+    return tuple(described), np.array(of_genres, np.intp).reshape(-1, len(genres)), np.array(others, np.intp)
 
 
 def _key(dataset: Dataset, clips: Sequence[Clip], shifts: NDArray[np.int64], teacher: Teacher) -> str:

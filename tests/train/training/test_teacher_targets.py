@@ -12,6 +12,7 @@ from edge_runtime.audio import Samples
 from train.dataset.dataset import Dataset
 from train.dataset.inputs import NetworkInputs
 from train.progress import Reporter
+from train.teachers import Teacher, Teachers
 from train.training.config import Augmentation
 from train.training.data import Split, TrainingBatches
 from train.training.teacher_targets import TeacherTargets, ask_teacher
@@ -34,12 +35,22 @@ class Listener:
 
 
 def ask(
-    dataset: Dataset, teacher: Listener, reporter: Reporter | None = None, *, shift_seconds: float = 0.5
+    dataset: Dataset,
+    teacher: Teacher,
+    *others: Teacher,
+    reporter: Reporter | None = None,
+    shift_seconds: float = 0.5,
 ) -> TeacherTargets:
     negatives = [np.full(dataset.spectrogram.window_samples, 0.5, np.float32)]
     augmentation = replace(SHIFTED, shift_seconds=shift_seconds)
     return ask_teacher(
-        dataset, dataset.of("train"), negatives, teacher, augmentation=augmentation, reporter=reporter or Reporter()
+        dataset,
+        dataset.of("train"),
+        negatives,
+        Teachers([teacher, *others]),
+        label_weight=0.1,
+        augmentation=augmentation,
+        reporter=reporter or Reporter(),
     )
 
 
@@ -73,7 +84,8 @@ def test_a_window_beyond_the_margins_is_never_drawn(small_dataset: Dataset, teac
     targets, random = ask(replace(small_dataset, clips=clips), teacher), np.random.default_rng(0)
     drawn = {int(targets.draw(np.array([0, 1]), random)[0]) for _ in range(100)}
     assert {2} <= drawn <= {2, 3, 4}
-    assert np.isfinite(targets.scaled(np.zeros(100, int), targets.draw(np.zeros(100, int), random))).all()
+    none, clips = np.zeros((100, 3), np.float32), np.zeros(100, int)
+    assert np.isfinite(targets.taught(none, clips, targets.draw(clips, random))).all()
 
 
 def test_the_clips_alone_are_heard_where_nothing_is_shifted(small_dataset: Dataset, teacher: Listener) -> None:
@@ -94,7 +106,7 @@ def test_an_interrupted_computation_continues_where_it_was(small_dataset: Datase
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        ask(small_dataset, teacher, Interruption())
+        ask(small_dataset, teacher, reporter=Interruption())
     teacher.asked = 0
     targets = ask(small_dataset, teacher)
     assert not np.isnan(targets.of_clips).any()
