@@ -84,8 +84,8 @@ def test_a_window_beyond_the_margins_is_never_drawn(small_dataset: Dataset, teac
     targets, random = ask(replace(small_dataset, clips=clips), teacher), np.random.default_rng(0)
     drawn = {int(targets.draw(np.array([0, 1]), random)[0]) for _ in range(100)}
     assert {2} <= drawn <= {2, 3, 4}
-    none, clips = np.zeros((100, 3), np.float32), np.zeros(100, int)
-    assert np.isfinite(targets.taught(none, clips, targets.draw(clips, random))).all()
+    none, first = np.zeros((100, 3), np.float32), np.zeros(100, int)
+    assert np.isfinite(targets.taught(none, first, targets.draw(first, random))).all()
 
 
 def test_the_clips_alone_are_heard_where_nothing_is_shifted(small_dataset: Dataset, teacher: Listener) -> None:
