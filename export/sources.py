@@ -169,7 +169,7 @@ def open_bare_model(
     dataset : Run
         A prepared run with the same genres. Spectrograms of its clips are computed with ``settings``.
     architecture : str
-        Of weights, see :func:`train.training.model.find_architecture`.
+        Of weights, see :func:`train.training.architectures.find_architecture`.
 
     Raises
     ------
@@ -228,7 +228,7 @@ def rebuild_network(weights: Path, architecture: str, card: ModelCard) -> Any:
         Written by ``save_weights`` or ``save`` of Keras 2 or 3, for a network whose backbone is one layer, or for one
         whose backbone and head are a single sequence of layers.
     architecture : str
-        See :func:`train.training.model.find_architecture`.
+        See :func:`train.training.architectures.find_architecture`.
     card : ModelCard
         Sets the size of the images and the number of genres.
 

@@ -15,8 +15,8 @@ from tests.conftest import tone
 from train.dataset import DatasetConfig, prepare
 from train.dataset.dataset import Dataset
 from train.run import Run
+from train.training.architectures import Architecture, register_architecture
 from train.training.config import Augmentation, TrainingConfig
-from train.training.model import Architecture, register_architecture
 
 if TYPE_CHECKING:
     import keras

@@ -144,8 +144,13 @@ class Run:
 
     @property
     def teacher_targets(self) -> Path:
-        """A teacher's outputs for the training clips: see :mod:`train.training.teacher_targets`."""
+        """A teacher's outputs for the clips: see :mod:`train.training.teacher_targets`."""
         return self.folder / "teacher"
+
+    @property
+    def cross_validation_json(self) -> Path:
+        """The result of a cross-validation, whose folds are runs in this folder."""
+        return self.folder / "cross-validation.json"
 
     @property
     def history_csv(self) -> Path:

@@ -1,18 +1,23 @@
-"""What listening adds to the bare inference of a model, from a window's last sample to its prediction."""
+"""What listening adds to the bare inference of a model: time from a window's last sample on, and memory."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from time import perf_counter
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.statistics import Latency
+from benchmarks.worker import environment
 from edge_runtime.audio import Samples
 from edge_runtime.classifier import GenreClassifier
+from edge_runtime.errors import TmgcError
 from edge_runtime.interpreters import Interpreter, ModelInput
 from edge_runtime.listener import ListenSettings, listen
 from edge_runtime.windowing import hop_samples
@@ -114,3 +119,50 @@ class _TimedInterpreter:
         probabilities = self._interpreter.invoke(model_input)
         self.invokes_ms.append((perf_counter() - begun) * 1e3)
         return probabilities
+
+
+_LISTEN = "from edge_runtime.cli.listen import main; main()"
+_LISTENED_SECONDS = 30
+
+
+def listening_memory_mb(model: Path, *, threads: int) -> float:
+    """Resident memory of ``tmgc-listen`` after half a minute of noise from a pipe, MB (1e6 bytes).
+
+    Parameters
+    ----------
+    model : Path
+    threads : int > 0
+
+    Raises
+    ------
+    TmgcError
+        It ends before its time.
+    """
+    import psutil
+
+    arguments = ("-", "--raw", "44100,1,s16", "--json", "--model", str(model), "--threads", str(threads))
+    noise = np.random.default_rng(0).integers(-8000, 8000, 44_100 * _LISTENED_SECONDS, np.int16).tobytes()
+    with subprocess.Popen(
+        [sys.executable, "-P", "-c", _LISTEN, *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=environment(threads),
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            process.stdin.write(noise)
+            process.stdin.flush()
+            for _ in range(_LISTENED_SECONDS - 2):
+                if not process.stdout.readline():
+                    break
+            memory_mb = psutil.Process(process.pid).memory_info().rss / 1e6
+            process.stdin.close()
+        except (BrokenPipeError, psutil.Error):
+            memory_mb = 0.0
+        finally:
+            process.kill()
+    if not memory_mb:
+        raise TmgcError(f"tmgc-listen must go on while its memory is measured: with {model} it ended. Try it alone")
+    return memory_mb

@@ -176,7 +176,7 @@ def write_result(
     others = compare_with_other(folds[0], predictions, other) if other else []
     result = cross_validation(folds, predictions, settings, others=others, teacher=teacher)
     write_predictions(run / FILE_NAME, folds, predictions)
-    with atomic_write(run / "cross-validation.json") as path:
+    with atomic_write(Run(run).cross_validation_json) as path:
         path.write_text(result.to_json(), "utf-8")
     report = run / "cross-validation.html"
     with atomic_write(report) as path:

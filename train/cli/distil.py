@@ -126,7 +126,13 @@ class _Distillation:
         from train.training.model import build_network
 
         _, student, config = self.pairs[0]
-        build_network(config.architecture, student.spectrogram, n_genres=len(student.genres), weights="none")
+        build_network(
+            config.architecture,
+            student.spectrogram,
+            n_genres=len(student.genres),
+            width=config.width,
+            weights="none",
+        )
 
     def prepare(self) -> None:
         """Write the student's dataset, or those of its folds."""
@@ -162,6 +168,7 @@ class _Distillation:
         if not run.pretraining_json.is_file():
             settings = PretrainingConfig(
                 architecture=config.architecture,
+                width=config.width,
                 weights=config.weights,
                 spectrogram=pair.student.spectrogram,
                 epochs=self._options["pretraining_epochs"],

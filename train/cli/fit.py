@@ -9,11 +9,11 @@ import click
 
 from edge_runtime.cli.base import end_interrupted, say
 from edge_runtime.errors import TmgcError
-from train.cli.options import SEED, Options, require_keras
+from train.cli.options import SEED, WIDTH, Options, require_keras
 
 if TYPE_CHECKING:
     from train.training import TrainingConfig
-    from train.training.model import Architecture
+    from train.training.architectures import Architecture
 
 
 _AUGMENT = ("shift", "gain", "noise", "spec_augment", "negatives", "mixup")
@@ -41,9 +41,10 @@ fit_options = Options(
         "--architecture",
         default="inception_resnet_v2",
         show_default=True,
-        help="Also efficientnet_v2_b0, mobilenet_v3_small or another name of keras.applications; for few songs "
-        "musicnn, which has heard much real music.",
+        help="For small boards efficientnet_lite0 or mobilenet_v2; for few songs musicnn, which has heard much real "
+        "music. Also another name of keras.applications.",
     ),
+    WIDTH,
     click.option(
         "--weights",
         help="Initial weights: imagenet, musicnn, none (random), the folder of a RUN (trained or pretrained), or a "
@@ -144,22 +145,28 @@ def fit(run: Path | None, resume: bool | None, **options: Any) -> None:
 
 
 def fit_settings(
-    *, recipe: str, augment: tuple[str, ...] | None, architecture: str, weights: str | None, **options: Any
+    *,
+    recipe: str,
+    augment: tuple[str, ...] | None,
+    architecture: str,
+    width: float,
+    weights: str | None,
+    **options: Any,
 ) -> TrainingConfig:
     """The configuration that the options describe, with everything checked that needs no dataset."""
     from train.teachers import open_teachers
     from train.training import Augmentation, TrainingConfig
-    from train.training.model import find_architecture, find_weights
+    from train.training.architectures import find_architecture, find_weights
 
     require_keras()
     if augment is None:  # a teacher does not hear the masks
         augment = tuple(name for name in _AUGMENT if name != "spec_augment" or not options["teachers"])
-    found = find_architecture(architecture)
+    found = find_architecture(architecture, width=width)
     weights = find_weights(found, weights)
     if options["teachers"]:
         open_teachers(options["teachers"])  # a missing one is found before anything slow
     config = TrainingConfig(
-        architecture=architecture, weights=weights, augmentation=Augmentation.only(augment), **options
+        architecture=architecture, width=width, weights=weights, augmentation=Augmentation.only(augment), **options
     )
     named = _on_command_line(click.get_current_context())
     _refuse_options_without_effect(named, recipe, augment, found, teachers=config.teachers)

@@ -11,6 +11,13 @@ Command = Callable[..., Any]
 
 SEED = click.IntRange(min=0, max=2**32 - 1)
 
+WIDTH = click.option(
+    "--width",
+    default=1.0,
+    show_default=True,
+    help="Factor for the channels of the layers, as of efficientnet_lite0 and mobilenet_v2: 0.35 or 0.5 for less work.",
+)
+
 
 class Options:
     """Options of more than one command, as a decorator; help lists them in this order."""

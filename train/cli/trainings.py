@@ -58,7 +58,7 @@ class Begun:
 
 def use_rate_of_architecture(options: dict[str, Any]) -> None:
     """Set the sample rate to that of the architecture, if it has one and the command line names none."""
-    from train.training.model import find_architecture
+    from train.training.architectures import find_architecture
 
     if click.get_current_context().get_parameter_source("sample_rate") is click.core.ParameterSource.DEFAULT:
         options["sample_rate"] = find_architecture(options["architecture"]).sample_rate or options["sample_rate"]

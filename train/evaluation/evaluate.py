@@ -17,11 +17,11 @@ from edge_runtime.model_card import ModelCard
 from train.dataset.dataset import Clip, Dataset
 from train.dataset.inputs import Held, NetworkInputs
 from train.evaluation.baselines import fit_baselines
-from train.evaluation.calibration import Calibration, TemperatureFit, fit_temperature, reliability
+from train.evaluation.calibration import Calibration, fit_temperature, reliability
 from train.evaluation.comparison import TeacherComparison, compare_with_teacher
 from train.evaluation.metrics import compute_scores, rows_of_groups
 from train.evaluation.plots import write_plots
-from train.evaluation.rejection import Rejection, choose_threshold, evaluate_threshold
+from train.evaluation.rejection import choose_threshold, evaluate_threshold
 from train.evaluation.report import html_report
 from train.evaluation.results import Evaluation, most_confident_errors
 from train.evaluation.robustness import evaluate_robustness
@@ -102,7 +102,11 @@ class _Predicted(NamedTuple):
     labels: NDArray[np.int64]
     """``[shape=(n_clips,)]``"""
     probabilities: NDArray[np.float32]
-    """``[shape=(n_clips, n_genres)]``, without temperature scaling."""
+    """``[shape=(n_clips, n_genres)]``"""
+
+    def scaled(self, temperature: float) -> _Predicted:
+        """The same after temperature scaling."""
+        return self._replace(probabilities=with_temperature(self.probabilities, temperature))
 
 
 def evaluate(
@@ -155,25 +159,39 @@ def evaluate(
         evaluated = _predict(dataset, split, predictor, reporter)
         validation = evaluated if split == "validation" else _predict(dataset, "validation", predictor, reporter)
         fit = fit_temperature(validation.probabilities, validation.labels, rows_of_groups(validation.clips))
-        probabilities = with_temperature(evaluated.probabilities, fit.temperature)
-        answers = _song_answers(dataset, evaluated, validation, fit.temperature)
+        scaled, chosen_on = evaluated.scaled(fit.temperature), validation.scaled(fit.temperature)
+
+        def predict(windows: Sequence[Samples]) -> NDArray[np.float32]:
+            return with_temperature(predictor(windows), fit.temperature)
+
+        reporter.phase("evaluating rejection of out-of-distribution audio", 0)
+        threshold = choose_threshold(chosen_on.probabilities, chosen_on.labels, dataset.spectrogram, predict)
+        rejection = evaluate_threshold(threshold, scaled.probabilities, scaled.labels, dataset.spectrogram, predict)
+        answers = _song_answers(dataset, scaled, chosen_on, threshold)
         scores = compute_scores(
-            probabilities,
-            evaluated.clips,
+            scaled.probabilities,
+            scaled.clips,
             dataset.genres,
             split=split,
             pooling=answers.choice.pooling,
+            threshold=threshold,
             demonstration=dataset.demonstration,
         )
         result = Evaluation(
             **vars(scores),
             song_answers=answers,
-            calibration=_calibration(fit, evaluated),
-            rejection=_rejection(dataset, evaluated, validation, fit.temperature, predictor, reporter),
-            misclassified=most_confident_errors(dataset, evaluated.clips, probabilities),
-            robustness=evaluate_robustness(dataset, evaluated.clips, predictor, reporter) if robustness else (),
-            baselines=fit_baselines(dataset, split, probabilities, reporter, teacher=teacher) if baseline else (),
-            teacher=_compare(evaluated.clips, dataset, probabilities, compare_with, reporter) if compare_with else None,
+            calibration=Calibration(
+                fit=fit,
+                before=reliability(evaluated.probabilities, evaluated.labels),
+                after=reliability(scaled.probabilities, scaled.labels),
+            ),
+            rejection=rejection,
+            misclassified=most_confident_errors(dataset, scaled.clips, scaled.probabilities),
+            robustness=evaluate_robustness(dataset, scaled.clips, predictor, reporter) if robustness else (),
+            baselines=fit_baselines(dataset, split, scaled.probabilities, reporter, teacher=teacher)
+            if baseline
+            else (),
+            teacher=_compare(dataset, scaled, compare_with, reporter) if compare_with else None,
         )
         reporter.phase("writing the report", 0)
         _write(dataset, card, result)
@@ -204,59 +222,28 @@ def _predict(dataset: Dataset, split: str, predictor: Predictor, reporter: Repor
     return _Predicted(clips, dataset.labels(clips), predictor.predict_clips(clips, reporter))
 
 
-def _compare(
-    clips: Sequence[Clip], dataset: Dataset, probabilities: NDArray[np.float32], other: Dataset, reporter: Reporter
-) -> TeacherComparison:
+def _compare(dataset: Dataset, evaluated: _Predicted, other: Dataset, reporter: Reporter) -> TeacherComparison:
     card = other.run.card()
     other.check_trained(card)
     unheard = {(clip.content_sha256, clip.source): clip for clip in other.of("test")}
-    same = [unheard.get((clip.content_sha256, clip.source)) for clip in clips]
+    same = [unheard.get((clip.content_sha256, clip.source)) for clip in evaluated.clips]
     if other.genres != dataset.genres or not all(same):
         raise TmgcError(
             f"runs are compared on the same genres and test songs: those of {other.run.folder} are others. Name the "
             "run that this one was distilled from"
         )
-    reporter.phase(f"predicting with {other.run.name}", len(clips))
+    reporter.phase(f"predicting with {other.run.name}", len(same))
     predicted = Predictor(other).predict_clips([clip for clip in same if clip], reporter)
-    return compare_with_teacher(
-        clips, dataset.genres, probabilities, (card.name, with_temperature(predicted, card.temperature))
-    )
+    teacher = card.name, with_temperature(predicted, card.temperature)
+    return compare_with_teacher(evaluated.clips, dataset.genres, evaluated.probabilities, teacher)
 
 
-def _calibration(fit: TemperatureFit, evaluated: _Predicted) -> Calibration:
-    scaled = with_temperature(evaluated.probabilities, fit.temperature)
-    return Calibration(
-        fit=fit,
-        before=reliability(evaluated.probabilities, evaluated.labels),
-        after=reliability(scaled, evaluated.labels),
-    )
-
-
-def _song_answers(dataset: Dataset, evaluated: _Predicted, validation: _Predicted, temperature: float) -> SongAnswers:
+def _song_answers(dataset: Dataset, evaluated: _Predicted, validation: _Predicted, threshold: float) -> SongAnswers:
     seconds = dataset.spectrogram.window_seconds
-    scaled = with_temperature(validation.probabilities, temperature)
-    choice = choose_answer(scaled, validation.labels, validation.clips, seconds)
-    scaled = with_temperature(evaluated.probabilities, temperature)
-    return compare_poolings(choice, scaled, evaluated.labels, evaluated.clips, seconds)
-
-
-def _rejection(
-    dataset: Dataset,
-    evaluated: _Predicted,
-    validation: _Predicted,
-    temperature: float,
-    predictor: Predictor,
-    reporter: Reporter,
-) -> Rejection:
-    def predict(windows: Sequence[Samples]) -> NDArray[np.float32]:
-        return with_temperature(predictor(windows), temperature)
-
-    reporter.phase("evaluating rejection of out-of-distribution audio", 0)
-    settings = dataset.spectrogram
-    scaled = with_temperature(validation.probabilities, temperature)
-    threshold = choose_threshold(scaled, validation.labels, settings, predict)
-    scaled = with_temperature(evaluated.probabilities, temperature)
-    return evaluate_threshold(threshold, scaled, evaluated.labels, settings, predict)
+    choice = choose_answer(validation.probabilities, validation.labels, validation.clips, seconds, threshold=threshold)
+    return compare_poolings(
+        choice, evaluated.probabilities, evaluated.labels, evaluated.clips, seconds, threshold=threshold
+    )
 
 
 def _write(dataset: Dataset, before: ModelCard, result: Evaluation) -> None:

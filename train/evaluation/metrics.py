@@ -81,6 +81,7 @@ def compute_scores(
     *,
     split: str,
     pooling: str = POOLINGS[0],
+    threshold: float = 0.0,
     demonstration: bool = False,
     seed: int = 0,
 ) -> Scores:
@@ -96,6 +97,8 @@ def compute_scores(
     split : str
     pooling : str
         One of :data:`~edge_runtime.pooling.POOLINGS`: how the clips of a song become its answer.
+    threshold : float in [0, 1]
+        Clips with a lower confidence abstain in a vote, as they do in the listener.
     demonstration : bool
         Copied into the result, as the split is.
     seed : int
@@ -112,7 +115,7 @@ def compute_scores(
     rows = rows_of_songs(clips)
     truth = np.array([genres.index(clip.genre) for clip in clips])
     song_truth = np.array([truth[row[0]] for row in rows])
-    answers = np.stack([pool(probabilities[row], pooling) for row in rows])
+    answers = np.stack([pool(probabilities[row], pooling, threshold=threshold) for row in rows])
     predicted, song_predicted = probabilities.argmax(axis=1), answers.argmax(axis=1)
     by_clip = _by_genre(truth, predicted, genres, counted="clips")
     by_song = _by_genre(song_truth, song_predicted, genres, counted="songs")

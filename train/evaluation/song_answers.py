@@ -73,7 +73,12 @@ class SongAnswers:
 
 
 def choose_answer(
-    probabilities: NDArray[np.float32], labels: NDArray[np.int64], clips: Sequence[Clip], window_seconds: float
+    probabilities: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    clips: Sequence[Clip],
+    window_seconds: float,
+    *,
+    threshold: float,
 ) -> AnswerChoice:
     """Choose pooling and smoothing on the validation split.
 
@@ -90,9 +95,11 @@ def choose_answer(
     labels : np.ndarray [shape=(n_clips,)], int
     clips : sequence of Clip
     window_seconds : float > 0
+    threshold : float in [0, 1]
+        Of rejection: windows with a lower confidence abstain in a vote, as they do in the listener.
     """
-    pooling, pooling_reason = _choose_pooling(probabilities, labels, clips)
-    seconds, smoothing_reason = _choose_smoothing(probabilities, labels, clips, window_seconds, pooling)
+    pooling, pooling_reason = _choose_pooling(probabilities, labels, clips, threshold)
+    seconds, smoothing_reason = _choose_smoothing(probabilities, labels, clips, window_seconds, pooling, threshold)
     return AnswerChoice(pooling, pooling_reason, seconds, smoothing_reason)
 
 
@@ -102,9 +109,14 @@ def compare_poolings(
     labels: NDArray[np.int64],
     clips: Sequence[Clip],
     window_seconds: float,
+    *,
+    threshold: float,
 ) -> SongAnswers:
     """The curve of each pooling on the evaluated split; parameters as of :func:`choose_answer`."""
-    curves = {name: accuracy_curve(probabilities, labels, clips, window_seconds, name) for name in POOLINGS}
+    curves = {
+        name: accuracy_curve(probabilities, labels, clips, window_seconds, name, threshold=threshold)
+        for name in POOLINGS
+    }
     return SongAnswers(choice, curves)
 
 
@@ -114,12 +126,14 @@ def accuracy_curve(
     clips: Sequence[Clip],
     window_seconds: float,
     pooling: str,
+    *,
+    threshold: float,
 ) -> tuple[CurvePoint, ...]:
     """Accuracy by song after the first 1, 2, 3, ... windows in the order of time.
 
     Parameters
     ----------
-    probabilities, labels, clips, window_seconds
+    probabilities, labels, clips, window_seconds, threshold
         As of :func:`choose_answer`.
     pooling : str
         One of :data:`~edge_runtime.pooling.POOLINGS`.
@@ -134,7 +148,7 @@ def accuracy_curve(
     lengths = np.array([len(song) for song in songs])
     points = []
     for windows in _numbers_of_windows(int(lengths.max())):
-        correct = _correct(probabilities, labels, [song[:windows] for song in songs], pooling)
+        correct = _correct(probabilities, labels, [song[:windows] for song in songs], pooling, threshold)
         points.append(
             CurvePoint(
                 windows=windows,
@@ -155,10 +169,10 @@ def _numbers_of_windows(longest: int) -> list[int]:
 
 
 def _choose_pooling(
-    probabilities: NDArray[np.float32], labels: NDArray[np.int64], clips: Sequence[Clip]
+    probabilities: NDArray[np.float32], labels: NDArray[np.int64], clips: Sequence[Clip], threshold: float
 ) -> tuple[str, str]:
     songs = rows_of_songs(clips)
-    correct = {name: _correct(probabilities, labels, songs, name) for name in POOLINGS}
+    correct = {name: _correct(probabilities, labels, songs, name, threshold) for name in POOLINGS}
     default = POOLINGS[0]
     first_clips = [clips[song[0]] for song in songs]
     gains = {name: paired_difference(correct[name], correct[default], first_clips) for name in POOLINGS[1:]}
@@ -179,16 +193,19 @@ def _choose_smoothing(
     clips: Sequence[Clip],
     window_seconds: float,
     pooling: str,
+    threshold: float,
 ) -> tuple[float, str]:
     songs = _songs_in_time(clips)
     if len(songs) < MIN_SONGS:
         return DEFAULT_SMOOTHING_SECONDS, f"the default, since {len(songs)} validation songs are fewer than {MIN_SONGS}"
-    curve = accuracy_curve(probabilities, labels, clips, window_seconds, pooling)
+    curve = accuracy_curve(probabilities, labels, clips, window_seconds, pooling, threshold=threshold)
     known = [point for point in curve if 2 * point.songs >= len(songs) and point.seconds <= LONGEST_SMOOTHING_SECONDS]
     if not known or known[-1].seconds < DEFAULT_SMOOTHING_SECONDS:
         return DEFAULT_SMOOTHING_SECONDS, "the default, since most validation songs have fewer windows than it covers"
     counts = [point.windows for point in known]
-    correct = {count: _correct(probabilities, labels, [song[:count] for song in songs], pooling) for count in counts}
+    correct = {
+        count: _correct(probabilities, labels, [song[:count] for song in songs], pooling, threshold) for count in counts
+    }
     best = max(known, key=lambda point: point.accuracy)
     first_clips = [clips[song[0]] for song in songs]
     for point in known:
@@ -210,8 +227,12 @@ def _songs_in_time(clips: Sequence[Clip]) -> list[NDArray[np.intp]]:
 
 
 def _correct(
-    probabilities: NDArray[np.float32], labels: NDArray[np.int64], songs: Sequence[NDArray[np.intp]], pooling: str
+    probabilities: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    songs: Sequence[NDArray[np.intp]],
+    pooling: str,
+    threshold: float,
 ) -> NDArray[np.bool_]:
-    answers = np.array([pool(probabilities[song], pooling).argmax() for song in songs])
+    answers = np.array([pool(probabilities[song], pooling, threshold=threshold).argmax() for song in songs])
     correct: NDArray[np.bool_] = answers == labels[[song[0] for song in songs]]
     return correct

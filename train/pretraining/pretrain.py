@@ -25,6 +25,7 @@ from train.pretraining.music import MusicFolder, Piece, Windows, WindowSettings,
 from train.progress import Reporter
 from train.run import Run
 from train.teachers import Teacher, joined_notices
+from train.training.architectures import check_weights, find_architecture
 from train.training.augmentation import limit_bandwidth, mixup
 from train.training.callbacks import BatchProgress, CheckpointAndEarlyStopping, EpochHistory, is_over
 from train.training.checkpoint import (
@@ -35,8 +36,9 @@ from train.training.checkpoint import (
     write_history,
 )
 from train.training.compilation import compile_with, cosine_decay
+from train.training.config import WIDEST
 from train.training.distillation import TargetScaling
-from train.training.model import build_target_network, check_weights, find_architecture, freeze
+from train.training.model import build_target_network, freeze
 
 _log = getLogger("tmgc.pretraining")
 
@@ -56,7 +58,9 @@ class PretrainingConfig:
     """How a backbone is pretrained."""
 
     architecture: str = "inception_resnet_v2"
-    """Of a network that takes images: see :func:`train.training.model.find_architecture`."""
+    """Of a network that takes images: see :func:`train.training.architectures.find_architecture`."""
+    width: float = 1.0
+    """Factor for the channels of its layers."""
     weights: str = "imagenet"
     """Initial weights, as of :class:`train.training.config.TrainingConfig`."""
     spectrogram: SpectrogramSettings = SpectrogramSettings()
@@ -89,12 +93,17 @@ class PretrainingConfig:
                 f"--learning-rate is above 0 and at most 1, and --minutes above 0, got {self.learning_rate:g} and "
                 f"{self.minutes}. See tmgc-train pretrain --help"
             )
-        if find_architecture(self.architecture).input_kind != "image":
+        if not 0 < self.width <= WIDEST:
+            raise TmgcError(
+                f"--width is above 0 and at most {WIDEST:g}, got {self.width:g}. See tmgc-train pretrain --help"
+            )
+        architecture = find_architecture(self.architecture, width=self.width)
+        if architecture.input_kind != "image":
             raise TmgcError(
                 f"a pretraining is for networks that take images: {self.architecture} takes waveforms. Use it itself: "
                 f"tmgc-train fit --architecture {self.architecture}"
             )
-        check_weights(find_architecture(self.architecture), self.weights)
+        check_weights(architecture, self.weights)
 
     def to_json(self) -> dict[str, Any]:
         """The settings as a checkpoint holds them."""
@@ -191,7 +200,8 @@ class _Pretraining:
         if discard:
             self._checkpoint.remove()
         if not self._checkpoint.exists():
-            return TrainingState(licence=licence_of_weights(self._config.weights)), False
+            architecture = find_architecture(self._config.architecture, width=self._config.width)
+            return TrainingState(licence=licence_of_weights(architecture, self._config.weights)), False
         settings, state = self._checkpoint.read_settings(fingerprint)
         # what limits the length may change; the schedule spans --epochs
         if dict(settings) | {"minutes": None} != self._config.to_json() | {"minutes": None}:
@@ -209,6 +219,7 @@ class _Pretraining:
             config.architecture,
             config.spectrogram,
             n_targets=len(self._teacher.target_names),
+            width=config.width,
             weights="none" if resumes else config.weights,
         )
         # a momentum of 0.99 and more needs more steps than there are here
@@ -303,7 +314,9 @@ def _compile(network: keras.Model, config: PretrainingConfig, *, steps: int) -> 
 
 def _in_float32(network: keras.Model, config: PretrainingConfig, n_targets: int) -> keras.Model:
     """The network without its optimizer, in float32 whatever precision it was trained in."""
-    whole = build_target_network(config.architecture, config.spectrogram, n_targets=n_targets, weights="none")
+    whole = build_target_network(
+        config.architecture, config.spectrogram, n_targets=n_targets, width=config.width, weights="none"
+    )
     whole.set_weights(network.get_weights())
     return whole
 

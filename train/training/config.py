@@ -16,6 +16,8 @@ BATCH_NORMALIZATION = ("auto", "frozen", "trained")
 MONITORS = ("val_loss", "val_accuracy")
 AUGMENTATIONS = ("shift", "gain", "noise", "bandwidth", "spec_augment", "negatives", "mixup")
 """In the order in which they are applied."""
+WIDEST = 4.0
+"""Largest factor for the channels of an architecture."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,9 @@ class TrainingConfig:
     """How a network is trained: first its head on frozen features, then the whole network (fine-tuning)."""
 
     architecture: str = "inception_resnet_v2"
-    """See :func:`train.training.model.find_architecture`."""
+    """See :func:`train.training.architectures.find_architecture`."""
+    width: float = 1.0
+    """Factor for the channels of its layers."""
     weights: str = "imagenet"
     """Initial weights: ``imagenet``, ``none`` (random) or the path of a file."""
     head_epochs: int = 20
@@ -146,6 +150,7 @@ class TrainingConfig:
         self._check_choice("--batch-normalization", self.batch_normalization, BATCH_NORMALIZATION)
         self._check_choice("schedule", self.schedule, SCHEDULES)
         self._check_choice("monitor", self.monitor, MONITORS)
+        self._check("--width", 0 < self.width <= WIDEST, f"above 0 and at most {WIDEST:g}", self.width)
         self._check("--patience", self.patience >= 1, "at least 1", self.patience)
         self._check("--batch-size", self.batch_size >= 1, "at least 1", self.batch_size)
         self._check("--unfreeze", 0 < self.unfreeze <= 1, "a share above 0 and at most 1", self.unfreeze)

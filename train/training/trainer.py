@@ -26,6 +26,7 @@ from train.libraries import has_tensorflow, library
 from train.progress import Reporter
 from train.run import Run
 from train.teachers import open_teachers
+from train.training.architectures import check_weights, find_architecture
 from train.training.callbacks import BatchProgress, CheckpointAndEarlyStopping, EpochHistory, is_over
 from train.training.checkpoint import Checkpoint, TrainingState, licence_of_weights, save_model
 from train.training.compilation import compile_network, losses, lr_schedule
@@ -39,9 +40,7 @@ from train.training.model import (
     HEAD,
     build_network,
     calibrate_batch_normalization,
-    check_weights,
     feature_extractor,
-    find_architecture,
     freeze,
 )
 from train.training.teacher_targets import TeacherTargets, ask_teacher
@@ -73,9 +72,10 @@ def fit(dataset: Dataset, config: TrainingConfig, reporter: Reporter | None = No
         read, the devices do not fit ``data_parallel``, the loss is not a number, the disk is full, or another command
         has locked the run.
     """
-    check_weights(find_architecture(config.architecture), config.weights)
+    architecture = find_architecture(config.architecture, width=config.width)
+    check_weights(architecture, config.weights)
     _check_writable(dataset)
-    state = TrainingState(licence=licence_of_weights(config.weights))
+    state = TrainingState(licence=licence_of_weights(architecture, config.weights))
     with dataset.run.lock(), _environment(config), _errors_of_logs(dataset.run):
         return _Training(dataset, config, state, reporter or Reporter(), resumes=False).run()
 
@@ -169,6 +169,7 @@ class _Training:
             self._config.architecture,
             self._dataset.spectrogram,
             n_genres=len(self._dataset.genres),
+            width=self._config.width,
             weights="none" if self._resumes else self._config.weights,
             rescale_to_unit=self._config.rescale_to_unit,
         )

@@ -15,17 +15,11 @@ from train.training.model import (
     BACKBONE,
     FRONT_END,
     HEAD,
-    RECOMMENDED,
-    Architecture,
     batch_normalizations,
     build_network,
     calibrate_batch_normalization,
-    check_weights,
     feature_extractor,
-    find_architecture,
-    find_weights,
     freeze,
-    register_architecture,
 )
 
 SMALLEST_SIDE = 75
@@ -202,74 +196,13 @@ def test_images_that_are_too_small_are_refused() -> None:
         )
 
 
-def test_a_registered_architecture_is_found_before_those_of_keras(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("train.training.model._REGISTERED", {})
-    mine = Architecture("mobilenet", keras.Sequential)
-    register_architecture(mine)
-    assert find_architecture("mobilenet") is mine
-    with pytest.raises(TmgcError, match="--weights none"):
-        check_weights(mine, "imagenet")
-
-
-def test_initial_weights_may_be_a_run_and_are_the_pretrained_ones_unless_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "imagenet").mkdir()
-    (tmp_path / "model.keras").touch()
-    known, unknown = (Architecture("mine", keras.Sequential, pretrained=name) for name in ("imagenet", None))
-    assert find_weights(unknown, str(tmp_path)) == str(tmp_path / "model.keras")
-    assert (find_weights(known, None), find_weights(known, "imagenet")) == ("imagenet", "imagenet")
-    assert find_weights(unknown, None) == "none"
-
-
-@pytest.mark.parametrize("name", ["mobilenet_v3_small", "MobileNetV3Small", "mobilenetv3small", "MOBILENET_V3_SMALL"])
-def test_a_name_may_be_spelt_as_keras_does_or_in_lower_case(name: str) -> None:
-    found = find_architecture(name)
-    assert found.name == "mobilenet_v3_small"
-    assert found.make.func is keras.applications.MobileNetV3Small  # type: ignore[attr-defined]
-
-
-@pytest.mark.parametrize("name", RECOMMENDED)
-def test_recommended_architectures_exist_under_their_own_names(name: str) -> None:
-    assert find_architecture(name).name == name
-
-
-@pytest.mark.parametrize(
-    ("name", "module"), [("inception_resnet_v2", "inception_resnet_v2"), ("densenet121", "densenet")]
-)
-def test_pixels_are_scaled_as_by_keras_own_preprocessing(name: str, module: str) -> None:
-    found = find_architecture(name)
-    pixels = np.random.default_rng(0).integers(0, 256, (2, 5, 7, 3)).astype(np.float32)
-    expected = getattr(keras.applications, module).preprocess_input(pixels.copy())
-    scaled = np.asarray(keras.layers.Rescaling(found.scale, found.offset)(pixels))
-    np.testing.assert_allclose(scaled, expected, atol=1e-5)
-
-
-def test_a_network_that_rescales_inside_gets_unscaled_pixels() -> None:
-    found = find_architecture("mobilenet_v3_small")
-    assert (found.scale, found.offset) == ((1, 1, 1), (0, 0, 0))
-
-
-def test_a_typing_error_is_answered_with_the_nearest_name() -> None:
-    with pytest.raises(TmgcError, match="did you mean efficientnet_v2_b0"):
-        find_architecture("efficientnet_v2b00")
-    with pytest.raises(TmgcError, match=r"keras\.applications, got transformer"):
-        find_architecture("transformer")
-
-
-def test_a_network_that_expects_bgr_is_refused() -> None:
-    with pytest.raises(TmgcError, match="BGR"):
-        find_architecture("vgg16")
-
-
 def test_musicnn_takes_waveforms_of_any_level_and_its_parts_can_be_frozen() -> None:
     settings = SpectrogramSettings(sample_rate=16_000)
     network = build_network("musicnn", settings, n_genres=4, weights="none")
     assert network.input_shape == (None, 32_000)
     sound = np.random.default_rng(0).normal(0, 0.1, (2, 32_000)).astype(np.float32)
     np.testing.assert_allclose(network(sound), network(sound / 50), atol=1e-4)
-    assert feature_extractor(network)(sound).shape == (2, 200)
+    assert feature_extractor(network)(sound).shape == (2, 400)
     freeze(network, unfreeze=0.0, batch_normalization=False)
     assert {variable.path.partition("/")[0] for variable in network.trainable_variables} == {"head"}
     assert not network.get_layer(FRONT_END).trainable_variables

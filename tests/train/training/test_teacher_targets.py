@@ -10,6 +10,7 @@ import soundfile
 
 from edge_runtime.audio import Samples
 from train.dataset.dataset import Dataset
+from train.dataset.folds import fold_datasets, write_fold
 from train.dataset.inputs import NetworkInputs
 from train.progress import Reporter
 from train.teachers import Teacher, Teachers
@@ -111,6 +112,19 @@ def test_an_interrupted_computation_continues_where_it_was(small_dataset: Datase
     targets = ask(small_dataset, teacher)
     assert not np.isnan(targets.of_clips).any()
     assert teacher.asked < 5 * len(small_dataset.of("train")) - 5 * 10
+
+
+def test_folds_share_what_the_teacher_says(small_dataset: Dataset, teacher: Listener) -> None:
+    folds = fold_datasets(small_dataset, 4, split_ratios=(0.8, 0.1, 0.1), seed=0)
+    for fold in folds:
+        write_fold(fold)
+        targets = ask(fold, teacher)
+        rate = fold.spectrogram.sample_rate
+        expected = [fold.audio(clip)[round(clip.lead_seconds * rate)] for clip in fold.of("train")]
+        np.testing.assert_allclose(targets.of_clips[:, 2, 0], expected, atol=2e-3)
+    assert teacher.asked <= 5 * len(small_dataset.clips) + len(folds), "a window is asked once, and a negative by each"
+    (stored,) = small_dataset.run.teacher_targets.iterdir()
+    assert stored.samefile(folds[3].run.teacher_targets / stored.name)
 
 
 @pytest.mark.parametrize("change", ["clips", "shifts", "teacher", "file"])
