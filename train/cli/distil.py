@@ -85,15 +85,10 @@ class _Distillation:
         for pair in self.pairs:
             _check_teachers(pair)
         self._check_size()
-        begun_with = {name: options[name] for name in ("architecture", "image_size", "pretraining_epochs", "seed")}
-        self._begun = Begun(
-            student / "distillation.json",
-            run=run.resolve(),
-            teachers={name: _sha256(name) for pair in self.pairs for name in pair.config.teachers},
-            music=[path.resolve() for path in options["music"]],
-            **begun_with,
-            **_fit_options.of(options),
-        )
+        settings = {name: options[name] for name in ("architecture", "image_size", "pretraining_epochs", "seed")}
+        settings |= _fit_options.of(options) | {"music": [path.resolve() for path in options["music"]]}
+        settings["teachers"] = {name: _sha256(name) for pair in self.pairs for name in pair.config.teachers}
+        self._begun = Begun(student / "distillation.json", run=run.resolve(), **settings)
         if not self._begun.exists():
             self._student.check_vacant()
 
