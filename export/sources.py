@@ -235,7 +235,7 @@ def rebuild_network(weights: Path, architecture: str, card: ModelCard) -> Any:
     Returns
     -------
     network : keras.Model
-        From ``[shape=(n, image_height, image_width, 3)], uint8`` to ``[shape=(n, n_genres)], float32``.
+        From ``[shape=(n, image_height, image_width, channels)], uint8`` to ``[shape=(n, n_genres)], float32``.
 
     Raises
     ------
@@ -248,6 +248,7 @@ def rebuild_network(weights: Path, architecture: str, card: ModelCard) -> Any:
         architecture,
         card.spectrogram,
         n_genres=len(card.genres),
+        channels=len(card.colormap[0]),
         weights="none",
         rescale_to_unit=True,
     )

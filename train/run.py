@@ -153,6 +153,11 @@ class Run:
         return self.folder / "cross-validation.json"
 
     @property
+    def features(self) -> Path:
+        """The features of the clips that baselines are fitted to, in a folder for each baseline."""
+        return self.folder / "features"
+
+    @property
     def history_csv(self) -> Path:
         """Loss and accuracy of every epoch."""
         return self.folder / "history.csv"

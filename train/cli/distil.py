@@ -14,7 +14,7 @@ from edge_runtime.files import sha256_of
 from edge_runtime.terminal import print_lines
 from train.cli.cross_validate import write_result
 from train.cli.fit import fit_options, fit_settings
-from train.cli.options import SEED, require_keras
+from train.cli.options import SEED, image_options, require_keras
 from train.cli.trainings import Begun, resumed_by_the_same_command, train_and_evaluate
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ _fit_options = fit_options.without("architecture").without("recipe")
 @click.option(
     "--student", "architecture", default="mobilenet_v2", show_default=True, help="Architecture, as of tmgc-train fit."
 )
-@click.option("--image-size", default=224, show_default=True, help="Height and width of the student's images, pixels.")
+@image_options
 @click.option(
     "--music",
     type=click.Path(path_type=Path, exists=True),
@@ -85,7 +85,9 @@ class _Distillation:
         for pair in self.pairs:
             _check_teachers(pair)
         self._check_size()
-        settings = {name: options[name] for name in ("architecture", "image_size", "pretraining_epochs", "seed")}
+        settings = {
+            name: options[name] for name in ("architecture", "image_size", "colormap", "pretraining_epochs", "seed")
+        }
         settings |= _fit_options.of(options) | {"music": [path.resolve() for path in options["music"]]}
         settings["teachers"] = {name: _sha256(name) for pair in self.pairs for name in pair.config.teachers}
         self._begun = Begun(student / "distillation.json", run=run.resolve(), **settings)
@@ -111,10 +113,11 @@ class _Distillation:
         return _Pair(teacher, self._resized(teacher, run), replace(config, teachers=self._teachers(folder)))
 
     def _resized(self, dataset: Dataset, run: Any) -> Dataset:
+        from train.dataset.build import named_colormap
         from train.dataset.student import student_dataset
 
-        size = self._options["image_size"]
-        return student_dataset(dataset, run, image_size=(size, size), colormap=dataset.colormap)
+        size, colormap = self._options["image_size"], named_colormap(self._options["colormap"])
+        return student_dataset(dataset, run, image_size=size, colormap=colormap)
 
     def _check_size(self) -> None:
         """An image that is too small for the architecture is found before anything is written."""
@@ -126,6 +129,7 @@ class _Distillation:
             student.spectrogram,
             n_genres=len(student.genres),
             width=config.width,
+            channels=student.colormap.shape[1],
             weights="none",
         )
 
@@ -166,6 +170,7 @@ class _Distillation:
                 width=config.width,
                 weights=config.weights,
                 spectrogram=pair.student.spectrogram,
+                colormap=self._options["colormap"],
                 epochs=self._options["pretraining_epochs"],
                 batch_size=config.batch_size,
                 precision=config.precision,

@@ -9,7 +9,7 @@ import click
 
 from edge_runtime.cli.base import end_interrupted, say
 from edge_runtime.terminal import print_line
-from train.cli.options import SEED, WIDTH, require_keras
+from train.cli.options import SEED, WIDTH, image_options, require_keras
 
 
 @click.command()
@@ -31,7 +31,7 @@ from train.cli.options import SEED, WIDTH, require_keras
     "--windows-per-song", default=30, show_default=True, help="Windows of a file at most, spread over its length."
 )
 @click.option("--sample-rate", default=44_100, show_default=True, help="Hz: music is resampled to it.")
-@click.option("--image-size", default=224, show_default=True, help="Height and width of the images, pixels.")
+@image_options
 @click.option("--epochs", default=20, show_default=True, help="Epochs at most.")
 @click.option("--minutes", type=float, help="Time limit of the training: no epoch begins after it.")
 @click.option("--batch-size", default=32, show_default=True, help="Images in a training step.")
@@ -50,7 +50,7 @@ def pretrain(
     teacher: str,
     weights: str | None,
     sample_rate: int,
-    image_size: int,
+    image_size: tuple[int, int],
     no_resume: bool,
     **options: Any,
 ) -> None:
@@ -70,7 +70,7 @@ def pretrain(
 
     config = PretrainingConfig(
         weights=find_weights(find_architecture(options["architecture"], width=options["width"]), weights),
-        spectrogram=SpectrogramSettings(sample_rate=sample_rate, image_height=image_size, image_width=image_size),
+        spectrogram=SpectrogramSettings(sample_rate=sample_rate, image_height=image_size[0], image_width=image_size[1]),
         **options,
     )
     try:

@@ -98,7 +98,7 @@ def prepare(
             run=run,
             genres=tuple(sorted({song.genre for song in songs})),
             spectrogram=settings.spectrogram,
-            colormap=magma(),
+            colormap=named_colormap(settings.colormap),
             demonstration=(songs_folder / MARKER).is_file(),
             clips=assembled.clips,
         )
@@ -186,6 +186,16 @@ def _divided(
     return [split_of[song] for song in range(len(songs))], warnings
 
 
+def named_colormap(name: str) -> Colormap:
+    """A colormap of :data:`~train.dataset.dataset.COLORMAPS`, ``np.ndarray [shape=(256, channels)], uint8``."""
+    return {"magma": magma, "gray": gray}[name]()
+
+
+def gray() -> Colormap:
+    """The levels themselves, ``np.ndarray [shape=(256, 1)], uint8``."""
+    return np.arange(256, dtype=np.uint8)[:, None]
+
+
 def magma() -> Colormap:
     """Matplotlib's magma colormap, ``np.ndarray [shape=(256, 3)], uint8, RGB``."""
     from matplotlib import colormaps
@@ -220,7 +230,7 @@ def _extract(
     """The result of each song: of an earlier extraction if it is done, else extracted now."""
     for folder in (run.clips, run.images):
         folder.mkdir(parents=True, exist_ok=True)
-    colormap = magma()
+    colormap = named_colormap(settings.colormap)
     jobs = [Job(song, stem_of(song, settings), run, settings, colormap) for song in songs]
     results = {job.song.relative_path: found for job in jobs if (found := read_extracted(job))}
     waiting = [job for job in jobs if job.song.relative_path not in results]

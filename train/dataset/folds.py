@@ -59,8 +59,8 @@ def fold_datasets(
 
 
 def write_fold(fold: Dataset) -> None:
-    """Write the dataset of a fold as an ordinary run, whose folders of clips, images and teachers' outputs are links to
-    those of all.
+    """Write the dataset of a fold as an ordinary run, whose folders of what belongs to the clips are links to those of
+    all.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def write_fold(fold: Dataset) -> None:
             f"the folds of a cross-validation have the same clips as it began with: those in {fold.run.folder.parent} "
             "were prepared anew since, or divided otherwise. Name another RUN"
         )
-    for folder in (fold.run.clips, fold.run.images, fold.run.teacher_targets):
+    for folder in (fold.run.clips, fold.run.images, fold.run.teacher_targets, fold.run.features):
         _link(folder, Path("..", folder.name))
     write_dataset(fold)
 

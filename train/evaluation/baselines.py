@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from importlib.metadata import version
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.audio import Samples
+from train.dataset.clip_values import clip_values
 from train.dataset.dataset import Clip, Dataset
 from train.evaluation.metrics import Difference, Interval, compute_scores, paired_difference
 from train.progress import Reporter
@@ -33,9 +35,6 @@ _LOGISTIC_GRID = {"C": (0.03, 0.01, 0.1)}
 
 Labelled = tuple[NDArray[np.float32], NDArray[np.int64]]
 """Features ``[shape=(n, n_features)]`` and labels ``[shape=(n,)]``."""
-
-_CHUNK = 64
-"""Clips whose audio is in memory at a time."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +125,11 @@ class Method(NamedTuple):
     """A baseline: features of the audio, and a classifier of them."""
 
     name: str
+    kind: str
+    """``mfcc`` or ``teacher``: the folder of its features in the run."""
+    depends_on: Sequence[Any]
+    """What the features depend on besides the sound."""
+    n_features: int
     extract: Features
     make: Callable[..., Any]
     """Gives a classifier with certain hyperparameters."""
@@ -133,15 +137,21 @@ class Method(NamedTuple):
     """The hyperparameters that are tried."""
 
     def features(self, dataset: Dataset, clips: Sequence[Clip], reporter: Reporter) -> NDArray[np.float32]:
-        """The features of clips, ``[shape=(n_clips, n_features)], float32``. Each clip is a step of the reporter."""
-        reporter.phase(f"computing features for {self.name}", len(clips))
-        rows = []
-        for first in range(0, len(clips), _CHUNK):
-            chunk = clips[first : first + _CHUNK]
-            rows.append(self.extract(np.stack([dataset.samples(clip) for clip in chunk])))
-            for _ in chunk:
-                reporter.step({})
-        return np.concatenate(rows)
+        """The features of clips, ``[shape=(n_clips, n_features)], float32``: computed once, and kept in the run.
+
+        Each clip that is computed is a step of the reporter.
+        """
+        return clip_values(
+            dataset,
+            clips,
+            lambda some: self.extract(np.stack([dataset.samples(clip) for clip in some])),
+            folder=dataset.run.features / self.kind,
+            depends_on=self.depends_on,
+            shape=(self.n_features,),
+            dtype=np.float32,
+            reporter=reporter,
+            phase=f"computing features for {self.name}",
+        )
 
     def fit(self, train: Labelled, validation: Labelled, reporter: Reporter) -> tuple[Any, dict[str, float]]:
         """Fit the classifier to standardised training features; the validation data select its hyperparameters.
@@ -220,11 +230,13 @@ def baseline_methods(sample_rate: int, teacher: Teacher | None = None) -> list[M
     def mfcc(windows: Samples) -> NDArray[np.float32]:
         return np.stack([mfcc_statistics(samples, sample_rate) for samples in windows])
 
-    methods = [Method("SVM on MFCC statistics", mfcc, SVC, _SVM_GRID)]
+    settings = [_N_MFCC, _FRAME_SECONDS, _HOP_SECONDS, version("librosa")]
+    methods = [Method("SVM on MFCC statistics", "mfcc", settings, 6 * _N_MFCC, mfcc, SVC, _SVM_GRID)]
     if teacher:
         hear = hearing(teacher, sample_rate)
         regression = partial(LogisticRegression, max_iter=2000)
-        methods.append(Method(f"logistic regression on {teacher.name}", hear, regression, _LOGISTIC_GRID))
+        name, count = f"logistic regression on {teacher.name}", len(teacher.target_names)
+        methods.append(Method(name, "teacher", [teacher.weights_sha256], count, hear, regression, _LOGISTIC_GRID))
     return methods
 
 

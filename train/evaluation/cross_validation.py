@@ -182,7 +182,7 @@ def predict_network(folds: Sequence[Dataset], reporter: Reporter) -> Predictions
 def predict_baselines(folds: Sequence[Dataset], reporter: Reporter, *, teacher: Teacher | None) -> list[Predictions]:
     """Fit the baselines to the training clips of each fold, and predict its test clips.
 
-    Features are computed once for all folds; hyperparameters are selected on the validation clips of each.
+    Features are computed once for all folds, and kept; hyperparameters are selected on the validation clips of each.
 
     Parameters
     ----------

@@ -63,10 +63,17 @@ class Mma:
         self.program, self.home = root / "usr/bin/mma", root / "usr/share/mma"
 
     def compose(self, family: str, rng: np.random.Generator, seconds: float) -> Piece:
-        """Compose a random piece of about this length."""
+        """Compose a random piece of about this length.
+
+        Raises
+        ------
+        TmgcError
+            This version of MMA does not have the style.
+        """
         kind = FAMILIES[family]
         style = _choice(rng, kind.styles)
-        text = (self.home / "lib" / f"{style}.mma").read_text(encoding="latin-1")
+        path = self.home / "lib" / f"{style}.mma"
+        text = path.read_text(encoding="latin-1") if path.is_file() else ""
         beats = int((re.search(r"(?im)^\s*Time\s+(\d)", text) or ["", "4"])[1])
         tempo, key = int(rng.integers(*kind.tempo)), int(rng.integers(-5, 6))
         bars = max(8, round(seconds * tempo / 60 / beats / 4) * 4)
@@ -75,6 +82,8 @@ class Mma:
             for name in re.findall(r"(?im)^\s*DefGroove\s+(\S+)", text)
             if not re.search("(?i)intro|end|fill", name)
         ]
+        if not grooves:
+            raise TmgcError(f"MMA has no style {style}: {path} defines no groove. Install another version of MMA")
         melody = _melody(kind.scale, bars, beats, key, rng)
         chords = _choice(rng, kind.progressions).split()
         sections = [_choice(rng, grooves) for _ in range(bars // 8 + 1)]

@@ -54,7 +54,7 @@ def collect_open_music(
     """Collect the music of packages, synthesise pieces besides, and write ``packages.csv``.
 
     What is in the folder already is not made again, and is listed, too. A package that cannot be had is left out with a
-    warning, and stands in ``packages.csv`` without a version.
+    warning, and stands in ``packages.csv`` without a version; a piece that MMA refuses is left out with a warning, too.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def collect_open_music(
     sources = collect_packages(folder, packages, studio.synths[0], reporter)
     if pieces:
         others = [source for source in sources if source.package != SYNTHESISED]
-        sources = [*others, _synthesise(folder, pieces, studio, reporter)]
+        sources = [*others, synthesise_pieces(folder, pieces, studio, reporter)]
         _write_manifest(folder, sources)
     return sources
 
@@ -119,7 +119,22 @@ def collect_packages(folder: Path, packages: Iterable[str], synth: Synth, report
     return list(sources.values())
 
 
-def _synthesise(folder: Path, pieces: int, studio: Studio, reporter: Reporter) -> Source:
+def synthesise_pieces(folder: Path, pieces: int, studio: Studio, reporter: Reporter) -> Source:
+    """Synthesise pieces of each family of styles: see :func:`collect_open_music`.
+
+    Parameters
+    ----------
+    folder : Path
+    pieces : int > 0
+        Of each family.
+    studio : Studio
+    reporter : Reporter
+
+    Returns
+    -------
+    source : Source
+        Their row of ``packages.csv``.
+    """
     synthesised = folder / SYNTHESISED
     synthesised.mkdir(exist_ok=True)
     remove_partial(synthesised)
@@ -130,7 +145,10 @@ def _synthesise(folder: Path, pieces: int, studio: Studio, reporter: Reporter) -
     reporter.phase("synthesised pieces", pieces * len(FAMILIES))
     for number in range(pieces):
         for family in FAMILIES:
-            write_piece(family, number, synthesised, studio)
+            try:
+                write_piece(family, number, synthesised, studio)
+            except TmgcError as error:
+                LOG.warning("piece %d of %s is left out: %s", number, family, error)
             reporter.step({})
     return _describe(synthesised)
 

@@ -69,6 +69,11 @@ def write_piece(family: str, number: int, folder: Path, studio: Studio) -> Path:
     -------
     path : Path
         An Ogg file in ``folder``; one that is there already is kept.
+
+    Raises
+    ------
+    TmgcError
+        MMA refuses the piece, or nothing is heard of it.
     """
     path = folder / f"{family}-{number:03d}.ogg"
     if not path.is_file():

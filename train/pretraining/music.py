@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
 from logging import getLogger
 from pathlib import Path
@@ -41,6 +41,9 @@ _FORMAT = 2
 
 _VALIDATION = 0.05
 """Share of the pieces that are not trained on."""
+
+_FOLDERS = 10
+"""With so many folders or more, whole ones are kept for validation: pieces of an album are alike."""
 
 
 class Piece(NamedTuple):
@@ -109,7 +112,7 @@ class MusicFolder:
     ----------
     folder : Path
     settings : WindowSettings
-    colormap : np.ndarray [shape=(256, 3)], uint8
+    colormap : np.ndarray [shape=(256, channels)], uint8
     """
 
     def __init__(self, folder: Path, settings: WindowSettings, colormap: Colormap) -> None:
@@ -174,9 +177,10 @@ class MusicFolder:
                 "that folder, and run the command again"
             ) from error
 
-    def fingerprint(self, pieces: Iterable[Piece]) -> str:
-        """SHA-256 of the names of the pieces' files, which differ where anything else does."""
-        return hashlib.sha256("\n".join(self._stems[piece] for piece in pieces).encode()).hexdigest()
+    def fingerprint(self, *parts: Sequence[Piece]) -> str:
+        """SHA-256 of the names of the files of all parts, which differ where anything else does."""
+        names = [[self._stems[piece] for piece in part] for part in parts]
+        return hashlib.sha256(json.dumps(names).encode()).hexdigest()
 
     def _stem(self, piece: Piece) -> str:
         """Stem of a piece's files; taken once, since a file may change meanwhile."""
@@ -212,6 +216,9 @@ class MusicFolder:
 def validation_pieces(pieces: Sequence[Piece]) -> tuple[list[Piece], list[Piece]]:
     """Divide pieces into those to train on and those to validate with, by a hash of their names.
 
+    A twentieth is drawn to validate with. Of ten folders or more, whole ones are drawn, as many as that twentieth
+    holds, so that no piece of the same album or package is trained on: or the smallest one, where each is larger.
+
     Raises
     ------
     TmgcError
@@ -221,9 +228,23 @@ def validation_pieces(pieces: Sequence[Piece]) -> tuple[list[Piece], list[Piece]
         raise TmgcError(
             f"a pretraining needs at least two pieces of music, one to validate with: got {len(pieces)}. Add more"
         )
-    drawn = sorted(pieces, key=lambda piece: hashlib.sha256(piece.name.encode("utf-8", "replace")).digest())
-    count = max(1, round(_VALIDATION * len(drawn)))
-    return sorted(drawn[count:]), sorted(drawn[:count])
+    count = max(1, round(_VALIDATION * len(pieces)))
+    folders = _grouped(pieces, lambda piece: str(Path(piece.name).parent))
+    groups = folders if len(folders) >= _FOLDERS else _grouped(pieces, lambda piece: piece.name)
+    drawn = sorted(groups, key=lambda name: hashlib.sha256(name.encode("utf-8", "replace")).digest())
+    drawn = [name for name in drawn if len(groups[name]) <= count] or [min(drawn, key=lambda name: len(groups[name]))]
+    validation = list[Piece]()
+    for name in drawn:
+        if not validation or len(validation) + len(groups[name]) <= count:
+            validation += groups[name]
+    return sorted(set(pieces).difference(validation)), sorted(validation)
+
+
+def _grouped(pieces: Iterable[Piece], key: Callable[[Piece], str]) -> dict[str, list[Piece]]:
+    groups: dict[str, list[Piece]] = {}
+    for piece in pieces:
+        groups.setdefault(key(piece), []).append(piece)
+    return groups
 
 
 class _Job(NamedTuple):

@@ -18,7 +18,8 @@ from edge_runtime.errors import TmgcError
 from edge_runtime.files import atomic_write, check_writable
 from edge_runtime.spectrogram import Colormap, SpectrogramSettings
 from edge_runtime.system_info import usable_cores
-from train.dataset.build import magma, write_skipped
+from train.dataset.build import named_colormap, write_skipped
+from train.dataset.dataset import COLORMAPS
 from train.dataset.discover import Skipped
 from train.libraries import versions
 from train.pretraining.music import MusicFolder, Piece, Windows, WindowSettings, find_music, validation_pieces
@@ -64,6 +65,8 @@ class PretrainingConfig:
     weights: str = "imagenet"
     """Initial weights, as of :class:`train.training.config.TrainingConfig`."""
     spectrogram: SpectrogramSettings = SpectrogramSettings()
+    colormap: str = COLORMAPS[0]
+    """One of :data:`train.dataset.dataset.COLORMAPS`."""
     windows_per_song: int = 30
     """Windows of a piece of music at most."""
     epochs: int = 20
@@ -148,13 +151,16 @@ def pretrain(
     _check_folder(run)
     check_writable(run.folder)
     settings = WindowSettings(config.spectrogram, config.windows_per_song, teacher.weights_sha256, teacher.sample_rate)
-    folder, reporter = MusicFolder(run.folder / _WINDOWS, settings, magma()), reporter or Reporter()
+    folder, reporter = (
+        MusicFolder(run.folder / _WINDOWS, settings, named_colormap(config.colormap)),
+        reporter or Reporter(),
+    )
     with run.lock(), run.work_folder():
         used, skipped = folder.extract(pieces, teacher, reporter)
         write_skipped(run, [*others, *skipped])
         parts = validation_pieces(used)
         training = _Pretraining(run, config, teacher, [folder.read(part) for part in parts], reporter)
-        return training.run(folder.fingerprint(used), discard=discard, pieces=parts, skipped=skipped)
+        return training.run(folder.fingerprint(*parts), discard=discard, pieces=parts, skipped=skipped)
 
 
 _WINDOWS = "windows"
@@ -180,6 +186,7 @@ class _Pretraining:
         self._train, self._validation = parts
         self._scaling = TargetScaling.of(np.concatenate(self._train.targets))
         self._checkpoint = Checkpoint(run)
+        self._colormap = named_colormap(config.colormap)
 
     def run(
         self, fingerprint: str, *, discard: bool, pieces: Sequence[Sequence[Piece]], skipped: Sequence[Skipped]
@@ -220,6 +227,7 @@ class _Pretraining:
             config.spectrogram,
             n_targets=len(self._teacher.target_names),
             width=config.width,
+            channels=self._colormap.shape[1],
             weights="none" if resumes else config.weights,
         )
         # a momentum of 0.99 and more needs more steps than there are here
@@ -229,9 +237,9 @@ class _Pretraining:
     def _fit(self, network: keras.Model, state: TrainingState, fingerprint: str, *, resumes: bool) -> None:
         config = self._config
         batches = MusicBatches(
-            self._train, self._scaling, magma(), config.batch_size, seed=config.seed, first_epoch=state.epochs
+            self._train, self._scaling, self._colormap, config.batch_size, seed=config.seed, first_epoch=state.epochs
         )
-        validation = MusicBatches(self._validation, self._scaling, magma(), config.batch_size, seed=None)
+        validation = MusicBatches(self._validation, self._scaling, self._colormap, config.batch_size, seed=None)
         _compile(network, config, steps=config.epochs * len(batches))
         checkpoints = CheckpointAndEarlyStopping(self._checkpoint, state, config, dataset_sha256=fingerprint)
         if resumes:
@@ -279,7 +287,7 @@ class _Pretraining:
         document = {
             "schema": SCHEMA,
             "settings": config.to_json(),
-            "colormap": magma().tolist(),
+            "colormap": self._colormap.tolist(),
             "teacher": self._teacher.name,
             "licence": joined_notices(state.licence, self._teacher.licence),
             "target_names": list(self._teacher.target_names),
@@ -301,7 +309,7 @@ class _Pretraining:
 
     def _validate(self, network: keras.Model) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """The network's outputs for the validation windows, and the teacher's, both scaled."""
-        batches = MusicBatches(self._validation, self._scaling, magma(), self._config.batch_size, seed=None)
+        batches = MusicBatches(self._validation, self._scaling, self._colormap, self._config.batch_size, seed=None)
         outputs = np.asarray(network.predict(batches, verbose=0), np.float32)
         return outputs, np.concatenate([targets for _, targets in (batches[n] for n in range(len(batches)))])
 
@@ -315,7 +323,12 @@ def _compile(network: keras.Model, config: PretrainingConfig, *, steps: int) -> 
 def _in_float32(network: keras.Model, config: PretrainingConfig, n_targets: int) -> keras.Model:
     """The network without its optimizer, in float32 whatever precision it was trained in."""
     whole = build_target_network(
-        config.architecture, config.spectrogram, n_targets=n_targets, width=config.width, weights="none"
+        config.architecture,
+        config.spectrogram,
+        n_targets=n_targets,
+        width=config.width,
+        channels=network.input_shape[-1],
+        weights="none",
     )
     whole.set_weights(network.get_weights())
     return whole
@@ -328,7 +341,7 @@ class MusicBatches(keras.utils.PyDataset):
     ----------
     windows : Windows
     scaling : TargetScaling
-    colormap : np.ndarray [shape=(256, 3)], uint8
+    colormap : np.ndarray [shape=(256, channels)], uint8
     batch_size : int > 0
     seed : int or None
         None takes all windows in their order, and varies nothing.

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge_runtime.errors import TmgcError
 from edge_runtime.spectrogram import SpectrogramSettings
@@ -57,7 +58,7 @@ class Architecture:
     """Called with ``input_shape``, without the batch, and ``weights``: the name of :attr:`pretrained` or ``None``
     (random). Returns a model from the front end's output to features ``[shape=(n, n_features)]``."""
     scale: _Triple = (1.0, 1.0, 1.0)
-    """Factor for red, green and blue in 0..255."""
+    """Factor for red, green and blue in 0..255; their mean for images of one channel."""
     offset: _Triple = (0.0, 0.0, 0.0)
     """Added after scaling."""
     pretrained: str | None = None
@@ -173,7 +174,7 @@ def _application(name: str, class_name: str, width: float) -> Architecture:
             f"{RECOMMENDED[0]}"
         )
     application = getattr(keras.applications, class_name)
-    make = partial(application, include_top=False, pooling="avg")
+    make = partial(_make_application, application)
     scalable = "alpha" in inspect.signature(application).parameters
     return Architecture(
         name,
@@ -184,6 +185,50 @@ def _application(name: str, class_name: str, width: float) -> Architecture:
         width=width,
         of_width=partial(_application, name, class_name) if scalable else None,
     )
+
+
+def _make_application(
+    application: Callable[..., keras.Model],
+    *,
+    input_shape: tuple[int, int, int],
+    weights: str | None,
+    **options: float,
+) -> keras.Model:
+    """A backbone of ``keras.applications``, which has pre-trained weights for RGB alone."""
+    *size, channels = input_shape
+    backbone = application(input_shape=(*size, 3), weights=weights, include_top=False, pooling="avg", **options)
+    return _of_one_channel(backbone) if channels == 1 else backbone
+
+
+def _of_one_channel(rgb: keras.Model) -> keras.Model:
+    """A copy that answers to gray images as the network does to the same image in all three channels.
+
+    Exactly so where the network scales its channels alike, and about so where it does not: the kernel of the first
+    convolution is summed over the channels, and what scales them is averaged.
+    """
+    import keras
+
+    def of_one_channel(layer: keras.layers.Layer) -> keras.layers.Layer:
+        constants = {
+            name: float(np.mean(value))
+            for name, value in layer.get_config().items()
+            if name in ("mean", "variance", "scale", "offset") and np.size(value) == 3
+        }
+        return type(layer).from_config(layer.get_config() | constants)
+
+    image = keras.Input((*rgb.input_shape[1:-1], 1))
+    gray = keras.models.clone_model(rgb, input_tensors=image, clone_function=of_one_channel)
+    weights = zip(rgb.get_weights(), gray.get_weights(), strict=True)
+    gray.set_weights([_over_channels(values, like.shape) for values, like in weights])
+    return gray
+
+
+def _over_channels(values: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    """Weights for one channel: a kernel is summed over its inputs, a scale averaged."""
+    if values.shape == shape:
+        return values
+    reduced: NDArray[Any] = values.sum(axis=-2, keepdims=True) if values.ndim == 4 else values.mean(keepdims=True)
+    return reduced.reshape(shape)
 
 
 def find_weights(architecture: Architecture, weights: str | None) -> str:

@@ -299,6 +299,7 @@ def _in_float32(network: keras.Model, dataset: Dataset, config: TrainingConfig) 
             dataset.spectrogram,
             n_genres=len(dataset.genres),
             width=config.width,
+            channels=dataset.colormap.shape[1],
             weights="none",
             rescale_to_unit=config.rescale_to_unit,
         )

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
 
+import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.errors import TmgcError, first_line
@@ -31,6 +32,7 @@ def build_network(
     *,
     n_genres: int,
     width: float = 1.0,
+    channels: int = 3,
     weights: str = "imagenet",
     rescale_to_unit: bool = False,
 ) -> keras.Model:
@@ -45,6 +47,8 @@ def build_network(
     n_genres : int >= 2
     width : float > 0
         See :func:`find_architecture`.
+    channels : int
+        Of the images, 1 or 3: as many as the colormap has.
     weights : str
         Initial weights: the name of the architecture's pre-trained ones, ``none`` (random), or the path of a file with
         the weights of the backbone, with those of a network that this function built, or of an earlier run's
@@ -55,7 +59,7 @@ def build_network(
     Returns
     -------
     network : keras.Model
-        From images ``[shape=(n, image_height, image_width, 3)], uint8``, or waveforms
+        From images ``[shape=(n, image_height, image_width, channels)], uint8``, or waveforms
         ``[shape=(n, window_samples)], float32 in [-1, 1]``, to probabilities
         ``[shape=(n, n_genres)], float32 in [0, 1]``.
 
@@ -68,7 +72,7 @@ def build_network(
     import keras
 
     found = find_architecture(architecture, width=width)
-    window, features, backbone = _features(found, settings, weights, rescale_to_unit=rescale_to_unit)
+    window, features, backbone = _features(found, settings, channels, weights, rescale_to_unit=rescale_to_unit)
     network = keras.Model(window, _head(n_genres)(features), name=found.name)
     if weights not in NAMED_WEIGHTS:
         _load_weights(network, backbone, Path(weights))
@@ -81,13 +85,14 @@ def build_target_network(
     *,
     n_targets: int,
     width: float = 1.0,
+    channels: int = 3,
     weights: str = "imagenet",
 ) -> keras.Model:
     """Build a backbone with the layer :data:`~train.training.distillation.TARGETS` in place of a classification head.
 
     Parameters
     ----------
-    architecture, settings, width, weights
+    architecture, settings, width, channels, weights
         As for :func:`build_network`.
     n_targets : int > 0
 
@@ -104,7 +109,7 @@ def build_target_network(
     import keras
 
     found = find_architecture(architecture, width=width)
-    window, features, backbone = _features(found, settings, weights)
+    window, features, backbone = _features(found, settings, channels, weights)
     outputs = target_head(n_targets)(keras.layers.Dropout(0.1)(features))
     network = keras.Model(window, outputs, name=found.name)
     if weights not in NAMED_WEIGHTS:
@@ -113,7 +118,12 @@ def build_target_network(
 
 
 def _features(
-    found: Architecture, settings: SpectrogramSettings, weights: str, *, rescale_to_unit: bool = False
+    found: Architecture,
+    settings: SpectrogramSettings,
+    channels: int,
+    weights: str,
+    *,
+    rescale_to_unit: bool = False,
 ) -> tuple[Any, Any, keras.Model]:
     """The input, the features of the backbone, and the backbone."""
     import keras
@@ -123,8 +133,10 @@ def _features(
         window, front_end = keras.Input((settings.window_samples,), name="waveform"), found.front_end(settings)
         front_end.name = FRONT_END
     else:
-        window = keras.Input((settings.image_height, settings.image_width, 3), dtype="uint8", name="image")
+        window = keras.Input((settings.image_height, settings.image_width, channels), dtype="uint8", name="image")
         scale, offset = (1 / 255, 0.0) if rescale_to_unit else (found.scale, found.offset)
+        if channels == 1:
+            scale, offset = float(np.mean(scale)), float(np.mean(offset))
         front_end = keras.layers.Rescaling(scale, offset, name=FRONT_END)
     hidden = front_end(window)
     backbone = _backbone(found, tuple(hidden.shape[1:]), weights)
@@ -202,7 +214,7 @@ def _load_backbone_of_model(backbone: keras.Model, path: Path) -> None:
         backbone.set_weights(keras.models.load_model(path, compile=False).get_layer(BACKBONE).get_weights())
     except (ValueError, OSError, KeyError, TypeError, BadZipFile) as error:
         raise TmgcError(
-            f"--weights {path} must be the model.keras of a run with the same architecture and width: "
+            f"--weights {path} must be the model.keras of a run with the same architecture, width and --colormap: "
             f"{first_line(error, longest=120)}. Name another file; for a run adopted from musicnn, which holds "
             "two networks, --weights musicnn"
         ) from error

@@ -1,34 +1,26 @@
-"""The outputs of teachers for the clips that a network is trained on: computed once, and kept in the run.
-
-The file has a row for each clip of the dataset, and the rows that are needed are filled clip by clip. Numbers that are
-missing are NaN, so that a command that was interrupted, or killed, continues where it was. The folds of a
-cross-validation have the same clips, and share the file: what one fold has asked, the others read.
-"""
+"""The outputs of teachers for the clips that a network is trained on: computed once, and kept in the run."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
+from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.audio import Samples
-from edge_runtime.files import atomic_write
+from train.dataset.clip_values import clip_values
 from train.dataset.dataset import Clip, Dataset
 from train.progress import Reporter
-from train.teachers import Teacher, Teachers, hearing
+from train.teachers import Teachers, hearing
 from train.training.config import Augmentation
 from train.training.distillation import TargetScaling, soft_labels
 
 _SHIFTS = 5
 """Windows of a clip that the teacher hears, from the earliest shift of augmentation to the latest."""
 
-_CLIPS_AT_ONCE = 16
+Hear = Callable[[Samples], NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -154,13 +146,24 @@ def ask_teacher(
     rate = dataset.spectrogram.sample_rate
     farthest = round(augmentation.shift_seconds * rate)
     shifts = np.linspace(-farthest, farthest, _SHIFTS if farthest else 1).astype(np.int64)
-    folder = dataset.run.teacher_targets
-    path_of = {member: folder / f"{_key(dataset, shifts, member)}.npy" for member in teachers.members}
-    for path in folder.glob("*.npy"):
-        if path not in path_of.values():
-            path.unlink()
-    stores = [_Store(dataset, clips, shifts, member) for member in path_of]
-    asked = [store.complete(path, reporter) for store, path in zip(stores, path_of.values(), strict=True)]
+    of_clips, of_negatives = list[NDArray[np.float16]](), list[NDArray[np.float32]]()
+    for number, teacher in enumerate(teachers.members, start=1):
+        hear, count = hearing(teacher, rate), len(teacher.target_names)
+        of_clips.append(
+            clip_values(
+                dataset,
+                clips,
+                partial(_targets, dataset, shifts=shifts, hear=hear, n_targets=count),
+                folder=dataset.run.teacher_targets / str(number),
+                depends_on=[teacher.weights_sha256, shifts.tolist()],
+                shape=(len(shifts), count),
+                dtype=np.float16,
+                reporter=reporter,
+                phase=f"computing the targets of {teacher.name}",
+            )
+        )
+        heard = [hear(np.stack(negatives[first : first + 64])) for first in range(0, len(negatives), 64)]
+        of_negatives.append(np.concatenate([np.empty((0, count), np.float32), *heard]))
     described, genre_columns, target_columns = _columns(teachers, dataset.genres)
     return TeacherTargets(
         described,
@@ -169,8 +172,8 @@ def ask_teacher(
         genre_columns,
         target_columns,
         shifts,
-        np.concatenate(asked, axis=2),
-        np.concatenate([store.hear_all(negatives) for store in stores], axis=1),
+        np.concatenate(of_clips, axis=2),
+        np.concatenate(of_negatives, axis=1),
     )
 
 
@@ -192,68 +195,17 @@ def _columns(
     return tuple(described), np.array(of_genres, np.intp).reshape(-1, len(genres)), np.array(others, np.intp)
 
 
-def _key(dataset: Dataset, shifts: NDArray[np.int64], teacher: Teacher) -> str:
-    """A hash of what the file depends on."""
-    settings = dataset.spectrogram
-    windows = [settings.sample_rate, settings.window_samples, shifts.tolist()]
-    heard = [(clip.content_sha256, clip.source) for clip in dataset.clips]
-    described = json.dumps([teacher.weights_sha256, windows, heard])
-    return hashlib.sha256(described.encode("ascii")).hexdigest()[:16]
-
-
-class _Store:
-    """The file of the clips' targets, and what fills it."""
-
-    def __init__(self, dataset: Dataset, clips: Sequence[Clip], shifts: NDArray[np.int64], teacher: Teacher) -> None:
-        self._dataset, self._shifts, self._name = dataset, shifts, teacher.name
-        self._hear = hearing(teacher, dataset.spectrogram.sample_rate)
-        self._shape = (len(dataset.clips), len(shifts), len(teacher.target_names))
-        row_of = {clip.name: row for row, clip in enumerate(dataset.clips)}
-        self._rows = np.array([row_of[clip.name] for clip in clips], np.intp)
-
-    def complete(self, path: Path, reporter: Reporter) -> NDArray[np.float16]:
-        """The outputs for the clips to train on, ``[shape=(n_clips, n_shifts, n_targets)]``."""
-        if not self._fits(path):
-            self._create(path)
-        stored = np.load(path, mmap_mode="r+")
-        missing = self._rows[np.isnan(stored[self._rows]).any(axis=(1, 2))]
-        reporter.phase(f"computing the targets of {self._name}", len(missing))
-        for first in range(0, len(missing), _CLIPS_AT_ONCE):
-            chosen = missing[first : first + _CLIPS_AT_ONCE]
-            stored[chosen] = self._targets(chosen)
-            for _ in chosen:
-                reporter.step({})
-        stored.flush()
-        return np.array(stored[self._rows])
-
-    def hear_all(self, windows: Sequence[Samples]) -> NDArray[np.float32]:
-        """The outputs for windows that are not kept, ``[shape=(n, n_targets)]``."""
-        heard = [self._hear(np.stack(windows[first : first + 64])) for first in range(0, len(windows), 64)]
-        return np.concatenate([np.empty((0, self._shape[2]), np.float32), *heard])
-
-    def _fits(self, path: Path) -> bool:
-        """Whether the file exists, complete and of this shape."""
-        try:
-            stored = np.load(path, mmap_mode="r")
-        except (OSError, ValueError, EOFError):
-            return False
-        return bool(stored.shape == self._shape and stored.dtype == np.float16)
-
-    def _create(self, path: Path) -> None:
-        """Write a file without numbers, at its full size: a full disk is found here."""
-        path.parent.resolve().mkdir(parents=True, exist_ok=True)  # of a fold the folder is a link
-        with atomic_write(path) as partial:
-            np.save(partial, np.full(self._shape, np.nan, np.float16))
-
-    def _targets(self, rows: NDArray[np.intp]) -> NDArray[np.float16]:
-        length = self._dataset.spectrogram.window_samples
-        has_window, windows = np.zeros((len(rows), len(self._shifts)), bool), []
-        for at_shifts, row in zip(has_window, rows, strict=True):
-            clip = self._dataset.clips[row]
-            audio = self._dataset.audio(clip)
-            begins = round(clip.lead_seconds * self._dataset.spectrogram.sample_rate) + self._shifts
-            at_shifts[:] = (begins >= 0) & (begins + length <= len(audio))
-            windows += [audio[begin : begin + length] for begin in begins[at_shifts]]
-        targets = np.full((len(rows), *self._shape[1:]), np.inf, np.float16)
-        targets[has_window] = self._hear(np.stack(windows))
-        return targets
+def _targets(
+    dataset: Dataset, clips: Sequence[Clip], shifts: NDArray[np.int64], hear: Hear, n_targets: int
+) -> NDArray[np.float16]:
+    """The outputs for all windows of clips, ``[shape=(n_clips, n_shifts, n_targets)]``."""
+    length = dataset.spectrogram.window_samples
+    has_window, windows = np.zeros((len(clips), len(shifts)), bool), []
+    for row, clip in zip(has_window, clips, strict=True):
+        audio = dataset.audio(clip)
+        begins = round(clip.lead_seconds * dataset.spectrogram.sample_rate) + shifts
+        row[:] = (begins >= 0) & (begins + length <= len(audio))
+        windows += [audio[begin : begin + length] for begin in begins[row]]
+    targets = np.full((len(clips), len(shifts), n_targets), np.inf, np.float16)
+    targets[has_window] = hear(np.stack(windows))
+    return targets

@@ -170,6 +170,7 @@ class _Training:
             self._dataset.spectrogram,
             n_genres=len(self._dataset.genres),
             width=self._config.width,
+            channels=self._dataset.colormap.shape[1],
             weights="none" if self._resumes else self._config.weights,
             rescale_to_unit=self._config.rescale_to_unit,
         )

@@ -115,6 +115,9 @@ def test_baselines_hear_each_clip_once_and_predict_it_from_the_other_folds(tmp_p
         write_fold(fold)
     (svm,) = predict_baselines(folds, Listening(), teacher=None)
     assert heard == ["computing features for SVM on MFCC statistics"]
+    (again,) = predict_baselines(folds, Listening(), teacher=None)
+    assert len(heard) == 1, "the features are kept"
+    np.testing.assert_array_equal(again.probabilities, svm.probabilities)
     assert len(svm.chosen) == 4
     assert (svm.probabilities.argmax(axis=1) == dataset.labels(dataset.clips)).mean() > 0.9
 

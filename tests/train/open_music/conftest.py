@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from train.open_music.accompaniment import Mma
 from train.open_music.sound import write_ogg
+from train.open_music.styles import FAMILIES
 
 CONTROL = """Package: game-music
 Version: 1.2-3
@@ -74,3 +76,16 @@ def apt(deb: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(folder), prepend=":")
     return folder
+
+
+@pytest.fixture
+def mma(tmp_path: Path) -> Mma:
+    """MMA's library with the names of its styles, and a program that refuses everything."""
+    for family in FAMILIES.values():
+        for style in family.styles:
+            path = tmp_path / "usr/share/mma/lib" / f"{style}.mma"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("Time 4\nDefGroove Main\nDefGroove MainIntro\nDefGroove MainEnd\n", encoding="ascii")
+    (tmp_path / "usr/bin").mkdir()
+    (tmp_path / "usr/bin/mma").write_text("raise SystemExit('Error: no such   groove')", encoding="ascii")
+    return Mma(tmp_path)

@@ -10,19 +10,6 @@ from train.open_music.accompaniment import Mma
 from train.open_music.styles import FAMILIES
 
 
-@pytest.fixture
-def mma(tmp_path: Path) -> Mma:
-    """MMA's library with the names of its styles, and a program that refuses everything."""
-    for family in FAMILIES.values():
-        for style in family.styles:
-            path = tmp_path / "usr/share/mma/lib" / f"{style}.mma"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text("Time 4\nDefGroove Main\nDefGroove MainIntro\nDefGroove MainEnd\n", encoding="ascii")
-    (tmp_path / "usr/bin").mkdir()
-    (tmp_path / "usr/bin/mma").write_text("raise SystemExit('Error: no such   groove')", encoding="ascii")
-    return Mma(tmp_path)
-
-
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_piece_of_each_family_fits_its_length_tempo_and_style(mma: Mma, family: str) -> None:
     piece = mma.compose(family, np.random.default_rng(3), 45.0)
@@ -38,6 +25,13 @@ def test_a_piece_of_each_family_fits_its_length_tempo_and_style(mma: Mma, family
 def test_a_seed_gives_the_same_piece_and_another_seed_another(mma: Mma) -> None:
     first, again, other = (mma.compose("rock", np.random.default_rng(seed), 45.0) for seed in (1, 1, 2))
     assert first == again != other
+
+
+def test_a_style_that_mma_lacks_is_named(mma: Mma) -> None:
+    for style in FAMILIES["reggae"].styles:
+        (mma.home / "lib" / f"{style}.mma").unlink(missing_ok=True)
+    with pytest.raises(TmgcError, match=r"MMA has no style \S+: \S+\.mma defines no groove"):
+        mma.compose("reggae", np.random.default_rng(0), 20.0)
 
 
 def test_what_mma_refuses_is_told_with_its_reason(mma: Mma, tmp_path: Path) -> None:

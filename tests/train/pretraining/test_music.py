@@ -71,6 +71,7 @@ def test_what_is_done_is_not_done_again_unless_the_file_or_the_settings_change(
     assert waiting(folder) == 30
     assert waiting(folder) == 0
     fingerprint = folder.fingerprint(pieces)
+    assert folder.fingerprint(pieces[1:], pieces[:1]) != folder.fingerprint(pieces[2:], pieces[:2]) != fingerprint
     next((tmp_path / "windows").glob("*.targets.npy")).unlink()  # as if killed before the last file of a piece
     assert waiting(folder) == 1
     soundfile.write(pieces[3].path, tone(6.0, sample_rate=RATE, hz=500.0), RATE)
@@ -115,3 +116,26 @@ def test_pieces_for_validation_stay_the_same_when_others_come(music: Path) -> No
     assert len(set(validation) & set(with_one_more)) >= 1
     with pytest.raises(TmgcError, match="at least two pieces of music"):
         validation_pieces(pieces[:1])
+
+
+def albums(*sizes: int) -> list[Piece]:
+    """Albums with so many pieces each, in folders of their own."""
+    names = [f"music/{album}/{number}.ogg" for album, size in enumerate(sizes) for number in range(size)]
+    return [Piece(Path(name), name) for name in names]
+
+
+@pytest.mark.parametrize(("sizes", "expected"), [([10] * 30, 10), ([3, 4] * 40, 14), ([500, *[10] * 60], 50)])
+def test_whole_albums_are_kept_for_validation(sizes: list[int], expected: int) -> None:
+    pieces = albums(*sizes)
+    train, validation = validation_pieces(pieces)
+    assert sorted([*train, *validation]) == sorted(pieces)
+    assert len(validation) == pytest.approx(expected, abs=3)
+    assert {piece.path.parent for piece in train}.isdisjoint(piece.path.parent for piece in validation)
+
+
+def test_the_smallest_album_is_kept_where_each_is_more_than_a_twentieth() -> None:
+    assert {piece.path.parent.name for piece in validation_pieces(albums(*[20] * 9, 15))[1]} == {"9"}
+
+
+def test_pieces_are_kept_alone_where_there_are_few_albums() -> None:
+    assert len(validation_pieces(albums(*[20] * 9))[1]) == 9

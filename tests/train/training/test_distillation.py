@@ -93,7 +93,7 @@ def test_a_taught_training_that_is_interrupted_resumes_with_its_teacher(
     with pytest.raises(KeyboardInterrupt):
         fit(small_dataset, taught)
     monkeypatch.setattr(CheckpointAndEarlyStopping, "save", save)
-    (stored,) = small_dataset.run.teacher_targets.glob("*.npy")
+    (stored,) = small_dataset.run.teacher_targets.rglob("*.npy")
     written = stored.stat().st_mtime_ns
     assert resume(small_dataset).network["teachers"][0]["name"] == "tiny"
     assert [row["phase"] for row in history(small_dataset.run)] == ["head", "head", "fine-tuning", "fine-tuning"]

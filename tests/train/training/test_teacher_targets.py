@@ -123,14 +123,14 @@ def test_folds_share_what_the_teacher_says(small_dataset: Dataset, teacher: List
         expected = [fold.audio(clip)[round(clip.lead_seconds * rate)] for clip in fold.of("train")]
         np.testing.assert_allclose(targets.of_clips[:, 2, 0], expected, atol=2e-3)
     assert teacher.asked <= 5 * len(small_dataset.clips) + len(folds), "a window is asked once, and a negative by each"
-    (stored,) = small_dataset.run.teacher_targets.iterdir()
-    assert stored.samefile(folds[3].run.teacher_targets / stored.name)
+    (stored,) = small_dataset.run.teacher_targets.rglob("*.npy")
+    assert stored.samefile(folds[3].run.teacher_targets / stored.relative_to(small_dataset.run.teacher_targets))
 
 
 @pytest.mark.parametrize("change", ["clips", "shifts", "teacher", "file"])
 def test_targets_that_do_not_fit_are_computed_anew(change: str, small_dataset: Dataset, teacher: Listener) -> None:
     ask(small_dataset, teacher)
-    (stored,) = small_dataset.run.teacher_targets.iterdir()
+    (stored,) = small_dataset.run.teacher_targets.rglob("*.npy")
     dataset, shift_seconds = small_dataset, 0.5
     if change == "clips":
         dataset = replace(dataset, clips=dataset.clips[1:])
@@ -144,7 +144,7 @@ def test_targets_that_do_not_fit_are_computed_anew(change: str, small_dataset: D
     rate = dataset.spectrogram.sample_rate
     expected = [teacher.gain * dataset.audio(clip)[round(clip.lead_seconds * rate)] for clip in dataset.of("train")]
     np.testing.assert_allclose(targets.of_clips[:, 2, 0], expected, atol=2e-3)
-    assert len(list(dataset.run.teacher_targets.iterdir())) == 1
+    assert len(list(dataset.run.teacher_targets.rglob("*.npy"))) == 1
 
 
 @pytest.mark.parametrize("mixed", [False, True])
