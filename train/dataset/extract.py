@@ -292,13 +292,13 @@ def _extract_clip(job: Job, offset: float, sound: Samples) -> ExtractedClip:
         level_dbfs=level_dbfs(samples),
         fingerprint=fingerprint(sound, sample_rate=settings.sample_rate),
         audio_bytes=_write_audio(sound, job.run.clips / f"{name}.flac", settings.sample_rate),
-        image_bytes=_write_image(
+        image_bytes=write_image(
             samples, job.run.images / f"{name}.png", _spectrogram(settings, job.colormap.tobytes())
         ),
     )
 
 
-def _write_image(samples: Samples, path: Path, spectrogram: Spectrogram) -> int:
+def write_image(samples: Samples, path: Path, spectrogram: Spectrogram) -> int:
     """Write the index image of a clip; the size of the file, bytes."""
     from PIL import Image
 

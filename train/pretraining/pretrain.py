@@ -25,7 +25,7 @@ from train.libraries import versions
 from train.pretraining.music import MusicFolder, Piece, Windows, WindowSettings, find_music, validation_pieces
 from train.progress import Reporter
 from train.run import Run
-from train.teachers import Teacher
+from train.teachers import Teacher, joined_notices
 from train.training.architectures import check_weights, find_architecture
 from train.training.augmentation import limit_bandwidth, mixup
 from train.training.callbacks import BatchProgress, CheckpointAndEarlyStopping, EpochHistory, is_over
@@ -33,7 +33,6 @@ from train.training.checkpoint import (
     LIBRARIES,
     Checkpoint,
     TrainingState,
-    joined_notices,
     licence_of_weights,
     write_history,
 )

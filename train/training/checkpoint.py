@@ -18,6 +18,7 @@ from edge_runtime.model_card import ModelCard
 from train.dataset.dataset import Dataset
 from train.libraries import versions
 from train.run import SPLITS, Run
+from train.teachers import joined_notices
 from train.training.architectures import Architecture, find_architecture
 from train.training.config import TrainingConfig
 from train.training.model import build_network
@@ -339,7 +340,7 @@ def _card(
             "width": config.width,
             "parameters": network.count_params(),
             "initial_weights": config.weights,
-            **({"teacher": {"name": teacher.name, "weight": config.teacher_weight}} if teacher else {}),
+            **({"teachers": [asdict(each) for each in teacher.teachers]} if teacher else {}),
             **({"licence": licence} if licence else {}),
         },
         training=training,
@@ -377,8 +378,3 @@ def licence_of_weights(architecture: Architecture, weights: str) -> str:
             f"initial weights bring their licence along, which cannot be read in {pretraining} ({first_line(error)}): "
             "run tmgc-train pretrain again"
         ) from error
-
-
-def joined_notices(*notices: str) -> str:
-    """Notices of licences, each once; empty ones are left out."""
-    return "\n\n".join(dict.fromkeys(filter(None, notices)))

@@ -130,10 +130,13 @@ class TrainingConfig:
     class_weights: bool = True
     """Weight clips so that every genre contributes equally to the loss, and every song of a genre."""
     augmentation: Augmentation = Augmentation()
-    teacher: str | None = None
+    teachers: tuple[str, ...] = ()
     """Whose outputs are learned beside the labels: see :func:`train.teachers.open_teacher`."""
+    label_weight: float = 0.1
+    """Share of the labels in the cross-entropy of the genres, in [0, 1], where a teacher has the genres of the dataset:
+    the rest is its probabilities'."""
     teacher_weight: float = 1.0
-    """Of the mean squared error to the teacher's scaled outputs, beside the cross-entropy of the genres."""
+    """Of the mean squared error to the scaled outputs of teachers with others, beside the cross-entropy."""
     precision: str = "float32"
     """``mixed_bfloat16`` or ``mixed_float16`` compute in 16 bits; weights and the saved model stay float32."""
     data_parallel: bool = False
@@ -153,6 +156,7 @@ class TrainingConfig:
         self._check("--unfreeze", 0 < self.unfreeze <= 1, "a share above 0 and at most 1", self.unfreeze)
         self._check("--label-smoothing", 0 <= self.label_smoothing < 1, "from 0 to below 1", self.label_smoothing)
         self._check("--minutes", self.minutes is None or self.minutes > 0, "above 0", self.minutes)
+        self._check("--label-weight", 0 <= self.label_weight <= 1, "from 0 to 1", self.label_weight)
         self._check("--teacher-weight", 0 < self.teacher_weight < math.inf, "above 0", self.teacher_weight)
         rate = self.learning_rate
         self._check("--learning-rate", rate is None or 0 < rate <= 1, "above 0 and at most 1, or auto", rate)
@@ -189,7 +193,7 @@ class TrainingConfig:
         values = {field.name: document[field.name] for field in fields(cls)}
         augmentation = dict(values["augmentation"])
         augmentation["noise_snr_db"] = tuple(augmentation["noise_snr_db"])
-        return cls(**values | {"augmentation": Augmentation(**augmentation)})
+        return cls(**values | {"augmentation": Augmentation(**augmentation), "teachers": tuple(values["teachers"])})
 
 
 REFERENCE_RECIPE: dict[str, Any] = {
@@ -209,7 +213,7 @@ REFERENCE_RECIPE: dict[str, Any] = {
     "label_smoothing": 0.0,
     "class_weights": False,
     "augmentation": replace(Augmentation.only(()), flip=True),
-    "teacher": None,
+    "teachers": (),
 }
 """The recipe of the system that this project reimplements, for comparison.
 
