@@ -167,7 +167,7 @@ def test_pixels_of_one_channel_are_scaled_by_the_mean_over_the_colours(monkeypat
 
 def test_the_backbone_of_a_run_in_colour_is_refused_for_images_of_one_channel(tmp_path: Path) -> None:
     build().save(tmp_path / "model.keras")
-    with pytest.raises(TmgcError, match="the same --colormap"):
+    with pytest.raises(TmgcError, match="the same architecture, width and --colormap"):
         build_network("tiny", square(SIDE), n_genres=4, channels=1, weights=str(tmp_path / "model.keras"))
 
 
