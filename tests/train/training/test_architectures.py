@@ -44,7 +44,7 @@ def test_initial_weights_may_be_a_run_and_are_the_pretrained_ones_unless_named(
 def test_a_name_may_be_spelt_as_keras_does_or_in_lower_case(name: str) -> None:
     found = find_architecture(name)
     assert found.name == "mobilenet_v3_small"
-    assert found.make.func is keras.applications.MobileNetV3Small  # type: ignore[attr-defined]
+    assert found.make.args == (keras.applications.MobileNetV3Small,)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("name", RECOMMENDED)
