@@ -33,7 +33,6 @@ log = logging.getLogger("tmgc.bench")
     "tmgc-bench",
     cls=CommandWithSubcommands,
     subcommands={"compare": "benchmarks.cli:compare", "check": "benchmarks.checks.cli:check"},
-    context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.argument("run", required=False, type=click.Path(path_type=Path))
 @click.option("--audio", type=click.Path(path_type=Path), help="Audio file to time. Default: test clips of the run.")
@@ -109,7 +108,6 @@ def main(
     "compare",
     cls=OneLineCommand,
     short_help="Compare two reports.",
-    context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.argument("before", type=click.Path(path_type=Path))
 @click.argument("after", type=click.Path(path_type=Path))
