@@ -64,7 +64,7 @@ class OneLineCommand(click.Command):
 
     def __init__(self, *args: Any, context_settings: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
         settings = {"help_option_names": ["-h", "--help"], **(context_settings or {})}
-        super().__init__(*args, context_settings=settings, **kwargs)
+        super().__init__(*args, **{**kwargs, "context_settings": settings})
 
     def invoke(self, ctx: click.Context) -> Any:
         with _errors_in_one_line():
