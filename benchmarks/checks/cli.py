@@ -17,8 +17,6 @@ from edge_runtime.terminal import print_json, print_lines
 
 log = logging.getLogger("tmgc.bench")
 
-_HELP = {"help_option_names": ["-h", "--help"]}
-
 
 class FiniteRange(click.FloatRange):
     """A number within a range, which neither NaN nor infinity is."""
@@ -40,7 +38,7 @@ class FiniteRange(click.FloatRange):
 _HOP = FiniteRange(min=0, min_open=True, max=60)
 
 
-@click.group("check", cls=OneLineGroup, short_help="Measure the speed or memory of one part.", context_settings=_HELP)
+@click.group("check", cls=OneLineGroup, short_help="Measure the speed or memory of one part.")
 def check() -> None:
     """Measure the speed or memory of one part, and print its ratio to what it is compared with."""
 
@@ -50,9 +48,7 @@ def _command(name: str, short_help: str) -> Callable[[Callable[..., None]], clic
 
     def decorate(function: Callable[..., None]) -> click.Command:
         option = click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
-        command: click.Command = check.command(name, cls=OneLineCommand, short_help=short_help, context_settings=_HELP)(
-            option(function)
-        )
+        command: click.Command = check.command(name, cls=OneLineCommand, short_help=short_help)(option(function))
         return command
 
     return decorate

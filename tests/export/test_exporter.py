@@ -239,6 +239,20 @@ def test_a_network_with_its_own_order_of_recipes_gives_the_reason(
     (report,) = _export(run, ExportSettings(TFLITE, output=tmp_path / "out", calibration_clips=8))
     assert report["recipe"] == "float16"
     assert "mobilenet_v3_small: its hard-swish layers" in report["reason"]
+    assert "windows of the test split" in report["reason"], "one recipe and float32 need no split of their own"
+
+
+def test_float32_is_taken_where_the_only_other_recipe_fails(
+    tiny_run: Run, copy_of: Callable[[Run], Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(TOLERANCES, "float16", Tolerance(top1_agreement=1.1))
+    run = copy_of(tiny_run)
+    card = run.card()
+    run.card_json.unlink()
+    run.card_json.write_text(card.replace(network={"architecture": "musicnn"}).to_json(), "utf-8")
+    (report,) = _export(run, ExportSettings(TFLITE, output=tmp_path / "out", calibration_clips=8))
+    assert (report["recipe"], report["parity"]["passed"]) == ("float32", True)
+    assert "float16 failed (" in report["reason"]
 
 
 def test_without_a_recipe_the_first_within_tolerance_on_validation_is_taken(tiny_run: Run, tmp_path: Path) -> None:

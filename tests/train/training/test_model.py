@@ -204,6 +204,11 @@ def test_weights_that_are_missing_or_of_another_network_are_refused(tmp_path: Pa
         build(str(tmp_path / "other.weights.h5"))
 
 
+def test_pretrained_weights_of_a_width_that_keras_has_not_are_refused() -> None:
+    with pytest.raises(TmgcError, match=r"exist for some widths only \(.*0\.35.*1\.4.*\): choose one as --width"):
+        build_network("mobilenet_v2", square(SIDE), n_genres=4, width=0.4, weights="imagenet")
+
+
 def test_images_that_are_too_small_are_refused() -> None:
     with pytest.raises(TmgcError, match="at least 75x75"):
         build_network(
