@@ -169,13 +169,15 @@ def write_report(report: Report, folder: Path) -> None:
 
     ``bench.json`` is written first: an error in a table or a plot does not lose the measurement.
     """
-    _write(folder / "bench.json", report.to_json())
-    _write(folder / "bench.md", markdown(report))
-    _write(folder / "report.html", html_report(report, plots_of(report)))
+    write_text(folder / "bench.json", report.to_json())
+    write_text(folder / "bench.md", markdown(report))
+    write_text(folder / "report.html", html_report(report, plots_of(report)))
 
 
-def _write(path: Path, text: str) -> None:
-    """Bytes of a file name that are not UTF-8 become ``\\udc..``, which JSON reads back."""
+def write_text(path: Path, text: str) -> None:
+    """Write a file of a report atomically.
+
+    Bytes of a file name that are not UTF-8 become ``\\udc..``, which JSON reads back."""
     with atomic_write(path) as partial:
         partial.write_text(text.rstrip("\n") + "\n", "utf-8", errors="backslashreplace")
 
@@ -204,31 +206,42 @@ def build_report(measured: Measured) -> Report:
         schema=SCHEMA,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         run=measured.run,
-        method=Method(
-            threads=tuple(plan.threads for plan in measured.plans),
-            rounds=plan.rounds,
-            windows_per_round=plan.windows_per_round,
-            min_s=plan.min_seconds,
-            load=plan.load.scenario,
-            warmup_windows=plan.warmup_windows,
-            settling_windows=plan.settling_windows,
-            loading_at_once=plan.loading_at_once,
-            window_s=WINDOW_SECONDS,
-            excerpts=tuple(measured.excerpts),
-        ),
+        method=describe_method(measured.plans, measured.excerpts),
         machine=describe_machine(),
         before=measured.before,
         after=thermal_state(),
         peaks=tuple(measured.peaks),
         cases=cases,
-        failures=tuple(
-            CaseFailure(result.case.name, result.plan.threads, result.case.file, result.failure)
-            for result in measured.results
-            if result.failure is not None
-        ),
+        failures=failures_of(measured.results),
         speedups=speedups(cases, rounds=plan.rounds),
         sustained=None,
         left_out=tuple(measured.left_out),
+    )
+
+
+def describe_method(plans: Sequence[Plan], excerpts: Sequence[Excerpt]) -> Method:
+    """How a benchmark with such plans is done."""
+    plan = plans[0]
+    return Method(
+        threads=tuple(plan.threads for plan in plans),
+        rounds=plan.rounds,
+        windows_per_round=plan.windows_per_round,
+        min_s=plan.min_seconds,
+        load=plan.load.scenario,
+        warmup_windows=plan.warmup_windows,
+        settling_windows=plan.settling_windows,
+        loading_at_once=plan.loading_at_once,
+        window_s=WINDOW_SECONDS,
+        excerpts=tuple(excerpts),
+    )
+
+
+def failures_of(results: Sequence[CaseResult]) -> tuple[CaseFailure, ...]:
+    """The cases that failed."""
+    return tuple(
+        CaseFailure(result.case.name, result.plan.threads, result.case.file, result.failure)
+        for result in results
+        if result.failure is not None
     )
 
 

@@ -85,7 +85,7 @@ def find_cases(run: Run) -> tuple[list[Case], list[str]]:
         left_out.append("tflite-runtime is not installed: its cases are left out")
     else:
         cases += [_with_tflite_runtime(case) for case in exports if case.format == "tflite"]
-    packaged = _export_case(SMALL_MODEL, run, pipeline=PACKAGED)
+    packaged = export_case(SMALL_MODEL, run, pipeline=PACKAGED)
     return [*cases, replace(packaged, name=f"small-{packaged.name}")], left_out
 
 
@@ -133,7 +133,7 @@ def _exports(run: Run) -> tuple[list[Case], list[str]]:
             left_out.append(f"{path} failed its parity check and is left out")
             continue
         try:
-            cases.append(_export_case(path, run))
+            cases.append(export_case(path, run))
         except TmgcError as error:
             left_out.append(f"{path.name} is left out: {error}")
     return _with_unique_names(sorted(cases, key=_order), run), left_out
@@ -150,7 +150,21 @@ def _with_unique_names(cases: Sequence[Case], run: Run) -> list[Case]:
     return [case if unique(case) else replace(case, name=case.model.name) for case in cases]
 
 
-def _export_case(model: Path, run: Run, *, pipeline: PipelineName = EXPORT) -> Case:
+def export_case(model: Path, run: Run, *, pipeline: PipelineName = EXPORT) -> Case:
+    """The case of an exported file.
+
+    Parameters
+    ----------
+    model : Path
+    run : Run
+        From which it was exported.
+    pipeline : str
+
+    Raises
+    ------
+    TmgcError
+        It has no readable card, or one that does not name its recipe.
+    """
     card = read_card(model)
     form, recipe = cast(Format, model.suffix[1:]), card.export.get("recipe")
     input_kind = cast(InputKind, card.input_kind)

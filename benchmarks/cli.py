@@ -1,4 +1,4 @@
-"""``tmgc-bench``: the benchmark of a run, and the subcommands ``compare`` and ``check``.
+"""``tmgc-bench``: the benchmark of a run, and the subcommands ``compare``, ``models`` and ``check``.
 
 The name of a subcommand as the first argument is the subcommand; a run of that name is reachable as ``./compare``.
 """
@@ -22,8 +22,9 @@ from edge_runtime.errors import TmgcError
 from edge_runtime.terminal import print_json, printable
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from benchmarks.compare import Comparison
-    from benchmarks.report import Report
     from benchmarks.runner import Progress
 
 log = logging.getLogger("tmgc.bench")
@@ -32,7 +33,11 @@ log = logging.getLogger("tmgc.bench")
 @click.command(
     "tmgc-bench",
     cls=CommandWithSubcommands,
-    subcommands={"compare": "benchmarks.cli:compare", "check": "benchmarks.checks.cli:check"},
+    subcommands={
+        "compare": "benchmarks.cli:compare",
+        "models": "benchmarks.cli:models",
+        "check": "benchmarks.checks.cli:check",
+    },
 )
 @click.argument("run", required=False, type=click.Path(path_type=Path))
 @click.option("--audio", type=click.Path(path_type=Path), help="Audio file to time. Default: test clips of the run.")
@@ -80,6 +85,7 @@ def main(
     Exit code 0: measured; 1: every case failed; 2: a file or an option was refused.
     """
     from benchmarks.benchmark import BenchConfig, benchmark
+    from benchmarks.render import terminal_table
     from train.run import Run, newest_run
 
     config = BenchConfig(
@@ -88,7 +94,7 @@ def main(
         runs=runs,
         min_seconds=min_seconds,
         quick=quick,
-        only=tuple(name.strip() for name in only.split(",") if name.strip()),
+        only=_names(only),
         scenario=load,
         sustain_minutes=sustain,
         output=output,
@@ -99,7 +105,7 @@ def main(
     if as_json:
         print_json(report.to_json())
     else:
-        _print_report(report)
+        _print(terminal_table(report))
     log.info("report: %s/bench.json, bench.md, report.html", output or chosen.bench)
     sys.exit(0 if report.cases else 1)
 
@@ -143,6 +149,68 @@ def compare(before: Path, after: Path, fail_above: float, as_json: bool) -> None
     sys.exit(1 if slower or comparison.failures else 0)
 
 
+@click.command(
+    "models",
+    cls=OneLineCommand,
+    short_help="Accuracy, latency and memory of several models in one table.",
+)
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...", type=click.Path(path_type=Path))
+@click.option("--only", default="", metavar="CASE,...", help="Exports that are measured of each RUN: tflite-int8,...")
+@click.option(
+    "--audio", type=click.Path(path_type=Path), help="Audio file to time. Default: test clips of the first RUN."
+)
+@click.option("--threads", default=1, show_default=True, type=click.IntRange(min=1), help="Of each model.")
+@click.option("--windows", type=click.IntRange(min=1), help="Of each model at least. Default: 50, or 10 with --quick.")
+@click.option("--quick", is_flag=True, help="Few windows: a minute for ten models.")
+@click.option("--reference", is_flag=True, help="Time the reference pipeline with the first RUN, too.")
+@click.option(
+    "--output", type=click.Path(path_type=Path), help="Folder of the report. Default: bench in the first RUN."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON, not as a table.")
+def models(
+    runs: tuple[Path, ...],
+    only: str,
+    audio: Path | None,
+    threads: int,
+    windows: int | None,
+    quick: bool,
+    reference: bool,
+    output: Path | None,
+    as_json: bool,
+) -> None:
+    """Measure the exports of each RUN in turn, and show what accuracy costs which latency and memory.
+
+    A RUN is a folder of tmgc-train, that of a cross-validation whose first fold was exported, or an exported file. The
+    fastest model of the first is what the others are compared with.
+
+    Exit code 0: measured; 1: a model failed; 2: a file or an option was refused.
+    """
+    from benchmarks.benchmark import BenchConfig
+    from benchmarks.models import benchmark_models
+    from benchmarks.models_report import models_terminal
+
+    config = BenchConfig(
+        audio=audio,
+        threads=(threads,),
+        runs=windows,
+        quick=quick,
+        only=_names(only),
+        output=output,
+    )
+    with _shown_progress() as progress:
+        report = benchmark_models(runs, config, reference=reference, progress=progress)
+    if as_json:
+        print_json(report.to_json())
+    else:
+        _print(models_terminal(report))
+    log.info("report: %s/models.json, models.md, models.html", output or "bench in the first run")
+    sys.exit(1 if report.failures else 0)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
 def _numbers(text: str) -> tuple[int, ...]:
     try:
         return tuple(int(number) for number in text.split(","))
@@ -182,14 +250,14 @@ def _step_lines() -> Progress:
     return show
 
 
-def _print_report(report: Report) -> None:
+def _print(tables: RenderableType) -> None:
     from rich.console import Console
 
-    from benchmarks.render import WIDTH, terminal_table
+    from benchmarks.render import WIDTH
 
     console = Console(highlight=False)
     console.width = min(console.width, WIDTH) if console.is_terminal else WIDTH
-    console.print(terminal_table(report))
+    console.print(tables)
 
 
 def _print_comparison(comparison: Comparison, limit: float) -> None:

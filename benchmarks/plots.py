@@ -1,4 +1,4 @@
-"""The plots of a report: latency distributions, stages, accuracy against latency, threads, and minutes."""
+"""The plots of a report: latency distributions, stages, accuracy against latency, threads, minutes, Pareto front."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from benchmarks.report import CaseReport, Report, Sustained
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from benchmarks.models_report import ModelsReport
 
 _DPI = 110
 _WIDTH = 8.0
@@ -42,6 +44,32 @@ def plots_of(report: Report) -> list[Plot]:
         caption = f"{report.sustained.case} without a pause: median and 99th percentile by minute"
         found.append((caption, sustained_figure(report.sustained)))
     return [Plot(caption, _png(figure)) for caption, figure in found]
+
+
+def plots_of_models(report: ModelsReport) -> list[Plot]:
+    """The plot of several models; none without matplotlib or where none was evaluated."""
+    if not report.pareto_front() or find_spec("matplotlib") is None:
+        return []
+    with_threads = n_threads(report.method.threads[0])
+    caption = f"Accuracy with its 95 % interval against latency, {with_threads}; the line joins the Pareto front"
+    return [Plot(caption, _png(pareto_figure(report)))]
+
+
+def pareto_figure(report: ModelsReport) -> Figure:
+    """Accuracy of each model against its median latency from a file, with the front that nothing surpasses."""
+    figure, axes = _figure(4.6)
+    front = [(model.case.from_file.p50_ms, model.accuracy) for model in report.pareto_front()]
+    axes.step([ms for ms, _ in front], [100 * each.value for _, each in front if each], color="grey", where="post")
+    for model in report.models:
+        if accuracy := model.accuracy:
+            ms, value = model.case.from_file.p50_ms, 100 * accuracy.value
+            error = [[value - 100 * accuracy.low], [100 * accuracy.high - value]]
+            axes.errorbar(ms, value, yerr=error, fmt="o", capsize=3)
+            axes.annotate(model.name, (ms, value), xytext=(6, 4), textcoords="offset points", fontsize=8)
+    axes.set(xscale="log", xlabel="median latency from a file, ms", ylabel="accuracy, % of clips")
+    axes.margins(x=0.25)
+    axes.grid(which="both", alpha=0.25)
+    return figure
 
 
 def latency_figure(cases: Sequence[CaseReport]) -> Figure:

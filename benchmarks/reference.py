@@ -5,7 +5,8 @@ mistakes that belong to it. The mel filters are made for 44 100 Hz and the sampl
 squared once more before it becomes decibels.
 
 Where it leaves a choice, the faster one is taken, so that no ratio flatters the exports: the figure is rendered in
-memory and never written to a file, has no axis labels, and is resized by nearest neighbour.
+memory and never written to a file, has no axis labels, and is resized by nearest neighbour. A network that takes images
+of one channel gets the figure's luminance, which rises evenly in magma.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ class ReferencePipeline:
         self._network, network_runtime = load_network(model, threads=threads)
         if len(self._network.input_shape) != 4:
             raise TmgcError(f"the reference pipeline makes images, and {model} takes waveforms: leave this case out")
-        self._height, self._width = self._network.input_shape[1:3]
+        self._shape = self._network.input_shape[1:]
         libraries = ", ".join(f"{name} {version(name)}" for name in ("librosa", "matplotlib"))
         self.runtime = f"{libraries}, {network_runtime}"
 
@@ -84,11 +85,12 @@ class ReferencePipeline:
         return [TimedPrediction(int(index), stopwatch.stages_ms) for index in classes]
 
     def _resized(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The network's input, ``[shape=(image_height, image_width, 3)], uint8 RGB``."""
+        """The network's input, ``[shape=(image_height, image_width, channels)], uint8``."""
         from PIL import Image
 
-        image = Image.fromarray(pixels).convert("RGB").resize((self._width, self._height), Image.Resampling.NEAREST)
-        return np.asarray(image)
+        height, width, channels = self._shape
+        image = Image.fromarray(pixels).convert("L" if channels == 1 else "RGB")
+        return np.asarray(image.resize((width, height), Image.Resampling.NEAREST)).reshape(self._shape)
 
 
 def reference_decibels(samples: Samples) -> NDArray[np.float32]:

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from rich import box
-from rich.console import Group, RenderableType
+from rich.console import Group, JustifyMethod, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from benchmarks.cases import REFERENCE
-from benchmarks.report import DTYPES, SOURCES, CaseReport, Report, Source, Speedup, Sustained, Verdict
+from benchmarks.report import DTYPES, SOURCES, CaseReport, Report, Source, Speedup, Sustained, ThermalState, Verdict
 from benchmarks.scenarios import OFFLINE
 from benchmarks.statistics import Proportion
 from edge_runtime.terminal import printable
@@ -66,7 +66,7 @@ def n_threads(count: int) -> str:
 
 def terminal_table(report: Report) -> RenderableType:
     """The report's tables and footnotes, at most :data:`WIDTH` columns wide."""
-    tables = [_rich(section) for section in sections(report)]
+    tables = [rich_table(section) for section in sections(report)]
     return Group(*tables, *(Text(printable(line)) for line in footnotes(report)))
 
 
@@ -150,10 +150,10 @@ def latency_rows(report: Report, threads: int) -> list[tuple[str, ...]]:
 
 def verdict_lines(verdict: Verdict, p99_ms: float) -> list[str]:
     """Whether a case keeps up, a sentence each."""
-    hop, times = f"{verdict.hop_s:.1f} s", _short(verdict.times_over)
+    hop, times = f"{verdict.hop_s:.1f} s", short(verdict.times_over)
     keeps_up = f"yes, {times} times over" if verdict.keeps_up else f"no, {times} of the speed that is needed"
     sub_second = "yes" if verdict.sub_second else "no"
-    return [f"keeps up at hop {hop}: {keeps_up}", f"sub-second: {sub_second} (p99 {_short(p99_ms)} ms)"]
+    return [f"keeps up at hop {hop}: {keeps_up}", f"sub-second: {sub_second} (p99 {short(p99_ms)} ms)"]
 
 
 def footnotes(report: Report) -> list[str]:
@@ -168,16 +168,15 @@ def footnotes(report: Report) -> list[str]:
     lines += [*_quality_lines(report), *_peak_lines(report), *_load_lines(report)]
     if report.sustained:
         lines.append(_sustained_line(report.sustained))
-    lines += [str(report.machine), *_state_lines(report), report.machine.versions_line]
+    lines += [str(report.machine), *state_lines(report.before, report.after), report.machine.versions_line]
     if best := report.fastest_export:
         name = f"{best.name}, {n_threads(best.threads)}"
         lines += [f"{name}: {line}" for line in verdict_lines(best.verdict, best.from_file.p99_ms)]
     return lines
 
 
-def _state_lines(report: Report) -> list[str]:
+def state_lines(before: ThermalState, after: ThermalState) -> list[str]:
     """The machine's state before and after, as far as it tells."""
-    before, after = report.before, report.after
     units = {
         "temperature_c": "°C",
         "frequency_mhz": "MHz",
@@ -244,7 +243,7 @@ def _latency(case: CaseReport, speedup: Speedup | None) -> tuple[str, ...]:
         *map(number, (latency.p50_ms, latency.p90_ms, latency.p99_ms)),
         number(case.from_memory.p50_ms),
         number(100 * case.realtime_factor),
-        f"{number(ratio.median)} ({_short(ratio.low)}-{_short(ratio.high)})" if ratio else NOTHING,
+        f"{number(ratio.median)} ({short(ratio.low)}-{short(ratio.high)})" if ratio else NOTHING,
         f"{same.same}/{same.of}" if same else NOTHING,
     )
 
@@ -278,14 +277,17 @@ def _percent(proportion: Proportion | None) -> str:
     return f"{100 * proportion.value:.1f} ({100 * proportion.low:.0f}-{100 * proportion.high:.0f})"
 
 
-def _short(value: float) -> str:
+def short(value: float) -> str:
+    """Two significant digits or so, for the ends of an interval: 1.2, 12."""
     return f"{value:.{1 if value < 10 else 0}f}"
 
 
-def _rich(section: Section) -> Table:
+def rich_table(section: Section) -> Table:
+    """A table for a terminal."""
     table = Table(title=section.title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
     for place, title in enumerate(section.headings):
-        table.add_column(Text(title), justify="left" if place == 0 else "right", overflow="fold")
+        justify: JustifyMethod = "left" if place == 0 else "right"
+        table.add_column(Text(title), justify=justify, overflow="fold", no_wrap=place == 0)
     for row in section.rows:
         table.add_row(*(Text(printable(cell)) for cell in row))
     return table

@@ -99,11 +99,12 @@ class ModelCard:
     """Class names in the order of the outputs."""
     spectrogram: SpectrogramSettings
     """How audio becomes the image that the model was trained on."""
-    colormap: tuple[tuple[int, int, int], ...]
-    """256 RGB triples from the quietest to the loudest."""
+    colormap: tuple[tuple[int, ...], ...]
+    """256 colours from the quietest to the loudest: RGB triples, or one level each for images of one channel."""
     input_kind: str = "image"
     """One of :data:`~edge_runtime.input_kinds.INPUT_KINDS`. ``image``: uint8
-    ``[shape=(image_height, image_width, 3)]``; ``waveform``: float32 ``[shape=(window_samples,)]`` in [-1, 1]."""
+    ``[shape=(image_height, image_width, channels)]`` with the channels of the colormap; ``waveform``: float32
+    ``[shape=(window_samples,)]`` in [-1, 1]."""
     temperature: float = 1.0
     """Divides the logits, to calibrate the confidence; 1 changes nothing."""
     threshold: float = 0.0
@@ -128,9 +129,13 @@ class ModelCard:
     def __post_init__(self) -> None:
         _check_name("name", self.name)
         check_genres(self.genres)
-        levels = [level for colour in self.colormap if len(colour) == 3 for level in colour]
-        if len(self.colormap) != 256 or len(levels) != 768 or not set(levels) <= _LEVELS:
-            raise TmgcError(f"a model card's colormap is 256 RGB triples of 0 to 255, got {len(self.colormap)} entries")
+        channels = {len(colour) for colour in self.colormap}
+        levels = {level for colour in self.colormap for level in colour}
+        if len(self.colormap) != 256 or channels not in ({1}, {3}) or not levels <= _LEVELS:
+            raise TmgcError(
+                "a model card's colormap is 256 RGB triples of 0 to 255, or 256 lists of one level, got "
+                f"{len(self.colormap)} entries"
+            )
         for name in _OBJECTS:
             if not isinstance(getattr(self, name), Mapping):
                 raise TmgcError(f"a model card's {name} must be an object, got {shortened(getattr(self, name))}")
@@ -153,8 +158,16 @@ class ModelCard:
 
     @property
     def colormap_array(self) -> Colormap:
-        """The colormap as an array, ``[shape=(256, 3)], uint8``."""
+        """The colormap as an array, ``[shape=(256, channels)], uint8``."""
         return np.array(self.colormap, np.uint8)
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one window as the model takes it, by :attr:`input_kind`."""
+        settings = self.spectrogram
+        if self.input_kind == "waveform":
+            return (settings.window_samples,)
+        return (settings.image_height, settings.image_width, len(self.colormap[0]))
 
     @property
     def failed_parity(self) -> bool:

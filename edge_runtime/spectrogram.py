@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from edge_runtime.errors import TmgcError, shortened
 
 Colormap = NDArray[np.uint8]
-"""RGB triples, ``[shape=(256, 3)], uint8``, from the quietest to the loudest."""
+"""Colours from the quietest to the loudest, ``[shape=(256, channels)], uint8``: RGB with three channels, gray with one.
+"""
 
 
 _RANGES = {
@@ -122,8 +123,9 @@ class SpectrogramSettings:
         return cls(**document)
 
 
-_FRAMES_AT_ONCE = 32
-"""Their spectrum fits into the CPU cache: all frames at once take three times as long."""
+_FRAMES_AT_ONCE = 64
+"""They and their spectrum take 0.3 MB, which fits into the CPU's cache: all frames at once take several times as long,
+and half as many a sixth longer."""
 
 _BANDS_AT_ONCE = 16
 """Matrix products small enough that a BLAS computes them in one thread."""
@@ -135,7 +137,7 @@ class Spectrogram:
     Parameters
     ----------
     settings : SpectrogramSettings
-    colormap : np.ndarray [shape=(256, 3)], uint8
+    colormap : np.ndarray [shape=(256, channels)], uint8, channels 1 or 3
 
     Examples
     --------
@@ -144,10 +146,13 @@ class Spectrogram:
     """
 
     def __init__(self, settings: SpectrogramSettings, colormap: Colormap) -> None:
-        if colormap.shape != (256, 3) or colormap.dtype != np.uint8:
-            raise TmgcError(f"a colormap is 256 RGB triples of uint8, got {colormap.dtype} of shape {colormap.shape}")
+        if colormap.shape not in ((256, 1), (256, 3)) or colormap.dtype != np.uint8:
+            raise TmgcError(
+                f"a colormap is 256 levels or RGB triples of uint8, got {colormap.dtype} of shape {colormap.shape}"
+            )
         self.settings = settings
         self.colormap = colormap
+        self._is_gray = np.array_equal(colormap, np.arange(256)[:, None])
 
     def image(self, samples: NDArray[np.float32], inner_power: NDArray[np.float32] | None = None) -> NDArray[np.uint8]:
         """The image of one window.
@@ -161,10 +166,12 @@ class Spectrogram:
 
         Returns
         -------
-        image : np.ndarray [shape=(image_height, image_width, 3)], uint8, RGB, low frequencies at the bottom
+        image : np.ndarray [shape=(image_height, image_width, channels)], uint8, low frequencies at the bottom
+            With the channels of the colormap.
         """
+        indices = self._indices(self._mel_power(samples, inner_power))
         # take is four times as fast as colormap[...]
-        return self.colormap.take(self._indices(self._mel_power(samples, inner_power)), axis=0)
+        return indices[..., None] if self._is_gray else self.colormap.take(indices, axis=0)
 
     def index_image(self, samples: NDArray[np.float32]) -> NDArray[np.uint8]:
         """The image of one window before the colormap is applied.
@@ -354,12 +361,15 @@ class _BilinearResize:
     """Bilinear interpolation along the first axis, with half-pixel centres and without antialiasing."""
 
     def __init__(self, size: int, target: int) -> None:
+        self._changes_nothing = size == target
         centres = np.clip((np.arange(target) + 0.5) * (size / target) - 0.5, 0.0, size - 1.0)
         self._below = np.floor(centres).astype(np.intp)
         self._above = np.minimum(self._below + 1, size - 1)
         self._weight = (centres - self._below).astype(np.float32)[:, None]
 
     def resize(self, array: NDArray[np.float32]) -> NDArray[np.float32]:
+        if self._changes_nothing:
+            return array
         below = array.take(self._below, axis=0)
         resized: NDArray[np.float32] = array.take(self._above, axis=0)
         resized -= below

@@ -59,7 +59,7 @@ def calibration_inputs(dataset: Dataset, clips: Sequence[Clip], *, input_kind: s
     Returns
     -------
     inputs : np.ndarray
-        Images ``[shape=(n, image_height, image_width, 3)], uint8``, or waveforms
+        Images ``[shape=(n, image_height, image_width, channels)], uint8``, or waveforms
         ``[shape=(n, window_samples)], float32 in [-1, 1]``.
     """
     waveforms = [dataset.samples(clip) for clip in clips]
@@ -67,6 +67,6 @@ def calibration_inputs(dataset: Dataset, clips: Sequence[Clip], *, input_kind: s
 
 
 def spectrogram_images(dataset: Dataset, waveforms: Sequence[Samples]) -> NDArray[np.uint8]:
-    """Spectrogram images of waveforms of one window each, ``[shape=(n, image_height, image_width, 3)], uint8``."""
+    """Images of waveforms of one window each, ``[shape=(n, image_height, image_width, channels)], uint8``."""
     spectrogram = Spectrogram(dataset.spectrogram, dataset.colormap)
     return np.stack([spectrogram.image(samples) for samples in waveforms])

@@ -34,11 +34,11 @@ def spectrogram_image(waveform: Any, settings: SpectrogramSettings, colormap: Co
     ----------
     waveform : tf.Tensor [shape=(1, window_samples)], float32 in [-1, 1]
     settings : SpectrogramSettings
-    colormap : np.ndarray [shape=(256, 3)], uint8
+    colormap : np.ndarray [shape=(256, channels)], uint8
 
     Returns
     -------
-    image : tf.Tensor [shape=(1, image_height, image_width, 3)], uint8
+    image : tf.Tensor [shape=(1, image_height, image_width, channels)], uint8
 
     See Also
     --------
@@ -153,7 +153,7 @@ class KerasModel:
         Parameters
         ----------
         inputs : np.ndarray
-            Images ``[shape=(n, image_height, image_width, 3)], uint8``, or waveforms
+            Images ``[shape=(n, image_height, image_width, channels)], uint8``, or waveforms
             ``[shape=(n, window_samples)], float32 in [-1, 1]``, by :attr:`input_kind`.
 
         Returns
@@ -171,14 +171,13 @@ class KerasModel:
         TmgcError
             The card describes images or waveforms of another size, or another number of genres.
         """
-        settings = card.spectrogram
-        waveform = self.input_kind == "waveform"
-        expected = (settings.window_samples,) if waveform else (settings.image_height, settings.image_width, 3)
+        expected = card.replace(input_kind=self.input_kind).input_shape
         input_shape, output_shape = tuple(self._model.input_shape[1:]), self._model.output_shape
         if input_shape != expected or output_shape != (None, len(card.genres)):
             raise TmgcError(
-                f"a network must fit its spectrogram settings and its genres, {expected} and {len(card.genres)}: "
-                f"{self.path} has input {input_shape} and output {output_shape[1:]}. Correct them, or train it again"
+                f"a network must fit its spectrogram settings, its colormap and its genres, {expected} and "
+                f"{len(card.genres)}: {self.path} has input {input_shape} and output {output_shape[1:]}. Correct them, "
+                "or train it again"
             )
 
     def save(self, folder: Path, card: ModelCard) -> None:

@@ -92,7 +92,7 @@ class ParityInputs:
     split: str
     hop_seconds: float
     images: NDArray[np.uint8]
-    """``[shape=(n_windows, image_height, image_width, 3)]``"""
+    """``[shape=(n_windows, image_height, image_width, channels)]``"""
     labels: NDArray[np.int64] | None
     """Index of each window's genre, ``[shape=(n_windows,)]``; None where the songs are not of the model's genres."""
     clips: tuple[Clip, ...]

@@ -120,7 +120,7 @@ class ParityReference:
     keras: Probabilities
     stress_waveforms: dict[str, Samples]
     stress_images: NDArray[np.uint8]
-    """``[shape=(n_stress, image_height, image_width, 3)]``"""
+    """``[shape=(n_stress, image_height, image_width, channels)]``"""
     keras_stress: Probabilities
 
     def report(self, file: Path, run_card: ModelCard, *, recipe: str, input_kind: str, threads: int) -> ParityReport:

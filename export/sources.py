@@ -169,7 +169,7 @@ def open_bare_model(
     dataset : Run
         A prepared run with the same genres. Spectrograms of its clips are computed with ``settings``.
     architecture : str
-        Of weights, see :func:`train.training.model.find_architecture`.
+        Of weights, see :func:`train.training.architectures.find_architecture`.
 
     Raises
     ------
@@ -228,14 +228,14 @@ def rebuild_network(weights: Path, architecture: str, card: ModelCard) -> Any:
         Written by ``save_weights`` or ``save`` of Keras 2 or 3, for a network whose backbone is one layer, or for one
         whose backbone and head are a single sequence of layers.
     architecture : str
-        See :func:`train.training.model.find_architecture`.
+        See :func:`train.training.architectures.find_architecture`.
     card : ModelCard
         Sets the size of the images and the number of genres.
 
     Returns
     -------
     network : keras.Model
-        From ``[shape=(n, image_height, image_width, 3)], uint8`` to ``[shape=(n, n_genres)], float32``.
+        From ``[shape=(n, image_height, image_width, channels)], uint8`` to ``[shape=(n, n_genres)], float32``.
 
     Raises
     ------
@@ -248,6 +248,7 @@ def rebuild_network(weights: Path, architecture: str, card: ModelCard) -> Any:
         architecture,
         card.spectrogram,
         n_genres=len(card.genres),
+        channels=len(card.colormap[0]),
         weights="none",
         rescale_to_unit=True,
     )

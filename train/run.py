@@ -148,6 +148,11 @@ class Run:
         return self.folder / "teacher"
 
     @property
+    def cross_validation_json(self) -> Path:
+        """The result of a cross-validation, whose folds are runs in this folder."""
+        return self.folder / "cross-validation.json"
+
+    @property
     def features(self) -> Path:
         """The features of the clips that baselines are fitted to, in a folder for each baseline."""
         return self.folder / "features"

@@ -127,13 +127,15 @@ def preparing(songs: int, sample: int, as_json: bool) -> None:
 @click.option("--hop", default=1.0, show_default=True, type=_HOP, help="Seconds between them.")
 @click.option("--threads", default=1, show_default=True, type=click.IntRange(min=1), help="Threads of the interpreter.")
 def listening(model: Path | None, windows: int, hop: float, threads: int, as_json: bool) -> None:
-    """Time what listening adds to the inference of MODEL (default: that of tmgc-listen), in real time."""
-    from benchmarks.checks.listening import time_overhead
-    from edge_runtime.interpreters import open_interpreter
+    """Measure what listening adds to the inference of MODEL (default: that of tmgc-listen): time and memory.
+
+    Windows are timed in real time. Memory is that of a tmgc-listen process after half a minute of sound.
+    """
+    from benchmarks.checks.listening import measure_overhead
 
     model = model or default_model()
     log.info("%s: %d windows, one every %g s, with %d thread(s) ...", model, windows, hop, threads)
-    result = time_overhead(open_interpreter(model, threads=threads), windows=windows, hop_seconds=hop)
+    result = measure_overhead(model, threads=threads, windows=windows, hop_seconds=hop)
     _print(result, result.lines, as_json=as_json)
 
 

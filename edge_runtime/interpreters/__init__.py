@@ -17,7 +17,8 @@ SUFFIXES = (".tflite", ".onnx")
 """File name endings of the formats that can be opened."""
 
 ModelInput = NDArray[np.uint8] | NDArray[np.float32]
-"""An image ``[shape=(image_height, image_width, 3)], uint8``, or a waveform ``[shape=(window_samples,)], float32``."""
+"""An image ``[shape=(image_height, image_width, channels)], uint8``, or a waveform
+``[shape=(window_samples,)], float32``."""
 
 MAX_THREADS = 64
 """More than any board has; with thousands, the libraries abort the process."""
@@ -49,8 +50,7 @@ class Interpreter(Protocol):
         Parameters
         ----------
         model_input : np.ndarray
-            By ``card.input_kind`` an image ``[shape=(image_height, image_width, 3)], uint8``, or a waveform
-            ``[shape=(window_samples,)], float32 in [-1, 1]``.
+            ``[shape=card.input_shape]``: by ``card.input_kind`` an image, uint8, or a waveform, float32 in [-1, 1].
 
         Returns
         -------
@@ -122,11 +122,7 @@ def check_signature(
         The card describes another image or waveform, or another number of genres; or the model takes several windows
         at once.
     """
-    settings = card.spectrogram
-    expected_input = {
-        "image": ("uint8", (settings.image_height, settings.image_width, 3)),
-        "waveform": ("float32", (settings.window_samples,)),
-    }[card.input_kind]
+    expected_input = ("uint8" if card.input_kind == "image" else "float32", card.input_shape)
     expected_output = ("float32", (len(card.genres),))
     found = *inputs, *outputs
     if [_of_one_window(tensor) for tensor in found] != [expected_input, expected_output]:

@@ -12,12 +12,13 @@ from edge_runtime.terminal import print_lines
 from train.cli.adopt import adopt
 from train.cli.compare_rates import compare_rates
 from train.cli.cross_validate import cross_validate
+from train.cli.distil import distil
 from train.cli.evaluate import evaluate, run_evaluate
+from train.cli.fetch import fetch
 from train.cli.fit import fit, fit_options, fit_settings, refuse_interrupted, run_fit
 from train.cli.open_music import open_music
 from train.cli.prepare import demo_corpus, prepare, prepare_options, prepare_settings, run_prepare
 from train.cli.pretrain import pretrain
-from train.cli.teacher import teacher
 from train.cli.trainings import use_rate_of_architecture
 
 
@@ -45,7 +46,7 @@ def main() -> None:
 
 _COMMANDS = (
     *(demo_corpus, prepare, fit, evaluate, everything, compare_rates, cross_validate),
-    *(teacher, adopt, pretrain, open_music),
+    *(fetch, adopt, pretrain, open_music, distil),
 )
 for _command in _COMMANDS:
     main.add_command(_command)

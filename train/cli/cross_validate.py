@@ -78,19 +78,18 @@ def cross_validate(
     trained = None if baselines_only else Begun(run / _TRAINING, **fit_options.of(options))
     config = None if baselines_only else fit_settings(seed=options["seed"], **fit_options.of(options))
     other = _other(compare_with)
-    teacher = _teacher(baseline_teacher or options["teacher"]) if baseline else None
+    teacher = _teacher(baseline_teacher or next(iter(options["teachers"]), None)) if baseline else None
     with resumed_by_the_same_command():
         datasets = _prepare_folds(songs, run, folds, options, begun=prepared.exists())
-        _check_unknown(datasets[0], baseline_teacher, options["teacher"], options["weights"])
+        _check_unknown(datasets[0], baseline_teacher, *options["teachers"], options["weights"])
         prepared.write()
         with Run(run).lock():
             predictions = _predict_baselines(datasets, teacher) if baseline else []
             if trained and config:
                 trained.write()
                 predictions = [_predict_network(datasets, config), *predictions]
-            result = _write(
-                run, datasets, predictions, prepared.settings | (trained.settings if trained else {}), other
-            )
+            settings = prepared.settings | (trained.settings if trained else {})
+            result = write_result(run, datasets, predictions, settings, other=other)
     if as_json:
         print_json(result.to_json())
     else:
@@ -159,22 +158,25 @@ def _predict_network(folds: Sequence[Dataset], config: TrainingConfig) -> Predic
         return predict_network(folds, bar)
 
 
-def _write(
+def write_result(
     run: Path,
     folds: Sequence[Dataset],
     predictions: Sequence[Predictions],
     settings: dict[str, Any],
-    other: OtherPredictions | None,
+    *,
+    other: OtherPredictions | None = None,
+    teacher: OtherPredictions | None = None,
 ) -> CrossValidation:
+    """Write the predictions, the result and the report of a cross-validation, and return the result."""
     from train.evaluation.cross_validation import compare_with_other, cross_validation
     from train.evaluation.cross_validation_report import html_report
     from train.evaluation.pooled_predictions import FILE_NAME, write_predictions
     from train.run import Run
 
     others = compare_with_other(folds[0], predictions, other) if other else []
-    result = cross_validation(folds, predictions, settings, others=others)
+    result = cross_validation(folds, predictions, settings, others=others, teacher=teacher)
     write_predictions(run / FILE_NAME, folds, predictions)
-    with atomic_write(run / "cross-validation.json") as path:
+    with atomic_write(Run(run).cross_validation_json) as path:
         path.write_text(result.to_json(), "utf-8")
     report = run / "cross-validation.html"
     with atomic_write(report) as path:

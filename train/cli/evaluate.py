@@ -24,9 +24,21 @@ if TYPE_CHECKING:
 @click.option(
     "--teacher", metavar="NAME", help="With --baseline, also compare with a teacher: musicnn, or another RUN."
 )
+@click.option(
+    "--compare-with",
+    type=click.Path(path_type=Path),
+    metavar="OTHER",
+    help="RUN with the same test songs, such as the teacher of this one: also print the paired difference to it.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print evaluation.json.")
 def evaluate(
-    run: Path | None, split: str, robustness: bool, baseline: bool, teacher: str | None, as_json: bool
+    run: Path | None,
+    split: str,
+    robustness: bool,
+    baseline: bool,
+    teacher: str | None,
+    compare_with: Path | None,
+    as_json: bool,
 ) -> None:
     """Evaluate the model of RUN on its test songs.
 
@@ -36,8 +48,12 @@ def evaluate(
 
     if teacher and not baseline:
         raise TmgcError("--teacher names a baseline: use it together with --baseline")
+    if compare_with and split != "test":
+        raise TmgcError("--compare-with is for songs that neither run has heard: leave --split out")
     run = run or newest_run("model.keras")
-    result = run_evaluate(run, split, robustness=robustness, baseline=baseline, teacher=teacher)
+    result = run_evaluate(
+        run, split, robustness=robustness, baseline=baseline, teacher=teacher, compare_with=compare_with
+    )
     if as_json:
         print_json(result.to_json())
     else:
@@ -46,7 +62,13 @@ def evaluate(
 
 
 def run_evaluate(
-    folder: Path, split: str, *, robustness: bool = False, baseline: bool = False, teacher: str | None = None
+    folder: Path,
+    split: str,
+    *,
+    robustness: bool = False,
+    baseline: bool = False,
+    teacher: str | None = None,
+    compare_with: Path | None = None,
 ) -> Evaluation:
     """Evaluate, with progress on standard error."""
     require_keras()
@@ -57,8 +79,11 @@ def run_evaluate(
     from train.teachers import open_teacher
 
     dataset = read_dataset(Run(folder))
+    other = read_dataset(Run(compare_with)) if compare_with else None
     opened = open_teacher(teacher) if teacher else None
     with ProgressBar() as bar:
-        result = evaluate(dataset, split, robustness=robustness, baseline=baseline, teacher=opened, reporter=bar)
+        result = evaluate(
+            dataset, split, robustness=robustness, baseline=baseline, teacher=opened, compare_with=other, reporter=bar
+        )
     say(f"  report: {dataset.run.report_html(split)}")
     return result

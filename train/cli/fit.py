@@ -9,20 +9,20 @@ import click
 
 from edge_runtime.cli.base import end_interrupted, say
 from edge_runtime.errors import TmgcError
-from train.cli.options import SEED, Options, require_keras
+from train.cli.options import SEED, WIDTH, Options, require_keras
 
 if TYPE_CHECKING:
     from train.training import TrainingConfig
-    from train.training.model import Architecture
+    from train.training.architectures import Architecture
 
 
 _AUGMENT = ("shift", "gain", "noise", "spec_augment", "negatives", "mixup")
 
 
-def _names(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[str, ...]:
+def _names(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[str, ...] | None:
     """Split names at commas; ``none`` is no name."""
     if value is None:
-        return tuple(name for name in _AUGMENT if name != "spec_augment" or not context.params.get("teacher"))
+        return None
     return () if value == "none" else tuple(value.split(","))
 
 
@@ -41,9 +41,10 @@ fit_options = Options(
         "--architecture",
         default="inception_resnet_v2",
         show_default=True,
-        help="Also efficientnet_v2_b0, mobilenet_v3_small or another name of keras.applications; for few songs "
-        "musicnn, which has heard much real music.",
+        help="For small boards efficientnet_lite0 or mobilenet_v2; for few songs musicnn, which has heard much real "
+        "music. Also another name of keras.applications.",
     ),
+    WIDTH,
     click.option(
         "--weights",
         help="Initial weights: imagenet, musicnn, none (random), the folder of a RUN (trained or pretrained), or a "
@@ -92,10 +93,22 @@ fit_options = Options(
     ),
     click.option(
         "--teacher",
-        help="Learn what this teacher hears beside the labels: musicnn, or the folder of a trained RUN.",
+        "teachers",
+        multiple=True,
+        help="Learn what this teacher hears beside the labels: musicnn, or the folder of a trained RUN. May be given "
+        "several times.",
     ),
     click.option(
-        "--teacher-weight", default=1.0, show_default=True, help="Of the teacher in the loss, beside the labels' 1."
+        "--label-weight",
+        default=0.1,
+        show_default=True,
+        help="Share of the labels where a teacher has the same genres: the rest is its probabilities'.",
+    ),
+    click.option(
+        "--teacher-weight",
+        default=1.0,
+        show_default=True,
+        help="In the loss, of a teacher with other outputs than the genres, beside the genres' 1.",
     ),
     click.option("--precision", default="float32", show_default=True, help="float32, mixed_bfloat16 or mixed_float16."),
     click.option("--data-parallel", is_flag=True, help="Use all accelerators of this machine (KERAS_BACKEND=jax)."),
@@ -132,36 +145,50 @@ def fit(run: Path | None, resume: bool | None, **options: Any) -> None:
 
 
 def fit_settings(
-    *, recipe: str, augment: tuple[str, ...], architecture: str, weights: str | None, **options: Any
+    *,
+    recipe: str,
+    augment: tuple[str, ...] | None,
+    architecture: str,
+    width: float,
+    weights: str | None,
+    **options: Any,
 ) -> TrainingConfig:
     """The configuration that the options describe, with everything checked that needs no dataset."""
-    from train.teachers import open_teacher
+    from train.teachers import open_teachers
     from train.training import Augmentation, TrainingConfig
-    from train.training.model import find_architecture, find_weights
+    from train.training.architectures import find_architecture, find_weights
 
     require_keras()
-    found = find_architecture(architecture)
+    if augment is None:  # a teacher does not hear the masks
+        augment = tuple(name for name in _AUGMENT if name != "spec_augment" or not options["teachers"])
+    found = find_architecture(architecture, width=width)
     weights = find_weights(found, weights)
-    if options["teacher"]:
-        open_teacher(options["teacher"])  # a missing one is found before anything slow
+    if options["teachers"]:
+        open_teachers(options["teachers"])  # a missing one is found before anything slow
     config = TrainingConfig(
-        architecture=architecture, weights=weights, augmentation=Augmentation.only(augment), **options
+        architecture=architecture, width=width, weights=weights, augmentation=Augmentation.only(augment), **options
     )
     named = _on_command_line(click.get_current_context())
-    _refuse_options_without_effect(named, recipe, augment, found, teacher=config.teacher)
+    _refuse_options_without_effect(named, recipe, augment, found, teachers=config.teachers)
     return config.with_reference_recipe() if recipe == "reference" else config
 
 
 def _refuse_options_without_effect(
-    named: dict[str, str], recipe: str, augment: tuple[str, ...], architecture: Architecture, *, teacher: str | None
+    named: dict[str, str],
+    recipe: str,
+    augment: tuple[str, ...],
+    architecture: Architecture,
+    *,
+    teachers: tuple[str, ...],
 ) -> None:
     from train.training.config import REFERENCE_RECIPE
 
     fixed = [option for name, option in named.items() if name == "augment" or name in REFERENCE_RECIPE]
     if recipe == "reference" and fixed:
         raise TmgcError(f"--recipe reference sets {fixed[0]} itself: leave it out")
-    if "teacher_weight" in named and not teacher:
-        raise TmgcError("--teacher-weight is the weight of a teacher: use it together with --teacher")
+    for name in ("label_weight", "teacher_weight"):
+        if name in named and not teachers:
+            raise TmgcError(f"{named[name]} is the weight of a teacher: use it together with --teacher")
     of_images = [name for name in augment if name in ("bandwidth", "spec_augment")]
     if "augment" in named and of_images and architecture.input_kind == "waveform":
         raise TmgcError(f"--augment {of_images[0]} is for images, {architecture.name} takes waveforms: leave it out")

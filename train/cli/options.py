@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import click
@@ -10,6 +11,13 @@ import click
 Command = Callable[..., Any]
 
 SEED = click.IntRange(min=0, max=2**32 - 1)
+
+WIDTH = click.option(
+    "--width",
+    default=1.0,
+    show_default=True,
+    help="Factor for the channels of the layers, as of efficientnet_lite0 and mobilenet_v2: 0.35 or 0.5 for less work.",
+)
 
 
 class Options:
@@ -23,6 +31,9 @@ class Options:
             command = option(command)
         return command
 
+    def __iter__(self) -> Iterator[Callable[[Command], Command]]:
+        return iter(self._options.values())
+
     def without(self, name: str) -> Options:
         """The same options except for the one of this parameter name, such as ``sample_rate``."""
         return Options(*(option for own, option in self._options.items() if own != name))
@@ -35,6 +46,40 @@ class Options:
 def _name(option: Callable[[Command], Command]) -> str:
     (parameter,) = click.command()(option(lambda: None)).params
     return str(parameter.name)
+
+
+class _ImageSize(click.ParamType[tuple[int, int]]):
+    """Pixels of an image: ``224`` for a square, or ``64x173`` for height x width."""
+
+    name = "N|HxW"
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> tuple[int, int]:
+        if isinstance(value, tuple):  # click converts a value again that is converted
+            return value
+        found = re.fullmatch(r"(\d{1,6})(?:x(\d{1,6}))?", value, re.ASCII)
+        if not found:
+            self.fail(f"pixels are a number such as 224, or height x width such as 64x173, got {value!r}")
+        height, width = found.groups()
+        return int(height), int(width or height)
+
+
+image_options = Options(
+    click.option(
+        "--image-size",
+        type=_ImageSize(),
+        default="224",
+        show_default=True,
+        help="Pixels of the images: 224 is square, 64x173 is height x width.",
+    ),
+    click.option(
+        "--colormap",
+        type=click.Choice(["magma", "gray"]),
+        default="magma",
+        show_default=True,
+        help="Colours of the images: magma makes three channels, gray one.",
+    ),
+)
+"""How a spectrogram becomes an image."""
 
 
 def require_keras() -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from edge_runtime.cli.base import end_interrupted, say
-from train.cli.options import SEED, Options
+from train.cli.options import SEED, Options, image_options
 
 if TYPE_CHECKING:
     from train.dataset import DatasetConfig, Skipped
@@ -73,7 +73,7 @@ prepare_options = Options(
         "rest of it.",
     ),
     click.option("--sample-rate", default=44_100, show_default=True, help="Hz: songs are resampled to it."),
-    click.option("--image-size", default=224, show_default=True, help="Height and width of the images, pixels."),
+    *image_options,
     click.option(
         "--group-by",
         type=click.Choice(["song", "artist", "groups"]),
@@ -116,7 +116,8 @@ def prepare_settings(
     offsets: tuple[float, ...] | None,
     windows_per_song: int | None,
     sample_rate: int,
-    image_size: int,
+    image_size: tuple[int, int],
+    colormap: str,
     group_by: str | None,
     split_ratios: tuple[float, ...],
     seed: int,
@@ -131,7 +132,8 @@ def prepare_settings(
     return DatasetConfig(
         offsets_seconds=offsets or DatasetConfig.offsets_seconds,
         windows_per_song=windows_per_song,
-        spectrogram=SpectrogramSettings(sample_rate=sample_rate, image_height=image_size, image_width=image_size),
+        spectrogram=SpectrogramSettings(sample_rate=sample_rate, image_height=image_size[0], image_width=image_size[1]),
+        colormap=colormap,
         split_ratios=cast(tuple[float, float, float], tuple(percent / 100 for percent in split_ratios)),
         seed=seed,
         group_by=group_by,

@@ -9,7 +9,7 @@ import click
 
 from edge_runtime.cli.base import end_interrupted, say
 from edge_runtime.terminal import print_line
-from train.cli.options import SEED, require_keras
+from train.cli.options import SEED, WIDTH, image_options, require_keras
 
 
 @click.command()
@@ -20,8 +20,9 @@ from train.cli.options import SEED, require_keras
     "--architecture",
     default="inception_resnet_v2",
     show_default=True,
-    help="Also efficientnet_v2_b0, mobilenet_v3_small or another name of keras.applications.",
+    help="For small boards efficientnet_lite0 or mobilenet_v2. Also another name of keras.applications.",
 )
+@WIDTH
 @click.option(
     "--weights",
     help="Initial weights: imagenet, none (random), the folder of a RUN, or a FILE. Default: the pre-trained ones.",
@@ -30,7 +31,7 @@ from train.cli.options import SEED, require_keras
     "--windows-per-song", default=30, show_default=True, help="Windows of a file at most, spread over its length."
 )
 @click.option("--sample-rate", default=44_100, show_default=True, help="Hz: music is resampled to it.")
-@click.option("--image-size", default=224, show_default=True, help="Height and width of the images, pixels.")
+@image_options
 @click.option("--epochs", default=20, show_default=True, help="Epochs at most.")
 @click.option("--minutes", type=float, help="Time limit of the training: no epoch begins after it.")
 @click.option("--batch-size", default=32, show_default=True, help="Images in a training step.")
@@ -49,7 +50,7 @@ def pretrain(
     teacher: str,
     weights: str | None,
     sample_rate: int,
-    image_size: int,
+    image_size: tuple[int, int],
     no_resume: bool,
     **options: Any,
 ) -> None:
@@ -65,11 +66,11 @@ def pretrain(
     from train.pretraining.pretrain import pretrain as run_pretraining
     from train.run import Run
     from train.teachers import open_teacher
-    from train.training.model import find_architecture, find_weights
+    from train.training.architectures import find_architecture, find_weights
 
     config = PretrainingConfig(
-        weights=find_weights(find_architecture(options["architecture"]), weights),
-        spectrogram=SpectrogramSettings(sample_rate=sample_rate, image_height=image_size, image_width=image_size),
+        weights=find_weights(find_architecture(options["architecture"], width=options["width"]), weights),
+        spectrogram=SpectrogramSettings(sample_rate=sample_rate, image_height=image_size[0], image_width=image_size[1]),
         **options,
     )
     try:
@@ -85,4 +86,5 @@ def pretrain(
         f"explained variance of the teacher's outputs on {windows['validation']} windows of other files: "
         f"{document['explained_variance']:.3f} after {document['epochs']} epochs"
     )
-    say(f"next: tmgc-train fit RUN --architecture {options['architecture']} --weights {run}")
+    width = "" if config.width == 1 else f"--width {config.width:g} "
+    say(f"next: tmgc-train fit RUN --architecture {config.architecture} {width}--weights {run}")

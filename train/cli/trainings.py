@@ -58,13 +58,15 @@ class Begun:
 
 def use_rate_of_architecture(options: dict[str, Any]) -> None:
     """Set the sample rate to that of the architecture, if it has one and the command line names none."""
-    from train.training.model import find_architecture
+    from train.training.architectures import find_architecture
 
     if click.get_current_context().get_parameter_source("sample_rate") is click.core.ParameterSource.DEFAULT:
         options["sample_rate"] = find_architecture(options["architecture"]).sample_rate or options["sample_rate"]
 
 
-def train_and_evaluate(dataset: Dataset, config: TrainingConfig, name: str) -> None:
+def train_and_evaluate(
+    dataset: Dataset, config: TrainingConfig, name: str, *, compare_with: Path | None = None
+) -> None:
     """Do what an earlier call has not done.
 
     Parameters
@@ -73,6 +75,8 @@ def train_and_evaluate(dataset: Dataset, config: TrainingConfig, name: str) -> N
     config : TrainingConfig
     name : str
         What is trained, for notices: ``44100 Hz`` or ``fold-1``.
+    compare_with : Path, optional
+        Folder of its teacher's run.
     """
     from keras.utils import clear_session
 
@@ -83,9 +87,10 @@ def train_and_evaluate(dataset: Dataset, config: TrainingConfig, name: str) -> N
     if not _is_trained(dataset):
         say(f"{name}: training")
         run_fit(run.folder, None if Checkpoint(run).exists() else config, resumed_by="the same command")
-    if not (run.evaluation_json("test").is_file() and run.report_html("test").is_file()):
+    compared = compare_with is None or "teacher" in run.card().accuracy
+    if not (compared and run.evaluation_json("test").is_file() and run.report_html("test").is_file()):
         say(f"{name}: evaluating")
-        run_evaluate(run.folder, "test")
+        run_evaluate(run.folder, "test", compare_with=compare_with)
 
 
 @contextmanager

@@ -29,7 +29,7 @@ from edge_runtime.files import PARTIAL, atomic_write, check_writable, csv_cell, 
 from edge_runtime.spectrogram import Colormap
 from edge_runtime.system_info import usable_cores
 from train.dataset.artists import artist_keys, spelled
-from train.dataset.dataset import Clip, Dataset, DatasetConfig, write_dataset
+from train.dataset.dataset import COLORMAPS, Clip, Dataset, DatasetConfig, write_dataset
 from train.dataset.discover import GROUPS_NAME, MARKER, Skipped, Song, by_kind, find_songs
 from train.dataset.extract import ExtractedSong, Job, extract_song, read_extracted, stem_of
 from train.dataset.split import (
@@ -99,7 +99,7 @@ def prepare(
             run=run,
             genres=tuple(sorted({song.genre for song in songs})),
             spectrogram=settings.spectrogram,
-            colormap=magma(),
+            colormap=named_colormap(settings.colormap),
             demonstration=(songs_folder / MARKER).is_file(),
             clips=assembled.clips,
         )
@@ -187,6 +187,13 @@ def _divided(
     return [split_of[song] for song in range(len(songs))], warnings
 
 
+def named_colormap(name: str) -> Colormap:
+    """A colormap of :data:`~train.dataset.dataset.COLORMAPS`, ``np.ndarray [shape=(256, channels)], uint8``."""
+    if name not in COLORMAPS:
+        raise TmgcError(f"a colormap is one of {', '.join(COLORMAPS)}, got {name!r}: choose one")
+    return magma() if name == "magma" else np.arange(256, dtype=np.uint8)[:, None]
+
+
 def magma() -> Colormap:
     """Matplotlib's magma colormap, ``np.ndarray [shape=(256, 3)], uint8, RGB``."""
     from matplotlib import colormaps
@@ -221,7 +228,7 @@ def _extract(
     """The result of each song: of an earlier extraction if it is done, else extracted now."""
     for folder in (run.clips, run.images):
         folder.mkdir(parents=True, exist_ok=True)
-    colormap = magma()
+    colormap = named_colormap(settings.colormap)
     jobs = [Job(song, stem_of(song, settings), run, settings, colormap) for song in songs]
     results = {job.song.relative_path: found for job in jobs if (found := read_extracted(job))}
     waiting = [job for job in jobs if job.song.relative_path not in results]

@@ -31,6 +31,9 @@ from train.run import SPLITS, Run
 GROUP_BY = ("song", "artist", "groups")
 """What must not be divided among splits: a file, the files of an artist, or the files of a group in ``groups.csv``."""
 
+COLORMAPS = ("magma", "gray")
+"""Names of colormaps: magma has three channels, gray one."""
+
 _MOST_WINDOWS = 100
 """Windows of a song: all are in memory at once, half a megabyte each."""
 
@@ -45,6 +48,8 @@ class DatasetConfig:
     """Clips of a song, in [1, 100]: those at the offsets that it is long enough for, and others, spread evenly over the
     rest of it. None: those at the offsets alone."""
     spectrogram: SpectrogramSettings = SpectrogramSettings()
+    colormap: str = COLORMAPS[0]
+    """One of :data:`COLORMAPS`."""
     split_ratios: tuple[float, float, float] = (0.8, 0.1, 0.1)
     """Fractions of each genre's songs for train, validation and test, each above 0, with sum 1."""
     seed: int = 0
@@ -172,7 +177,7 @@ class Dataset:
         Returns
         -------
         images : np.ndarray [shape=(n_clips, image_height, image_width)], uint8
-            Indices into the colormap: a third of the memory of the RGB images.
+            Indices into the colormap: a third of the memory of RGB images.
 
         Raises
         ------
@@ -195,7 +200,7 @@ class Dataset:
         return images
 
     def images(self, clips: Sequence[Clip]) -> NDArray[np.uint8]:
-        """Read the images of clips, ``np.ndarray [shape=(n_clips, image_height, image_width, 3)], uint8, RGB``."""
+        """Read the images of clips, ``np.ndarray [shape=(n_clips, image_height, image_width, channels)], uint8``."""
         images: NDArray[np.uint8] = self.colormap[self.index_images(clips)]
         return images
 
@@ -361,8 +366,13 @@ def _check_settings(document: Mapping[str, Any]) -> None:
     if not isinstance(genres, list):
         raise ValueError("genres must be a list of different names")
     check_genres(genres)
-    if colormap.shape != (256, 3) or colormap.dtype.kind != "i" or colormap.min() < 0 or colormap.max() > 255:
-        raise ValueError("colormap must be 256 colours, each three integers from 0 to 255")
+    if (
+        colormap.shape not in ((256, 1), (256, 3))
+        or colormap.dtype.kind != "i"
+        or colormap.min() < 0
+        or colormap.max() > 255
+    ):
+        raise ValueError("colormap must be 256 colours, each one or three integers from 0 to 255")
     if not isinstance(document["demonstration"], bool):
         raise ValueError("demonstration must be true or false")
 

@@ -102,7 +102,7 @@ def stem_of(song: Song, settings: DatasetConfig) -> str:
     status = song.path.stat()
     version = (song.relative_path, status.st_size, status.st_mtime_ns)
     placement = (settings.offsets_seconds, settings.windows_per_song)
-    extraction = (FORMAT, placement, settings.spectrogram.to_json(), MARGIN_SECONDS, SILENT_DBFS)
+    extraction = (FORMAT, placement, settings.spectrogram.to_json(), settings.colormap, MARGIN_SECONDS, SILENT_DBFS)
     key = hashlib.sha256(json.dumps([version, extraction], sort_keys=True).encode("ascii")).hexdigest()[:12]
     encoding = sys.getfilesystemencoding()
     stem = nfc(PurePosixPath(song.relative_path).stem).encode(encoding, "replace").decode(encoding)
@@ -292,19 +292,19 @@ def _extract_clip(job: Job, offset: float, sound: Samples) -> ExtractedClip:
         level_dbfs=level_dbfs(samples),
         fingerprint=fingerprint(sound, sample_rate=settings.sample_rate),
         audio_bytes=_write_audio(sound, job.run.clips / f"{name}.flac", settings.sample_rate),
-        image_bytes=_write_image(
+        image_bytes=write_image(
             samples, job.run.images / f"{name}.png", _spectrogram(settings, job.colormap.tobytes())
         ),
     )
 
 
-def _write_image(samples: Samples, path: Path, spectrogram: Spectrogram) -> int:
+def write_image(samples: Samples, path: Path, spectrogram: Spectrogram) -> int:
     """Write the index image of a clip; the size of the file, bytes."""
     from PIL import Image
 
     index_image = spectrogram.index_image(samples)
     image = Image.frombytes("P", index_image.shape[::-1], index_image.tobytes())
-    image.putpalette(spectrogram.colormap.tobytes())
+    image.putpalette(np.broadcast_to(spectrogram.colormap, (256, 3)).tobytes())
     encoded = io.BytesIO()
     image.save(encoded, "PNG", compress_level=0)  # compression saves 15 % and takes five times as long
     return _write_bytes(encoded, path)
@@ -329,7 +329,7 @@ def _write_bytes(encoded: io.BytesIO, path: Path) -> int:
 @lru_cache(maxsize=1)
 def _spectrogram(settings: SpectrogramSettings, colormap: bytes) -> Spectrogram:
     """One instance for all clips of a process, since its tables take long to compute."""
-    return Spectrogram(settings, np.frombuffer(colormap, np.uint8).reshape(256, 3))
+    return Spectrogram(settings, np.frombuffer(colormap, np.uint8).reshape(256, -1))
 
 
 def _json_path(job: Job) -> Path:

@@ -84,26 +84,27 @@ def write_fold(fold: Dataset) -> None:
 
 
 def check_unknown(dataset: Dataset, run: Run) -> None:
-    """Check that a run, whose network takes part in a cross-validation, was trained on none of its songs.
+    """Check that a run, whose network takes part in another training, was trained on none of the songs of its test.
 
     Parameters
     ----------
     dataset : Dataset
+        All of whose songs are tested, in one fold or another.
     run : Run
         It need not have a dataset.
 
     Raises
     ------
     TmgcError
-        It was: every fold would be tested on songs that its network or baseline knows.
+        It was: a network or a baseline would be tested on songs that it knows.
     """
     if not run.dataset_csv.is_file():
         return
     known = {clip.content_sha256 for clip in read_dataset(run).clips if clip.split != "test"}
     if songs := {clip.song for clip in dataset.clips if clip.content_sha256 in known}:
         raise TmgcError(
-            f"a fold is tested on songs that its network has not heard: {run.folder} was trained on {len(songs)} of "
-            "these. Choose another teacher, or other weights"
+            f"what is tested has not heard the test songs, nor has a teacher: {run.folder} was trained on {len(songs)} "
+            "of these. Choose another teacher, or other weights"
         )
 
 

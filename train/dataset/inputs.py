@@ -20,7 +20,7 @@ Held = NDArray[Any]
 float32 in [-1, 1]``."""
 
 Batch = NDArray[Any]
-"""A network's input: images ``[shape=(n, image_height, image_width, 3)], uint8``, or waveforms."""
+"""A network's input: images ``[shape=(n, image_height, image_width, channels)], uint8``, or waveforms."""
 
 
 class NetworkInputs:
@@ -60,4 +60,4 @@ class NetworkInputs:
         """Shape of the input of one window."""
         if self.kind == "waveform":
             return (self.settings.window_samples,)
-        return (self.settings.image_height, self.settings.image_width, 3)
+        return (self.settings.image_height, self.settings.image_width, self._dataset.colormap.shape[1])

@@ -16,19 +16,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.classifier import with_temperature
-from edge_runtime.pooling import POOLINGS, pool
-from train.dataset.dataset import Clip, Dataset
+from edge_runtime.errors import TmgcError
+from train.dataset.dataset import Dataset
 from train.evaluation.baselines import baseline_methods
 from train.evaluation.calibration import reliability
+from train.evaluation.comparison import Comparison, TeacherComparison, compare, compare_with_teacher
 from train.evaluation.evaluate import Predictor
 from train.evaluation.metrics import (
     Interval,
     Scores,
     compute_scores,
-    paired_difference,
     percent,
     rows_of_groups,
-    rows_of_songs,
     with_ci,
 )
 from train.evaluation.pooled_predictions import OtherPredictions, Predictions
@@ -37,7 +36,7 @@ from train.progress import Reporter
 from train.run import SPLITS
 from train.teachers import Teacher
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of ``cross-validation.json``."""
 
 NETWORK = "network"
@@ -87,31 +86,6 @@ class MethodScores:
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """Paired difference between two methods on the same clips: the first minus the second, in [-1, 1]."""
-
-    first: str
-    second: str
-    clips: int
-    songs: int
-    clip_difference: float
-    clip_difference_ci: Interval
-    """95 % CI of the paired bootstrap over groups of songs."""
-    song_difference: float
-    song_difference_ci: Interval
-    better: str | None
-    """The one with the significantly higher clip accuracy; None where there is none."""
-
-    def as_text(self) -> str:
-        """The comparison in one line."""
-        verdict = f"{self.better} is better" if self.better else f"no significant difference on {self.songs} songs"
-        return (
-            f"{self.first} - {self.second}: {points(self.clip_difference, self.clip_difference_ci)} of clip accuracy, "
-            f"{points(self.song_difference, self.song_difference_ci)} of song accuracy: {verdict}"
-        )
-
-
-@dataclass(frozen=True)
 class CrossValidation:
     """The result of a cross-validation: what ``cross-validation.json`` holds."""
 
@@ -131,6 +105,8 @@ class CrossValidation:
     """Of each pair of methods, and of each method with the same one of another cross-validation."""
     verdict: str
     """Which method wins, in one sentence."""
+    teacher: TeacherComparison | None = None
+    """Of the networks with those that taught them, on all clips; None if nothing did."""
 
     def to_json(self) -> str:
         """The result as it stands in ``cross-validation.json``: ``schema`` and the fields under their names."""
@@ -164,6 +140,7 @@ class CrossValidation:
             each = ", ".join(f"{100 * fold.clip_accuracy:.1f}" for fold in method.folds)
             lines.append(f"  {'':<{width}}  clip accuracy by fold {each} %")
         lines += [comparison.as_text() for comparison in self.comparisons]
+        lines += [self.teacher.as_text()] if self.teacher else []
         for method in self.methods:
             if method.calibration_error is not None and method.calibration_error_unscaled is not None:
                 lines.append(
@@ -171,12 +148,6 @@ class CrossValidation:
                     f"scaling, {percent(method.calibration_error)} after"
                 )
         return "\n".join([*lines, self.verdict, *(f"note: {note}" for note in self.notes())])
-
-
-def points(difference: float, ci: Interval) -> str:
-    """A difference of two shares with its interval, as ``+9.2 points (95 % CI +1.3 to +17.0)``."""
-    low, high = (100 * end for end in ci)
-    return f"{100 * difference:+.1f} points (95 % CI {low:+.1f} to {high:+.1f})"
 
 
 def predict_network(folds: Sequence[Dataset], reporter: Reporter) -> Predictions:
@@ -247,6 +218,7 @@ def cross_validation(
     settings: Mapping[str, Any],
     *,
     others: Sequence[Comparison] = (),
+    teacher: OtherPredictions | None = None,
 ) -> CrossValidation:
     """Score the pooled predictions of several methods, and compare each with each.
 
@@ -260,6 +232,13 @@ def cross_validation(
         Copied into the result.
     others : sequence of Comparison
         With another cross-validation, likewise.
+    teacher : OtherPredictions, optional
+        The cross-validation whose networks taught the first method.
+
+    Raises
+    ------
+    TmgcError
+        The teachers have not predicted all clips, or other genres.
     """
     dataset = folds[0]
     methods = tuple(_method_scores(folds, each) for each in predictions)
@@ -278,45 +257,7 @@ def cross_validation(
         methods=methods,
         comparisons=(*pairs, *others),
         verdict=_verdict(methods, pairs),
-    )
-
-
-def compare(
-    clips: Sequence[Clip],
-    genres: tuple[str, ...],
-    first: tuple[str, NDArray[np.float32]],
-    second: tuple[str, NDArray[np.float32]],
-) -> Comparison:
-    """Compare two methods on the same clips.
-
-    Parameters
-    ----------
-    clips : sequence of Clip
-    genres : tuple of str
-        In the order of the probabilities' columns.
-    first, second : (str, np.ndarray [shape=(n_clips, n_genres)], float32 in [0, 1])
-        Names and probabilities.
-    """
-    songs = rows_of_songs(clips)
-    truth = np.array([genres.index(clip.genre) for clip in clips])
-    of_songs = truth[[rows[0] for rows in songs]]
-    by_clip = [each.argmax(axis=1) == truth for _, each in (first, second)]
-    by_song = [
-        np.stack([pool(each[rows], POOLINGS[0]) for rows in songs]).argmax(axis=1) == of_songs
-        for _, each in (first, second)
-    ]
-    of_clips = paired_difference(by_clip[0], by_clip[1], clips)
-    among_songs = paired_difference(by_song[0], by_song[1], [clips[rows[0]] for rows in songs])
-    return Comparison(
-        first=first[0],
-        second=second[0],
-        clips=len(clips),
-        songs=len(songs),
-        clip_difference=of_clips.value,
-        clip_difference_ci=of_clips.ci,
-        song_difference=among_songs.value,
-        song_difference_ci=among_songs.ci,
-        better={1: first[0], -1: second[0], 0: None}[of_clips.sign],
+        teacher=_against_teacher(dataset, predictions[0], teacher) if teacher else None,
     )
 
 
@@ -349,6 +290,18 @@ def compare_with_other(
                 )
             )
     return comparisons
+
+
+def _against_teacher(dataset: Dataset, student: Predictions, teacher: OtherPredictions) -> TeacherComparison:
+    found = teacher.of(NETWORK, dataset.clips, dataset.genres)
+    if not found or len(found[0]) < len(dataset.clips):
+        raise TmgcError(
+            f"a student is compared on all songs of its teachers: those of {teacher.run} have not predicted all of "
+            "them. Run: tmgc-train cross-validate"
+        )
+    return compare_with_teacher(
+        dataset.clips, dataset.genres, student.probabilities, (f"{NETWORK} of {teacher.run.resolve().name}", found[1])
+    )
 
 
 def _rows(fold: Dataset, split: str) -> NDArray[np.intp]:

@@ -18,6 +18,7 @@ from train.dataset.dataset import Clip, Dataset
 from train.dataset.inputs import Held, NetworkInputs
 from train.evaluation.baselines import fit_baselines
 from train.evaluation.calibration import Calibration, fit_temperature, reliability
+from train.evaluation.comparison import TeacherComparison, compare_with_teacher
 from train.evaluation.metrics import Predicted, compute_scores, rows_of_groups
 from train.evaluation.plots import write_plots
 from train.evaluation.rejection import choose_threshold, evaluate_threshold
@@ -102,6 +103,7 @@ def evaluate(
     robustness: bool = False,
     baseline: bool = False,
     teacher: Teacher | None = None,
+    compare_with: Dataset | None = None,
     reporter: Reporter | None = None,
 ) -> Evaluation:
     """Evaluate a run's model on one split; writes ``evaluation.json``, plots and ``report.html`` into the run.
@@ -122,13 +124,17 @@ def evaluate(
         Also compare with MFCC statistics and an SVM.
     teacher : Teacher, optional
         Also compare with its outputs and a logistic regression; only with ``baseline``.
+    compare_with : Dataset, optional
+        Of another trained run with the same test songs, such as the teacher: the paired difference to it goes into the
+        card, too, and stays there when the model is evaluated again without it.
     reporter : Reporter, optional
 
     Raises
     ------
     TmgcError
         The run cannot be written to, or another command is changing it; it has not been trained, or not on these
-        clips; a split is empty; the network returns NaN or infinity.
+        clips; a split is empty; the network returns NaN or infinity; the other run
+        has other test songs.
     """
     reporter = reporter or Reporter()
     check_writable(dataset.run.folder, dataset.run.plots)
@@ -173,6 +179,7 @@ def evaluate(
             baselines=fit_baselines(dataset, split, scaled.probabilities, reporter, teacher=teacher)
             if baseline
             else (),
+            teacher=_compare(dataset, scaled, compare_with, reporter) if compare_with else None,
         )
         reporter.phase("writing the report", 0)
         _write(dataset, card, result)
@@ -203,17 +210,34 @@ def _predict(dataset: Dataset, split: str, predictor: Predictor, reporter: Repor
     return Predicted(clips, dataset.labels(clips), predictor.predict_clips(clips, reporter))
 
 
+def _compare(dataset: Dataset, evaluated: Predicted, other: Dataset, reporter: Reporter) -> TeacherComparison:
+    card = other.run.card()
+    other.check_trained(card)
+    unheard = {(clip.content_sha256, clip.source): clip for clip in other.of("test")}
+    same = [unheard.get((clip.content_sha256, clip.source)) for clip in evaluated.clips]
+    if other.genres != dataset.genres or not all(same):
+        raise TmgcError(
+            f"runs are compared on the same genres and test songs: those of {other.run.folder} are others. Name the "
+            "run that this one was distilled from"
+        )
+    reporter.phase(f"predicting with {other.run.name}", len(same))
+    predicted = Predictor(other).predict_clips([clip for clip in same if clip], reporter)
+    teacher = card.name, with_temperature(predicted, card.temperature)
+    return compare_with_teacher(evaluated.clips, dataset.genres, evaluated.probabilities, teacher)
+
+
 def _write(dataset: Dataset, before: ModelCard, result: Evaluation) -> None:
     """Figures first: they are kept if drawing the plots fails."""
     run, split = dataset.run, result.split
     with atomic_write(run.evaluation_json(split)) as path:
         path.write_text(result.to_json(), "utf-8")
+    accuracy = {key: before.accuracy[key] for key in ("teacher",) if key in before.accuracy} | result.for_card()
     card = before.replace(
         temperature=result.calibration.fit.temperature,
         threshold=result.rejection.threshold,
         pooling=result.song_answers.choice.pooling,
         smoothing_seconds=result.song_answers.choice.smoothing_seconds,
-        accuracy=result.for_card() if split == "test" else before.accuracy,
+        accuracy=accuracy if split == "test" else before.accuracy,
     )
     with atomic_write(run.card_json) as path:
         path.write_text(card.to_json(), "utf-8")

@@ -68,6 +68,7 @@ def html_report(evaluation: Evaluation, dataset: Dataset, card: ModelCard, plots
         calibration=_calibration_rows(evaluation),
         out_of_distribution=_out_of_distribution_rows(evaluation),
         robustness=_robustness_rows(evaluation),
+        teacher_rows=_teacher_rows(evaluation),
         baselines=_baseline_rows(evaluation),
         facts=_facts(card),
         percent=lambda share: _unbroken(percent(share)),
@@ -75,6 +76,18 @@ def html_report(evaluation: Evaluation, dataset: Dataset, card: ModelCard, plots
         interval=_interval,
         points=_points,
     )
+
+
+def _teacher_rows(evaluation: Evaluation) -> list[Row]:
+    if not (found := evaluation.teacher):
+        return []
+    return [
+        (name, _points(difference), f"{_points(low)} to {_points(high)}")
+        for name, difference, (low, high) in (
+            ("clips", found.clip_difference, found.clip_difference_ci),
+            ("songs", found.song_difference, found.song_difference_ci),
+        )
+    ]
 
 
 def _genre_rows(evaluation: Evaluation) -> list[Row]:
@@ -158,7 +171,8 @@ def _facts(card: ModelCard) -> list[Row]:
         "architecture": card.network.get("architecture"),
         "parameters": card.network.get("parameters"),
         "initial weights": card.network.get("initial_weights"),
-        "image": f"{settings.image_height} x {settings.image_width} pixels, {settings.n_mels} mel bands",
+        "image": f"{settings.image_height} x {settings.image_width} pixels of {len(card.colormap[0])} channel(s), "
+        f"{settings.n_mels} mel bands",
         "window": f"{settings.window_seconds:g} s at {settings.sample_rate} Hz",
         **{f"{split} songs": count for split, count in songs.items()},
         "versions": ", ".join(f"{name} {version}" for name, version in card.versions.items()) or None,

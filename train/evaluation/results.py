@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from train.dataset.dataset import Clip, Dataset
 from train.evaluation.baselines import Baseline
 from train.evaluation.calibration import Calibration
+from train.evaluation.comparison import TeacherComparison
 from train.evaluation.metrics import Scores, percent, with_ci
 from train.evaluation.rejection import Rejection
 from train.evaluation.robustness import DegradedScores
 from train.evaluation.song_answers import SongAnswers
 
-SCHEMA = 4
+SCHEMA = 5
 """Version of ``evaluation.json``."""
 
 MAX_MISCLASSIFIED = 20
@@ -68,6 +69,8 @@ class Evaluation(Scores):
     """Accuracy on degraded audio; empty if it was not requested."""
     baselines: tuple[Baseline, ...] = ()
     """What the network is compared with; empty if it was not requested."""
+    teacher: TeacherComparison | None = None
+    """The run that the network is compared with, of which it is a student; None if it was not requested."""
 
     def to_json(self) -> str:
         """The evaluation as it stands in ``evaluation.json``: ``schema`` and the fields under their names."""
@@ -77,7 +80,7 @@ class Evaluation(Scores):
 
     def for_card(self) -> dict[str, Any]:
         """The field ``accuracy`` of the model card."""
-        return {
+        found = {
             "split": self.split,
             "songs": self.songs,
             "clips": self.clips,
@@ -86,6 +89,7 @@ class Evaluation(Scores):
             "song_accuracy": self.song_accuracy,
             "song_accuracy_ci": list(self.song_accuracy_ci),
         }
+        return found | ({"teacher": asdict(self.teacher)} if self.teacher else {})
 
     def caveats(self) -> list[str]:
         """What the scores do not show."""
@@ -104,6 +108,7 @@ class Evaluation(Scores):
             *self._confidence_lines(),
             *self._robustness_lines(),
             *self._baseline_lines(),
+            *([self.teacher.as_text()] if self.teacher else []),
             *(f"note: {caveat}" for caveat in self.caveats()),
         ]
         return "\n".join(lines)

@@ -112,7 +112,7 @@ class MusicFolder:
     ----------
     folder : Path
     settings : WindowSettings
-    colormap : np.ndarray [shape=(256, 3)], uint8
+    colormap : np.ndarray [shape=(256, channels)], uint8
     """
 
     def __init__(self, folder: Path, settings: WindowSettings, colormap: Colormap) -> None:

@@ -18,26 +18,28 @@ from edge_runtime.errors import TmgcError
 from edge_runtime.files import atomic_write, check_writable
 from edge_runtime.spectrogram import Colormap, SpectrogramSettings
 from edge_runtime.system_info import usable_cores
-from train.dataset.build import magma, write_skipped
+from train.dataset.build import named_colormap, write_skipped
+from train.dataset.dataset import COLORMAPS
 from train.dataset.discover import Skipped
 from train.libraries import versions
 from train.pretraining.music import MusicFolder, Piece, Windows, WindowSettings, find_music, validation_pieces
 from train.progress import Reporter
 from train.run import Run
-from train.teachers import Teacher
+from train.teachers import Teacher, joined_notices
+from train.training.architectures import check_weights, find_architecture
 from train.training.augmentation import limit_bandwidth, mixup
 from train.training.callbacks import BatchProgress, CheckpointAndEarlyStopping, EpochHistory, is_over
 from train.training.checkpoint import (
     LIBRARIES,
     Checkpoint,
     TrainingState,
-    joined_notices,
     licence_of_weights,
     write_history,
 )
 from train.training.compilation import compile_with, cosine_decay
+from train.training.config import WIDEST
 from train.training.distillation import TargetScaling
-from train.training.model import build_target_network, check_weights, find_architecture, freeze
+from train.training.model import build_target_network, freeze
 
 _log = getLogger("tmgc.pretraining")
 
@@ -57,10 +59,14 @@ class PretrainingConfig:
     """How a backbone is pretrained."""
 
     architecture: str = "inception_resnet_v2"
-    """Of a network that takes images: see :func:`train.training.model.find_architecture`."""
+    """Of a network that takes images: see :func:`train.training.architectures.find_architecture`."""
+    width: float = 1.0
+    """Factor for the channels of its layers."""
     weights: str = "imagenet"
     """Initial weights, as of :class:`train.training.config.TrainingConfig`."""
     spectrogram: SpectrogramSettings = SpectrogramSettings()
+    colormap: str = COLORMAPS[0]
+    """One of :data:`train.dataset.dataset.COLORMAPS`."""
     windows_per_song: int = 30
     """Windows of a piece of music at most."""
     epochs: int = 20
@@ -90,12 +96,17 @@ class PretrainingConfig:
                 f"--learning-rate is above 0 and at most 1, and --minutes above 0, got {self.learning_rate:g} and "
                 f"{self.minutes}. See tmgc-train pretrain --help"
             )
-        if find_architecture(self.architecture).input_kind != "image":
+        if not 0 < self.width <= WIDEST:
+            raise TmgcError(
+                f"--width is above 0 and at most {WIDEST:g}, got {self.width:g}. See tmgc-train pretrain --help"
+            )
+        architecture = find_architecture(self.architecture, width=self.width)
+        if architecture.input_kind != "image":
             raise TmgcError(
                 f"a pretraining is for networks that take images: {self.architecture} takes waveforms. Use it itself: "
                 f"tmgc-train fit --architecture {self.architecture}"
             )
-        check_weights(find_architecture(self.architecture), self.weights)
+        check_weights(architecture, self.weights)
 
     def to_json(self) -> dict[str, Any]:
         """The settings as a checkpoint holds them."""
@@ -140,7 +151,10 @@ def pretrain(
     _check_folder(run)
     check_writable(run.folder)
     settings = WindowSettings(config.spectrogram, config.windows_per_song, teacher.weights_sha256, teacher.sample_rate)
-    folder, reporter = MusicFolder(run.folder / _WINDOWS, settings, magma()), reporter or Reporter()
+    folder, reporter = (
+        MusicFolder(run.folder / _WINDOWS, settings, named_colormap(config.colormap)),
+        reporter or Reporter(),
+    )
     with run.lock(), run.work_folder():
         used, skipped = folder.extract(pieces, teacher, reporter)
         write_skipped(run, [*others, *skipped])
@@ -172,6 +186,7 @@ class _Pretraining:
         self._train, self._validation = parts
         self._scaling = TargetScaling.of(np.concatenate(self._train.targets))
         self._checkpoint = Checkpoint(run)
+        self._colormap = named_colormap(config.colormap)
 
     def run(
         self, fingerprint: str, *, discard: bool, pieces: Sequence[Sequence[Piece]], skipped: Sequence[Skipped]
@@ -192,7 +207,8 @@ class _Pretraining:
         if discard:
             self._checkpoint.remove()
         if not self._checkpoint.exists():
-            return TrainingState(licence=licence_of_weights(self._config.weights)), False
+            architecture = find_architecture(self._config.architecture, width=self._config.width)
+            return TrainingState(licence=licence_of_weights(architecture, self._config.weights)), False
         settings, state = self._checkpoint.read_settings(fingerprint)
         # what limits the length may change; the schedule spans --epochs
         if dict(settings) | {"minutes": None} != self._config.to_json() | {"minutes": None}:
@@ -210,6 +226,8 @@ class _Pretraining:
             config.architecture,
             config.spectrogram,
             n_targets=len(self._teacher.target_names),
+            width=config.width,
+            channels=self._colormap.shape[1],
             weights="none" if resumes else config.weights,
         )
         # a momentum of 0.99 and more needs more steps than there are here
@@ -219,9 +237,9 @@ class _Pretraining:
     def _fit(self, network: keras.Model, state: TrainingState, fingerprint: str, *, resumes: bool) -> None:
         config = self._config
         batches = MusicBatches(
-            self._train, self._scaling, magma(), config.batch_size, seed=config.seed, first_epoch=state.epochs
+            self._train, self._scaling, self._colormap, config.batch_size, seed=config.seed, first_epoch=state.epochs
         )
-        validation = MusicBatches(self._validation, self._scaling, magma(), config.batch_size, seed=None)
+        validation = MusicBatches(self._validation, self._scaling, self._colormap, config.batch_size, seed=None)
         _compile(network, config, steps=config.epochs * len(batches))
         checkpoints = CheckpointAndEarlyStopping(self._checkpoint, state, config, dataset_sha256=fingerprint)
         if resumes:
@@ -269,7 +287,7 @@ class _Pretraining:
         document = {
             "schema": SCHEMA,
             "settings": config.to_json(),
-            "colormap": magma().tolist(),
+            "colormap": self._colormap.tolist(),
             "teacher": self._teacher.name,
             "licence": joined_notices(state.licence, self._teacher.licence),
             "target_names": list(self._teacher.target_names),
@@ -291,7 +309,7 @@ class _Pretraining:
 
     def _validate(self, network: keras.Model) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """The network's outputs for the validation windows, and the teacher's, both scaled."""
-        batches = MusicBatches(self._validation, self._scaling, magma(), self._config.batch_size, seed=None)
+        batches = MusicBatches(self._validation, self._scaling, self._colormap, self._config.batch_size, seed=None)
         outputs = np.asarray(network.predict(batches, verbose=0), np.float32)
         return outputs, np.concatenate([targets for _, targets in (batches[n] for n in range(len(batches)))])
 
@@ -304,7 +322,14 @@ def _compile(network: keras.Model, config: PretrainingConfig, *, steps: int) -> 
 
 def _in_float32(network: keras.Model, config: PretrainingConfig, n_targets: int) -> keras.Model:
     """The network without its optimizer, in float32 whatever precision it was trained in."""
-    whole = build_target_network(config.architecture, config.spectrogram, n_targets=n_targets, weights="none")
+    whole = build_target_network(
+        config.architecture,
+        config.spectrogram,
+        n_targets=n_targets,
+        width=config.width,
+        channels=network.input_shape[-1],
+        weights="none",
+    )
     whole.set_weights(network.get_weights())
     return whole
 
@@ -316,7 +341,7 @@ class MusicBatches(keras.utils.PyDataset):
     ----------
     windows : Windows
     scaling : TargetScaling
-    colormap : np.ndarray [shape=(256, 3)], uint8
+    colormap : np.ndarray [shape=(256, channels)], uint8
     batch_size : int > 0
     seed : int or None
         None takes all windows in their order, and varies nothing.

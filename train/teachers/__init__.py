@@ -5,7 +5,7 @@ A teacher is one module with a class that has the members of :class:`Teacher`, a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -81,6 +81,38 @@ def open_teacher(name: str) -> Teacher:
     from train.teachers.run import RunTeacher
 
     return RunTeacher(Run(Path(name)))
+
+
+class Teachers:
+    """Several teachers as one :class:`Teacher`, whose outputs follow each other.
+
+    Parameters
+    ----------
+    members : sequence of Teacher
+        One at least.
+    """
+
+    def __init__(self, members: Sequence[Teacher]) -> None:
+        self.members = tuple(members)
+        self.name = " and ".join(member.name for member in members)
+        self.weights_sha256 = " ".join(member.weights_sha256 for member in members)
+        self.licence = joined_notices(*(member.licence for member in members))
+        self.sample_rate = max(member.sample_rate for member in members)
+        self.target_names = tuple(name for member in members for name in member.target_names)
+
+    def targets(self, windows: Samples) -> NDArray[np.float32]:
+        """See :meth:`Teacher.targets`."""
+        return np.concatenate([hearing(member, self.sample_rate)(windows) for member in self.members], axis=1)
+
+
+def open_teachers(names: Sequence[str]) -> Teachers:
+    """Open one or more teachers by their names: see :func:`open_teacher`."""
+    return Teachers([open_teacher(name) for name in names])
+
+
+def joined_notices(*notices: str) -> str:
+    """Notices of licences, each once; empty ones are left out."""
+    return "\n\n".join(dict.fromkeys(filter(None, notices)))
 
 
 def hearing(teacher: Teacher, sample_rate: int) -> Callable[[Samples], NDArray[np.float32]]:

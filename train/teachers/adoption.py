@@ -99,7 +99,8 @@ def build(tagger: Tagger, mapping: GenreMapping, prior: NDArray[np.float64]) -> 
     if tagger.input_kind == "waveform":
         window = keras.Input((settings.window_samples,), name="waveform")
     else:
-        window = keras.Input((settings.image_height, settings.image_width, 3), dtype="uint8", name="image")
+        channels = tagger.colormap.shape[1]
+        window = keras.Input((settings.image_height, settings.image_width, channels), dtype="uint8", name="image")
     return keras.Model(window, head(tagger.backbone(tagger.front_end(window))), name=tagger.architecture)
 
 

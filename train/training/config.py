@@ -16,6 +16,8 @@ BATCH_NORMALIZATION = ("auto", "frozen", "trained")
 MONITORS = ("val_loss", "val_accuracy")
 AUGMENTATIONS = ("shift", "gain", "noise", "bandwidth", "spec_augment", "negatives", "mixup")
 """In the order in which they are applied."""
+WIDEST = 4.0
+"""Largest factor for the channels of an architecture."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,9 @@ class TrainingConfig:
     """How a network is trained: first its head on frozen features, then the whole network (fine-tuning)."""
 
     architecture: str = "inception_resnet_v2"
-    """See :func:`train.training.model.find_architecture`."""
+    """See :func:`train.training.architectures.find_architecture`."""
+    width: float = 1.0
+    """Factor for the channels of its layers."""
     weights: str = "imagenet"
     """Initial weights: ``imagenet``, ``none`` (random) or the path of a file."""
     head_epochs: int = 20
@@ -126,10 +130,13 @@ class TrainingConfig:
     class_weights: bool = True
     """Weight clips so that every genre contributes equally to the loss, and every song of a genre."""
     augmentation: Augmentation = Augmentation()
-    teacher: str | None = None
+    teachers: tuple[str, ...] = ()
     """Whose outputs are learned beside the labels: see :func:`train.teachers.open_teacher`."""
+    label_weight: float = 0.1
+    """Share of the labels in the cross-entropy of the genres, in [0, 1], where a teacher has the genres of the dataset:
+    the rest is its probabilities'."""
     teacher_weight: float = 1.0
-    """Of the mean squared error to the teacher's scaled outputs, beside the cross-entropy of the genres."""
+    """Of the mean squared error to the scaled outputs of teachers with others, beside the cross-entropy."""
     precision: str = "float32"
     """``mixed_bfloat16`` or ``mixed_float16`` compute in 16 bits; weights and the saved model stay float32."""
     data_parallel: bool = False
@@ -143,11 +150,13 @@ class TrainingConfig:
         self._check_choice("--batch-normalization", self.batch_normalization, BATCH_NORMALIZATION)
         self._check_choice("schedule", self.schedule, SCHEDULES)
         self._check_choice("monitor", self.monitor, MONITORS)
+        self._check("--width", 0 < self.width <= WIDEST, f"above 0 and at most {WIDEST:g}", self.width)
         self._check("--patience", self.patience >= 1, "at least 1", self.patience)
         self._check("--batch-size", self.batch_size >= 1, "at least 1", self.batch_size)
         self._check("--unfreeze", 0 < self.unfreeze <= 1, "a share above 0 and at most 1", self.unfreeze)
         self._check("--label-smoothing", 0 <= self.label_smoothing < 1, "from 0 to below 1", self.label_smoothing)
         self._check("--minutes", self.minutes is None or self.minutes > 0, "above 0", self.minutes)
+        self._check("--label-weight", 0 <= self.label_weight <= 1, "from 0 to 1", self.label_weight)
         self._check("--teacher-weight", 0 < self.teacher_weight < math.inf, "above 0", self.teacher_weight)
         rate = self.learning_rate
         self._check("--learning-rate", rate is None or 0 < rate <= 1, "above 0 and at most 1, or auto", rate)
@@ -184,7 +193,7 @@ class TrainingConfig:
         values = {field.name: document[field.name] for field in fields(cls)}
         augmentation = dict(values["augmentation"])
         augmentation["noise_snr_db"] = tuple(augmentation["noise_snr_db"])
-        return cls(**values | {"augmentation": Augmentation(**augmentation)})
+        return cls(**values | {"augmentation": Augmentation(**augmentation), "teachers": tuple(values["teachers"])})
 
 
 REFERENCE_RECIPE: dict[str, Any] = {
@@ -204,7 +213,7 @@ REFERENCE_RECIPE: dict[str, Any] = {
     "label_smoothing": 0.0,
     "class_weights": False,
     "augmentation": replace(Augmentation.only(()), flip=True),
-    "teacher": None,
+    "teachers": (),
 }
 """The recipe of the system that this project reimplements, for comparison.
 

@@ -88,14 +88,14 @@ def negative_windows(settings: SpectrogramSettings, *, per_kind: int) -> list[Sa
 
 
 def negative_targets(count: int, n_genres: int, teacher: TeacherTargets | None) -> NDArray[np.float32]:
-    """Targets of the negatives: equal probabilities for all genres, and what the teacher says to them.
+    """Targets of the negatives: equal probabilities for all genres, and what teachers of targets say to them.
 
     Returns
     -------
     targets : np.ndarray [shape=(count, n_genres + n_targets)], float32
     """
     uniform = np.full((count, n_genres), 1 / n_genres, np.float32)
-    return np.concatenate([uniform, teacher.scaling(teacher.of_negatives)], axis=1) if teacher else uniform
+    return np.concatenate([uniform, teacher.scaled_of_negatives()], axis=1) if teacher else uniform
 
 
 class SequentialBatches(keras.utils.PyDataset):
@@ -156,7 +156,8 @@ class TrainingBatches(keras.utils.PyDataset):
     seed : int
     first_epoch : int >= 0
     teacher : TeacherTargets, optional
-        Its targets follow those of the genres. Shifts are then drawn from those that it has heard.
+        Its probabilities are mixed into the labels, and its targets follow them. Shifts are then drawn from those that
+        it has heard.
     """
 
     def __init__(
@@ -213,7 +214,7 @@ class TrainingBatches(keras.utils.PyDataset):
         targets, weights, windows = self._split.targets[chosen], self._weights[chosen], np.zeros_like(chosen)
         if self._teacher:
             windows = self._teacher.draw(chosen, random)
-            targets = np.concatenate([targets, self._teacher.scaled(chosen, windows)], axis=1)
+            targets = self._teacher.taught(targets, chosen, windows)
         held = self._augmented(chosen, windows, random) if augmentation.of_waveform else self._split.held[chosen]
         if self._split.inputs.kind == "image":
             for image in held:

@@ -1,8 +1,10 @@
 """Distillation: a network learns a teacher's outputs for the same windows, beside the labels or in their place.
 
-Hinton et al. 2015, "Distilling the knowledge in a neural network", and for features Romero et al. 2015, "FitNets".
-Beside labels, a network has one output, in which the scaled targets follow the genres' probabilities; its labels are
-laid out alike, so that one array is shuffled, blended and weighted.
+A teacher with the genres of the dataset is one of probabilities (Hinton et al. 2015, "Distilling the knowledge in a
+neural network"), any other one of targets (Romero et al. 2015, "FitNets"). Cross-entropy is linear in the labels, so
+that probabilities are mixed into them: ``w`` times the loss of the labels plus ``1 - w`` times that of the
+probabilities is the loss of their weighted mean. Targets have an output of their own, which follows the genres', and
+the labels are laid out alike. So one array is shuffled, blended and weighted.
 """
 
 from __future__ import annotations
@@ -18,6 +20,28 @@ if TYPE_CHECKING:
 
 TARGETS = "targets"
 """Name of the layer after the backbone whose outputs are compared with the teacher's."""
+
+SOFTENING = 2.0
+"""Temperature of a teacher's probabilities. A network is nearly certain of the songs that it was trained on: softened,
+its probabilities tell which genres it takes for alike. The student learns them without a temperature of its own, which
+would only scale its logits: calibration does that at the end."""
+
+
+def soft_labels(log_probabilities: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Softened probabilities of an ensemble: softmax of its mean log-probabilities over :data:`SOFTENING`.
+
+    Parameters
+    ----------
+    log_probabilities : np.ndarray [shape=(n, n_teachers, n_genres)]
+
+    Returns
+    -------
+    probabilities : np.ndarray [shape=(n, n_genres)], float32 in [0, 1]
+    """
+    logits = log_probabilities.mean(axis=1, dtype=np.float64) / SOFTENING
+    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+    probabilities: NDArray[np.float32] = (exponentials / exponentials.sum(axis=1, keepdims=True)).astype(np.float32)
+    return probabilities
 
 
 @dataclass(frozen=True)

@@ -1,28 +1,12 @@
 """The network: a front end, a backbone and the classification head.
 
-The front end rescales pixels, or computes a spectrogram from the waveform. A backbone is a classifier of
-``keras.applications`` without its top, the embedding of musicnn, or one that is registered here. To add an
-architecture, write a function that makes the backbone, and register it under a name::
-
-    def small_cnn(*, input_shape: tuple[int, int, int], weights: str | None) -> keras.Model:
-        pixels = keras.Input(input_shape)
-        hidden = keras.layers.Conv2D(32, 3, strides=2, activation="relu")(pixels)
-        return keras.Model(pixels, keras.layers.GlobalAveragePooling2D()(hidden))
-
-    register_architecture(Architecture("small_cnn", small_cnn, scale=(1 / 255,) * 3))
-
-``TrainingConfig(architecture="small_cnn")`` then trains it, and ``tmgc-export`` exports it.
+The front end rescales pixels, or computes a spectrogram from the waveform. See :mod:`train.training.architectures` for
+backbones.
 """
 
 from __future__ import annotations
 
-import difflib
-import inspect
-import re
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
@@ -32,179 +16,11 @@ from numpy.typing import NDArray
 
 from edge_runtime.errors import TmgcError, first_line
 from edge_runtime.spectrogram import SpectrogramSettings
-from train.run import Run
-from train.teachers import MUSICNN
+from train.training.architectures import NAMED_WEIGHTS, PRETRAINED, Architecture, check_weights, find_architecture
 from train.training.distillation import target_head
 
 if TYPE_CHECKING:
     import keras
-
-RECOMMENDED = ("inception_resnet_v2", "efficientnet_v2_b0", "mobilenet_v3_small")
-"""The project's own architecture, and two for small boards. The tests train and export these."""
-
-PRETRAINED = ("imagenet", MUSICNN)
-"""Names of pre-trained weights: of ``keras.applications``, and of the teacher."""
-
-_NAMES = (*PRETRAINED, "none")
-"""Initial weights that are no file."""
-
-_Triple = tuple[float, float, float]
-
-
-@dataclass(frozen=True)
-class Architecture:
-    """A backbone, and what it takes."""
-
-    name: str
-    make: Callable[..., keras.Model]
-    """Called with ``input_shape``, without the batch, and ``weights``: the name of :attr:`pretrained` or ``None``
-    (random). Returns a model from the front end's output to features ``[shape=(n, n_features)]``."""
-    scale: _Triple = (1.0, 1.0, 1.0)
-    """Factor for red, green and blue in 0..255."""
-    offset: _Triple = (0.0, 0.0, 0.0)
-    """Added after scaling."""
-    pretrained: str | None = None
-    """Name of its pre-trained weights; None if there are none."""
-    front_end: Callable[[SpectrogramSettings], keras.Model] | None = None
-    """From waveforms ``[shape=(n, window_samples)], float32`` to what the backbone takes; None for images."""
-    sample_rate: int | None = None
-    """Hz, of the waveforms that the front end takes; None for any."""
-
-    @property
-    def input_kind(self) -> str:
-        """One of :data:`edge_runtime.model_card.INPUT_KINDS`."""
-        return "waveform" if self.front_end else "image"
-
-
-_REGISTERED: dict[str, Architecture] = {}
-
-
-def register_architecture(architecture: Architecture) -> None:
-    """Make an architecture available by its name; a name that Keras has, too, then means this one."""
-    _REGISTERED[architecture.name] = architecture
-
-
-def find_architecture(name: str) -> Architecture:
-    """Look an architecture up by its name, registered ones first.
-
-    Parameters
-    ----------
-    name : str
-        Of a registered architecture, ``musicnn``, or of a model in ``keras.applications``, as in
-        ``inception_resnet_v2`` or ``MobileNetV3Small``.
-
-    Raises
-    ------
-    TmgcError
-        The name is unknown, or the model expects pixels that are not scaled RGB.
-    """
-    if name in _REGISTERED:
-        return _REGISTERED[name]
-    if name == MUSICNN:
-        from train.teachers import musicnn
-
-        return Architecture(
-            name,
-            musicnn.backbone,
-            pretrained=MUSICNN,
-            front_end=musicnn.front_end,
-            sample_rate=musicnn.SAMPLE_RATE,
-        )
-    import keras
-
-    known = {_snake_case(found): found for found in dir(keras.applications) if found[0].isupper()}
-    wanted = next((snake for snake in known if snake.replace("_", "") == name.replace("_", "").lower()), None)
-    if wanted is None:
-        nearest = difflib.get_close_matches(name.lower(), [*known, *_REGISTERED], n=1, cutoff=0.5)
-        hint = f"did you mean {nearest[0]}? " if nearest else ""
-        raise TmgcError(
-            f"--architecture is {', '.join((*RECOMMENDED, MUSICNN))} or another name of keras.applications, got "
-            f"{name}: {hint}see https://keras.io/api/applications"
-        )
-    offset, columns = _preprocessing(known[wanted])
-    if np.count_nonzero(columns - np.diag(np.diag(columns))):
-        raise TmgcError(
-            f"--architecture must take RGB pixels, scaled and offset: {wanted} takes BGR. Choose another, such as "
-            f"{RECOMMENDED[0]}"
-        )
-    make = partial(getattr(keras.applications, known[wanted]), include_top=False, pooling="avg")
-    return Architecture(wanted, make, _triple(np.diag(columns)), _triple(offset), pretrained="imagenet")
-
-
-def find_weights(architecture: Architecture, weights: str | None) -> str:
-    """Initial weights as :func:`build_network` takes them.
-
-    Parameters
-    ----------
-    architecture : Architecture
-    weights : str or None
-        May also be the folder of a run, trained or pretrained; None is the architecture's pre-trained weights, or
-        random ones where it has none.
-
-    Raises
-    ------
-    TmgcError
-        One of the reasons of :func:`check_weights`.
-    """
-    weights = weights or architecture.pretrained or "none"
-    if weights not in _NAMES and Path(weights).is_dir():
-        weights = str(Run(Path(weights)).model)
-    check_weights(architecture, weights)
-    return weights
-
-
-def check_weights(architecture: Architecture, weights: str) -> None:
-    """Check that initial weights exist, before anything slow begins.
-
-    Parameters
-    ----------
-    architecture : Architecture
-    weights : str
-        As :func:`build_network` takes them.
-
-    Raises
-    ------
-    TmgcError
-        There is no such file, or the architecture has no such pre-trained weights.
-    """
-    known = [architecture.pretrained] if architecture.pretrained else []
-    if weights in PRETRAINED and weights not in known:
-        raise TmgcError(
-            f"--weights {weights} are not of {architecture.name}: use "
-            f"{''.join(f'--weights {name}, ' for name in known)}--weights none (random) or --weights FILE"
-        )
-    if weights not in _NAMES and not Path(weights).is_file():
-        raise TmgcError(
-            f"--weights is {', '.join(PRETRAINED)}, none, an existing weights file or a run with a model: there is no "
-            f"{weights}. Check the spelling"
-        )
-
-
-def _triple(values: Any) -> _Triple:
-    red, green, blue = map(float, values)
-    return red, green, blue
-
-
-def _snake_case(class_name: str) -> str:
-    joined = class_name.replace("Net", "net").replace("NeXt", "next")
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", joined).lower()
-
-
-def _preprocessing(class_name: str) -> tuple[Any, Any]:
-    """The affine map of an application's ``preprocess_input``: its offset, and one column a colour.
-
-    An application without a module of its own (MobileNetV3) rescales inside and takes 0..255.
-    """
-    import keras
-
-    modules = [module for _, module in inspect.getmembers(keras.applications, inspect.ismodule)]
-    module = next((module for module in modules if hasattr(module, class_name)), None)
-    if module is None:
-        return np.zeros(3), np.eye(3)
-    black_and_colours = np.concatenate([np.zeros((1, 3)), 255.0 * np.eye(3)])
-    pixels = np.asarray(module.preprocess_input(black_and_colours[:, None, None, :].astype(np.float32)))[:, 0, 0]
-    return pixels[0], (pixels[1:] - pixels[0]) / 255.0
-
 
 FRONT_END, BACKBONE, HEAD = "front_end", "backbone", "head"
 """Names of the network's three layers after its input, in their order."""
@@ -215,6 +31,8 @@ def build_network(
     settings: SpectrogramSettings,
     *,
     n_genres: int,
+    width: float = 1.0,
+    channels: int = 3,
     weights: str = "imagenet",
     rescale_to_unit: bool = False,
 ) -> keras.Model:
@@ -227,6 +45,10 @@ def build_network(
     settings : SpectrogramSettings
         Size of the images, or length of the waveform.
     n_genres : int >= 2
+    width : float > 0
+        See :func:`find_architecture`.
+    channels : int
+        Of the images, 1 or 3: as many as the colormap has.
     weights : str
         Initial weights: the name of the architecture's pre-trained ones, ``none`` (random), or the path of a file with
         the weights of the backbone, with those of a network that this function built, or of an earlier run's
@@ -237,7 +59,7 @@ def build_network(
     Returns
     -------
     network : keras.Model
-        From images ``[shape=(n, image_height, image_width, 3)], uint8``, or waveforms
+        From images ``[shape=(n, image_height, image_width, channels)], uint8``, or waveforms
         ``[shape=(n, window_samples)], float32 in [-1, 1]``, to probabilities
         ``[shape=(n, n_genres)], float32 in [0, 1]``.
 
@@ -249,21 +71,28 @@ def build_network(
     """
     import keras
 
-    window, features, backbone = _features(architecture, settings, weights, rescale_to_unit=rescale_to_unit)
-    network = keras.Model(window, _head(n_genres)(features), name=find_architecture(architecture).name)
-    if weights not in _NAMES:
+    found = find_architecture(architecture, width=width)
+    window, features, backbone = _features(found, settings, channels, weights, rescale_to_unit=rescale_to_unit)
+    network = keras.Model(window, _head(n_genres)(features), name=found.name)
+    if weights not in NAMED_WEIGHTS:
         _load_weights(network, backbone, Path(weights))
     return network
 
 
 def build_target_network(
-    architecture: str, settings: SpectrogramSettings, *, n_targets: int, weights: str = "imagenet"
+    architecture: str,
+    settings: SpectrogramSettings,
+    *,
+    n_targets: int,
+    width: float = 1.0,
+    channels: int = 3,
+    weights: str = "imagenet",
 ) -> keras.Model:
     """Build a backbone with the layer :data:`~train.training.distillation.TARGETS` in place of a classification head.
 
     Parameters
     ----------
-    architecture, settings, weights
+    architecture, settings, width, channels, weights
         As for :func:`build_network`.
     n_targets : int > 0
 
@@ -279,28 +108,35 @@ def build_target_network(
     """
     import keras
 
-    window, features, backbone = _features(architecture, settings, weights)
+    found = find_architecture(architecture, width=width)
+    window, features, backbone = _features(found, settings, channels, weights)
     outputs = target_head(n_targets)(keras.layers.Dropout(0.1)(features))
-    network = keras.Model(window, outputs, name=find_architecture(architecture).name)
-    if weights not in _NAMES:
+    network = keras.Model(window, outputs, name=found.name)
+    if weights not in NAMED_WEIGHTS:
         _load_weights(network, backbone, Path(weights))
     return network
 
 
 def _features(
-    architecture: str, settings: SpectrogramSettings, weights: str, *, rescale_to_unit: bool = False
+    found: Architecture,
+    settings: SpectrogramSettings,
+    channels: int,
+    weights: str,
+    *,
+    rescale_to_unit: bool = False,
 ) -> tuple[Any, Any, keras.Model]:
     """The input, the features of the backbone, and the backbone."""
     import keras
 
-    found = find_architecture(architecture)
     check_weights(found, weights)
     if found.front_end:
         window, front_end = keras.Input((settings.window_samples,), name="waveform"), found.front_end(settings)
         front_end.name = FRONT_END
     else:
-        window = keras.Input((settings.image_height, settings.image_width, 3), dtype="uint8", name="image")
+        window = keras.Input((settings.image_height, settings.image_width, channels), dtype="uint8", name="image")
         scale, offset = (1 / 255, 0.0) if rescale_to_unit else (found.scale, found.offset)
+        if channels == 1:
+            scale, offset = float(np.mean(scale)), float(np.mean(offset))
         front_end = keras.layers.Rescaling(scale, offset, name=FRONT_END)
     hidden = front_end(window)
     backbone = _backbone(found, tuple(hidden.shape[1:]), weights)
@@ -322,6 +158,11 @@ def _backbone(architecture: Architecture, shape: tuple[int, ...], weights: str) 
             ) from error
         if not initial:
             raise
+        if "alpha" in reason:
+            raise TmgcError(
+                f"--weights {initial} of {architecture.name} exist for some widths only ({reason}): choose one as "
+                "--width, or use --weights none (random) or --weights FILE"
+            ) from error
         raise TmgcError(
             f"--weights imagenet downloads a file, which failed ({reason}): connect this machine to the internet, or "
             "use --weights none (random) or --weights FILE"
@@ -373,7 +214,7 @@ def _load_backbone_of_model(backbone: keras.Model, path: Path) -> None:
         backbone.set_weights(keras.models.load_model(path, compile=False).get_layer(BACKBONE).get_weights())
     except (ValueError, OSError, KeyError, TypeError, BadZipFile) as error:
         raise TmgcError(
-            f"--weights {path} must be the model.keras of a run with the same architecture: "
+            f"--weights {path} must be the model.keras of a run with the same architecture, width and --colormap: "
             f"{first_line(error, longest=120)}. Name another file; for a run adopted from musicnn, which holds "
             "two networks, --weights musicnn"
         ) from error

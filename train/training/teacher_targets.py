@@ -1,10 +1,10 @@
-"""A teacher's outputs for the clips that a network is trained on: computed once, and kept in the run."""
+"""The outputs of teachers for the clips that a network is trained on: computed once, and kept in the run."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +13,9 @@ from edge_runtime.audio import Samples
 from train.dataset.clip_values import clip_values
 from train.dataset.dataset import Clip, Dataset
 from train.progress import Reporter
-from train.teachers import Teacher, hearing
+from train.teachers import Teachers, hearing
 from train.training.config import Augmentation
-from train.training.distillation import TargetScaling
+from train.training.distillation import TargetScaling, soft_labels
 
 _SHIFTS = 5
 """Windows of a clip that the teacher hears, from the earliest shift of augmentation to the latest."""
@@ -24,30 +24,45 @@ Hear = Callable[[Samples], NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
-class TeacherTargets:
-    """What a teacher says to every training clip and to the negatives."""
+class TeacherDescription:
+    """What the card of a student says of a teacher."""
 
     name: str
-    """Of the teacher."""
+    weights_sha256: str
+    learned: str
+    """``probabilities`` or ``targets``."""
+
+
+@dataclass(frozen=True)
+class TeacherTargets:
+    """What teachers say to every training clip and to the negatives."""
+
+    teachers: tuple[TeacherDescription, ...]
     licence: str
     """The notice that must accompany the student; empty where none is needed."""
+    label_weight: float
+    """Share of the labels beside the teachers' probabilities, in [0, 1]."""
+    genre_columns: NDArray[np.intp]
+    """Outputs that are log-probabilities of the dataset's genres, ``[shape=(n_teachers, n_genres)]``, in its order."""
+    target_columns: NDArray[np.intp]
+    """All other outputs, ``[shape=(n_targets,)]``."""
     shifts: NDArray[np.int64]
     """Samples from the clip to each of its windows, ``[shape=(n_shifts,)]``, the clip itself in the middle."""
     of_clips: NDArray[np.float16]
-    """``[shape=(n_clips, n_shifts, n_targets)]``, in the order of ``dataset.csv``; infinite for a window that goes
+    """``[shape=(n_clips, n_shifts, n_outputs)]``, in the order of ``dataset.csv``; infinite for a window that goes
     beyond the clip's margins."""
     of_negatives: NDArray[np.float32]
-    """``[shape=(n_negatives, n_targets)]``"""
+    """``[shape=(n_negatives, n_outputs)]``"""
 
     @property
     def count(self) -> int:
-        """Number of targets of a window."""
-        return int(self.of_clips.shape[2])
+        """Number of targets of a window, which have an output of their own."""
+        return len(self.target_columns)
 
     @cached_property
     def scaling(self) -> TargetScaling:
         """The scaling of the training clips."""
-        return TargetScaling.of(self.of_clips[self._has_window])
+        return TargetScaling.of(self.of_clips[self._has_window][:, self.target_columns])
 
     @cached_property
     def _has_window(self) -> NDArray[np.bool_]:
@@ -66,25 +81,49 @@ class TeacherTargets:
         drawn: NDArray[np.intp] = lots.argmax(axis=1)
         return drawn
 
-    def scaled(self, clips: NDArray[np.intp], windows: NDArray[np.intp]) -> NDArray[np.float32]:
-        """Targets of these windows of these clips, ``[shape=(n, n_targets)], float32``."""
-        return self.scaling(self.of_clips[clips, windows])
+    def taught(
+        self, labels: NDArray[np.float32], clips: NDArray[np.intp], windows: NDArray[np.intp]
+    ) -> NDArray[np.float32]:
+        """What is learned of these windows of these clips: labels mixed with probabilities, and the scaled targets.
 
-    def scaled_unshifted(self) -> NDArray[np.float32]:
-        """Targets of all clips as they are, ``[shape=(n_clips, n_targets)], float32``."""
-        return self.scaling(self.of_clips[:, len(self.shifts) // 2])
+        Parameters
+        ----------
+        labels : np.ndarray [shape=(n, n_genres)], float32 in [0, 1]
+        clips, windows : np.ndarray [shape=(n,)], int
+            Their indices, and those of windows of :meth:`draw`.
+
+        Returns
+        -------
+        taught : np.ndarray [shape=(n, n_genres + n_targets)], float32
+        """
+        outputs = self.of_clips[clips, windows]
+        if len(self.genre_columns):
+            soft = soft_labels(outputs[:, self.genre_columns])
+            labels = np.float32(self.label_weight) * labels + np.float32(1 - self.label_weight) * soft
+        return np.concatenate([labels, self.scaling(outputs[:, self.target_columns])], axis=1)
+
+    def taught_unshifted(self, labels: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The same of all clips as they are, ``[shape=(n_clips, n_genres + n_targets)], float32``."""
+        clips = np.arange(len(self.of_clips))
+        return self.taught(labels, clips, np.full_like(clips, len(self.shifts) // 2))
+
+    def scaled_of_negatives(self) -> NDArray[np.float32]:
+        """Targets of the negatives, ``[shape=(n_negatives, n_targets)], float32``: no teacher knows better than their
+        labels, which are equal probabilities."""
+        return self.scaling(self.of_negatives[:, self.target_columns])
 
 
 def ask_teacher(
     dataset: Dataset,
     clips: Sequence[Clip],
     negatives: Sequence[Samples],
-    teacher: Teacher,
+    teachers: Teachers,
     *,
+    label_weight: float,
     augmentation: Augmentation,
     reporter: Reporter,
 ) -> TeacherTargets:
-    """Read the teacher's outputs from the run, and compute those that are missing.
+    """Read the teachers' outputs from the run, and compute those that are missing.
 
     Parameters
     ----------
@@ -92,7 +131,9 @@ def ask_teacher(
     clips : sequence of Clip
         To train on.
     negatives : sequence of np.ndarray [shape=(window_samples,)], float32 in [-1, 1]
-    teacher : Teacher
+    teachers : Teachers
+        Those whose outputs are the genres of the dataset give log-probabilities.
+    label_weight : float in [0, 1]
     augmentation : Augmentation
         Its largest shift.
     reporter : Reporter
@@ -105,25 +146,57 @@ def ask_teacher(
     rate = dataset.spectrogram.sample_rate
     farthest = round(augmentation.shift_seconds * rate)
     shifts = np.linspace(-farthest, farthest, _SHIFTS if farthest else 1).astype(np.int64)
-    hear = hearing(teacher, rate)
-    of_clips = clip_values(
-        dataset,
-        clips,
-        lambda some: _targets(dataset, some, shifts, hear, n_targets=len(teacher.target_names)),
-        folder=dataset.run.teacher_targets,
-        depends_on=[teacher.weights_sha256, shifts.tolist()],
-        shape=(len(shifts), len(teacher.target_names)),
-        dtype=np.float16,
-        reporter=reporter,
-        phase=f"computing the targets of {teacher.name}",
+    of_clips, of_negatives = list[NDArray[np.float16]](), list[NDArray[np.float32]]()
+    for number, teacher in enumerate(teachers.members, start=1):
+        hear, count = hearing(teacher, rate), len(teacher.target_names)
+        of_clips.append(
+            clip_values(
+                dataset,
+                clips,
+                partial(_targets, dataset, shifts=shifts, hear=hear, n_targets=count),
+                folder=dataset.run.teacher_targets / str(number),
+                depends_on=[teacher.weights_sha256, shifts.tolist()],
+                shape=(len(shifts), count),
+                dtype=np.float16,
+                reporter=reporter,
+                phase=f"computing the targets of {teacher.name}",
+            )
+        )
+        heard = [hear(np.stack(negatives[first : first + 64])) for first in range(0, len(negatives), 64)]
+        of_negatives.append(np.concatenate([np.empty((0, count), np.float32), *heard]))
+    described, genre_columns, target_columns = _columns(teachers, dataset.genres)
+    return TeacherTargets(
+        described,
+        teachers.licence,
+        label_weight,
+        genre_columns,
+        target_columns,
+        shifts,
+        np.concatenate(of_clips, axis=2),
+        np.concatenate(of_negatives, axis=1),
     )
-    heard = [hear(np.stack(negatives[first : first + 64])) for first in range(0, len(negatives), 64)]
-    of_negatives = np.concatenate([np.empty((0, of_clips.shape[2]), np.float32), *heard])
-    return TeacherTargets(teacher.name, teacher.licence, shifts, of_clips, of_negatives)
+
+
+def _columns(
+    teachers: Teachers, genres: Sequence[str]
+) -> tuple[tuple[TeacherDescription, ...], NDArray[np.intp], NDArray[np.intp]]:
+    """The teachers, and which of their outputs are probabilities and targets."""
+    described, of_genres, others, first = [], list[list[int]](), list[int](), 0
+    for member in teachers.members:
+        names = member.target_names
+        knows_genres = sorted(names) == sorted(genres)
+        if knows_genres:
+            of_genres.append([first + names.index(genre) for genre in genres])
+        else:
+            others += range(first, first + len(names))
+        learned = "probabilities" if knows_genres else "targets"
+        described.append(TeacherDescription(member.name, member.weights_sha256, learned))
+        first += len(names)
+    return tuple(described), np.array(of_genres, np.intp).reshape(-1, len(genres)), np.array(others, np.intp)
 
 
 def _targets(
-    dataset: Dataset, clips: Sequence[Clip], shifts: NDArray[np.int64], hear: Hear, *, n_targets: int
+    dataset: Dataset, clips: Sequence[Clip], shifts: NDArray[np.int64], hear: Hear, n_targets: int
 ) -> NDArray[np.float16]:
     """The outputs for all windows of clips, ``[shape=(n_clips, n_shifts, n_targets)]``."""
     length = dataset.spectrogram.window_samples

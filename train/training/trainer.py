@@ -25,7 +25,8 @@ from train.dataset.inputs import Held, NetworkInputs
 from train.libraries import has_tensorflow, library
 from train.progress import Reporter
 from train.run import Run
-from train.teachers import open_teacher
+from train.teachers import open_teachers
+from train.training.architectures import check_weights, find_architecture
 from train.training.callbacks import BatchProgress, CheckpointAndEarlyStopping, EpochHistory, is_over
 from train.training.checkpoint import Checkpoint, TrainingState, licence_of_weights, save_model
 from train.training.compilation import compile_network, losses, lr_schedule
@@ -39,9 +40,7 @@ from train.training.model import (
     HEAD,
     build_network,
     calibrate_batch_normalization,
-    check_weights,
     feature_extractor,
-    find_architecture,
     freeze,
 )
 from train.training.teacher_targets import TeacherTargets, ask_teacher
@@ -73,9 +72,10 @@ def fit(dataset: Dataset, config: TrainingConfig, reporter: Reporter | None = No
         read, the devices do not fit ``data_parallel``, the loss is not a number, the disk is full, or another command
         has locked the run.
     """
-    check_weights(find_architecture(config.architecture), config.weights)
+    architecture = find_architecture(config.architecture, width=config.width)
+    check_weights(architecture, config.weights)
     _check_writable(dataset)
-    state = TrainingState(licence=licence_of_weights(config.weights))
+    state = TrainingState(licence=licence_of_weights(architecture, config.weights))
     with dataset.run.lock(), _environment(config), _errors_of_logs(dataset.run):
         return _Training(dataset, config, state, reporter or Reporter(), resumes=False).run()
 
@@ -169,6 +169,8 @@ class _Training:
             self._config.architecture,
             self._dataset.spectrogram,
             n_genres=len(self._dataset.genres),
+            width=self._config.width,
+            channels=self._dataset.colormap.shape[1],
             weights="none" if self._resumes else self._config.weights,
             rescale_to_unit=self._config.rescale_to_unit,
         )
@@ -181,21 +183,22 @@ class _Training:
         per_kind = augmentation.negatives_per_kind if augmentation.negative_share else 0
         windows = negative_windows(settings, per_kind=per_kind)
         self._negatives: Held = self._inputs.hold(windows) if windows else self._train.held[:0]
-        if self._config.teacher:
+        if self._config.teachers:
             with _float32(), _on_one_device():
-                teacher = open_teacher(self._config.teacher)
+                teachers = open_teachers(self._config.teachers)
                 self._teacher = ask_teacher(
                     self._dataset,
                     self._train.clips,
                     windows,
-                    teacher,
+                    teachers,
+                    label_weight=self._config.label_weight,
                     augmentation=augmentation,
                     reporter=self._reporter,
                 )
 
     def _with_targets(self, network: keras.Model) -> keras.Model:
-        """The network that is trained: with a teacher, one that answers for it, too."""
-        if not self._teacher:
+        """The network that is trained: with a teacher of targets, one that answers for it, too."""
+        if not (self._teacher and self._teacher.count):
             return network
         window = network.inputs[0]
         features = network.get_layer(BACKBONE)(network.get_layer(FRONT_END)(window))
@@ -260,7 +263,7 @@ class _Training:
     def _head(self, network: keras.Model, shape: tuple[int, ...]) -> keras.Model:
         """What follows the backbone: the head alone, or with a teacher's targets."""
         features, head = keras.Input(shape), network.get_layer(HEAD)
-        if self._teacher:
+        if self._teacher and self._teacher.count:
             return student(features, features, head, self._target_head, name=HEAD)
         return keras.Model(features, head(features))
 
@@ -269,7 +272,7 @@ class _Training:
         held, targets = self._train.held, self._train.targets
         genres = targets.shape[1]
         if self._teacher:
-            targets = np.concatenate([targets, self._teacher.scaled_unshifted()], axis=1)
+            targets = self._teacher.taught_unshifted(targets)
         count = min(len(self._negatives), round(self._config.augmentation.negative_share * len(held)))
         if not count:
             return held, targets

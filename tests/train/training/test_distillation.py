@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import pytest
 
+from edge_runtime.files import sha256_of
 from tests.factories import TINY_TRAINING
 from train.dataset.dataset import Dataset
 from train.run import Run
@@ -21,7 +22,7 @@ from train.training.distillation import TARGETS, TargetScaling, student, target_
 
 @pytest.fixture
 def taught(tiny_trained_run: Run) -> TrainingConfig:
-    return replace(TINY_TRAINING, teacher=str(tiny_trained_run.folder))
+    return replace(TINY_TRAINING, teachers=(str(tiny_trained_run.folder),))
 
 
 def history(run: Run) -> list[dict[str, Any]]:
@@ -55,9 +56,11 @@ def test_a_student_is_saved_as_a_classifier_whose_card_names_its_teacher_and_car
     card = tiny_trained_run.card()
     noted = card.replace(network={**card.network, "licence": "Name the authors."})
     teacher.card_json.write_text(noted.to_json(), "utf-8")
-    config = replace(taught, teacher=str(teacher.folder), teacher_weight=0.5, epochs=1, monitor="val_accuracy")
+    config = replace(taught, teachers=(str(teacher.folder),), epochs=1, monitor="val_accuracy")
     card = fit(small_dataset, config)
-    assert card.network["teacher"] == {"name": "teacher", "weight": 0.5}
+    assert card.network["teachers"] == [
+        {"name": "teacher", "weights_sha256": sha256_of(tiny_trained_run.model), "learned": "probabilities"}
+    ]
     assert card.network["licence"] == "Name the authors."
     network = keras.models.load_model(small_dataset.run.model, compile=False)
     assert [layer.name for layer in network.layers][1:] == ["front_end", "backbone", "head"]
@@ -90,8 +93,8 @@ def test_a_taught_training_that_is_interrupted_resumes_with_its_teacher(
     with pytest.raises(KeyboardInterrupt):
         fit(small_dataset, taught)
     monkeypatch.setattr(CheckpointAndEarlyStopping, "save", save)
-    (stored,) = small_dataset.run.teacher_targets.glob("*.npy")
+    (stored,) = small_dataset.run.teacher_targets.rglob("*.npy")
     written = stored.stat().st_mtime_ns
-    assert resume(small_dataset).network["teacher"]["name"] == "tiny"
+    assert resume(small_dataset).network["teachers"][0]["name"] == "tiny"
     assert [row["phase"] for row in history(small_dataset.run)] == ["head", "head", "fine-tuning", "fine-tuning"]
     assert stored.stat().st_mtime_ns == written, "the targets were not computed again"

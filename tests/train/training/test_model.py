@@ -10,22 +10,17 @@ import pytest
 
 from edge_runtime import TmgcError
 from edge_runtime.spectrogram import SpectrogramSettings
-from tests.factories import SIDE, square
+from tests.factories import SIDE, square, tiny_backbone
+from train.training.architectures import Architecture, register_architecture
 from train.training.model import (
     BACKBONE,
     FRONT_END,
     HEAD,
-    RECOMMENDED,
-    Architecture,
     batch_normalizations,
     build_network,
     calibrate_batch_normalization,
-    check_weights,
     feature_extractor,
-    find_architecture,
-    find_weights,
     freeze,
-    register_architecture,
 )
 
 SMALLEST_SIDE = 75
@@ -162,6 +157,20 @@ def test_small_backbones_have_the_same_three_parts(name: str) -> None:
     assert small.count_params() < 7_000_000
 
 
+def test_pixels_of_one_channel_are_scaled_by_the_mean_over_the_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("train.training.architectures._REGISTERED", {})
+    register_architecture(Architecture("uneven", tiny_backbone, scale=(1.0, 2.0, 3.0), offset=(0.0, 1.0, 5.0)))
+    network = build_network("uneven", square(SIDE), n_genres=4, channels=1, weights="none")
+    assert network.input_shape == (None, SIDE, SIDE, 1)
+    np.testing.assert_allclose(network.get_layer(FRONT_END)(np.array([[0], [10]], np.uint8)), [[2], [22]])
+
+
+def test_the_backbone_of_a_run_in_colour_is_refused_for_images_of_one_channel(tmp_path: Path) -> None:
+    build().save(tmp_path / "model.keras")
+    with pytest.raises(TmgcError, match="the same --colormap"):
+        build_network("tiny", square(SIDE), n_genres=4, channels=1, weights=str(tmp_path / "model.keras"))
+
+
 def test_the_reference_recipe_scales_its_pixels_to_0_to_1() -> None:
     small = build_network(
         "tiny",
@@ -195,72 +204,16 @@ def test_weights_that_are_missing_or_of_another_network_are_refused(tmp_path: Pa
         build(str(tmp_path / "other.weights.h5"))
 
 
+def test_pretrained_weights_of_a_width_that_keras_has_not_are_refused() -> None:
+    with pytest.raises(TmgcError, match=r"exist for some widths only \(.*0\.35.*1\.4.*\): choose one as --width"):
+        build_network("mobilenet_v2", square(SIDE), n_genres=4, width=0.4, weights="imagenet")
+
+
 def test_images_that_are_too_small_are_refused() -> None:
     with pytest.raises(TmgcError, match="at least 75x75"):
         build_network(
             "inception_resnet_v2", SpectrogramSettings(image_height=64, image_width=96), n_genres=10, weights="none"
         )
-
-
-def test_a_registered_architecture_is_found_before_those_of_keras(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("train.training.model._REGISTERED", {})
-    mine = Architecture("mobilenet", keras.Sequential)
-    register_architecture(mine)
-    assert find_architecture("mobilenet") is mine
-    with pytest.raises(TmgcError, match="--weights none"):
-        check_weights(mine, "imagenet")
-
-
-def test_initial_weights_may_be_a_run_and_are_the_pretrained_ones_unless_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "imagenet").mkdir()
-    (tmp_path / "model.keras").touch()
-    known, unknown = (Architecture("mine", keras.Sequential, pretrained=name) for name in ("imagenet", None))
-    assert find_weights(unknown, str(tmp_path)) == str(tmp_path / "model.keras")
-    assert (find_weights(known, None), find_weights(known, "imagenet")) == ("imagenet", "imagenet")
-    assert find_weights(unknown, None) == "none"
-
-
-@pytest.mark.parametrize("name", ["mobilenet_v3_small", "MobileNetV3Small", "mobilenetv3small", "MOBILENET_V3_SMALL"])
-def test_a_name_may_be_spelt_as_keras_does_or_in_lower_case(name: str) -> None:
-    found = find_architecture(name)
-    assert found.name == "mobilenet_v3_small"
-    assert found.make.func is keras.applications.MobileNetV3Small  # type: ignore[attr-defined]
-
-
-@pytest.mark.parametrize("name", RECOMMENDED)
-def test_recommended_architectures_exist_under_their_own_names(name: str) -> None:
-    assert find_architecture(name).name == name
-
-
-@pytest.mark.parametrize(
-    ("name", "module"), [("inception_resnet_v2", "inception_resnet_v2"), ("densenet121", "densenet")]
-)
-def test_pixels_are_scaled_as_by_keras_own_preprocessing(name: str, module: str) -> None:
-    found = find_architecture(name)
-    pixels = np.random.default_rng(0).integers(0, 256, (2, 5, 7, 3)).astype(np.float32)
-    expected = getattr(keras.applications, module).preprocess_input(pixels.copy())
-    scaled = np.asarray(keras.layers.Rescaling(found.scale, found.offset)(pixels))
-    np.testing.assert_allclose(scaled, expected, atol=1e-5)
-
-
-def test_a_network_that_rescales_inside_gets_unscaled_pixels() -> None:
-    found = find_architecture("mobilenet_v3_small")
-    assert (found.scale, found.offset) == ((1, 1, 1), (0, 0, 0))
-
-
-def test_a_typing_error_is_answered_with_the_nearest_name() -> None:
-    with pytest.raises(TmgcError, match="did you mean efficientnet_v2_b0"):
-        find_architecture("efficientnet_v2b00")
-    with pytest.raises(TmgcError, match=r"keras\.applications, got transformer"):
-        find_architecture("transformer")
-
-
-def test_a_network_that_expects_bgr_is_refused() -> None:
-    with pytest.raises(TmgcError, match="BGR"):
-        find_architecture("vgg16")
 
 
 def test_musicnn_takes_waveforms_of_any_level_and_its_parts_can_be_frozen() -> None:
@@ -269,7 +222,7 @@ def test_musicnn_takes_waveforms_of_any_level_and_its_parts_can_be_frozen() -> N
     assert network.input_shape == (None, 32_000)
     sound = np.random.default_rng(0).normal(0, 0.1, (2, 32_000)).astype(np.float32)
     np.testing.assert_allclose(network(sound), network(sound / 50), atol=1e-4)
-    assert feature_extractor(network)(sound).shape == (2, 200)
+    assert feature_extractor(network)(sound).shape == (2, 400)
     freeze(network, unfreeze=0.0, batch_normalization=False)
     assert {variable.path.partition("/")[0] for variable in network.trainable_variables} == {"head"}
     assert not network.get_layer(FRONT_END).trainable_variables

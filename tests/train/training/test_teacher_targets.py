@@ -13,6 +13,7 @@ from train.dataset.dataset import Dataset
 from train.dataset.folds import fold_datasets, write_fold
 from train.dataset.inputs import NetworkInputs
 from train.progress import Reporter
+from train.teachers import Teacher, Teachers
 from train.training.config import Augmentation
 from train.training.data import Split, TrainingBatches
 from train.training.teacher_targets import TeacherTargets, ask_teacher
@@ -35,12 +36,22 @@ class Listener:
 
 
 def ask(
-    dataset: Dataset, teacher: Listener, reporter: Reporter | None = None, *, shift_seconds: float = 0.5
+    dataset: Dataset,
+    teacher: Teacher,
+    *others: Teacher,
+    reporter: Reporter | None = None,
+    shift_seconds: float = 0.5,
 ) -> TeacherTargets:
     negatives = [np.full(dataset.spectrogram.window_samples, 0.5, np.float32)]
     augmentation = replace(SHIFTED, shift_seconds=shift_seconds)
     return ask_teacher(
-        dataset, dataset.of("train"), negatives, teacher, augmentation=augmentation, reporter=reporter or Reporter()
+        dataset,
+        dataset.of("train"),
+        negatives,
+        Teachers([teacher, *others]),
+        label_weight=0.1,
+        augmentation=augmentation,
+        reporter=reporter or Reporter(),
     )
 
 
@@ -74,7 +85,8 @@ def test_a_window_beyond_the_margins_is_never_drawn(small_dataset: Dataset, teac
     targets, random = ask(replace(small_dataset, clips=clips), teacher), np.random.default_rng(0)
     drawn = {int(targets.draw(np.array([0, 1]), random)[0]) for _ in range(100)}
     assert {2} <= drawn <= {2, 3, 4}
-    assert np.isfinite(targets.scaled(np.zeros(100, int), targets.draw(np.zeros(100, int), random))).all()
+    none, first = np.zeros((100, 3), np.float32), np.zeros(100, int)
+    assert np.isfinite(targets.taught(none, first, targets.draw(first, random))).all()
 
 
 def test_the_clips_alone_are_heard_where_nothing_is_shifted(small_dataset: Dataset, teacher: Listener) -> None:
@@ -95,7 +107,7 @@ def test_an_interrupted_computation_continues_where_it_was(small_dataset: Datase
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        ask(small_dataset, teacher, Interruption())
+        ask(small_dataset, teacher, reporter=Interruption())
     teacher.asked = 0
     targets = ask(small_dataset, teacher)
     assert not np.isnan(targets.of_clips).any()
@@ -111,14 +123,14 @@ def test_folds_share_what_the_teacher_says(small_dataset: Dataset, teacher: List
         expected = [fold.audio(clip)[round(clip.lead_seconds * rate)] for clip in fold.of("train")]
         np.testing.assert_allclose(targets.of_clips[:, 2, 0], expected, atol=2e-3)
     assert teacher.asked <= 5 * len(small_dataset.clips) + len(folds), "a window is asked once, and a negative by each"
-    (stored,) = small_dataset.run.teacher_targets.iterdir()
-    assert stored.samefile(folds[3].run.teacher_targets / stored.name)
+    (stored,) = small_dataset.run.teacher_targets.rglob("*.npy")
+    assert stored.samefile(folds[3].run.teacher_targets / stored.relative_to(small_dataset.run.teacher_targets))
 
 
 @pytest.mark.parametrize("change", ["clips", "shifts", "teacher", "file"])
 def test_targets_that_do_not_fit_are_computed_anew(change: str, small_dataset: Dataset, teacher: Listener) -> None:
     ask(small_dataset, teacher)
-    (stored,) = small_dataset.run.teacher_targets.iterdir()
+    (stored,) = small_dataset.run.teacher_targets.rglob("*.npy")
     dataset, shift_seconds = small_dataset, 0.5
     if change == "clips":
         dataset = replace(dataset, clips=dataset.clips[1:])
@@ -132,7 +144,7 @@ def test_targets_that_do_not_fit_are_computed_anew(change: str, small_dataset: D
     rate = dataset.spectrogram.sample_rate
     expected = [teacher.gain * dataset.audio(clip)[round(clip.lead_seconds * rate)] for clip in dataset.of("train")]
     np.testing.assert_allclose(targets.of_clips[:, 2, 0], expected, atol=2e-3)
-    assert len(list(dataset.run.teacher_targets.iterdir())) == 1
+    assert len(list(dataset.run.teacher_targets.rglob("*.npy"))) == 1
 
 
 @pytest.mark.parametrize("mixed", [False, True])
