@@ -49,6 +49,9 @@ def distil(run: Path, student: Path, **options: Any) -> None:
     others, and at the end it is compared with RUN on the test songs. If RUN is of a cross-validation, each of its folds
     teaches the same fold of STUDENT. Run the command again to resume it after an interruption.
     """
+    named = click.get_current_context().get_parameter_source("pretraining_epochs")
+    if named is click.core.ParameterSource.COMMANDLINE and not options["music"]:
+        raise TmgcError("--pretraining-epochs are those on unlabelled music: use it together with --music")
     require_keras()
     work = _Distillation(run, student, options)
     with resumed_by_the_same_command():
@@ -80,8 +83,9 @@ class _Distillation:
 
         self._run, self._student, self._options = Run(run), Run(student), options
         self._folds = _folds(run)
+        teachers = [_trained(Run(folder)) for folder in self._folds or [run]]
         config = self._config()
-        self.pairs = [self._pair(folder, config) for folder in self._folds or [run]]
+        self.pairs = [self._pair(teacher, config) for teacher in teachers]
         for pair in self.pairs:
             _check_teachers(pair)
         self._check_size()
@@ -105,11 +109,11 @@ class _Distillation:
         named = zip(self._options["teachers"], others, strict=True)
         return (str(folder), *(str(other) if other.is_dir() else name for name, other in named))
 
-    def _pair(self, folder: Path, config: TrainingConfig) -> _Pair:
+    def _pair(self, teacher: Dataset, config: TrainingConfig) -> _Pair:
         from train.run import Run
 
+        folder = teacher.run.folder
         run = Run(self._student.folder / folder.name) if self._folds else self._student
-        teacher = _trained(Run(folder))
         return _Pair(teacher, self._resized(teacher, run), replace(config, teachers=self._teachers(folder)))
 
     def _resized(self, dataset: Dataset, run: Any) -> Dataset:

@@ -17,7 +17,7 @@ from train.dataset.dataset import Dataset
 from train.run import Run
 from train.training import TrainingConfig, fit, resume
 from train.training.callbacks import CheckpointAndEarlyStopping
-from train.training.distillation import TARGETS, TargetScaling, student, target_head
+from train.training.distillation import TARGETS, TargetScaling, soft_labels, student, target_head
 
 
 @pytest.fixture
@@ -36,6 +36,15 @@ def test_scaled_targets_have_mean_0_and_variance_1_and_a_constant_one_is_0() -> 
     scaled = TargetScaling.of(targets)(targets)
     np.testing.assert_allclose(scaled.mean(axis=0), 0, atol=1e-2)
     np.testing.assert_allclose(scaled.std(axis=0), [1, 1, 1, 0], atol=1e-2)
+
+
+def test_soft_labels_are_the_ensembles_geometric_mean_softened() -> None:
+    probabilities = np.array([[[0.5, 0.4, 0.1], [0.9, 0.05, 0.05]]])
+    mean = np.sqrt(probabilities.prod(axis=1))
+    expected = np.sqrt(mean) / np.sqrt(mean).sum()
+    found = soft_labels(np.log(probabilities).astype(np.float16))
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+    np.testing.assert_allclose(soft_labels(np.array([[[0.0, -2000.0]]])), [[1, 0]])
 
 
 def test_a_student_answers_with_genres_and_targets_and_shares_its_weights() -> None:
@@ -69,8 +78,22 @@ def test_a_student_is_saved_as_a_classifier_whose_card_names_its_teacher_and_car
     np.testing.assert_allclose(probabilities.sum(axis=1), 1.0, atol=1e-5)
 
 
-def test_the_validation_loss_is_that_of_the_genres(small_dataset: Dataset, taught: TrainingConfig) -> None:
-    fit(small_dataset, replace(taught, head_epochs=0, epochs=1, teacher_weight=1000.0))
+@pytest.fixture
+def foreign(tiny_trained_run: Run, tmp_path: Path) -> Run:
+    """A trained run of genres of its own."""
+    run = Run(tmp_path / "foreign")
+    run.folder.mkdir()
+    run.model.symlink_to(tiny_trained_run.model)
+    run.card_json.write_text(tiny_trained_run.card().replace(genres=("Blues", "Swing", "Tango")).to_json(), "utf-8")
+    return run
+
+
+def test_the_validation_loss_is_that_of_the_genres(
+    small_dataset: Dataset, taught: TrainingConfig, foreign: Run
+) -> None:
+    config = replace(taught, head_epochs=0, epochs=1, teachers=(str(foreign.folder), *taught.teachers))
+    card = fit(small_dataset, replace(config, teacher_weight=1000.0))
+    assert [each["learned"] for each in card.network["teachers"]] == ["targets", "probabilities"]
     network = keras.models.load_model(small_dataset.run.model, compile=False)
     clips = small_dataset.of("validation")
     probabilities = network.predict(small_dataset.images(clips), verbose=0)

@@ -16,6 +16,7 @@ from train.progress import Reporter
 from train.teachers import Teacher, Teachers
 from train.training.config import Augmentation
 from train.training.data import Split, TrainingBatches
+from train.training.distillation import soft_labels
 from train.training.teacher_targets import TeacherTargets, ask_teacher
 
 SHIFTED = replace(Augmentation.only(()), shift_seconds=0.5)
@@ -24,7 +25,8 @@ SHIFTED = replace(Augmentation.only(()), shift_seconds=0.5)
 class Listener:
     """A teacher whose outputs are the first sample of a window and its mean square; it counts what it is asked."""
 
-    name, licence, target_names = "listener", "", ("first", "power")
+    name, licence = "listener", ""
+    target_names: tuple[str, ...] = ("first", "power")
 
     def __init__(self, sample_rate: int, *, gain: float = 1.0) -> None:
         self.sample_rate, self.gain, self.asked = sample_rate, gain, 0
@@ -168,6 +170,53 @@ def test_the_targets_of_a_batch_are_those_of_its_windows(
     np.testing.assert_allclose(labels[:, -2], targets.scaling(teacher.targets(windows))[:, 0], atol=5e-3)
     np.testing.assert_allclose(labels[:, :-2].sum(axis=1), 1, rtol=1e-5)
     np.testing.assert_allclose(weights, np.ones(12), rtol=1e-5)  # every song has as many clips
+
+
+class Knower(Listener):
+    """A teacher of the genres in an order of its own, whose first genre is as probable as a window is loud."""
+
+    name, target_names = "knower", ("Rock", "Caz", "Halk")
+
+    def targets(self, windows: Samples) -> np.ndarray:
+        loud = 0.3 + 0.5 * np.sqrt(np.square(windows).mean(axis=1))
+        probabilities = np.stack([loud, 0.6 * (1 - loud), 0.4 * (1 - loud)], axis=1)
+        return np.asarray(np.log(probabilities))
+
+
+def test_probabilities_are_mixed_into_the_labels_and_other_outputs_follow_them(
+    small_dataset: Dataset, teacher: Listener
+) -> None:
+    knower = Knower(teacher.sample_rate)
+    targets = ask(small_dataset, knower, teacher)
+    assert [each.learned for each in targets.teachers] == ["probabilities", "targets"]
+    split = Split(small_dataset, "train", NetworkInputs(small_dataset, "waveform"))
+    negatives = np.full((1, small_dataset.spectrogram.window_samples), 0.5, np.float32)
+    batches = TrainingBatches(
+        split,
+        batch_size=36,
+        augmentation=replace(SHIFTED, negative_share=0.3),
+        weighted=True,
+        negatives=negatives,
+        seed=0,
+        teacher=targets,
+    )
+    windows, labels, _ = batches[0]
+    assert small_dataset.genres == ("Caz", "Halk", "Rock")
+    negative = (windows == 0.5).all(axis=1)
+    np.testing.assert_allclose(labels[negative, :3], 1 / 3, rtol=1e-6)
+    soft = soft_labels(knower.targets(windows[~negative])[:, None, [1, 2, 0]])
+    of_labels = (labels[~negative, :3] - 0.9 * soft) / 0.1
+    np.testing.assert_allclose(of_labels.max(axis=1), 1, atol=1e-2)
+    np.testing.assert_allclose(of_labels.sum(axis=1), 1, atol=1e-2)
+    np.testing.assert_allclose(labels[:, 3:], targets.scaling(teacher.targets(windows)), atol=2e-2)
+
+
+def test_each_teacher_is_kept_for_itself(small_dataset: Dataset, teacher: Listener) -> None:
+    knower = Knower(teacher.sample_rate)
+    ask(small_dataset, knower, teacher)
+    teacher.asked = 0
+    ask(small_dataset, Knower(teacher.sample_rate, gain=2.0), teacher)
+    assert teacher.asked == 1, "the negative"
 
 
 def test_negatives_have_the_teachers_targets(small_dataset: Dataset, teacher: Listener) -> None:
