@@ -153,7 +153,6 @@ def compare(before: Path, after: Path, fail_above: float, as_json: bool) -> None
     "models",
     cls=OneLineCommand,
     short_help="Accuracy, latency and memory of several models in one table.",
-    context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...", type=click.Path(path_type=Path))
 @click.option("--only", default="", metavar="CASE,...", help="Exports that are measured of each RUN: tflite-int8,...")

@@ -32,12 +32,13 @@ from train.dataset.artists import artist_keys, spelled
 from train.dataset.dataset import COLORMAPS, Clip, Dataset, DatasetConfig, write_dataset
 from train.dataset.discover import GROUPS_NAME, MARKER, Skipped, Song, by_kind, find_songs
 from train.dataset.extract import ExtractedSong, Job, extract_song, read_extracted, stem_of
-from train.dataset.given_split import given_split, leaks
 from train.dataset.split import (
     Duplicates,
     Unit,
     connected_groups,
+    given_split,
     large_groups,
+    leaks,
     read_groups,
     shortfalls,
     split_units,
