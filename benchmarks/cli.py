@@ -38,7 +38,6 @@ log = logging.getLogger("tmgc.bench")
         "models": "benchmarks.cli:models",
         "check": "benchmarks.checks.cli:check",
     },
-    context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.argument("run", required=False, type=click.Path(path_type=Path))
 @click.option("--audio", type=click.Path(path_type=Path), help="Audio file to time. Default: test clips of the run.")
@@ -115,7 +114,6 @@ def main(
     "compare",
     cls=OneLineCommand,
     short_help="Compare two reports.",
-    context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.argument("before", type=click.Path(path_type=Path))
 @click.argument("after", type=click.Path(path_type=Path))

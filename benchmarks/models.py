@@ -21,7 +21,7 @@ from benchmarks.benchmark import (
     write_text,
 )
 from benchmarks.cases import EXPORT, REFERENCE, Case, export_case, find_cases, select_cases
-from benchmarks.checks.listening import listening_memory_mb
+from benchmarks.checks.listening import listening_memory
 from benchmarks.inputs import excerpts_of_file, excerpts_of_run
 from benchmarks.models_report import (
     SCHEMA,
@@ -51,7 +51,8 @@ class Model:
 
     case: Case
     run: Run
-    accuracy: Accuracy | None
+    scores: Mapping[str, Any]
+    """Accuracy of its network: what the run's card has of it, or the pooled scores of a cross-validation."""
 
     @property
     def card(self) -> ModelCard:
@@ -142,12 +143,12 @@ def find_models(paths: Sequence[Path], only: Sequence[str] = ()) -> tuple[list[M
         if path.suffix in SUFFIXES and path.is_file():
             models.append(_model_of_file(path))
             continue
-        run, accuracy = _run_of(path)
+        run, scores = _run_of(path)
         available, others = find_cases(run)
         exports = [case for case in available if case.pipeline == EXPORT]
         left_out += [line for line in others if str(run.folder) in line]
         chosen = select_cases(exports, run, only=only)
-        models += [Model(replace(case, name=f"{label} {case.name}"), run, accuracy) for case in chosen]
+        models += [Model(replace(case, name=f"{label} {case.name}"), run, scores) for case in chosen]
     return models, left_out
 
 
@@ -156,43 +157,46 @@ def _model_of_file(path: Path) -> Model:
     card = read_card(path)
     if card.failed_parity:
         raise TmgcError(f"a model must have passed its parity check: {path} has not. Export it with another --quantize")
-    return Model(replace(export_case(path, run), name=path.name), run, accuracy_of(card.accuracy))
+    return Model(replace(export_case(path, run), name=path.name), run, card.accuracy)
 
 
-def _run_of(path: Path) -> tuple[Run, Accuracy | None]:
-    """A run and its accuracy; of a cross-validation, the first fold with exports, and the pooled accuracy."""
+def _run_of(path: Path) -> tuple[Run, Mapping[str, Any]]:
+    """A run and its scores; of a cross-validation, the first fold with exports, and the scores of all folds."""
     run = Run(path).existing()
-    if run.cross_validation_json.is_file():
-        folds = [Run(fold) for fold in sorted(path.glob("fold-*")) if Run(fold).exports.is_dir()]
-        if not folds:
-            raise TmgcError(f"a cross-validation is measured by an export of a fold: run tmgc-export {path}/fold-1")
-        return folds[0], _pooled_accuracy(run.cross_validation_json)
-    return run, accuracy_of(run.card().accuracy)
-
-
-def _pooled_accuracy(path: Path) -> Accuracy | None:
+    if not run.cross_validation_json.is_file():
+        return run, run.card().accuracy
+    folds = [Run(fold) for fold in sorted(path.glob("fold-*")) if Run(fold).exports.is_dir()]
+    if not folds:
+        raise TmgcError(f"a cross-validation is measured by an export of a fold: run tmgc-export {path}/fold-1")
     try:
-        methods = json.loads(path.read_text("utf-8"))["methods"]
-        scores: dict[str, Any] = next((each["scores"] for each in methods if each["name"] == "network"), {})
-        return accuracy_of({**scores, "split": "folds"} if scores else {})
-    except (ValueError, KeyError, TypeError) as error:
-        raise TmgcError(f"{path} cannot be read ({first_line(error)}). Run tmgc-train cross-validate again") from error
+        document = json.loads(run.cross_validation_json.read_text("utf-8"))
+        scores = [each["scores"] for each in document["methods"] if each["name"] == "network"]
+        return folds[0], dict(*scores) | {"split": "folds", "teacher": document.get("teacher")}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise TmgcError(
+            f"{run.cross_validation_json} cannot be read ({first_line(error)}). Run tmgc-train cross-validate again"
+        ) from error
 
 
-def accuracy_of(document: Mapping[str, Any]) -> Accuracy | None:
-    """The accuracy of a model card, or of a cross-validation; None where it has none."""
+def accuracy_of(scores: Mapping[str, Any]) -> Accuracy | None:
+    """The accuracy among scores; None where there is none, or not of this version."""
     try:
-        low, high = document["clip_accuracy_ci"]
-        return Accuracy(
-            document["split"], document["clips"], document["songs"], document["clip_accuracy"], float(low), float(high)
-        )
+        low, high = map(float, scores["clip_accuracy_ci"])
+        value = float(scores["clip_accuracy"])
+        return Accuracy(str(scores["split"]), int(scores["clips"]), int(scores["songs"]), value, low, high)
     except (KeyError, TypeError, ValueError):
         return None
 
 
-def teacher_of(card: ModelCard) -> TeacherDifference | None:
-    """How a student compares with its teacher; None where the card does not tell."""
-    return None
+def teacher_of(scores: Mapping[str, Any]) -> TeacherDifference | None:
+    """How a student compares with its teacher, by its scores; None where they do not tell."""
+    try:
+        teacher = scores["teacher"]
+        low, high = map(float, teacher["clip_difference_ci"])
+        value = float(teacher["clip_difference"])
+        return TeacherDifference(str(teacher["name"]), value, low, high, str(teacher["verdict"]))
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def _model_report(model: Model, case: CaseReport, baseline: CaseReport, rounds: int) -> ModelReport:
@@ -206,8 +210,8 @@ def _model_report(model: Model, case: CaseReport, baseline: CaseReport, rounds: 
         image=(settings.image_height, settings.image_width, card.colormap_array.shape[1])
         if card.input_kind == "image"
         else None,
-        accuracy=model.accuracy,
-        teacher=teacher_of(card),
+        accuracy=accuracy_of(model.scores),
+        teacher=teacher_of(model.scores),
         listening_mb=_listening_mb(model.case, case.threads),
         case=case,
         times_as_fast=Ratio.of(baseline.from_file.samples_ms, case.from_file.samples_ms, rounds=rounds),
@@ -219,6 +223,6 @@ def _model_report(model: Model, case: CaseReport, baseline: CaseReport, rounds: 
 
 def _listening_mb(case: Case, threads: int) -> float | None:
     try:
-        return listening_memory_mb(case.model, threads=threads)
+        return listening_memory(case.model, threads=threads).resident_mb
     except TmgcError:
         return None

@@ -151,7 +151,8 @@ def read_window(excerpt: Excerpt, settings: SpectrogramSettings) -> Samples:
         start_seconds=excerpt.start_s,
         seconds=settings.window_seconds,
     )[: settings.window_samples]
-    return np.pad(samples, (0, settings.window_samples - len(samples)))
+    missing = settings.window_samples - len(samples)
+    return np.pad(samples, (0, missing)) if missing else samples
 
 
 def load_network(model: Path, *, threads: int) -> tuple[keras.Model, str]:

@@ -230,8 +230,9 @@ class _HighPass:
 
     def begin(self, first: NDArray[np.floating]) -> None:
         """Settle on the first segment, reversed."""
-        self._mean = float(first.mean())
-        self.process(first[::-1])
+        frames = len(first)
+        mean = float(first.mean()) + float(np.dot(self._growth[:frames], first[::-1]))
+        self._mean = mean * float(self._decay[frames - 1])
 
     def process(self, samples: NDArray[np.floating]) -> Samples:
         """Filter a segment, or less."""

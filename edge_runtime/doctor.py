@@ -212,8 +212,8 @@ def _card_finding(model: Path, interpreter: Interpreter) -> Finding:
     card = interpreter.card
     settings = card.spectrogram
     found = (
-        f"{model}: {card.name}, {card.export.get('recipe')}, {settings.image_width} x {settings.image_height} pixels, "
-        f"{settings.sample_rate} Hz, {', '.join(card.genres)}"
+        f"{model}: {card.name}, {card.export.get('recipe')}, {settings.image_height}x{settings.image_width} pixels of "
+        f"{len(card.colormap[0])} channel(s), {settings.sample_rate} Hz, {', '.join(card.genres)}"
     )
     if card.failed_parity:
         fix = "export it again: tmgc-export, or take another recipe"

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from secrets import token_hex
 from tempfile import TemporaryFile
 
 from edge_runtime.errors import TmgcError
@@ -49,7 +47,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     beginning = os.fsdecode(os.fsencode(PARTIAL + path.stem)[:_LONGEST])
-    partial = path.with_name(f"{beginning}.{token_hex(8)}{path.suffix}")
+    partial = path.with_name(f"{beginning}.{os.urandom(8).hex()}{path.suffix}")
     try:
         os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     except OSError as error:
@@ -122,6 +120,8 @@ def check_writable(*folders: Path) -> None:
 
 def sha256_of(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal."""
+    import hashlib  # its library takes 3 MB, and listening needs no hash
+
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

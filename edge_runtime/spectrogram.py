@@ -123,8 +123,9 @@ class SpectrogramSettings:
         return cls(**document)
 
 
-_FRAMES_AT_ONCE = 32
-"""Their spectrum fits into the CPU cache: all frames at once take three times as long."""
+_FRAMES_AT_ONCE = 64
+"""They and their spectrum take 0.3 MB, which fits into the CPU's cache: all frames at once take several times as long,
+and half as many a sixth longer."""
 
 _BANDS_AT_ONCE = 16
 """Matrix products small enough that a BLAS computes them in one thread."""

@@ -40,7 +40,6 @@ log = logging.getLogger("tmgc.export")
     "tmgc-export",
     cls=CommandWithSubcommands,
     subcommands={"inspect": "export.cli:inspect"},
-    context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.argument("model", required=False, type=click.Path(path_type=Path), metavar="[RUN]")
 @click.option(
@@ -203,7 +202,6 @@ def _print(reports: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
     "inspect",
     cls=OneLineCommand,
     short_help="Print what an exported file contains.",
-    context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")

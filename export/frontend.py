@@ -175,8 +175,9 @@ class KerasModel:
         input_shape, output_shape = tuple(self._model.input_shape[1:]), self._model.output_shape
         if input_shape != expected or output_shape != (None, len(card.genres)):
             raise TmgcError(
-                f"a network must fit its spectrogram settings and its genres, {expected} and {len(card.genres)}: "
-                f"{self.path} has input {input_shape} and output {output_shape[1:]}. Correct them, or train it again"
+                f"a network must fit its spectrogram settings, its colormap and its genres, {expected} and "
+                f"{len(card.genres)}: {self.path} has input {input_shape} and output {output_shape[1:]}. Correct them, "
+                "or train it again"
             )
 
     def save(self, folder: Path, card: ModelCard) -> None:

@@ -92,11 +92,12 @@ def write_songs(
     return folder
 
 
-def tiny_dataset(songs: Path, run: Path) -> Dataset:
+def tiny_dataset(songs: Path, run: Path, *, colormap: str = "magma") -> Dataset:
     """Prepare songs of :func:`write_songs` as images of 32 x 32 pixels, two clips a song."""
     settings = DatasetConfig(
         offsets_seconds=(0.5, 2.5),
         spectrogram=SpectrogramSettings(sample_rate=RATE, image_height=SIDE, image_width=SIDE),
+        colormap=colormap,
     )
     dataset, _ = prepare(songs, Run(run), settings, workers=1)
     return dataset
@@ -127,21 +128,23 @@ def square(side: int) -> SpectrogramSettings:
 TARGET_TAGS = ("embedding 0", "jazz", "folk", "rock", "hard rock", "sad")
 
 
-def random_pretraining(folder: Path, settings: SpectrogramSettings) -> Run:
+def random_pretraining(folder: Path, settings: SpectrogramSettings, *, colormap: str = "magma") -> Run:
     """A pretraining whose network is random, with the names of some of the teacher's tags for its outputs."""
-    from train.dataset.build import magma
+    from train.dataset.build import named_colormap
     from train.pretraining.pretrain import SCHEMA
     from train.training.model import build_target_network
 
-    run, random = Run(folder), np.random.default_rng(3)
+    run, random, colours = Run(folder), np.random.default_rng(3), named_colormap(colormap)
     folder.mkdir(parents=True)
-    network = build_target_network("tiny", settings, n_targets=len(TARGET_TAGS), weights="none")
+    network = build_target_network(
+        "tiny", settings, n_targets=len(TARGET_TAGS), channels=colours.shape[1], weights="none"
+    )
     network.save(run.model)
     np.save(run.validation_outputs, random.normal(size=(40, len(TARGET_TAGS))).astype(np.float16))
     document = {
         "schema": SCHEMA,
         "settings": {"architecture": "tiny", "spectrogram": settings.to_json()},
-        "colormap": magma().tolist(),
+        "colormap": colours.tolist(),
         "teacher": "musicnn",
         "licence": "Name the authors.",
         "target_names": TARGET_TAGS,

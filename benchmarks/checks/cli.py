@@ -17,8 +17,6 @@ from edge_runtime.terminal import print_json, print_lines
 
 log = logging.getLogger("tmgc.bench")
 
-_HELP = {"help_option_names": ["-h", "--help"]}
-
 
 class FiniteRange(click.FloatRange):
     """A number within a range, which neither NaN nor infinity is."""
@@ -40,7 +38,7 @@ class FiniteRange(click.FloatRange):
 _HOP = FiniteRange(min=0, min_open=True, max=60)
 
 
-@click.group("check", cls=OneLineGroup, short_help="Measure the speed or memory of one part.", context_settings=_HELP)
+@click.group("check", cls=OneLineGroup, short_help="Measure the speed or memory of one part.")
 def check() -> None:
     """Measure the speed or memory of one part, and print its ratio to what it is compared with."""
 
@@ -50,9 +48,7 @@ def _command(name: str, short_help: str) -> Callable[[Callable[..., None]], clic
 
     def decorate(function: Callable[..., None]) -> click.Command:
         option = click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
-        command: click.Command = check.command(name, cls=OneLineCommand, short_help=short_help, context_settings=_HELP)(
-            option(function)
-        )
+        command: click.Command = check.command(name, cls=OneLineCommand, short_help=short_help)(option(function))
         return command
 
     return decorate
@@ -131,13 +127,15 @@ def preparing(songs: int, sample: int, as_json: bool) -> None:
 @click.option("--hop", default=1.0, show_default=True, type=_HOP, help="Seconds between them.")
 @click.option("--threads", default=1, show_default=True, type=click.IntRange(min=1), help="Threads of the interpreter.")
 def listening(model: Path | None, windows: int, hop: float, threads: int, as_json: bool) -> None:
-    """Time what listening adds to the inference of MODEL (default: that of tmgc-listen), in real time."""
-    from benchmarks.checks.listening import time_overhead
-    from edge_runtime.interpreters import open_interpreter
+    """Measure what listening adds to the inference of MODEL (default: that of tmgc-listen): time and memory.
+
+    Windows are timed in real time. Memory is that of a tmgc-listen process after half a minute of sound.
+    """
+    from benchmarks.checks.listening import measure_overhead
 
     model = model or default_model()
     log.info("%s: %d windows, one every %g s, with %d thread(s) ...", model, windows, hop, threads)
-    result = time_overhead(open_interpreter(model, threads=threads), windows=windows, hop_seconds=hop)
+    result = measure_overhead(model, threads=threads, windows=windows, hop_seconds=hop)
     _print(result, result.lines, as_json=as_json)
 
 

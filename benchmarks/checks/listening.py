@@ -18,7 +18,7 @@ from benchmarks.worker import environment
 from edge_runtime.audio import Samples
 from edge_runtime.classifier import GenreClassifier
 from edge_runtime.errors import TmgcError
-from edge_runtime.interpreters import Interpreter, ModelInput
+from edge_runtime.interpreters import Interpreter, ModelInput, open_interpreter
 from edge_runtime.listener import ListenSettings, listen
 from edge_runtime.windowing import hop_samples
 
@@ -29,6 +29,19 @@ WARM_UP = 3
 """First windows that do not count."""
 
 
+_LISTEN = "from edge_runtime.cli.listen import main; main()"
+_LISTENED_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class ListeningMemory:
+    """Resident memory of a ``tmgc-listen`` process, MB (1e6 bytes)."""
+
+    resident_mb: float
+    files_mb: float
+    """The part of it that is mapped from files, code of libraries above all; processes share it."""
+
+
 @dataclass(frozen=True)
 class Overhead:
     """The time of each window: in the interpreter, and beside it."""
@@ -37,33 +50,36 @@ class Overhead:
     """The interpreter alone."""
     overhead: Latency
     """From the last sample to the prediction, less ``invoke``."""
+    memory: ListeningMemory
 
     @property
     def lines(self) -> tuple[str, ...]:
         """The figures for people."""
-        overhead, invoke = self.overhead, self.invoke
+        overhead, invoke, memory = self.overhead, self.invoke, self.memory
         return (
             f"invoke: {invoke.p50_ms:.2f} ms (median of {len(invoke.samples_ms)} windows)",
+            f"memory of tmgc-listen: {memory.resident_mb:.1f} MB, {memory.files_mb:.1f} MB of it mapped from files",
             f"last sample to prediction, less invoke: {overhead.p50_ms:.2f} ms ({overhead.p90_ms:.2f} ms p90)",
             f"ratio: {overhead.p50_ms / invoke.p50_ms:.1%}",
         )
 
 
-def time_overhead(interpreter: Interpreter, *, windows: int, hop_seconds: float) -> Overhead:
-    """Listen to noise in real time.
+def measure_overhead(model: Path, *, threads: int, windows: int, hop_seconds: float) -> Overhead:
+    """Listen to noise in real time, and measure the memory of a process that listens.
 
     Parameters
     ----------
-    interpreter : Interpreter
+    model : Path
+    threads : int > 0
     windows : int > 0
     hop_seconds : float > 0
 
     Raises
     ------
     TmgcError
-        The hop is shorter than a frame.
+        The model cannot be run, or the hop is shorter than a frame.
     """
-    timed = _TimedInterpreter(interpreter)
+    timed = _TimedInterpreter(open_interpreter(model, threads=threads))
     settings = timed.card.spectrogram
     hop_samples(settings, hop_seconds)
     seconds = settings.window_seconds + (windows + WARM_UP) * hop_seconds
@@ -73,7 +89,50 @@ def time_overhead(interpreter: Interpreter, *, windows: int, hop_seconds: float)
         (perf_counter() - noise.delivered_at) * 1e3 - timed.invokes_ms[-1]
         for _ in listen(noise, GenreClassifier(timed), ListenSettings(hop_seconds))
     ]
-    return Overhead(*(Latency.of(each[WARM_UP:][:windows]) for each in (timed.invokes_ms, overheads_ms)))
+    invoke, overhead = (Latency.of(each[WARM_UP:][:windows]) for each in (timed.invokes_ms, overheads_ms))
+    return Overhead(invoke, overhead, listening_memory(model, threads=threads))
+
+
+def listening_memory(model: Path, *, threads: int) -> ListeningMemory:
+    """Memory of ``tmgc-listen`` after half a minute of noise from a pipe, while it waits for more.
+
+    Parameters
+    ----------
+    model : Path
+    threads : int > 0
+
+    Raises
+    ------
+    TmgcError
+        It ends before its time.
+    """
+    import psutil
+
+    arguments = ("-", "--raw", "44100,1,s16", "--json", "--model", str(model), "--threads", str(threads))
+    noise = np.random.default_rng(0).integers(-8000, 8000, 44_100 * _LISTENED_SECONDS, np.int16).tobytes()
+    with subprocess.Popen(
+        [sys.executable, "-P", "-c", _LISTEN, *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=environment(threads),
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            process.stdin.write(noise)
+            process.stdin.flush()
+            windows = [process.stdout.readline() for _ in range(_LISTENED_SECONDS - 2)]
+            if not all(windows):
+                raise BrokenPipeError
+            memory = psutil.Process(process.pid).memory_info()
+        except BrokenPipeError:
+            raise TmgcError(
+                f"tmgc-listen must go on while its memory is measured: with {model} it ended. Try it by itself"
+            ) from None
+        finally:
+            process.kill()
+    return ListeningMemory(memory.rss / 1e6, getattr(memory, "shared", 0) / 1e6)
 
 
 class PacedNoise:
@@ -119,50 +178,3 @@ class _TimedInterpreter:
         probabilities = self._interpreter.invoke(model_input)
         self.invokes_ms.append((perf_counter() - begun) * 1e3)
         return probabilities
-
-
-_LISTEN = "from edge_runtime.cli.listen import main; main()"
-_LISTENED_SECONDS = 30
-
-
-def listening_memory_mb(model: Path, *, threads: int) -> float:
-    """Resident memory of ``tmgc-listen`` after half a minute of noise from a pipe, MB (1e6 bytes).
-
-    Parameters
-    ----------
-    model : Path
-    threads : int > 0
-
-    Raises
-    ------
-    TmgcError
-        It ends before its time.
-    """
-    import psutil
-
-    arguments = ("-", "--raw", "44100,1,s16", "--json", "--model", str(model), "--threads", str(threads))
-    noise = np.random.default_rng(0).integers(-8000, 8000, 44_100 * _LISTENED_SECONDS, np.int16).tobytes()
-    with subprocess.Popen(
-        [sys.executable, "-P", "-c", _LISTEN, *arguments],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env=environment(threads),
-    ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        try:
-            process.stdin.write(noise)
-            process.stdin.flush()
-            for _ in range(_LISTENED_SECONDS - 2):
-                if not process.stdout.readline():
-                    break
-            memory_mb = psutil.Process(process.pid).memory_info().rss / 1e6
-            process.stdin.close()
-        except (BrokenPipeError, psutil.Error):
-            memory_mb = 0.0
-        finally:
-            process.kill()
-    if not memory_mb:
-        raise TmgcError(f"tmgc-listen must go on while its memory is measured: with {model} it ended. Try it alone")
-    return memory_mb

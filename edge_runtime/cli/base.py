@@ -60,7 +60,11 @@ def end_interrupted(line: str) -> NoReturn:
 
 
 class OneLineCommand(click.Command):
-    """A command whose errors, wrong options included, are one line on standard error."""
+    """A command whose errors, wrong options included, are one line on standard error; ``-h`` is ``--help``."""
+
+    def __init__(self, *args: Any, context_settings: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
+        settings = {"help_option_names": ["-h", "--help"], **(context_settings or {})}
+        super().__init__(*args, **{**kwargs, "context_settings": settings})
 
     def invoke(self, ctx: click.Context) -> Any:
         with _errors_in_one_line():

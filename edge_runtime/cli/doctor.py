@@ -20,7 +20,6 @@ SCHEMA = 1
     "doctor",
     cls=OneLineCommand,
     short_help="Check this machine, its microphone and a model.",
-    context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.option("--model", type=click.Path(path_type=Path), help="The model file. Default: as for tmgc-listen.")
 @click.option("--device", help="The microphone: number or a part of its name.")

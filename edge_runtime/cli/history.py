@@ -29,7 +29,7 @@ SCHEMA = 1
 log = logging.getLogger("tmgc.cli")
 
 
-@click.command("history", cls=OneLineCommand, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command("history", cls=OneLineCommand)
 @click.argument("file", type=click.Path(path_type=Path), metavar="FILE.sqlite")
 @click.option("--since", metavar="TIME", help="Local time, e.g. 2026-11-23 or 2026-11-23T18:30.")
 @click.option("--until", metavar="TIME", help="Local time; excluded itself.")

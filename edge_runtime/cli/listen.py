@@ -39,7 +39,6 @@ SUBCOMMANDS = {
     "tmgc-listen",
     cls=CommandWithSubcommands,
     subcommands=SUBCOMMANDS,
-    context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.argument("files", nargs=-1, metavar="[FILE...|-]")
 @click.option("--device", metavar="NAME|NUMBER", help="The microphone: number or a part of its name.")

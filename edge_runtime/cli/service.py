@@ -24,7 +24,7 @@ NOT_FOR_A_SERVICE = {"files": "the files", "list_devices": "--list-devices", "ra
     "install-service",
     cls=OneLineCommand,
     short_help="Listen from every boot on, as a systemd service.",
-    context_settings={"help_option_names": ["-h", "--help"], "ignore_unknown_options": True},
+    context_settings={"ignore_unknown_options": True},
 )
 @click.option("--model", type=click.Path(path_type=Path), required=True, help="The model file; it is copied.")
 @click.option("--user", default=NAME, show_default=True, help="System user of the service; created if missing.")
@@ -68,7 +68,6 @@ def _check_options(options: tuple[str, ...]) -> dict[str, Any]:
     "uninstall-service",
     cls=OneLineCommand,
     short_help="Stop the service and remove its unit.",
-    context_settings={"help_option_names": ["-h", "--help"]},
 )
 def uninstall_service() -> None:
     """Stop the service and remove its unit; its program, user and state remain."""

@@ -37,6 +37,10 @@ class Comparison:
     largest_difference: float
     """Of any probability of any window, in [0, 1]."""
     tolerance: float
+    window_cpu_ms: float
+    """CPU time of a window on the emulated machine: compares models, and is not the speed of a board."""
+    spectrogram_cpu_ms: float
+    """The part of it that is not the network's."""
 
     @property
     def passed(self) -> bool:
@@ -44,13 +48,17 @@ class Comparison:
         return 0 < self.windows == self.same_genre and self.largest_difference <= self.tolerance
 
 
-def compare(machine: str, predictions: list[dict[str, Any]], reference: list[dict[str, Any]]) -> Comparison:
+def compare(
+    machine: str, predictions: list[dict[str, Any]], reference: list[dict[str, Any]], cpu_times: dict[str, float]
+) -> Comparison:
     """Compare the predictions of one machine with the reference, window by window.
 
     Parameters
     ----------
     machine : str
     predictions, reference : lists of JSON lines of ``tmgc-listen --json``
+    cpu_times : dict
+        What ``cpu_time.py`` prints.
     """
     *windows, summary = predictions
     *expected, _ = reference
@@ -66,7 +74,24 @@ def compare(machine: str, predictions: list[dict[str, Any]], reference: list[dic
         same_genre=sum(here["genre"] == there["genre"] for here, there in pairs),
         largest_difference=max((_difference(here, there) for here, there in pairs), default=0.0),
         tolerance=TOLERANCES[model["recipe"]],
+        **cpu_times,
     )
+
+
+def cpu_lines(comparisons: list[Comparison]) -> list[str]:
+    """For each machine, the CPU time of its models compared with its slowest."""
+    lines = []
+    for machine in dict.fromkeys(each.machine for each in comparisons):
+        *others, slowest = sorted(
+            (each for each in comparisons if each.machine == machine), key=lambda each: each.window_cpu_ms
+        )
+        for each in others:
+            times, share = slowest.window_cpu_ms / each.window_cpu_ms, each.spectrogram_cpu_ms / each.window_cpu_ms
+            lines.append(
+                f"{machine}: a window of {each.model} takes 1/{times:.0f} of the CPU time of {slowest.model}, "
+                f"{share:.0%} of it for the spectrogram (under emulation: not the speed of a board)"
+            )
+    return lines
 
 
 def _difference(here: dict[str, Any], there: dict[str, Any]) -> float:
@@ -93,7 +118,12 @@ def main(predictions: Path, report: Path) -> int:
     """Compare all machines, print a line for each and write the report; 1 where one fails."""
     folders = sorted(folder for folder in predictions.iterdir() if folder.name != REFERENCE)
     comparisons = [
-        compare(folder.name, lines_of(file), lines_of(predictions / REFERENCE / file.name))
+        compare(
+            folder.name,
+            lines_of(file),
+            lines_of(predictions / REFERENCE / file.name),
+            json.loads(file.with_suffix(".cpu.json").read_text()),
+        )
         for folder in folders
         for file in sorted(folder.glob("*.jsonl"))
     ]
@@ -103,6 +133,7 @@ def main(predictions: Path, report: Path) -> int:
             f"({found.same_genre} of {found.windows} windows of the same genre, probabilities within "
             f"{found.largest_difference:.4f}, allowed {found.tolerance:g})"
         )
+    print(*cpu_lines(comparisons), sep="\n")
     document = {
         "date": datetime.now(UTC).date().isoformat(),
         "qemu": _first_line("qemu-aarch64-static", "--version"),

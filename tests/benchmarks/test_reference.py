@@ -46,6 +46,19 @@ def test_audio_is_read_at_librosas_default_rate(network: Network, tmp_path: Path
     assert samples.dtype == np.float32
 
 
+def test_a_network_of_one_channel_gets_the_luminance_of_the_figure(
+    network: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(network, "input_shape", (None, 96, 128, 1))
+    pipeline = ReferencePipeline(tmp_path, threads=1)
+    pipeline.predict(pipeline.read(Excerpt(tone(tmp_path / "tone.wav"), 0.0)))
+    image = network.images[0][0]
+    assert image.shape == (96, 128, 1)
+    assert image.dtype == np.uint8
+    assert image[0].min() == 255
+    assert image[20:76, 30:100].min() < 5
+
+
 def test_the_network_gets_a_coloured_figure_with_white_margins_at_its_size(network: Network, tmp_path: Path) -> None:
     pipeline = ReferencePipeline(tmp_path, threads=1)
     prediction = pipeline.predict(pipeline.read(Excerpt(tone(tmp_path / "tone.wav"), 0.0)))

@@ -256,7 +256,7 @@ def test_a_file_of_another_kind_is_refused(form: str, tmp_path: Path) -> None:
 
 
 @FORMATS
-@pytest.mark.parametrize("change", ["genres", "image", "waveform"])
+@pytest.mark.parametrize("change", ["genres", "image", "colormap", "waveform"])
 def test_a_card_that_does_not_fit_its_model_is_refused(
     form: str, change: str, graphs: dict[str, Path], card: ModelCard, tmp_path: Path
 ) -> None:
@@ -265,6 +265,7 @@ def test_a_card_that_does_not_fit_its_model_is_refused(
     wrong = {
         "genres": replace(card, genres=("Halk", "Caz")),
         "image": replace(card, spectrogram=SpectrogramSettings(image_height=48, image_width=32)),
+        "colormap": replace(card, colormap=tuple((level,) for level in range(256))),
         "waveform": replace(card, input_kind="waveform"),
     }[change]
     path = tmp_path / f"wrong.{form}"

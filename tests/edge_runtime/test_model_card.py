@@ -17,6 +17,15 @@ def test_a_card_survives_json(card: ModelCard) -> None:
     assert ModelCard.from_json(full.to_json(), where="here") == full
 
 
+def test_the_colormap_says_how_many_channels_a_model_takes(card: ModelCard) -> None:
+    assert card.input_shape == (32, 48, 3)
+    gray = replace(card, colormap=tuple((level,) for level in range(256)))
+    assert gray.input_shape == (32, 48, 1)
+    assert gray.colormap_array.shape == (256, 1)
+    assert ModelCard.from_json(gray.to_json(), where="here") == gray
+    assert replace(gray, input_kind="waveform").input_shape == (44_100,)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -24,6 +33,10 @@ def test_a_card_survives_json(card: ModelCard) -> None:
         ({"genres": ["Halk"]}, "two different genres"),
         ({"genres": ["Halk", "Halk"]}, "two different genres"),
         ({"colormap": [[0, 0, 0]]}, "256 RGB triples"),
+        ({"colormap": [[0, 0]] * 256}, "256 RGB triples"),
+        ({"colormap": [[0]] * 255 + [[0, 0, 0]]}, "256 RGB triples"),
+        ({"colormap": [[256]] * 256}, "256 RGB triples"),
+        ({"colormap": [[[0]]] * 256}, "no readable model card"),
         ({"input_kind": "video"}, "image or waveform"),
         ({"temperature": 0}, "temperature"),
         ({"threshold": 1.5}, "threshold"),

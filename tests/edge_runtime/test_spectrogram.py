@@ -114,6 +114,32 @@ def test_the_image_is_the_index_image_with_the_colormap_applied(colormap: NDArra
     np.testing.assert_array_equal(image, colormap[spectrogram.index_image(samples)])
 
 
+@pytest.mark.parametrize("levels", [range(256), range(255, -1, -1)])
+@pytest.mark.parametrize("width", [173, 344, 345])
+def test_an_image_of_one_channel_has_the_levels_of_its_colormap(levels: range, width: int) -> None:
+    settings = SpectrogramSettings(image_height=64, image_width=width)
+    spectrogram = Spectrogram(settings, np.array(levels, np.uint8)[:, None])
+    samples = np.random.default_rng(1).uniform(-1, 1, settings.window_samples).astype(np.float32)
+    image = spectrogram.image(samples)
+    assert image.shape == (64, width, 1)
+    assert image.dtype == np.uint8
+    np.testing.assert_array_equal(image[..., 0], np.array(levels)[spectrogram.index_image(samples)])
+
+
+def test_an_image_with_a_row_a_band_and_a_column_a_frame_is_the_decibels_themselves() -> None:
+    settings = SpectrogramSettings(image_height=64, image_width=345)
+    spectrogram = Spectrogram(settings, np.arange(256, dtype=np.uint8)[:, None])
+    samples = np.random.default_rng(1).uniform(-1, 1, settings.window_samples).astype(np.float32)
+    brightness = spectrogram.decibels(samples)[::-1] / settings.top_db + 1.0
+    np.testing.assert_allclose(spectrogram.image(samples)[..., 0], brightness * 255, atol=0.51)
+
+
+@pytest.mark.parametrize(("shape", "kind"), [((256, 2), np.uint8), ((256,), np.uint8), ((256, 1), np.int64)])
+def test_a_colormap_of_another_kind_is_refused(shape: tuple[int, ...], kind: type) -> None:
+    with pytest.raises(TmgcError, match="a colormap is 256 levels or RGB triples of uint8"):
+        Spectrogram(SpectrogramSettings(), np.zeros(shape, kind))
+
+
 def test_scaling_is_bilinear_with_half_pixel_centres(colormap: NDArray[np.uint8]) -> None:
     from PIL import Image
 

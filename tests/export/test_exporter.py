@@ -6,13 +6,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from edge_runtime import GenreClassifier
+from edge_runtime import GenreClassifier, SpectrogramSettings, read_audio
 from edge_runtime.errors import TmgcError
 from edge_runtime.interpreters import open_interpreter
 from export import exporter, parity, parity_reference, tflite
@@ -23,12 +24,69 @@ from export.recipes import DYNAMIC, FLOAT32, FORMATS, GraphOptions, Target, pars
 from export.report import read_parity_json
 from export.sources import open_run
 from tests.export.conftest import NAMES, ParityKit, Reports
-from tests.factories import tiny_trained_run
+from tests.factories import TINY_TRAINING, tiny_trained_run, write_songs
 from train.dataset.dataset import read_dataset
 from train.evaluation import evaluate
 from train.run import Run
 
 TFLITE = tuple(parse_formats("tflite"))
+
+
+def small_mobile_backbone(*, input_shape: tuple[int, int, int], weights: str | None) -> Any:
+    """What MobileNetV2 is made of, for images of 64 rows: ReLU6, depthwise convolutions, and a residual block."""
+    import keras
+    from keras import layers
+
+    def block(hidden: Any, filters: int, strides: int) -> Any:
+        expanded = layers.Conv2D(2 * filters, 1, use_bias=False)(hidden)
+        expanded = layers.ReLU(6.0)(layers.BatchNormalization()(expanded))
+        expanded = layers.DepthwiseConv2D(3, strides=strides, padding="same", use_bias=False)(expanded)
+        expanded = layers.ReLU(6.0)(layers.BatchNormalization()(expanded))
+        projected = layers.BatchNormalization()(layers.Conv2D(filters, 1, use_bias=False)(expanded))
+        return projected if strides > 1 else layers.Add()([hidden, projected])
+
+    pixels = keras.Input(input_shape)
+    hidden = layers.Conv2D(8, 3, strides=2, padding="same", use_bias=False)(pixels)
+    hidden = layers.ReLU(6.0)(layers.BatchNormalization()(hidden))
+    hidden = block(block(hidden, 16, 2), 16, 1)
+    return keras.Model(pixels, layers.Flatten()(layers.AveragePooling2D((2, hidden.shape[2]))(hidden)))
+
+
+@pytest.mark.full
+def test_a_run_of_images_of_one_channel_becomes_files_that_classify(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from train.dataset import DatasetConfig, prepare
+    from train.training import fit
+    from train.training.architectures import Architecture, register_architecture
+
+    monkeypatch.setattr("train.training.architectures._REGISTERED", {})
+    register_architecture(Architecture("small_mobile", small_mobile_backbone, scale=(1 / 127.5,) * 3, offset=(-1,) * 3))
+    songs = write_songs(tmp_path / "songs", songs=8)
+    settings = DatasetConfig(
+        offsets_seconds=(0.5, 2.5),
+        spectrogram=SpectrogramSettings(sample_rate=11_025, image_height=64, image_width=173),
+        colormap="gray",
+    )
+    dataset, _ = prepare(songs, Run(tmp_path / "gray"), settings, workers=1)
+    fit(dataset, replace(TINY_TRAINING, architecture="small_mobile", head_epochs=4, epochs=15, patience=15))
+    evaluate(dataset, "test")
+    for input_kind, formats in (("image", "all"), ("waveform", "tflite")):
+        exports = ExportSettings(
+            tuple(parse_formats(formats)),
+            ("int8",),
+            tmp_path / input_kind,
+            calibration_clips=40,
+            graph=GraphOptions(input_kind=input_kind, batch="1" if input_kind == "waveform" else "dynamic"),
+        )
+        with open_run(dataset.run) as source:
+            reports = export_model(source, exports)
+        for report in reports:
+            assert report["parity"]["passed"], report["parity"]["failures"]
+            classifier = GenreClassifier.open(report["file"], threads=1)
+            assert classifier.card.input_shape == ((64, 173, 1) if input_kind == "image" else (22_050,))
+            sounds = [read_audio(path, sample_rate=11_025, seconds=2) for path in sorted(songs.glob("*/song 0.flac"))]
+            assert [int(classifier.classify(sound).probabilities.argmax()) for sound in sounds] == [0, 1, 2]
 
 
 def test_a_step_is_logged_before_it_is_done_and_measured(
@@ -181,6 +239,20 @@ def test_a_network_with_its_own_order_of_recipes_gives_the_reason(
     (report,) = _export(run, ExportSettings(TFLITE, output=tmp_path / "out", calibration_clips=8))
     assert report["recipe"] == "float16"
     assert "mobilenet_v3_small: its hard-swish layers" in report["reason"]
+    assert "windows of the test split" in report["reason"], "one recipe and float32 need no split of their own"
+
+
+def test_float32_is_taken_where_the_only_other_recipe_fails(
+    tiny_run: Run, copy_of: Callable[[Run], Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(TOLERANCES, "float16", Tolerance(top1_agreement=1.1))
+    run = copy_of(tiny_run)
+    card = run.card()
+    run.card_json.unlink()
+    run.card_json.write_text(card.replace(network={"architecture": "musicnn"}).to_json(), "utf-8")
+    (report,) = _export(run, ExportSettings(TFLITE, output=tmp_path / "out", calibration_clips=8))
+    assert (report["recipe"], report["parity"]["passed"]) == ("float32", True)
+    assert "float16 failed (" in report["reason"]
 
 
 def test_without_a_recipe_the_first_within_tolerance_on_validation_is_taken(tiny_run: Run, tmp_path: Path) -> None:

@@ -46,6 +46,16 @@ def test_its_images_are_those_of_the_spectrogram(name: str, colormap: Any) -> No
         assert np.abs(image[0, ..., 0].astype(int) - expected[..., 0]).max() <= 1  # red is the index in this colormap
 
 
+def test_its_images_may_have_one_channel() -> None:
+    settings, gray = SETTINGS["a low rate"], np.arange(256, dtype=np.uint8)[:, np.newaxis]
+    spectrogram = Spectrogram(settings, gray)
+    for samples in _waveforms(settings):
+        with silence():
+            image = spectrogram_image(samples[np.newaxis], settings, gray).numpy()
+        assert image.shape == (1, 75, 100, 1)
+        assert np.mean(image[0] != spectrogram.image(samples)) < 1e-3
+
+
 @pytest.mark.parametrize("target", TARGETS, ids=str)
 def test_every_file_with_waveform_input_is_within_its_tolerances(
     target: Target, waveform_kit: ParityKit, tmp_path: Path

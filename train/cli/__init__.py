@@ -38,7 +38,7 @@ def everything(songs: Path, run: Path, **options: Any) -> None:
     say(f"next: tmgc-export {run}")
 
 
-@click.group("tmgc-train", cls=OneLineGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group("tmgc-train", cls=OneLineGroup)
 @click.version_option(package_name="tmgc")
 def main() -> None:
     """Train a genre classifier on a folder of songs: SONGS/<genre>/<song>.mp3."""

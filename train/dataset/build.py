@@ -29,7 +29,7 @@ from edge_runtime.files import PARTIAL, atomic_write, check_writable, csv_cell, 
 from edge_runtime.spectrogram import Colormap
 from edge_runtime.system_info import usable_cores
 from train.dataset.artists import artist_keys, spelled
-from train.dataset.dataset import Clip, Dataset, DatasetConfig, write_dataset
+from train.dataset.dataset import COLORMAPS, Clip, Dataset, DatasetConfig, write_dataset
 from train.dataset.discover import GROUPS_NAME, MARKER, Skipped, Song, by_kind, find_songs
 from train.dataset.extract import ExtractedSong, Job, extract_song, read_extracted, stem_of
 from train.dataset.given_split import given_split, leaks
@@ -188,12 +188,9 @@ def _divided(
 
 def named_colormap(name: str) -> Colormap:
     """A colormap of :data:`~train.dataset.dataset.COLORMAPS`, ``np.ndarray [shape=(256, channels)], uint8``."""
-    return {"magma": magma, "gray": gray}[name]()
-
-
-def gray() -> Colormap:
-    """The levels themselves, ``np.ndarray [shape=(256, 1)], uint8``."""
-    return np.arange(256, dtype=np.uint8)[:, None]
+    if name not in COLORMAPS:
+        raise TmgcError(f"a colormap is one of {', '.join(COLORMAPS)}, got {name!r}: choose one")
+    return magma() if name == "magma" else np.arange(256, dtype=np.uint8)[:, None]
 
 
 def magma() -> Colormap:

@@ -79,8 +79,6 @@ class DatasetConfig:
                 "split ratios must be three, for train, validation and test, each above 0, and add up to 100 %, got "
                 f"{[round(100 * ratio, 6) for ratio in self.split_ratios]}: try --split-ratios 80,10,10"
             )
-        if self.colormap not in COLORMAPS:
-            raise TmgcError(f"colormap must be one of {', '.join(COLORMAPS)}, got {self.colormap!r}: choose one")
         if self.group_by not in (None, *GROUP_BY):
             raise TmgcError(f"group-by must be one of {', '.join(GROUP_BY)}, got {self.group_by!r}: choose one")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from logging import getLogger
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,13 +19,13 @@ from train.dataset.inputs import Held, NetworkInputs
 from train.evaluation.baselines import fit_baselines
 from train.evaluation.calibration import Calibration, fit_temperature, reliability
 from train.evaluation.comparison import TeacherComparison, compare_with_teacher
-from train.evaluation.metrics import compute_scores, rows_of_groups
+from train.evaluation.metrics import Predicted, compute_scores, rows_of_groups
 from train.evaluation.plots import write_plots
 from train.evaluation.rejection import choose_threshold, evaluate_threshold
 from train.evaluation.report import html_report
 from train.evaluation.results import Evaluation, most_confident_errors
 from train.evaluation.robustness import evaluate_robustness
-from train.evaluation.song_answers import SongAnswers, choose_answer, compare_poolings
+from train.evaluation.song_answers import choose_answer, compare_poolings
 from train.libraries import load_keras_model, predict_in_batches
 from train.progress import Reporter
 from train.teachers import Teacher
@@ -95,20 +95,6 @@ class Predictor:
         return probabilities
 
 
-class _Predicted(NamedTuple):
-    """Clips of a split with their predictions."""
-
-    clips: list[Clip]
-    labels: NDArray[np.int64]
-    """``[shape=(n_clips,)]``"""
-    probabilities: NDArray[np.float32]
-    """``[shape=(n_clips, n_genres)]``"""
-
-    def scaled(self, temperature: float) -> _Predicted:
-        """The same after temperature scaling."""
-        return self._replace(probabilities=with_temperature(self.probabilities, temperature))
-
-
 def evaluate(
     dataset: Dataset,
     split: str,
@@ -167,13 +153,15 @@ def evaluate(
         reporter.phase("evaluating rejection of out-of-distribution audio", 0)
         threshold = choose_threshold(chosen_on.probabilities, chosen_on.labels, dataset.spectrogram, predict)
         rejection = evaluate_threshold(threshold, scaled.probabilities, scaled.labels, dataset.spectrogram, predict)
-        answers = _song_answers(dataset, scaled, chosen_on, threshold)
+        seconds = dataset.spectrogram.window_seconds
+        choice = choose_answer(chosen_on, seconds, threshold=threshold)
+        answers = compare_poolings(choice, scaled, seconds, threshold=threshold)
         scores = compute_scores(
             scaled.probabilities,
             scaled.clips,
             dataset.genres,
             split=split,
-            pooling=answers.choice.pooling,
+            pooling=choice.pooling,
             threshold=threshold,
             demonstration=dataset.demonstration,
         )
@@ -211,7 +199,7 @@ def _load(dataset: Dataset, inputs: NetworkInputs) -> Any:
     return network
 
 
-def _predict(dataset: Dataset, split: str, predictor: Predictor, reporter: Reporter) -> _Predicted:
+def _predict(dataset: Dataset, split: str, predictor: Predictor, reporter: Reporter) -> Predicted:
     clips = dataset.of(split)
     if not clips:
         raise TmgcError(
@@ -219,10 +207,10 @@ def _predict(dataset: Dataset, split: str, predictor: Predictor, reporter: Repor
             f"{dataset.run.folder} has no {split} clips. Prepare more songs: tmgc-train prepare"
         )
     reporter.phase(f"predicting the {split} split", len(clips))
-    return _Predicted(clips, dataset.labels(clips), predictor.predict_clips(clips, reporter))
+    return Predicted(clips, dataset.labels(clips), predictor.predict_clips(clips, reporter))
 
 
-def _compare(dataset: Dataset, evaluated: _Predicted, other: Dataset, reporter: Reporter) -> TeacherComparison:
+def _compare(dataset: Dataset, evaluated: Predicted, other: Dataset, reporter: Reporter) -> TeacherComparison:
     card = other.run.card()
     other.check_trained(card)
     unheard = {(clip.content_sha256, clip.source): clip for clip in other.of("test")}
@@ -236,14 +224,6 @@ def _compare(dataset: Dataset, evaluated: _Predicted, other: Dataset, reporter: 
     predicted = Predictor(other).predict_clips([clip for clip in same if clip], reporter)
     teacher = card.name, with_temperature(predicted, card.temperature)
     return compare_with_teacher(evaluated.clips, dataset.genres, evaluated.probabilities, teacher)
-
-
-def _song_answers(dataset: Dataset, evaluated: _Predicted, validation: _Predicted, threshold: float) -> SongAnswers:
-    seconds = dataset.spectrogram.window_seconds
-    choice = choose_answer(validation.probabilities, validation.labels, validation.clips, seconds, threshold=threshold)
-    return compare_poolings(
-        choice, evaluated.probabilities, evaluated.labels, evaluated.clips, seconds, threshold=threshold
-    )
 
 
 def _write(dataset: Dataset, before: ModelCard, result: Evaluation) -> None:

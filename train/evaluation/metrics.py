@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_runtime.classifier import with_temperature
 from edge_runtime.pooling import POOLINGS, pool
 from train.dataset.dataset import Clip
 
@@ -21,6 +22,20 @@ Confusion = tuple[tuple[int, ...], ...]
 
 _RESAMPLES = 2000
 """Bootstrap samples: the ends of an interval then vary by less than half a point from seed to seed."""
+
+
+class Predicted(NamedTuple):
+    """Clips with their labels and what a network predicts."""
+
+    clips: list[Clip]
+    labels: NDArray[np.int64]
+    """``[shape=(n_clips,)]``"""
+    probabilities: NDArray[np.float32]
+    """``[shape=(n_clips, n_genres)]``, in [0, 1]"""
+
+    def scaled(self, temperature: float) -> Predicted:
+        """The same after temperature scaling."""
+        return self._replace(probabilities=with_temperature(self.probabilities, temperature))
 
 
 @dataclass(frozen=True)

@@ -212,7 +212,9 @@ def spectrograms_figure(dataset: Dataset, clips: Sequence[Clip]) -> Figure:
     hertz = _visible_ticks(dataset.spectrogram)
     for axes, clip in zip(panels.flat, shown, strict=False):
         extent = (0.0, dataset.spectrogram.window_seconds, 0.0, 1.0)
-        axes.imshow(dataset.images([clip])[0], aspect="auto", extent=extent, interpolation="nearest")
+        image = dataset.images([clip])[0]
+        in_rgb = np.broadcast_to(image, (*image.shape[:2], 3))  # matplotlib would colour a single channel
+        axes.imshow(in_rgb, aspect="auto", extent=extent, interpolation="nearest")
         axes.set_title(clip.genre)
         axes.set_yticks(mel_positions(hertz, dataset.spectrogram), [_kilohertz(hz) for hz in hertz])
     for axes in list(panels.flat)[len(shown) :]:

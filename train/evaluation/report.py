@@ -171,7 +171,8 @@ def _facts(card: ModelCard) -> list[Row]:
         "architecture": card.network.get("architecture"),
         "parameters": card.network.get("parameters"),
         "initial weights": card.network.get("initial_weights"),
-        "image": f"{settings.image_height} x {settings.image_width} pixels, {settings.n_mels} mel bands",
+        "image": f"{settings.image_height} x {settings.image_width} pixels of {len(card.colormap[0])} channel(s), "
+        f"{settings.n_mels} mel bands",
         "window": f"{settings.window_seconds:g} s at {settings.sample_rate} Hz",
         **{f"{split} songs": count for split, count in songs.items()},
         "versions": ", ".join(f"{name} {version}" for name, version in card.versions.items()) or None,

@@ -13,6 +13,7 @@ from edge_runtime.pooling import POOLINGS, pool
 from train.dataset.dataset import Clip
 from train.evaluation.metrics import (
     Interval,
+    Predicted,
     accuracy_interval,
     paired_difference,
     percent,
@@ -73,9 +74,7 @@ class SongAnswers:
 
 
 def choose_answer(
-    probabilities: NDArray[np.float32],
-    labels: NDArray[np.int64],
-    clips: Sequence[Clip],
+    predicted: Predicted,
     window_seconds: float,
     *,
     threshold: float,
@@ -90,40 +89,31 @@ def choose_answer(
 
     Parameters
     ----------
-    probabilities : np.ndarray [shape=(n_clips, n_genres)], float32 in [0, 1]
+    predicted : Predicted
         After temperature scaling.
-    labels : np.ndarray [shape=(n_clips,)], int
-    clips : sequence of Clip
     window_seconds : float > 0
     threshold : float in [0, 1]
         Of rejection: windows with a lower confidence abstain in a vote, as they do in the listener.
     """
-    pooling, pooling_reason = _choose_pooling(probabilities, labels, clips, threshold)
-    seconds, smoothing_reason = _choose_smoothing(probabilities, labels, clips, window_seconds, pooling, threshold)
+    pooling, pooling_reason = _choose_pooling(predicted, threshold)
+    seconds, smoothing_reason = _choose_smoothing(predicted, window_seconds, pooling, threshold)
     return AnswerChoice(pooling, pooling_reason, seconds, smoothing_reason)
 
 
 def compare_poolings(
     choice: AnswerChoice,
-    probabilities: NDArray[np.float32],
-    labels: NDArray[np.int64],
-    clips: Sequence[Clip],
+    predicted: Predicted,
     window_seconds: float,
     *,
     threshold: float,
 ) -> SongAnswers:
     """The curve of each pooling on the evaluated split; parameters as of :func:`choose_answer`."""
-    curves = {
-        name: accuracy_curve(probabilities, labels, clips, window_seconds, name, threshold=threshold)
-        for name in POOLINGS
-    }
+    curves = {name: accuracy_curve(predicted, window_seconds, name, threshold=threshold) for name in POOLINGS}
     return SongAnswers(choice, curves)
 
 
 def accuracy_curve(
-    probabilities: NDArray[np.float32],
-    labels: NDArray[np.int64],
-    clips: Sequence[Clip],
+    predicted: Predicted,
     window_seconds: float,
     pooling: str,
     *,
@@ -133,7 +123,7 @@ def accuracy_curve(
 
     Parameters
     ----------
-    probabilities, labels, clips, window_seconds, threshold
+    predicted, window_seconds, threshold
         As of :func:`choose_answer`.
     pooling : str
         One of :data:`~edge_runtime.pooling.POOLINGS`.
@@ -143,12 +133,12 @@ def accuracy_curve(
     curve : tuple of CurvePoint
         20 at most, the last one after all windows.
     """
-    songs = _songs_in_time(clips)
-    groups = rows_of_groups(clips[song[0]] for song in songs)
+    songs = _songs_in_time(predicted.clips)
+    groups = rows_of_groups(predicted.clips[song[0]] for song in songs)
     lengths = np.array([len(song) for song in songs])
     points = []
     for windows in _numbers_of_windows(int(lengths.max())):
-        correct = _correct(probabilities, labels, [song[:windows] for song in songs], pooling, threshold)
+        correct = _correct(predicted, [song[:windows] for song in songs], pooling, threshold)
         points.append(
             CurvePoint(
                 windows=windows,
@@ -168,13 +158,11 @@ def _numbers_of_windows(longest: int) -> list[int]:
     return numbers
 
 
-def _choose_pooling(
-    probabilities: NDArray[np.float32], labels: NDArray[np.int64], clips: Sequence[Clip], threshold: float
-) -> tuple[str, str]:
-    songs = rows_of_songs(clips)
-    correct = {name: _correct(probabilities, labels, songs, name, threshold) for name in POOLINGS}
+def _choose_pooling(predicted: Predicted, threshold: float) -> tuple[str, str]:
+    songs = rows_of_songs(predicted.clips)
+    correct = {name: _correct(predicted, songs, name, threshold) for name in POOLINGS}
     default = POOLINGS[0]
-    first_clips = [clips[song[0]] for song in songs]
+    first_clips = [predicted.clips[song[0]] for song in songs]
     gains = {name: paired_difference(correct[name], correct[default], first_clips) for name in POOLINGS[1:]}
     significant = [name for name in gains if gains[name].sign > 0]
     if not significant:
@@ -188,26 +176,22 @@ def _choose_pooling(
 
 
 def _choose_smoothing(
-    probabilities: NDArray[np.float32],
-    labels: NDArray[np.int64],
-    clips: Sequence[Clip],
+    predicted: Predicted,
     window_seconds: float,
     pooling: str,
     threshold: float,
 ) -> tuple[float, str]:
-    songs = _songs_in_time(clips)
+    songs = _songs_in_time(predicted.clips)
     if len(songs) < MIN_SONGS:
         return DEFAULT_SMOOTHING_SECONDS, f"the default, since {len(songs)} validation songs are fewer than {MIN_SONGS}"
-    curve = accuracy_curve(probabilities, labels, clips, window_seconds, pooling, threshold=threshold)
+    curve = accuracy_curve(predicted, window_seconds, pooling, threshold=threshold)
     known = [point for point in curve if 2 * point.songs >= len(songs) and point.seconds <= LONGEST_SMOOTHING_SECONDS]
     if not known or known[-1].seconds < DEFAULT_SMOOTHING_SECONDS:
         return DEFAULT_SMOOTHING_SECONDS, "the default, since most validation songs have fewer windows than it covers"
     counts = [point.windows for point in known]
-    correct = {
-        count: _correct(probabilities, labels, [song[:count] for song in songs], pooling, threshold) for count in counts
-    }
+    correct = {count: _correct(predicted, [song[:count] for song in songs], pooling, threshold) for count in counts}
     best = max(known, key=lambda point: point.accuracy)
-    first_clips = [clips[song[0]] for song in songs]
+    first_clips = [predicted.clips[song[0]] for song in songs]
     for point in known:
         loss = paired_difference(correct[best.windows], correct[point.windows], first_clips)
         tolerance = max(SMOOTHING_TOLERANCE, (loss.ci[1] - loss.ci[0]) / _CI_STANDARD_ERRORS)
@@ -227,12 +211,11 @@ def _songs_in_time(clips: Sequence[Clip]) -> list[NDArray[np.intp]]:
 
 
 def _correct(
-    probabilities: NDArray[np.float32],
-    labels: NDArray[np.int64],
+    predicted: Predicted,
     songs: Sequence[NDArray[np.intp]],
     pooling: str,
     threshold: float,
 ) -> NDArray[np.bool_]:
-    answers = np.array([pool(probabilities[song], pooling, threshold=threshold).argmax() for song in songs])
-    correct: NDArray[np.bool_] = answers == labels[[song[0] for song in songs]]
+    answers = np.array([pool(predicted.probabilities[song], pooling, threshold=threshold).argmax() for song in songs])
+    correct: NDArray[np.bool_] = answers == predicted.labels[[song[0] for song in songs]]
     return correct

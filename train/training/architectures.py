@@ -18,6 +18,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import re
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -196,7 +197,9 @@ def _make_application(
 ) -> keras.Model:
     """A backbone of ``keras.applications``, which has pre-trained weights for RGB alone."""
     *size, channels = input_shape
-    backbone = application(input_shape=(*size, 3), weights=weights, include_top=False, pooling="avg", **options)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`input_shape` is undefined or non-square")  # of MobileNet: any size will do
+        backbone = application(input_shape=(*size, 3), weights=weights, include_top=False, pooling="avg", **options)
     return _of_one_channel(backbone) if channels == 1 else backbone
 
 

@@ -42,7 +42,7 @@ def test_the_checks_are_listed_and_described(bench: Bench) -> None:
         ),
         (
             ("listening", SMALL_MODEL, "--windows", 2, "--hop", 0.1),
-            ["invoke", "last sample to prediction, less invoke", "ratio"],
+            ["invoke", "memory of tmgc-listen", "last sample to prediction, less invoke", "ratio"],
         ),
         (("soak", SMALL_MODEL, "--hours", 0.05, "--threads", 1), ["audio", "memory", "ratio", "left behind"]),
     ],

@@ -34,6 +34,25 @@ def test_prepare_counts_the_clips_of_each_split_and_names_the_next_step(songs: P
 
 
 @pytest.mark.parametrize(
+    ("options", "shape"),
+    [
+        (["--image-size", "24"], (24, 24, 3)),
+        (["--image-size", "16x40", "--colormap", "gray"], (16, 40, 1)),
+        (["--image-size", "16x40", "--colormap", "magma"], (16, 40, 3)),
+    ],
+)
+def test_images_have_the_size_and_the_channels_that_are_asked_for(
+    songs: Path, run: Path, options: list[str], shape: tuple[int, ...]
+) -> None:
+    done = tmgc_train("prepare", songs, run, "--offsets", "0", "--sample-rate", RATE, *options)
+    assert done.exit_code == 0, done.stderr
+    dataset = read_dataset(Run(run))
+    images = dataset.images(dataset.clips)
+    assert images.shape == (6, *shape)
+    assert np.ptp(images) > 100
+
+
+@pytest.mark.parametrize(
     ("options", "expected"),
     [
         ((), {0.26, 2.52, 4.78}),
@@ -97,6 +116,11 @@ def test_prepare_accounts_for_every_file(songs: Path, run: Path) -> None:
         (["prepare", "SONGS", "RUN", "--group-by", "album"], "album"),
         (["prepare", "SONGS", "RUN", "--image-size", "0"], "image_height must be a whole number from 1"),
         (["prepare", "SONGS", "RUN", "--image-size", "1025"], "image_height must be a whole number from 1 to 1024"),
+        (["prepare", "SONGS", "RUN", "--image-size", "64x1025"], "image_width must be a whole number from 1 to 1024"),
+        (["prepare", "SONGS", "RUN", "--image-size", "64x"], "height x width such as 64x173, got '64x'"),
+        (["prepare", "SONGS", "RUN", "--image-size", "-64"], "height x width such as 64x173, got '-64'"),
+        (["prepare", "SONGS", "RUN", "--image-size", "64*173"], "height x width such as 64x173, got '64*173'"),
+        (["prepare", "SONGS", "RUN", "--colormap", "viridis"], "viridis"),
         (["prepare", "SONGS", "RUN", "--sample-rate", "1"], "sample_rate must be a whole number from 1000 to 192000"),
         (["prepare", "SONGS", "RUN", "--sample-rate", "384000"], "sample_rate must be a whole number from 1000"),
         (["demo-corpus", "SONGS"], "SONGS"),

@@ -23,7 +23,7 @@ from edge_runtime import ModelCard, Spectrogram, TmgcError
 from tests.conftest import tone
 from tests.train.dataset.conftest import SETTINGS, contents, melody, write_songs, write_sound
 from train.dataset import DatasetConfig, Skipped
-from train.dataset.build import magma, prepare
+from train.dataset.build import magma, named_colormap, prepare
 from train.dataset.dataset import Dataset, read_dataset
 from train.dataset.extract import Job
 from train.run import SPLITS, Run
@@ -470,3 +470,8 @@ def test_there_are_no_more_processes_than_cores_that_may_be_used(
     monkeypatch.setattr(os, "cpu_count", lambda: 64)
     prepare(write_songs(tmp_path / "songs"), Run(tmp_path / "run"), SETTINGS)
     assert asked == [1]
+
+
+def test_a_colormap_that_has_no_such_name_is_refused() -> None:
+    with pytest.raises(TmgcError, match="magma, gray, got 'viridis'"):
+        named_colormap("viridis")

@@ -95,6 +95,8 @@ def test_a_clip_that_cannot_be_is_refused(before: str, after: str, written: Data
         ("demonstration", None),
         ("colormap", [[0, 0, 0]] * 255),
         ("colormap", [[0, 0, 256]] * 256),
+        ("colormap", [[0, 0]] * 256),
+        ("colormap", [[0]] * 255 + [[0, 0, 0]]),
         ("colormap", [[0.5, 0, 0]] * 256),
     ],
 )

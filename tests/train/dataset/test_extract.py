@@ -338,11 +338,12 @@ def test_the_files_of_a_song_are_named_by_its_version_and_by_the_settings_of_cli
         stem_of(song, replace(SETTINGS, offsets_seconds=(0.0,))),
         stem_of(song, replace(SETTINGS, windows_per_song=4)),
         stem_of(song, replace(SETTINGS, spectrogram=replace(SETTINGS.spectrogram, image_width=33))),
+        stem_of(song, replace(SETTINGS, colormap="gray")),
         stem_of(song._replace(relative_path="Pop/ş 1.wav"), SETTINGS),
     ]
     os.utime(song.path, ns=(0, 1))
     others.append(stem_of(song, SETTINGS))
-    assert len({stem, *others}) == 6
+    assert len({stem, *others}) == 7
 
 
 @pytest.mark.parametrize(

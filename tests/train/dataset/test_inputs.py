@@ -31,6 +31,21 @@ def test_images_are_held_as_index_images_and_given_in_colour(dataset: Dataset) -
     assert np.abs(again.astype(int) - held).max() <= 1
 
 
+def test_images_of_one_channel_are_the_index_images_themselves(dataset: Dataset, tmp_path: Path) -> None:
+    from PIL import Image
+
+    songs = dataset.run.folder.parent / "songs"
+    gray = tiny_dataset(songs, tmp_path / "gray", colormap="gray")
+    inputs, clips = NetworkInputs(gray, "image"), gray.clips[:3]
+    held = inputs.hold_clips(clips)
+    np.testing.assert_array_equal(held, dataset.index_images(dataset.clips[:3]))
+    batch = inputs.batch(held)
+    np.testing.assert_array_equal(batch[..., 0], held)
+    assert batch.shape[1:] == inputs.shape == (32, 32, 1)
+    with Image.open(clips[0].image_path(gray.run)) as picture:
+        np.testing.assert_array_equal(np.asarray(picture.convert("RGB")), np.repeat(batch[0], 3, axis=-1))
+
+
 def test_waveforms_are_held_and_given_as_they_are(dataset: Dataset) -> None:
     inputs, clips = NetworkInputs(dataset, "waveform"), dataset.clips[:3]
     batch = inputs.batch(inputs.hold_clips(clips))

@@ -108,6 +108,15 @@ def test_examples_show_one_clip_of_each_song_first(evaluated: Evaluated) -> None
         assert (mosaic[0] == 255).all(), "a gap"
 
 
+def test_images_of_one_channel_are_shown_in_gray(evaluated: Evaluated) -> None:
+    dataset, _, _ = evaluated
+    gray = replace(dataset, colormap=np.arange(256, dtype=np.uint8)[:, None])
+    for figure in (examples_figure(gray, "test"), spectrograms_figure(gray, gray.of("test"))):
+        shown = np.asarray(figure.axes[0].images[0].get_array())
+        assert shown.shape[2] == 3
+        assert (shown == shown[..., :1]).all()
+
+
 def test_a_genre_may_be_called_anything(evaluated: Evaluated, copy_of: Callable[[Dataset], Dataset]) -> None:
     dataset, result, _ = evaluated
     genres = ("R&B $x_{$", "音楽", *result.genres[2:])

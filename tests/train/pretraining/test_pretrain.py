@@ -74,6 +74,17 @@ def in_a_process(music: Path, run: Run, teacher_run: Run) -> subprocess.Popen[st
     return subprocess.Popen([*map(str, command)], stderr=subprocess.PIPE, text=True, env=dict(os.environ))
 
 
+def test_a_network_of_one_channel_is_pretrained_for_trainings_of_one_channel(
+    music: Path, tmp_path: Path, teacher: Teacher
+) -> None:
+    run = Run(tmp_path / "pretrained")
+    pretrain([music], run, teacher, replace(CONFIG, colormap="gray", epochs=1))
+    assert keras.models.load_model(run.model, compile=False).input_shape == (None, SIDE, SIDE, 1)
+    dataset = tiny_dataset(write_songs(tmp_path / "songs", songs=4), tmp_path / "run", colormap="gray")
+    card = fit(dataset, replace(TINY_TRAINING, weights=str(run.model), epochs=1, head_epochs=1))
+    assert card.input_shape == (SIDE, SIDE, 1)
+
+
 @pytest.mark.full
 def test_killed_while_it_cuts_windows_and_while_it_trains_it_goes_on(
     music: Path, tmp_path: Path, teacher_run: Run

@@ -53,6 +53,13 @@ def test_a_pretrained_network_names_the_genre_whose_tags_are_most_unusual(pretra
     assert Run(tmp_path / "small").card() == card
 
 
+def test_a_network_of_one_channel_is_adopted_as_it_is(tmp_path: Path) -> None:
+    tagger = pretrained_tagger(random_pretraining(tmp_path / "gray", SETTINGS, colormap="gray"))
+    card = adopt(Run(tmp_path / "small"), tagger, WORLD.within(tagger.tags))
+    assert card.input_shape == (32, 32, 1)
+    assert load_keras_model(tmp_path / "small" / "model.keras").input_shape == (None, 32, 32, 1)
+
+
 def test_the_threshold_of_a_pretrained_network_keeps_nine_tenths_of_music(pretraining: Run, tmp_path: Path) -> None:
     tagger = pretrained_tagger(pretraining)
     mapping = WORLD.within(tagger.tags)

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from edge_runtime import TmgcError
+from tests.factories import SIDE
 from train.training.architectures import (
     RECOMMENDED,
     Architecture,
+    _of_one_channel,
     check_weights,
     find_architecture,
     find_weights,
@@ -44,7 +46,7 @@ def test_initial_weights_may_be_a_run_and_are_the_pretrained_ones_unless_named(
 def test_a_name_may_be_spelt_as_keras_does_or_in_lower_case(name: str) -> None:
     found = find_architecture(name)
     assert found.name == "mobilenet_v3_small"
-    assert found.make.func is keras.applications.MobileNetV3Small  # type: ignore[attr-defined]
+    assert found.make.args == (keras.applications.MobileNetV3Small,)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("name", RECOMMENDED)
@@ -73,6 +75,29 @@ def test_a_typing_error_is_answered_with_the_nearest_name() -> None:
         find_architecture("efficientnet_v2b00")
     with pytest.raises(TmgcError, match=r"keras\.applications, got transformer"):
         find_architecture("transformer")
+
+
+def test_a_network_of_one_channel_answers_as_that_of_three_to_a_gray_image() -> None:
+    found = find_architecture("mobilenet_v2")
+    keras.utils.set_random_seed(0)
+    rgb = found.make(input_shape=(SIDE, SIDE + 8, 3), weights=None)
+    keras.utils.set_random_seed(0)
+    gray = found.make(input_shape=(SIDE, SIDE + 8, 1), weights=None)
+    pixels = np.random.default_rng(0).uniform(-1, 1, (2, SIDE, SIDE + 8, 1)).astype(np.float32)
+    answer = np.asarray(rgb(np.repeat(pixels, 3, axis=-1)))
+    np.testing.assert_allclose(gray(pixels), answer, atol=1e-5 * np.abs(answer).max())
+    assert rgb.count_params() - gray.count_params() == 2 * 3 * 3 * 32
+
+
+def test_constants_that_scale_red_green_and_blue_are_averaged_for_one_channel() -> None:
+    layers = keras.layers
+    pixels = keras.Input((8, 8, 3))
+    hidden = layers.Normalization(mean=(1.0, 2.0, 3.0), variance=(4.0, 4.0, 4.0))(layers.Rescaling((1, 2, 3))(pixels))
+    gray = _of_one_channel(keras.Model(pixels, layers.Conv2D(2, 3)(hidden)))
+    assert gray.input_shape == (None, 8, 8, 1)
+    (rescaling,) = (layer for layer in gray.layers if isinstance(layer, layers.Rescaling))
+    (normalization,) = (layer for layer in gray.layers if isinstance(layer, layers.Normalization))
+    np.testing.assert_allclose(normalization(rescaling(np.full((1, 8, 8, 1), 5.0))), (5 * 2 - 2) / 2)
 
 
 def test_a_network_that_expects_bgr_is_refused() -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from edge_runtime import TmgcError
 from edge_runtime.spectrogram import SpectrogramSettings
-from tests.factories import SIDE, square
+from tests.factories import SIDE, square, tiny_backbone
+from train.training.architectures import Architecture, register_architecture
 from train.training.model import (
     BACKBONE,
     FRONT_END,
@@ -156,6 +157,20 @@ def test_small_backbones_have_the_same_three_parts(name: str) -> None:
     assert small.count_params() < 7_000_000
 
 
+def test_pixels_of_one_channel_are_scaled_by_the_mean_over_the_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("train.training.architectures._REGISTERED", {})
+    register_architecture(Architecture("uneven", tiny_backbone, scale=(1.0, 2.0, 3.0), offset=(0.0, 1.0, 5.0)))
+    network = build_network("uneven", square(SIDE), n_genres=4, channels=1, weights="none")
+    assert network.input_shape == (None, SIDE, SIDE, 1)
+    np.testing.assert_allclose(network.get_layer(FRONT_END)(np.array([[0], [10]], np.uint8)), [[2], [22]])
+
+
+def test_the_backbone_of_a_run_in_colour_is_refused_for_images_of_one_channel(tmp_path: Path) -> None:
+    build().save(tmp_path / "model.keras")
+    with pytest.raises(TmgcError, match="the same --colormap"):
+        build_network("tiny", square(SIDE), n_genres=4, channels=1, weights=str(tmp_path / "model.keras"))
+
+
 def test_the_reference_recipe_scales_its_pixels_to_0_to_1() -> None:
     small = build_network(
         "tiny",
@@ -187,6 +202,11 @@ def test_weights_that_are_missing_or_of_another_network_are_refused(tmp_path: Pa
     other.save_weights(tmp_path / "other.weights.h5")
     with pytest.raises(TmgcError, match="must hold the weights"):
         build(str(tmp_path / "other.weights.h5"))
+
+
+def test_pretrained_weights_of_a_width_that_keras_has_not_are_refused() -> None:
+    with pytest.raises(TmgcError, match=r"exist for some widths only \(.*0\.35.*1\.4.*\): choose one as --width"):
+        build_network("mobilenet_v2", square(SIDE), n_genres=4, width=0.4, weights="imagenet")
 
 
 def test_images_that_are_too_small_are_refused() -> None:
