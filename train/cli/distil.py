@@ -19,6 +19,7 @@ from train.cli.trainings import Begun, resumed_by_the_same_command, train_and_ev
 
 if TYPE_CHECKING:
     from train.dataset.dataset import Dataset
+    from train.run import Run
     from train.training import TrainingConfig
 
 _fit_options = fit_options.without("architecture").without("recipe")
@@ -79,16 +80,18 @@ class _Distillation:
     """One distillation, of a run or of all folds of a cross-validation; nothing is written before :meth:`prepare`."""
 
     def __init__(self, run: Path, student: Path, options: dict[str, Any]) -> None:
+        from train.evaluation.pooled_predictions import OtherPredictions
         from train.run import Run
 
         self._run, self._student, self._options = Run(run), Run(student), options
         self._folds = _folds(run)
         teachers = [_trained(Run(folder)) for folder in self._folds or [run]]
+        self._teachers_predictions = OtherPredictions(run) if self._folds else None
         config = self._config()
         self.pairs = [self._pair(teacher, config) for teacher in teachers]
         for pair in self.pairs:
             _check_teachers(pair)
-        self._check_size()
+        self._check_network()
         settings = {
             name: options[name] for name in ("architecture", "image_size", "colormap", "pretraining_epochs", "seed")
         }
@@ -116,15 +119,15 @@ class _Distillation:
         run = Run(self._student.folder / folder.name) if self._folds else self._student
         return _Pair(teacher, self._resized(teacher, run), replace(config, teachers=self._teachers(folder)))
 
-    def _resized(self, dataset: Dataset, run: Any) -> Dataset:
+    def _resized(self, dataset: Dataset, run: Run) -> Dataset:
         from train.dataset.build import named_colormap
         from train.dataset.student import student_dataset
 
         size, colormap = self._options["image_size"], named_colormap(self._options["colormap"])
         return student_dataset(dataset, run, image_size=size, colormap=colormap)
 
-    def _check_size(self) -> None:
-        """An image that is too small for the architecture is found before anything is written."""
+    def _check_network(self) -> None:
+        """Images that are too small, and weights that do not fit, are found before anything is written."""
         from train.training.model import build_network
 
         _, student, config = self.pairs[0]
@@ -134,7 +137,7 @@ class _Distillation:
             n_genres=len(student.genres),
             width=config.width,
             channels=student.colormap.shape[1],
-            weights="none",
+            weights=config.weights,
         )
 
     def prepare(self) -> None:
@@ -190,14 +193,18 @@ class _Distillation:
             return _evaluation_lines(self.pairs[0].student)
         from train.cli.progress import ProgressBar
         from train.evaluation.cross_validation import predict_network
-        from train.evaluation.pooled_predictions import OtherPredictions
 
         students = [pair.student for pair in self.pairs]
-        other = OtherPredictions(self._run.folder)
         with self._student.lock():
             with ProgressBar() as bar:
                 predictions = predict_network(students, bar)
-            result = write_result(self._student.folder, students, [predictions], self._begun.settings, teacher=other)
+            result = write_result(
+                self._student.folder,
+                students,
+                [predictions],
+                self._begun.settings,
+                teacher=self._teachers_predictions,
+            )
         return result.as_text().splitlines()
 
 
@@ -209,7 +216,7 @@ def _folds(run: Path) -> list[Path]:
     return [run / f"fold-{number}" for number in numbers]
 
 
-def _trained(run: Any) -> Dataset:
+def _trained(run: Run) -> Dataset:
     """The dataset of a trained run."""
     from train.dataset.dataset import read_dataset
 
@@ -242,10 +249,12 @@ def _sha256(teacher: str) -> str:
 def _evaluation_lines(student: Dataset) -> list[str]:
     from train.evaluation.comparison import TeacherComparison
     from train.evaluation.metrics import with_ci
+    from train.evaluation.results import DEMONSTRATION
 
     found = student.run.card().accuracy
-    return [
+    lines = [
         f"clip accuracy {with_ci(found['clip_accuracy'], found['clip_accuracy_ci'])}, song accuracy "
         f"{with_ci(found['song_accuracy'], found['song_accuracy_ci'])} on {found['songs']} songs",
         TeacherComparison(**found["teacher"]).as_text(),
     ]
+    return [*lines, f"note: {DEMONSTRATION}"] if student.demonstration else lines

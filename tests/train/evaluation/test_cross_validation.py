@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from edge_runtime.errors import TmgcError
 from tests.train.dataset.test_folds import RATIOS, dataset_of
 from tests.train.evaluation.test_baselines import prepared
 from train.dataset.dataset import Dataset
@@ -131,3 +132,20 @@ def test_another_cross_validation_of_the_same_songs_is_compared_clip_by_clip(fol
     assert found.clips == 120
     assert found.clip_difference == pytest.approx(0.4)
     assert found.better == "network"
+
+
+def test_students_are_compared_with_their_teachers_on_all_clips(folds: Folds, tmp_path: Path) -> None:
+    other = tmp_path / "taught-by"
+    other.mkdir()
+    write_predictions(other / "predictions.csv", folds, [Predictions("network", predicting(folds[0], wrong=0))])
+    result = cross_validation(folds, two_methods(folds), {}, teacher=OtherPredictions(other))
+    assert result.teacher
+    assert result.teacher.name == "network of taught-by"
+    assert (result.teacher.clips, result.teacher.verdict) == (120, "worse by 10.0 points")
+    assert result.teacher.as_text() in result.as_text()
+    assert json.loads(result.to_json())["teacher"]["clip_accuracy"] == 1
+    (other / "predictions.csv").write_text(
+        "".join((other / "predictions.csv").read_text("utf-8").splitlines(keepends=True)[:-1]), "utf-8"
+    )
+    with pytest.raises(TmgcError, match="have not predicted all"):
+        cross_validation(folds, two_methods(folds), {}, teacher=OtherPredictions(other))

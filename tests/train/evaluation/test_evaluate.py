@@ -22,7 +22,7 @@ from train.evaluation.results import Evaluation
 from train.evaluation.robustness import DEGRADATIONS
 from train.libraries import silence
 from train.progress import Reporter
-from train.run import PLOTS
+from train.run import PLOTS, Run
 
 Evaluated = tuple[Dataset, Evaluation, Sequence[str]]
 Copy = Callable[[Dataset], Dataset]
@@ -162,6 +162,23 @@ def test_robustness_and_the_baseline_are_part_of_the_evaluation_where_they_are_r
     assert len(document["robustness"]) == len(DEGRADATIONS)
     assert document["baselines"][0]["verdict"] == baseline.verdict
     assert baseline.verdict in found.as_text()
+
+
+def test_a_run_is_compared_with_its_teacher_on_the_same_test_songs(small_dataset: Dataset, copy_of: Copy) -> None:
+    copy = copy_of(small_dataset)
+    found = evaluate(copy, "test", compare_with=small_dataset)
+    assert found.teacher
+    assert (found.teacher.name, found.teacher.clips) == ("small", found.clips)
+    assert (found.teacher.clip_difference, found.teacher.verdict) == (0, "as good")
+    assert found.teacher.as_text() in found.as_text()
+    assert copy.run.card().accuracy["teacher"]["clip_accuracy"] == found.clip_accuracy
+    for other in (replace(small_dataset, genres=small_dataset.genres[::-1]), replace(small_dataset, clips=())):
+        fingerprint = {"dataset_sha256": other.fingerprint()}
+        run = Run(copy.run.folder.parent / other.fingerprint()[:8])
+        run.folder.mkdir()
+        run.card_json.write_text(small_dataset.run.card().replace(training=fingerprint).to_json(), "utf-8")
+        with pytest.raises(TmgcError, match="compared on the same genres and test songs"):
+            evaluate(copy, "test", compare_with=replace(other, run=run))
 
 
 def test_clips_are_predicted_in_their_order_and_each_is_a_step(small_dataset: Dataset) -> None:
