@@ -88,7 +88,7 @@ def cpu_lines(comparisons: list[Comparison]) -> list[str]:
         for each in others:
             times, share = slowest.window_cpu_ms / each.window_cpu_ms, each.spectrogram_cpu_ms / each.window_cpu_ms
             lines.append(
-                f"{machine}: a window of {each.model} takes 1/{times:.0f} of the CPU time of {slowest.model}, "
+                f"{machine}: a window of {each.model} takes 1/{times:.3g} of the CPU time of {slowest.model}, "
                 f"{share:.0%} of it for the spectrogram (under emulation: not the speed of a board)"
             )
     return lines
