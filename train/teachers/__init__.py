@@ -110,9 +110,13 @@ def open_teachers(names: Sequence[str]) -> Teachers:
     return Teachers([open_teacher(name) for name in names])
 
 
+_BETWEEN = " | "
+"""Between two notices of licences."""
+
+
 def joined_notices(*notices: str) -> str:
-    """Notices of licences, each once; empty ones are left out."""
-    return "\n\n".join(dict.fromkeys(filter(None, notices)))
+    """Notices of licences in one line, as a model card holds them: each once, and none that is empty."""
+    return _BETWEEN.join(dict.fromkeys(each for notice in notices for each in notice.split(_BETWEEN) if each))
 
 
 def hearing(teacher: Teacher, sample_rate: int) -> Callable[[Samples], NDArray[np.float32]]:

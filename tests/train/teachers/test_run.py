@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from edge_runtime import TmgcError
+from edge_runtime.model_card import ModelCard
 from train.dataset.dataset import Dataset
-from train.teachers import hearing, open_teacher
+from train.teachers import hearing, joined_notices, open_teacher
 from train.teachers.run import RunTeacher
 
 
@@ -28,3 +29,12 @@ def test_an_unknown_teacher_and_an_untrained_run_are_refused(tmp_path: Path) -> 
         open_teacher("musicn")
     with pytest.raises(TmgcError, match=r"a trained run has a card\.json"):
         open_teacher(str(tmp_path))
+
+
+def test_notices_of_several_licences_stand_in_a_model_card_in_one_line_and_once(card: ModelCard) -> None:
+    weights, teacher = "Apache License", "ISC, Universitat Pompeu Fabra"
+    both = joined_notices(weights, teacher, "")
+    student = joined_notices(both, teacher)
+    assert student == both == "Apache License | ISC, Universitat Pompeu Fabra"
+    noted = card.replace(network={"licence": student})
+    assert ModelCard.from_json(noted.to_json(), where="here") == noted
