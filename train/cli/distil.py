@@ -34,7 +34,7 @@ _fit_options = fit_options.without("architecture").without("recipe")
 @image_options
 @click.option(
     "--music",
-    type=click.Path(path_type=Path, exists=True),
+    type=click.Path(path_type=Path),
     multiple=True,
     help="Folder or file of music without labels, for which the student learns its teachers' outputs first.",
 )
@@ -81,8 +81,11 @@ class _Distillation:
 
     def __init__(self, run: Path, student: Path, options: dict[str, Any]) -> None:
         from train.evaluation.pooled_predictions import OtherPredictions
+        from train.pretraining.music import find_music
         from train.run import Run
 
+        if options["music"]:
+            find_music(options["music"])
         self._run, self._student, self._options = Run(run), Run(student), options
         self._folds = _folds(run)
         teachers = [_trained(Run(folder)) for folder in self._folds or [run]]

@@ -32,6 +32,7 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return factories.tiny_trained_run(tmp_path_factory.mktemp("teacher"))
 
 
+@pytest.mark.full
 def test_a_student_is_an_ordinary_run_that_is_compared_with_its_teacher(teacher: Run, run: Path) -> None:
     done = tmgc_train("distil", teacher.folder, run, *TINY, *SMALL, "--epochs", 3)
     assert done.exit_code == 0, done.output
@@ -76,6 +77,9 @@ def test_what_cannot_teach_is_refused_in_one_line_and_nothing_is_written(
         teacher.folder, run, "--student", "mobilenet_v2", "--weights", "none", "--image-size", 31
     )
     assert "--pretraining-epochs" in refused(teacher.folder, run, *TINY, *SMALL, "--pretraining-epochs", 3)
+    assert "music is a folder or a file: there is no" in refused(
+        teacher.folder, run, *TINY, *SMALL, "--music", tmp_path / "nowhere"
+    )
     knowing = Path(copytree(teacher.folder, tmp_path / "knowing"))
     dataset = read_dataset(Run(knowing))
     table = Run(knowing).dataset_csv.read_text("utf-8").replace(",test,", ",train,")
