@@ -374,6 +374,7 @@ def _failing(recipe: str, inputs: Any, keras: Any, file: Any, **details: Any) ->
     return compare(recipe, inputs, keras, np.roll(file, 1, axis=1), **details)
 
 
+@pytest.mark.full
 def test_a_network_with_a_spectrogram_of_its_own_is_evaluated_and_exported_with_waveform_input(tmp_path: Path) -> None:
     run = tiny_trained_run(tmp_path, architecture="tiny_waveform")
     assert run.card().input_kind == "waveform"

@@ -164,6 +164,7 @@ def test_robustness_and_the_baseline_are_part_of_the_evaluation_where_they_are_r
     assert baseline.verdict in found.as_text()
 
 
+@pytest.mark.full
 def test_a_run_is_compared_with_its_teacher_on_the_same_test_songs(small_dataset: Dataset, copy_of: Copy) -> None:
     copy = copy_of(small_dataset)
     found = evaluate(copy, "test", compare_with=small_dataset)
