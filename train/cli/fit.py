@@ -69,7 +69,13 @@ fit_options = Options(
         show_default=True,
         help="frozen, trained, or auto: trained for random weights.",
     ),
-    click.option("--patience", default=4, show_default=True, help="Epochs without a lower validation loss, then stop."),
+    click.option(
+        "--monitor",
+        default="val_loss",
+        show_default=True,
+        help="What the best epoch has: the lowest val_loss, or the highest val_accuracy, for few songs and no mixup.",
+    ),
+    click.option("--patience", default=4, show_default=True, help="Epochs without a better one, then stop."),
     click.option("--optimizer", default="adam", show_default=True, help="adam, adamax or adamw."),
     click.option(
         "--learning-rate",

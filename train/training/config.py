@@ -104,7 +104,7 @@ class TrainingConfig:
     minutes: float | None = None
     """Time limit of the whole training: no epoch begins after it, except for the first."""
     patience: int = 4
-    """Early stopping: epochs without a lower validation loss."""
+    """Early stopping: epochs without a better one, by :attr:`monitor`."""
     optimizer: str = "adam"
     learning_rate: float | None = 1e-4
     """Highest learning rate of fine-tuning; None finds one by a learning-rate range test."""
@@ -149,7 +149,7 @@ class TrainingConfig:
         self._check_choice("--precision", self.precision, PRECISIONS)
         self._check_choice("--batch-normalization", self.batch_normalization, BATCH_NORMALIZATION)
         self._check_choice("schedule", self.schedule, SCHEDULES)
-        self._check_choice("monitor", self.monitor, MONITORS)
+        self._check_choice("--monitor", self.monitor, MONITORS)
         self._check("--width", 0 < self.width <= WIDEST, f"above 0 and at most {WIDEST:g}", self.width)
         self._check("--patience", self.patience >= 1, "at least 1", self.patience)
         self._check("--batch-size", self.batch_size >= 1, "at least 1", self.batch_size)

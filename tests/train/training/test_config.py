@@ -26,7 +26,7 @@ from train.training.config import Augmentation, TrainingConfig
         ({"label_smoothing": 1.0}, "--label-smoothing"),
         ({"minutes": 0.0}, "--minutes"),
         ({"schedule": "linear"}, "schedule is one of cosine"),
-        ({"monitor": "loss"}, "monitor is one of val_loss"),
+        ({"monitor": "loss"}, "--monitor is one of val_loss"),
     ],
 )
 def test_invalid_settings_are_refused(wrong: dict[str, object], message: str) -> None:
