@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from edge_runtime.classifier import GenreClassifier
     from edge_runtime.decoding.pcm import PcmFormat
     from edge_runtime.listener import ListenSettings
+    from edge_runtime.outputs import Output
     from edge_runtime.outputs.factory import OutputSettings
     from edge_runtime.session import MicrophoneSettings, Session
 
@@ -70,6 +72,7 @@ SUBCOMMANDS = {
 @click.option("--keep-days", default=90.0, show_default=True, help="Days that the history is kept.")
 @click.option("--keep-mb", default=500.0, show_default=True, help="Size to which the history is kept, MB.")
 @click.option("--mqtt", metavar="mqtt://HOST/TOPIC", help="Publish predictions; password: TMGC_MQTT_PASSWORD.")
+@click.option("--serve", metavar="[HOST:]PORT", help="Serve a live page and an API over HTTP; needs the serve extra.")
 @click.version_option(package_name="tmgc")
 def main(**options: Any) -> None:
     """Classify the genre of each window of the microphone, of music FILES or addresses, or of standard input (-).
@@ -93,10 +96,13 @@ def main(**options: Any) -> None:
     with Shutdown(on_check=Watchdog()) as stop:
         model = options["model"] or default_model()
         classifier = open_classifier(model, options["threads"], hop_seconds)
-        with open_outputs(settings.outputs, classifier, model, hop_seconds=hop_seconds) as outputs:
+        with (
+            open_outputs(settings.outputs, classifier, model, hop_seconds=hop_seconds) as outputs,
+            _served(options["serve"], model, classifier, options["history"]) as (classifier, page),
+        ):
             # only after everything that may be refused: to systemd and install-service this is a successful start
             sd_notify("READY=1", "STATUS=waiting for sound")
-            session = Session(classifier, settings.listening, outputs, stop)
+            session = Session(classifier, settings.listening, [*page, *outputs], stop)
             code = _classify(session, options["files"], settings, options["speed"])
     sys.exit(code)
 
@@ -186,6 +192,20 @@ def open_classifier(model: Path, threads: int | None, hop_seconds: float) -> Gen
     if classifier.card.warning:
         log.warning("%s", classifier.card.warning)
     return classifier
+
+
+@contextmanager
+def _served(
+    address: str | None, model: Path, classifier: GenreClassifier, history: Path | None
+) -> Iterator[tuple[GenreClassifier, list[Output]]]:
+    """Serve the page if there is an address; yields the listener's classifier and further outputs."""
+    if address is None:
+        yield classifier, []
+        return
+    from edge_runtime.server.running import ServerSettings, serve_listener
+
+    with serve_listener(model, classifier, ServerSettings.parse(address), history=history) as (shared, hub):
+        yield shared, [hub]
 
 
 def _classify(session: Session, files: Sequence[str], settings: Settings, speed: float | None) -> int:

@@ -23,6 +23,7 @@ COMMANDS = {
     "tmgc-train": "train.cli:main",
     "tmgc-export": "export.cli:main",
     "tmgc-listen": "edge_runtime.cli.listen:main",
+    "tmgc-serve": "edge_runtime.cli.serve:main",
     "tmgc-bench": "benchmarks.cli:main",
 }
 

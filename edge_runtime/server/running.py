@@ -1,0 +1,207 @@
+"""The server in a thread of its own, so that neither it nor a client delays the listener."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+from starlette.applications import Starlette
+
+from edge_runtime.classifier import GenreClassifier
+from edge_runtime.errors import TmgcError, shortened
+from edge_runtime.server.app import Service, build_app
+from edge_runtime.server.hub import Hub
+from edge_runtime.server.models import served_models, share
+from edge_runtime.server.past import Past
+from edge_runtime.server.uploads import Decoder, Limits
+
+log = logging.getLogger("tmgc.server")
+
+DEFAULT_HOST = "127.0.0.1"
+DEFAULT_PORT = 8321
+
+_ENDING_SECONDS = 5.0
+_MAX_HEADER_BYTES = 16_384
+
+
+@dataclass(frozen=True)
+class ServerSettings:
+    """Where a server listens."""
+
+    host: str = DEFAULT_HOST
+    port: int = DEFAULT_PORT
+    """0 takes a free one."""
+
+    @classmethod
+    def parse(cls, address: str) -> ServerSettings:
+        """The settings of ``[HOST:]PORT``.
+
+        Raises
+        ------
+        TmgcError
+            It is no such address.
+        """
+        host, _, port = address.rpartition(":")
+        if not (port.isascii() and port.isdecimal() and int(port) < 65_536):
+            raise TmgcError(f"an address is [HOST:]PORT with a port up to 65535, got {shortened(address)}: try 8321")
+        return cls(host.strip("[]") or DEFAULT_HOST, int(port))
+
+
+class Server:
+    """An HTTP server; :meth:`start` starts it and :meth:`stop` ends it.
+
+    Parameters
+    ----------
+    service : Service
+    settings : ServerSettings
+
+    Raises
+    ------
+    TmgcError
+        The address cannot be used.
+    """
+
+    def __init__(self, service: Service, settings: ServerSettings) -> None:
+        self._service = service
+        self._socket = _bound(settings)
+        self._server = _Uvicorn(build_app(service), service.hub)
+        self._thread = threading.Thread(target=self._run, name="server", daemon=True)
+
+    @property
+    def address(self) -> str:
+        """The page's address."""
+        host, port = self._socket.getsockname()[:2]
+        return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+
+    def start(self) -> None:
+        """Serve from now on."""
+        self._thread.start()
+        self._server.ready.wait(_ENDING_SECONDS)
+
+    def stop(self) -> None:
+        """End all connections."""
+        self._server.should_exit = True
+        self._thread.join(_ENDING_SECONDS)
+        self._socket.close()
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._server.serve(sockets=[self._socket]))
+        except Exception:
+            log.exception("the server has ended")
+
+
+class _Uvicorn(uvicorn.Server):
+    """uvicorn without handlers of signals, which are the command's."""
+
+    def __init__(self, app: Starlette, hub: Hub | None) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http="h11",
+                ws="none",
+                loop="asyncio",
+                lifespan="on",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                h11_max_incomplete_event_size=_MAX_HEADER_BYTES,
+                timeout_graceful_shutdown=1,
+            )
+        )
+        self.ready = threading.Event()
+        self._hub = hub
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._hub:
+            self._hub.end_streams()
+        await super().shutdown(sockets)
+
+
+def _bound(settings: ServerSettings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((settings.host, settings.port))
+    except OSError as error:
+        bound.close()
+        raise TmgcError(
+            f"a server needs a free port of this machine: {settings.host}:{settings.port} is not "
+            f"({error.strerror or error}). Name another one"
+        ) from error
+    return bound
+
+
+@contextmanager
+def serve_models(
+    models: Sequence[tuple[Path, GenreClassifier]], settings: ServerSettings, *, limits: Limits | None = None
+) -> Iterator[Server]:
+    """Serve models without a listener.
+
+    Parameters
+    ----------
+    models : sequence of (Path, GenreClassifier)
+        The first is the default.
+    settings : ServerSettings
+    limits : Limits, optional
+
+    Yields
+    ------
+    server : Server
+    """
+    service = Service(served_models(models), Decoder(limits or Limits()), Past(None))
+    with _running(Server(service, settings)) as server:
+        yield server
+
+
+@contextmanager
+def serve_listener(
+    model: Path, classifier: GenreClassifier, settings: ServerSettings, *, history: Path | None
+) -> Iterator[tuple[GenreClassifier, Hub]]:
+    """Serve what a listener hears.
+
+    Parameters
+    ----------
+    model : Path
+        The file of the classifier.
+    classifier : GenreClassifier
+        Is not used any more: the one that is yielded takes its place.
+    settings : ServerSettings
+    history : Path or None
+        What the listener records.
+
+    Yields
+    ------
+    classifier : GenreClassifier
+        For the listener.
+    hub : Hub
+        An output of the listener.
+    """
+    listening, uploads = share(classifier)
+    models = served_models([(model, uploads)])
+    hub = Hub(models[model.stem])
+    with _running(Server(Service(models, Decoder(Limits()), Past(history), hub), settings)):
+        yield listening, hub
+
+
+@contextmanager
+def _running(server: Server) -> Iterator[Server]:
+    server.start()
+    log.info("serving %s", server.address)
+    try:
+        yield server
+    finally:
+        server.stop()
