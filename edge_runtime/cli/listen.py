@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from edge_runtime.cli.base import CommandWithSubcommands
+from edge_runtime.cli.serve import access_options, server_settings
 from edge_runtime.errors import TmgcError
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from edge_runtime.listener import ListenSettings
     from edge_runtime.outputs import Output
     from edge_runtime.outputs.factory import OutputSettings
+    from edge_runtime.server.settings import ServerSettings
     from edge_runtime.session import MicrophoneSettings, Session
 
 log = logging.getLogger("tmgc.listen")
@@ -73,6 +75,7 @@ SUBCOMMANDS = {
 @click.option("--keep-mb", default=500.0, show_default=True, help="Size to which the history is kept, MB.")
 @click.option("--mqtt", metavar="mqtt://HOST/TOPIC", help="Publish predictions; password: TMGC_MQTT_PASSWORD.")
 @click.option("--serve", metavar="[HOST:]PORT", help="Serve a live page and an API over HTTP; needs the serve extra.")
+@access_options
 @click.version_option(package_name="tmgc")
 def main(**options: Any) -> None:
     """Classify the genre of each window of the microphone, of music FILES or addresses, or of standard input (-).
@@ -98,7 +101,7 @@ def main(**options: Any) -> None:
         classifier = open_classifier(model, options["threads"], hop_seconds)
         with (
             open_outputs(settings.outputs, classifier, model, hop_seconds=hop_seconds) as outputs,
-            _served(options["serve"], model, classifier, options["history"]) as (classifier, page),
+            _served(settings.server, model, classifier, options["history"]) as (classifier, page),
         ):
             # only after everything that may be refused: to systemd and install-service this is a successful start
             sd_notify("READY=1", "STATUS=waiting for sound")
@@ -114,6 +117,7 @@ class Settings(NamedTuple):
     outputs: OutputSettings
     microphone: MicrophoneSettings
     raw: PcmFormat | None
+    server: ServerSettings | None
 
 
 def build_settings(options: Mapping[str, Any]) -> Settings:
@@ -140,6 +144,7 @@ def build_settings(options: Mapping[str, Any]) -> Settings:
         OutputSettings(**{name: options[name] for name in OUTPUT_OPTIONS}),
         MicrophoneSettings(options["device"], options["wait_device"] or 0.0, options["exit_on_device_loss"]),
         None if options["raw"] is None else raw_format(options["raw"]),
+        None if options["serve"] is None else server_settings(options["serve"], options),
     )
 
 
@@ -196,15 +201,15 @@ def open_classifier(model: Path, threads: int | None, hop_seconds: float) -> Gen
 
 @contextmanager
 def _served(
-    address: str | None, model: Path, classifier: GenreClassifier, history: Path | None
+    server: ServerSettings | None, model: Path, classifier: GenreClassifier, history: Path | None
 ) -> Iterator[tuple[GenreClassifier, list[Output]]]:
-    """Serve the page if there is an address; yields the listener's classifier and further outputs."""
-    if address is None:
+    """Serve the page if that was asked for; yields the listener's classifier and further outputs."""
+    if server is None:
         yield classifier, []
         return
-    from edge_runtime.server.running import ServerSettings, serve_listener
+    from edge_runtime.server.running import serve_listener
 
-    with serve_listener(model, classifier, ServerSettings.parse(address), history=history) as (shared, hub):
+    with serve_listener(model, classifier, server, history=history) as (shared, hub):
         yield shared, [hub]
 
 
