@@ -209,8 +209,8 @@ def _served(
         return
     from edge_runtime.server.running import serve_listener
 
-    with serve_listener(model, classifier, server, history=history) as (shared, hub):
-        yield shared, [hub]
+    with serve_listener(model, classifier, server, history=history) as served:
+        yield served.classifier, [served.hub]
 
 
 def _classify(session: Session, files: Sequence[str], settings: Settings, speed: float | None) -> int:

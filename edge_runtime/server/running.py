@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import uvicorn
 from starlette.middleware.cors import CORSMiddleware
@@ -162,10 +163,21 @@ def serve_models(
         yield server
 
 
+class ServedListener(NamedTuple):
+    """What a listener needs to be served."""
+
+    classifier: GenreClassifier
+    """Takes the place of the listener's own."""
+    hub: Hub
+    """A further output."""
+    address: str
+    """The page's address."""
+
+
 @contextmanager
 def serve_listener(
     model: Path, classifier: GenreClassifier, settings: ServerSettings, *, history: Path | None
-) -> Iterator[tuple[GenreClassifier, Hub]]:
+) -> Iterator[ServedListener]:
     """Serve what a listener hears.
 
     Parameters
@@ -180,16 +192,13 @@ def serve_listener(
 
     Yields
     ------
-    classifier : GenreClassifier
-        For the listener.
-    hub : Hub
-        An output of the listener.
+    served : ServedListener
     """
     listening, uploads = share(classifier)
     models = served_models([(model, uploads)])
     hub = Hub(models[model.stem])
-    with _running(Server(Service(models, Decoder(Limits()), Past(history), hub), settings)):
-        yield listening, hub
+    with _running(Server(Service(models, Decoder(Limits()), Past(history), hub), settings)) as server:
+        yield ServedListener(listening, hub, server.address)
 
 
 @contextmanager
