@@ -13,18 +13,21 @@ from typing import NamedTuple
 
 import uvicorn
 from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from edge_runtime.classifier import GenreClassifier
 from edge_runtime.errors import TmgcError
 from edge_runtime.server.access import Access
 from edge_runtime.server.app import Service, build_app
+from edge_runtime.server.bodies import Limits
 from edge_runtime.server.connections import GuardedProtocol
 from edge_runtime.server.hub import Hub
+from edge_runtime.server.metrics import Metrics
 from edge_runtime.server.models import served_models, share
 from edge_runtime.server.past import Past
 from edge_runtime.server.settings import ServerSettings
-from edge_runtime.server.uploads import Decoder, Limits
+from edge_runtime.server.uploads import Decoder
 
 log = logging.getLogger("tmgc.server")
 
@@ -42,6 +45,10 @@ class Server:
     service : Service
     settings : ServerSettings
 
+    Attributes
+    ----------
+    routes : list of Route
+
     Raises
     ------
     TmgcError
@@ -51,7 +58,9 @@ class Server:
     def __init__(self, service: Service, settings: ServerSettings) -> None:
         self._service = service
         self._socket = _bound(settings)
-        self._server = _Uvicorn(_application(service, settings), service.hub)
+        app = build_app(service)
+        self.routes = [route for route in app.routes if isinstance(route, Route)]
+        self._server = _Uvicorn(_guarded(app, settings), service.hub)
         self._thread = threading.Thread(target=self._run, name="server", daemon=True)
 
     @property
@@ -112,8 +121,8 @@ class _Uvicorn(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def _application(service: Service, settings: ServerSettings) -> ASGIApp:
-    app = Access(build_app(service), settings)
+def _guarded(inner: ASGIApp, settings: ServerSettings) -> ASGIApp:
+    app = Access(inner, settings)
     if not settings.origins:
         return app
     return CORSMiddleware(
@@ -158,7 +167,9 @@ def serve_models(
     ------
     server : Server
     """
-    service = Service(served_models(models), Decoder(limits or Limits()), Past(None))
+    served = served_models(models)
+    metrics = Metrics(next(iter(served.values())))
+    service = Service(served, Decoder(limits or Limits()), Past(None), metrics)
     with _running(Server(service, settings)) as server:
         yield server
 
@@ -196,8 +207,10 @@ def serve_listener(
     """
     listening, uploads = share(classifier)
     models = served_models([(model, uploads)])
-    hub = Hub(models[model.stem])
-    with _running(Server(Service(models, Decoder(Limits()), Past(history), hub), settings)) as server:
+    metrics = Metrics(models[model.stem])
+    hub = Hub(models[model.stem], metrics)
+    service = Service(models, Decoder(Limits()), Past(history), metrics, hub)
+    with _running(Server(service, settings)) as server:
         yield ServedListener(listening, hub, server.address)
 
 
