@@ -73,7 +73,13 @@ fit_options = Options(
         "--monitor",
         default="val_loss",
         show_default=True,
-        help="What the best epoch has: the lowest val_loss, or the highest val_accuracy, for few songs and no mixup.",
+        help="Keep the epoch with the lowest val_loss or the highest val_accuracy, or the last one.",
+    ),
+    click.option(
+        "--refit/--no-refit",
+        default=False,
+        show_default=True,
+        help="Then train once more for as many epochs on the training and the validation songs together.",
     ),
     click.option("--patience", default=4, show_default=True, help="Epochs without a better one, then stop."),
     click.option("--optimizer", default="adam", show_default=True, help="adam, adamax or adamw."),
@@ -95,7 +101,8 @@ fit_options = Options(
         "--augment",
         callback=_names,
         help=f"Augmentation of the training clips, or none. Default: {','.join(_AUGMENT)}; with a teacher without "
-        "spec_augment. For sound of another bandwidth than that of the songs, add bandwidth.",
+        "spec_augment. For sound of another bandwidth than that of the songs, add bandwidth; roll rotates clips in "
+        "time.",
     ),
     click.option(
         "--teacher",

@@ -13,8 +13,8 @@ OPTIMIZERS = ("adam", "adamax", "adamw")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 SCHEDULES = ("cosine", "constant")
 BATCH_NORMALIZATION = ("auto", "frozen", "trained")
-MONITORS = ("val_loss", "val_accuracy")
-AUGMENTATIONS = ("shift", "gain", "noise", "bandwidth", "spec_augment", "negatives", "mixup")
+MONITORS = ("val_loss", "val_accuracy", "last")
+AUGMENTATIONS = ("shift", "gain", "noise", "roll", "bandwidth", "spec_augment", "negatives", "mixup")
 """In the order in which they are applied."""
 WIDEST = 4.0
 """Largest factor for the channels of an architecture."""
@@ -35,6 +35,9 @@ class Augmentation:
     """Share of the clips that noise is added to, in [0, 1]."""
     noise_snr_db: tuple[float, float] = (5.0, 40.0)
     """Range of the signal-to-noise ratio, drawn uniformly, dB."""
+    roll: bool = False
+    """Rotate each clip in time by any amount: what leaves at its end comes back at its beginning. Unlike a shift it
+    needs no margins, and never runs out of variants."""
     bandwidth_share: float = 0.0
     """Share of the images that lose their highest frequencies and perhaps their lowest, as of low bit rates, low sample
     rates and small loudspeakers, in [0, 1]. It helps where a network hears another bandwidth than that of its songs."""
@@ -79,6 +82,8 @@ class Augmentation:
         changes = [change for name, change in off.items() if name not in names]
         if "bandwidth" in names:
             changes.append({"bandwidth_share": 0.5})
+        if "roll" in names:
+            changes.append({"roll": True})
         return replace(cls(), **{field: value for change in changes for field, value in change.items()})
 
     @property
@@ -123,7 +128,11 @@ class TrainingConfig:
     rescale_to_unit: bool = False
     """Rescale pixels to [0, 1] instead of the range that the architecture was designed for."""
     monitor: str = "val_loss"
-    """The weights of the epoch with the lowest ``val_loss`` or the highest ``val_accuracy`` are kept."""
+    """The weights of the epoch with the lowest ``val_loss`` or the highest ``val_accuracy`` are kept, or those of the
+    ``last`` epoch, whatever the patience."""
+    refit: bool = False
+    """Train once more from the initial weights, for as many epochs as the kept ones had, on the training and the
+    validation clips. What is chosen on the validation clips, such as the temperature, is chosen before."""
     batch_size: int = 32
     label_smoothing: float = 0.0
     """Probability that is moved from the true genre to all genres alike, in [0, 1) (Szegedy et al. 2016)."""
