@@ -188,9 +188,9 @@ class TrainingConfig:
     def _check_choice(self, option: str, got: str, choices: tuple[str, ...]) -> None:
         self._check(option, got in choices, f"one of {', '.join(choices)}", got)
 
-    def with_reference_recipe(self) -> TrainingConfig:
-        """The same settings with those of :data:`REFERENCE_RECIPE` in their place."""
-        return replace(self, **REFERENCE_RECIPE)
+    def with_recipe(self, name: str, input_kind: str = "image") -> TrainingConfig:
+        """The same settings with those of a recipe in their place: see :func:`recipe`."""
+        return replace(self, **recipe(name, input_kind))
 
     def to_json(self) -> dict[str, Any]:
         """The settings as a card and a checkpoint hold them."""
@@ -205,7 +205,23 @@ class TrainingConfig:
         return cls(**values | {"augmentation": Augmentation(**augmentation), "teachers": tuple(values["teachers"])})
 
 
-REFERENCE_RECIPE: dict[str, Any] = {
+def recipe(name: str, input_kind: str = "image") -> dict[str, Any]:
+    """The settings that a recipe replaces, by the name of the field.
+
+    Parameters
+    ----------
+    name : str
+        Of :data:`RECIPES`.
+    input_kind : str
+        Of the network, one of :data:`edge_runtime.model_card.INPUT_KINDS`.
+    """
+    recipes = {"tmgc": {}, "reference": _REFERENCE, "few-songs": _FEW_SONGS[input_kind]}
+    return recipes[name]
+
+
+RECIPES = ("tmgc", "reference", "few-songs")
+
+_REFERENCE: dict[str, Any] = {
     "head_epochs": 0,
     "epochs": 20,
     "patience": 8,
@@ -229,4 +245,38 @@ REFERENCE_RECIPE: dict[str, Any] = {
 The whole network is trained from the first step, batch normalisation included, with Adamax at Keras' default rate.
 Images are mirrored in time and not varied otherwise. Training stops after 8 epochs without a lower validation loss and
 keeps the weights of the highest validation accuracy.
+"""
+
+_LAST_EPOCH: dict[str, Any] = {
+    "monitor": "last",
+    "refit": True,
+    "schedule": "cosine",
+    "augmentation": Augmentation.only(("roll",)),
+}
+
+_FEW_SONGS: dict[str, dict[str, Any]] = {
+    "image": _LAST_EPOCH
+    | {
+        "head_epochs": 0,
+        "epochs": 8,
+        "optimizer": "adamw",
+        "learning_rate": 1e-3,
+        "unfreeze": 1.0,
+        "batch_normalization": "trained",
+        "batch_normalization_momentum": 0.9,
+    },
+    "waveform": _LAST_EPOCH
+    | {
+        "head_epochs": 25,
+        "epochs": 3,
+        "optimizer": "adam",
+        "learning_rate": 2e-5,
+        "unfreeze": 0.45,
+        "batch_normalization": "frozen",
+    },
+}
+"""For a few hundred songs and a network that has heard much music, pretrained or as musicnn.
+
+Forty validation clips cannot tell which epoch is the best, so the last one is kept, and they are trained on in the
+end. Mixup and noise, which need many epochs, are off; rotation in time is cheap and never runs out of variants.
 """

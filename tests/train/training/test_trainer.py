@@ -388,7 +388,7 @@ def test_missing_weights_are_found_before_the_images_are_loaded_and_cost_nothing
 
 
 def test_the_reference_recipe_trains_within_its_time_limit(small_dataset: Dataset) -> None:
-    card = fit(small_dataset, replace(QUICK, minutes=1e-6).with_reference_recipe())
+    card = fit(small_dataset, replace(QUICK, minutes=1e-6).with_recipe("reference"))
     assert card.training["epochs"] == 1
     assert card.training["head_epochs"] == 0
     assert json.loads(json.dumps(card.training["settings"]))["augmentation"]["flip"] is True
