@@ -189,7 +189,9 @@ class _Distillation:
                 seed=config.seed,
             )
             with ProgressBar() as bar:
-                pretrain(self._options["music"], run, open_teachers(config.teachers), settings, reporter=bar)
+                tested = {clip.content_sha256 for clip in pair.student.of("test")}
+                teachers = open_teachers(config.teachers)
+                pretrain(self._options["music"], run, teachers, settings, tested=tested, reporter=bar)
         return str(run.model)
 
     def result(self) -> list[str]:

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from edge_runtime import SpectrogramSettings, TmgcError
+from edge_runtime.files import sha256_of
 from tests.factories import RATE, SIDE, TINY_TRAINING, random_pretraining, tiny_dataset, write_songs
 from train.pretraining.pretrain import PretrainingConfig, pretrain, read_pretraining
 from train.run import Run
@@ -64,6 +65,18 @@ def test_its_backbone_is_where_a_training_begins_and_licences_are_handed_on(
     )
     for ours, theirs in zip(begun, pretrained, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-4)
+
+
+def test_songs_that_are_tested_later_are_left_out(music: Path, tmp_path: Path, teacher: Teacher) -> None:
+    run, files = Run(tmp_path / "pretrained"), sorted(path for path in music.rglob("*") if path.suffix == ".flac")
+    again = tmp_path / "again" / "another name.flac"
+    again.parent.mkdir()
+    again.write_bytes(files[0].read_bytes())
+    document = pretrain([music, again.parent], run, teacher, replace(CONFIG, epochs=1), tested={sha256_of(files[0])})
+    assert sum(document["pieces"][name] for name in ("train", "validation")) == len(files) - 1
+    assert run.skipped_csv.read_text("utf-8").count("a test song") == 2
+    with pytest.raises(TmgcError, match="all 1 files are test songs"):
+        pretrain([again], Run(tmp_path / "other"), teacher, CONFIG, tested={sha256_of(again)})
 
 
 def in_a_process(music: Path, run: Run, teacher_run: Run) -> subprocess.Popen[str]:
