@@ -13,6 +13,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -29,6 +30,7 @@ from train.libraries import has_tensorflow, library
 from train.progress import Reporter
 from train.run import Run
 from train.teachers import open_teachers
+from train.teachers.tagger import pretrained_tagger
 from train.training.architectures import check_weights, find_architecture
 from train.training.callbacks import BatchProgress, CheckpointAndEarlyStopping, EpochHistory, is_over
 from train.training.checkpoint import Checkpoint, TrainingState, licence_of_weights, save_model
@@ -250,7 +252,21 @@ class _Training:
         window = network.inputs[0]
         features = network.get_layer(BACKBONE)(network.get_layer(FRONT_END)(window))
         self._target_head = target_head(self._teacher.count)
-        return student(window, features, network.get_layer(HEAD), self._target_head, name=network.name)
+        whole = student(window, features, network.get_layer(HEAD), self._target_head, name=network.name)
+        if not self._resumes:
+            self._inherit_targets(self._teacher)
+        return whole
+
+    def _inherit_targets(self, teacher: TeacherTargets) -> None:
+        """Begin with what a pretraining learned of the same teacher, if the initial weights come from one."""
+        path = Path(self._config.weights)
+        pretraining = Run(path.parent)
+        if path.suffix != ".keras" or not pretraining.pretraining_json.is_file():
+            return
+        tagger, scaling = pretrained_tagger(pretraining), teacher.scaling
+        if tagger.tags == teacher.target_names:
+            bias = (tagger.bias - scaling.mean) / scaling.deviation
+            self._target_head.set_weights([tagger.kernel / scaling.deviation, bias])
 
     def _discard_earlier_training(self) -> None:
         self._checkpoint.remove()

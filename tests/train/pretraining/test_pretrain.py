@@ -22,7 +22,7 @@ from tests.factories import RATE, SIDE, TINY_TRAINING, random_pretraining, tiny_
 from train.pretraining.pretrain import PretrainingConfig, pretrain, read_pretraining
 from train.run import Run
 from train.teachers import Teacher
-from train.training import fit
+from train.training import Augmentation, fit
 from train.training.model import BACKBONE, build_network
 
 CONFIG = PretrainingConfig(
@@ -65,6 +65,28 @@ def test_its_backbone_is_where_a_training_begins_and_licences_are_handed_on(
     )
     for ours, theirs in zip(begun, pretrained, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-4)
+
+
+def test_a_training_with_the_same_teacher_begins_with_all_that_was_learned_of_it(
+    music: Path, tmp_path: Path, teacher: Teacher, teacher_run: Run
+) -> None:
+    run = Run(tmp_path / "pretrained")
+    pretrain([music], run, teacher, CONFIG)
+    songs = write_songs(tmp_path / "songs", songs=4)
+    for folder in songs.iterdir():
+        folder.rename(folder.with_name(f"other {folder.name}"))
+    dataset = tiny_dataset(songs, tmp_path / "run")
+    config = replace(TINY_TRAINING, weights=str(run.model), teachers=(str(teacher_run.folder),), teacher_weight=100.0)
+    config = replace(config, head_epochs=0, epochs=1, learning_rate=1e-9, augmentation=Augmentation.only(()))
+
+    def first_loss() -> float:
+        fit(dataset, config)
+        with dataset.run.history_csv.open(encoding="utf-8") as file:
+            return float(next(csv.DictReader(file))["loss"])
+
+    inherited = first_loss()
+    run.pretraining_json.unlink()
+    assert inherited < 0.5 * first_loss(), "a layer of random weights is far from the teacher"
 
 
 def test_songs_that_are_tested_later_are_left_out(music: Path, tmp_path: Path, teacher: Teacher) -> None:
