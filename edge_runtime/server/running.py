@@ -26,7 +26,7 @@ from edge_runtime.server.hub import Hub
 from edge_runtime.server.metrics import Metrics
 from edge_runtime.server.models import served_models, share
 from edge_runtime.server.past import Past
-from edge_runtime.server.settings import ServerSettings
+from edge_runtime.server.settings import ServerSettings, page_address
 from edge_runtime.server.uploads import Decoder
 
 log = logging.getLogger("tmgc.server")
@@ -67,7 +67,7 @@ class Server:
     def address(self) -> str:
         """The page's address."""
         host, port = self._socket.getsockname()[:2]
-        return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+        return page_address(host, port)
 
     def start(self) -> None:
         """Serve from now on."""
@@ -217,7 +217,6 @@ def serve_listener(
 @contextmanager
 def _running(server: Server) -> Iterator[Server]:
     server.start()
-    log.info("serving %s", server.address)
     try:
         yield server
     finally:
