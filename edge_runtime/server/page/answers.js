@@ -10,6 +10,11 @@ const LONGEST_GAP_MS = 60_000; // a longer pause begins another answer
 /** Windows, oldest first, as runs `{genre, from, to, windows, confidence}` with times. */
 export class Runs {
   entries = []; // newest first
+  #kept;
+
+  constructor(kept = KEPT) {
+    this.#kept = kept;
+  }
 
   window({ time, genre, confidence, smoothed, dropped_windows: dropped, source }) {
     const before = this.entries.find((entry) => entry.genre);
@@ -39,7 +44,7 @@ export class Runs {
 
   #add(entry) {
     this.entries.unshift(entry);
-    this.entries.length = Math.min(this.entries.length, KEPT);
+    this.entries.length = Math.min(this.entries.length, this.#kept);
   }
 }
 

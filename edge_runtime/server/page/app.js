@@ -3,16 +3,20 @@
 import { Answers } from "./answers.js";
 import { getJson, openSession, tokenOfAddress } from "./api.js";
 import { nameGenres } from "./genres.js";
+import { Health } from "./health.js";
 import { Live } from "./live.js";
 import { Now } from "./now.js";
+import { Song } from "./song.js";
 import { chooseLanguage, clock, t, translate } from "./text.js";
+import { Today } from "./today.js";
 
 const element = (id) => document.getElementById(id);
 
 const live = new Live();
 const now = new Now();
 const answers = new Answers();
-const parts = [now, answers];
+const song = new Song();
+const parts = [now, answers, new Today(), new Health(), song];
 
 let connection = "connecting";
 
@@ -47,17 +51,24 @@ function listen() {
   });
   live.addEventListener("connection", ({ detail }) => {
     showConnection(detail.connected ? "live" : "lost");
+    if (detail.connected) describe().catch(() => {});
     now.live = detail.connected;
   });
   live.addEventListener("locked", () => {
     element("lock").hidden = false;
     showConnection("locked");
   });
-  live.addEventListener("absent", () => showConnection("absent"));
+  live.addEventListener("absent", () => {
+    element("lock").hidden = true;
+    showConnection("absent");
+    describe().catch(() => {});
+  });
   live.start();
 }
 
-async function describeModel() {
+/** What does not change while the server runs; asked for again when it may have become readable. */
+async function describe() {
+  await song.offer();
   const { warning } = await getJson("v1/model");
   element("warning").textContent = warning ?? "";
   element("warning").hidden = !warning;
@@ -84,7 +95,7 @@ async function start() {
   const token = tokenOfAddress();
   if (token) await openSession(token).catch(() => {}); // a wrong one is asked for
   listen();
-  describeModel().catch(() => {});
+  describe().catch(() => {});
 }
 
 start();

@@ -93,7 +93,7 @@ export class Now {
     const confidence = t("confidence", { percent: percent(smoothed.confidence) });
     element("facts").textContent = genre === "silence" ? since : `${confidence}, ${since}`;
     this.#drawBars(probabilities);
-    element("level").textContent = `${number(level)} dBFS`;
+    element("level").textContent = `${number(level).replace("-", "−")} dBFS`;
     element("level-bar").firstElementChild.style.width = `${100 * Math.min(1, Math.max(0, 1 - level / QUIETEST_DBFS))}%`;
     element("latency").textContent = `${number(latency.total, 1)} ms`;
     element("delay").textContent = `${number(delay, 1)} ms`;

@@ -1,0 +1,181 @@
+/* The history: the hours of today by genre, the windows of one hour, and the shares of a day, a week and a month. */
+
+import { answerRow, Runs } from "./answers.js";
+import { getJson } from "./api.js";
+import { colourClass, fillLane, fillShares, make } from "./genres.js";
+import { duration, genreName, percent, t } from "./text.js";
+
+const EVERY_MS = 60_000;
+const FEWEST_HOURS = 8;
+const PART_MINUTES = 15; // the server answers with 4000 windows at most
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
+
+const element = (id) => document.getElementById(id);
+const pad = (value) => String(value).padStart(2, "0");
+
+export class Today {
+  #available = false;
+  #failure = "";
+  #hours = new Map(); // start in ISO 8601 by genre, seconds
+  #days = [];
+  #period = 1;
+  #open = null; // start of the hour whose windows are shown
+  #rows = [];
+  #offsetMs = 0; // of the board's time from UTC
+
+  constructor() {
+    element("hour-close").addEventListener("click", () => this.#close());
+    for (const button of document.querySelectorAll("[data-days]")) {
+      button.addEventListener("click", () => {
+        this.#period = Number(button.dataset.days);
+        this.render();
+      });
+    }
+    setInterval(() => document.hidden || this.#load(), EVERY_MS);
+  }
+
+  show(now) {
+    element("today").hidden = false;
+    const before = this.#available;
+    this.#available = now.history;
+    if (now.history && (now.first || !before)) this.#load();
+    else if (!now.history) this.render();
+  }
+
+  async #load() {
+    if (!this.#available) return;
+    try {
+      const since = (milliseconds) => new Date(Date.now() - milliseconds).toISOString();
+      const hours = (await getJson(`v1/history?bucket=hour&since=${since(1.5 * DAY_MS)}`)).rows;
+      this.#days = (await getJson(`v1/history?bucket=day&since=${since(31 * DAY_MS)}`)).rows;
+      if (hours.length) this.#offsetMs = offsetOf(hours.at(-1).start);
+      this.#hours = byStart(hours.filter(({ start }) => start.startsWith(this.#date(0))));
+      this.#failure = "";
+    } catch (error) {
+      this.#failure = error.message;
+    }
+    this.render();
+  }
+
+  /** The board's date of so many days ago. */
+  #date(daysAgo) {
+    return new Date(Date.now() + this.#offsetMs - daysAgo * DAY_MS).toISOString().slice(0, 10);
+  }
+
+  render() {
+    const none = element("no-history");
+    none.hidden = this.#available && !this.#failure;
+    none.textContent = this.#failure ? t("history_failed", { reason: this.#failure }) : t("no_history");
+    element("today-content").hidden = !this.#available || Boolean(this.#failure);
+    this.#drawHours();
+    this.#drawShares();
+    if (this.#open) this.#drawHour();
+  }
+
+  #drawHours() {
+    const now = new Date(Date.now() + this.#offsetMs).getUTCHours();
+    const heard = [...this.#hours.keys()].map((start) => Number(start.slice(11, 13)));
+    const first = Math.max(0, Math.min(...heard, now - FEWEST_HOURS + 1));
+    const starts = new Map([...this.#hours.keys()].map((start) => [Number(start.slice(11, 13)), start]));
+    const columns = [];
+    for (let hour = first; hour <= Math.max(now, first + FEWEST_HOURS - 1, ...heard); hour += 1) {
+      columns.push(this.#column(hour, starts.get(hour)));
+    }
+    const focused = element("hours").querySelector(":focus")?.dataset.hour;
+    element("hours").replaceChildren(...columns);
+    if (focused) element("hours").querySelector(`[data-hour="${focused}"]`)?.focus();
+  }
+
+  #column(hour, start) {
+    const seconds = this.#hours.get(start) ?? new Map();
+    const parts = [...seconds].filter(([genre]) => genre !== "silence");
+    const stack = make("span", "stack", ...parts.map(([genre, length]) => {
+      const part = make("i", colourClass(genre));
+      part.style.height = `${(100 * length) / 3600}%`;
+      return part;
+    }));
+    const column = make("button", "column", stack, make("span", "", pad(hour)));
+    const genres = [...seconds].map(([genre, length]) => `${genreName(genre)} ${duration(length)}`).join(", ");
+    column.type = "button";
+    column.dataset.hour = hour;
+    column.disabled = !seconds.size;
+    column.setAttribute("aria-label", t("hour", { hour: `${pad(hour)}:00`, genres: genres || t("no_hour") }));
+    column.setAttribute("aria-pressed", Boolean(start) && this.#open === start);
+    column.addEventListener("click", () => (this.#open === start ? this.#close() : this.#show(start)));
+    return column;
+  }
+
+  async #show(start) {
+    this.#open = start;
+    this.#rows = [];
+    this.render();
+    element("hour-title").focus();
+    const begin = new Date(start).getTime();
+    try {
+      for (let minute = 0; minute < 60; minute += PART_MINUTES) {
+        const [since, until] = [minute, minute + PART_MINUTES].map((at) => new Date(begin + at * 60_000).toISOString());
+        const { rows } = await getJson(`v1/history?bucket=window&since=${since}&until=${until}`);
+        if (this.#open !== start) return; // another hour was pressed meanwhile
+        this.#rows.push(...rows);
+        this.#drawHour();
+      }
+    } catch (error) {
+      element("hour-title").textContent = t("history_failed", { reason: error.message });
+    }
+  }
+
+  #close() {
+    const { hour } = element("hours").querySelector('[aria-pressed="true"]')?.dataset ?? {};
+    this.#open = null;
+    this.render();
+    element("hours").querySelector(`[data-hour="${hour}"]`)?.focus();
+    element("hour").hidden = true;
+  }
+
+  #drawHour() {
+    element("hour").hidden = false;
+    const begin = new Date(this.#open).getTime();
+    const hour = this.#open.slice(11, 13);
+    element("hour-title").textContent = `${hour}:00–${pad((Number(hour) + 1) % 24)}:00`;
+    const runs = new Runs(3600);
+    this.#rows.forEach((row) => runs.window(row));
+    const entries = [...runs.entries].reverse();
+    const stretches = entries.map(({ genre, from, to }) => ({
+      genre, from: new Date(from).getTime(), to: new Date(to).getTime() + 1000,
+    }));
+    fillLane(element("hour-lane"), stretches, begin, begin + HOUR_MS);
+    element("hour-list").replaceChildren(...entries.map((entry) => answerRow(entry, null)));
+  }
+
+  #drawShares() {
+    for (const button of document.querySelectorAll("[data-days]")) {
+      button.setAttribute("aria-pressed", Number(button.dataset.days) === this.#period);
+    }
+    const oldest = this.#date(this.#period - 1);
+    const seconds = new Map();
+    for (const { start, genre, seconds: length } of this.#days) {
+      if (start.slice(0, 10) >= oldest) seconds.set(genre, (seconds.get(genre) ?? 0) + length);
+    }
+    fillShares(element("share-lane"), element("shares"), seconds, (genre, length, total) => [
+      make("span", "detail", duration(length)),
+      make("span", "value", genre === "silence" ? "" : percent(length / total)),
+    ]);
+    if (!seconds.size) element("shares").replaceChildren(make("li", "hint", t("empty_history")));
+  }
+}
+
+function byStart(rows) {
+  const hours = new Map();
+  for (const { start, genre, seconds } of rows) {
+    if (!hours.has(start)) hours.set(start, new Map());
+    hours.get(start).set(genre, seconds);
+  }
+  return hours;
+}
+
+/** The offset from UTC of a time such as 2026-11-26T20:00+03:00, milliseconds. */
+function offsetOf(start) {
+  const [, sign, hours, minutes] = /([+-])(\d\d):(\d\d)$/.exec(start) ?? [null, "+", 0, 0];
+  return (sign === "-" ? -1 : 1) * (Number(hours) * 60 + Number(minutes)) * 60_000;
+}
