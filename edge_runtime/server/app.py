@@ -20,6 +20,7 @@ from starlette.routing import Route
 from edge_runtime.errors import TmgcError
 from edge_runtime.listener import ListenSettings
 from edge_runtime.outputs.json_lines import iso8601
+from edge_runtime.server.corrections import Corrections
 from edge_runtime.server.hub import MAX_STREAMS, Hub, Message, heartbeat
 from edge_runtime.server.models import ServedModel
 from edge_runtime.server.past import BUCKETS, Past
@@ -61,6 +62,8 @@ class Service:
     past: Past
     hub: Hub | None = None
     """None without a listener."""
+    corrections: Corrections | None = None
+    """None where none are kept."""
 
 
 def build_app(service: Service) -> Starlette:
@@ -82,6 +85,7 @@ def build_app(service: Service) -> Starlette:
         Route("/v1/events", api.events),
         Route("/v1/stream", api.stream),
         Route("/v1/classify", api.classify, methods=["POST"]),
+        *(service.corrections.routes() if service.corrections else ()),
         Route("/{file}", api.page_file),
     ]
 

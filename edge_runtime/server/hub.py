@@ -95,6 +95,8 @@ class Hub(Output):
     ----------
     model : ServedModel
         The model that listens.
+    on_window : callable, optional
+        Called with each prediction, in the listener's thread.
 
     Attributes
     ----------
@@ -115,7 +117,7 @@ class Hub(Output):
 
     wants_frames = True
 
-    def __init__(self, model: ServedModel) -> None:
+    def __init__(self, model: ServedModel, *, on_window: Callable[[Prediction], None] | None = None) -> None:
         self.newest: Prediction | None = None
         self.since: datetime | None = None
         self.genres: Counter[str] = Counter()
@@ -124,6 +126,7 @@ class Hub(Output):
         self.cut_clients = 0
         self.lost = 0
         self._model = model
+        self._on_window = on_window
         self._strip = _Strip(model.classifier.spectrogram.settings)
         self._inbox: deque[Callable[[], None]] = deque(maxlen=MAX_WAITING)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -137,6 +140,8 @@ class Hub(Output):
         self._subscriptions: set[Subscription] = set()
 
     def window(self, prediction: Prediction) -> None:
+        if self._on_window:
+            self._on_window(prediction)
         self._hand_over(lambda: self._take_window(prediction))
 
     def event(self, event: Event) -> None:

@@ -17,6 +17,7 @@ from starlette.applications import Starlette
 from edge_runtime.classifier import GenreClassifier
 from edge_runtime.errors import TmgcError, shortened
 from edge_runtime.server.app import Service, build_app
+from edge_runtime.server.corrections import Corrections
 from edge_runtime.server.hub import Hub
 from edge_runtime.server.models import served_models, share
 from edge_runtime.server.past import Past
@@ -169,7 +170,12 @@ def serve_models(
 
 @contextmanager
 def serve_listener(
-    model: Path, classifier: GenreClassifier, settings: ServerSettings, *, history: Path | None
+    model: Path,
+    classifier: GenreClassifier,
+    settings: ServerSettings,
+    *,
+    history: Path | None,
+    corrections: Path | None = None,
 ) -> Iterator[tuple[GenreClassifier, Hub]]:
     """Serve what a listener hears.
 
@@ -182,6 +188,8 @@ def serve_listener(
     settings : ServerSettings
     history : Path or None
         What the listener records.
+    corrections : Path, optional
+        Folder for answers that the page's users correct; by default, none are kept.
 
     Yields
     ------
@@ -192,8 +200,9 @@ def serve_listener(
     """
     listening, uploads = share(classifier)
     models = served_models([(model, uploads)])
-    hub = Hub(models[model.stem])
-    with _running(Server(Service(models, Decoder(Limits()), Past(history), hub), settings)):
+    kept = Corrections(corrections, listening, model.name) if corrections else None
+    hub = Hub(models[model.stem], on_window=kept.window if kept else None)
+    with _running(Server(Service(models, Decoder(Limits()), Past(history), hub, kept), settings)):
         yield listening, hub
 
 

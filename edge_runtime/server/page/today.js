@@ -2,7 +2,7 @@
 
 import { answerRow, Runs } from "./answers.js";
 import { getJson } from "./api.js";
-import { colourClass, fillLane, fillShares, make } from "./genres.js";
+import { colourClass, fillLane, fillShares, knownGenres, make } from "./genres.js";
 import { duration, genreName, percent, t } from "./text.js";
 
 const EVERY_MS = 60_000;
@@ -89,7 +89,7 @@ export class Today {
 
   #column(hour, start) {
     const seconds = this.#hours.get(start) ?? new Map();
-    const parts = [...seconds].filter(([genre]) => genre !== "silence");
+    const parts = [...seconds].filter(([genre]) => genre !== "silence").sort(([one], [other]) => place(one) - place(other));
     const stack = make("span", "stack", ...parts.map(([genre, length]) => {
       const part = make("i", colourClass(genre));
       part.style.height = `${(100 * length) / 3600}%`;
@@ -163,6 +163,12 @@ export class Today {
     ]);
     if (!seconds.size) element("shares").replaceChildren(make("li", "hint", t("empty_history")));
   }
+}
+
+/** Where a genre stands in a column: as in the model card, the unknown on top. */
+function place(genre) {
+  const index = knownGenres().indexOf(genre);
+  return index < 0 ? Infinity : index;
 }
 
 function byStart(rows) {
