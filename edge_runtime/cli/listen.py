@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from edge_runtime.cli.base import CommandWithSubcommands
+from edge_runtime.cli.serve import access_options, server_settings
 from edge_runtime.errors import TmgcError
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from edge_runtime.listener import ListenSettings
     from edge_runtime.outputs import Output
     from edge_runtime.outputs.factory import OutputSettings
+    from edge_runtime.server.settings import ServerSettings
     from edge_runtime.session import MicrophoneSettings, Session
 
 log = logging.getLogger("tmgc.listen")
@@ -79,6 +81,7 @@ SUBCOMMANDS = {
     metavar="DIR",
     help="Let users of the page correct answers, and keep the images of these (no audio) for tmgc-train.",
 )
+@access_options
 @click.version_option(package_name="tmgc")
 def main(**options: Any) -> None:
     """Classify the genre of each window of the microphone, of music FILES or addresses, or of standard input (-).
@@ -104,7 +107,7 @@ def main(**options: Any) -> None:
         classifier = open_classifier(model, options["threads"], hop_seconds)
         with (
             open_outputs(settings.outputs, classifier, model, hop_seconds=hop_seconds) as outputs,
-            _served(options, model, classifier) as (classifier, page),
+            _served(settings.server, model, classifier, options) as (classifier, page),
         ):
             # only after everything that may be refused: to systemd and install-service this is a successful start
             sd_notify("READY=1", "STATUS=waiting for sound")
@@ -120,6 +123,7 @@ class Settings(NamedTuple):
     outputs: OutputSettings
     microphone: MicrophoneSettings
     raw: PcmFormat | None
+    server: ServerSettings | None
 
 
 def build_settings(options: Mapping[str, Any]) -> Settings:
@@ -146,6 +150,7 @@ def build_settings(options: Mapping[str, Any]) -> Settings:
         OutputSettings(**{name: options[name] for name in OUTPUT_OPTIONS}),
         MicrophoneSettings(options["device"], options["wait_device"] or 0.0, options["exit_on_device_loss"]),
         None if options["raw"] is None else raw_format(options["raw"]),
+        None if options["serve"] is None else server_settings(options["serve"], options),
     )
 
 
@@ -204,17 +209,17 @@ def open_classifier(model: Path, threads: int | None, hop_seconds: float) -> Gen
 
 @contextmanager
 def _served(
-    options: Mapping[str, Any], model: Path, classifier: GenreClassifier
+    server: ServerSettings | None, model: Path, classifier: GenreClassifier, options: Mapping[str, Any]
 ) -> Iterator[tuple[GenreClassifier, list[Output]]]:
-    """Serve the page if there is an address; yields the listener's classifier and further outputs."""
-    if options["serve"] is None:
+    """Serve the page if that was asked for; yields the listener's classifier and further outputs."""
+    if server is None:
         yield classifier, []
         return
-    from edge_runtime.server.running import ServerSettings, serve_listener
+    from edge_runtime.server.running import serve_listener
 
-    address, kept = ServerSettings.parse(options["serve"]), options["keep_corrections"]
-    with serve_listener(model, classifier, address, history=options["history"], corrections=kept) as (shared, hub):
-        yield shared, [hub]
+    history, corrections = options["history"], options["keep_corrections"]
+    with serve_listener(model, classifier, server, history=history, corrections=corrections) as served:
+        yield served.classifier, [served.hub]
 
 
 def _classify(session: Session, files: Sequence[str], settings: Settings, speed: float | None) -> int:

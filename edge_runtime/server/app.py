@@ -42,6 +42,9 @@ HEARTBEAT_SECONDS = 15.0
 RECENT = 60
 """Windows that ``/v1/now`` lists."""
 
+MIN_HOP_SECONDS = 0.1
+"""From one window of an upload to the next: an hour has at most 36,000."""
+
 _TYPES = {
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -268,6 +271,8 @@ def _upload_settings(request: Request, model: ServedModel) -> UploadSettings:
         if smooth is not None and smooth != int(smooth):
             raise TmgcError(f"smooth must be a whole number, got {smooth}: try ?smooth=5")
         listening = ListenSettings(hop, None if smooth is None else int(smooth), threshold)
+        if not hop >= MIN_HOP_SECONDS:
+            raise TmgcError(f"hop must be at least {MIN_HOP_SECONDS} s, got {hop}: try ?hop=1")
         hop_samples(model.classifier.card.spectrogram, hop)
         start, duration = _number(request, "start", 0.0), _number(request, "duration", math.inf)
         if not 0 <= start < math.inf or not duration > 0:

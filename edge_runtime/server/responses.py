@@ -42,11 +42,14 @@ class UploadAnswer:
         async with aclosing(self._decoder.lines(body, self._model, self._settings, name="upload")) as lines:
             try:
                 body.check_declared(dict(scope["headers"]).get(b"content-length"))
-                first = await anext(lines)
+                first = await anext(lines, None)
             except RefusedError as refusal:
                 await _refuse(refusal, body, send)
                 return
+            if first is None:  # the client has gone
+                return
             await _send_lines(first, lines, send, NDJSON if self._settings.windows else "application/json")
+            await _end(body, send)
 
 
 async def _send_lines(first: str, lines: AsyncIterator[str], send: Send, media_type: str) -> None:
@@ -58,7 +61,6 @@ async def _send_lines(first: str, lines: AsyncIterator[str], send: Send, media_t
             await _send_line(line, send)
     except RefusedError as refusal:
         await _send_line(refusal.line, send)
-    await send({"type": "http.response.body", "body": b""})
 
 
 async def _send_line(line: str, send: Send) -> None:
@@ -70,5 +72,9 @@ async def _refuse(refusal: RefusedError, body: Body, send: Send) -> None:
     headers = [*response.raw_headers, (b"connection", b"close")]
     await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
     await send({"type": "http.response.body", "body": response.body, "more_body": True})
+    await _end(body, send)
+
+
+async def _end(body: Body, send: Send) -> None:
     await body.skip()
     await send({"type": "http.response.body", "body": b""})

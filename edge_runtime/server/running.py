@@ -8,51 +8,31 @@ import socket
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import uvicorn
-from starlette.applications import Starlette
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
 
 from edge_runtime.classifier import GenreClassifier
-from edge_runtime.errors import TmgcError, shortened
+from edge_runtime.errors import TmgcError
+from edge_runtime.server.access import Access
 from edge_runtime.server.app import Service, build_app
+from edge_runtime.server.connections import GuardedProtocol
 from edge_runtime.server.corrections import Corrections
 from edge_runtime.server.hub import Hub
 from edge_runtime.server.models import served_models, share
 from edge_runtime.server.past import Past
+from edge_runtime.server.settings import ServerSettings
 from edge_runtime.server.uploads import Decoder, Limits
 
 log = logging.getLogger("tmgc.server")
 
-DEFAULT_HOST = "127.0.0.1"
-DEFAULT_PORT = 8321
+SEND_BUFFER_BYTES = 65_536
 
 _ENDING_SECONDS = 5.0
 _MAX_HEADER_BYTES = 16_384
-
-
-@dataclass(frozen=True)
-class ServerSettings:
-    """Where a server listens."""
-
-    host: str = DEFAULT_HOST
-    port: int = DEFAULT_PORT
-    """0 takes a free one."""
-
-    @classmethod
-    def parse(cls, address: str) -> ServerSettings:
-        """The settings of ``[HOST:]PORT``.
-
-        Raises
-        ------
-        TmgcError
-            It is no such address.
-        """
-        host, _, port = address.rpartition(":")
-        if not (port.isascii() and port.isdecimal() and int(port) < 65_536):
-            raise TmgcError(f"an address is [HOST:]PORT with a port up to 65535, got {shortened(address)}: try 8321")
-        return cls(host.strip("[]") or DEFAULT_HOST, int(port))
 
 
 class Server:
@@ -72,7 +52,7 @@ class Server:
     def __init__(self, service: Service, settings: ServerSettings) -> None:
         self._service = service
         self._socket = _bound(settings)
-        self._server = _Uvicorn(build_app(service), service.hub)
+        self._server = _Uvicorn(_application(service, settings), service.hub)
         self._thread = threading.Thread(target=self._run, name="server", daemon=True)
 
     @property
@@ -102,11 +82,13 @@ class Server:
 class _Uvicorn(uvicorn.Server):
     """uvicorn without handlers of signals, which are the command's."""
 
-    def __init__(self, app: Starlette, hub: Hub | None) -> None:
+    def __init__(self, app: ASGIApp, hub: Hub | None) -> None:
+        for name in ("uvicorn", "uvicorn.error"):  # what concerns a person is logged by Access
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         super().__init__(
             uvicorn.Config(
                 app,
-                http="h11",
+                http=GuardedProtocol,
                 ws="none",
                 loop="asyncio",
                 lifespan="on",
@@ -131,10 +113,24 @@ class _Uvicorn(uvicorn.Server):
         await super().shutdown(sockets)
 
 
+def _application(service: Service, settings: ServerSettings) -> ASGIApp:
+    app = Access(build_app(service), settings)
+    if not settings.origins:
+        return app
+    return CORSMiddleware(
+        app,
+        allow_origins=settings.origins,
+        allow_methods=["GET", "POST"],
+        allow_headers=["Authorization", "Content-Type", "Last-Event-ID"],
+    )
+
+
 def _bound(settings: ServerSettings) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    # Inherited by each connection: the system would hold megabytes, half an hour of a stream, for a client that sleeps.
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
     try:
         bound.bind((settings.host, settings.port))
     except OSError as error:
@@ -168,6 +164,17 @@ def serve_models(
         yield server
 
 
+class ServedListener(NamedTuple):
+    """What a listener needs to be served."""
+
+    classifier: GenreClassifier
+    """Takes the place of the listener's own."""
+    hub: Hub
+    """A further output."""
+    address: str
+    """The page's address."""
+
+
 @contextmanager
 def serve_listener(
     model: Path,
@@ -176,7 +183,7 @@ def serve_listener(
     *,
     history: Path | None,
     corrections: Path | None = None,
-) -> Iterator[tuple[GenreClassifier, Hub]]:
+) -> Iterator[ServedListener]:
     """Serve what a listener hears.
 
     Parameters
@@ -193,17 +200,15 @@ def serve_listener(
 
     Yields
     ------
-    classifier : GenreClassifier
-        For the listener.
-    hub : Hub
-        An output of the listener.
+    served : ServedListener
     """
     listening, uploads = share(classifier)
     models = served_models([(model, uploads)])
     kept = Corrections(corrections, listening, model.name) if corrections else None
     hub = Hub(models[model.stem], on_window=kept.window if kept else None)
-    with _running(Server(Service(models, Decoder(Limits()), Past(history), hub, kept), settings)):
-        yield listening, hub
+    service = Service(models, Decoder(Limits()), Past(history), hub, kept)
+    with _running(Server(service, settings)) as server:
+        yield ServedListener(listening, hub, server.address)
 
 
 @contextmanager

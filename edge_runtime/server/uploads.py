@@ -27,9 +27,13 @@ from edge_runtime.outputs.json_lines import summary_json, window_json
 from edge_runtime.predictions import Summarizer
 from edge_runtime.server.models import ServedModel
 from edge_runtime.server.refusals import RefusedError
+from edge_runtime.server.stated_length import StatedLength
 
 SETTLING_SECONDS = 0.5
 """Decoded before the stretch that was asked for, so that the filter that removes an offset has settled."""
+
+READ_AHEAD_BYTES = 4 << 20
+"""Of a body, before it is decoded: an hour of the most compressed sound, so that longer ones are refused early."""
 
 LINGER_SECONDS = 2.0
 """For what a client goes on to send after it was refused."""
@@ -68,6 +72,11 @@ class UploadSettings:
     windows: bool = True
     """Whether to answer with a line for each window, and not with the summary alone."""
 
+    @property
+    def end_seconds(self) -> float:
+        """Where the stretch ends."""
+        return self.start_seconds + self.seconds
+
 
 class Body:
     """The body of a request.
@@ -83,6 +92,8 @@ class Body:
         self._receive = receive
         self._limits = limits
         self._complete = False
+        self._gone = False
+        self._total = 0
 
     def check_declared(self, content_length: bytes | None) -> None:
         """Refuse a body by its header, before a client that waits for ``100 Continue`` sends it."""
@@ -90,18 +101,19 @@ class Body:
             raise too_large(self._limits, f"{int(content_length)} bytes")
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """The body as it arrives, to its end or that of the connection.
+        """The body as it arrives.
 
         Raises
         ------
         RefusedError
             It is too large, or the client idles.
+        ConnectionResetError
+            The client has gone.
         """
-        total = 0
         while not self._complete:
             try:
                 async with asyncio.timeout(self._limits.idle_seconds):
-                    message = await self._receive()
+                    chunk = await self._take()
             except TimeoutError:
                 raise RefusedError(
                     408,
@@ -109,24 +121,31 @@ class Body:
                     "nothing has arrived for longer",
                     "send it again",
                 ) from None
-            chunk = message.get("body", b"")
-            self._complete = not message.get("more_body", False)
-            total += len(chunk)
-            if total > self._limits.body_bytes:
+            if self._gone:
+                raise ConnectionResetError
+            if self._total > self._limits.body_bytes:
                 raise too_large(self._limits, f"more than {self._limits.body_bytes} bytes")
             yield chunk
 
     async def disconnected(self) -> None:
-        """Wait until the client closes the connection, or the response is complete."""
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
+        """Wait until the client closes the connection, or sends much more than it may."""
+        while not self._gone and self._total <= 2 * self._limits.body_bytes:
+            await self._take()
 
     async def skip(self) -> None:
-        """Read the rest of the body for a moment, so that the client reads the refusal before its sending fails."""
+        """Read the rest of the body for a moment, so that the client reads the answer before its sending fails."""
         with suppress(TimeoutError):
             async with asyncio.timeout(LINGER_SECONDS):
-                while not self._complete:
-                    self._complete = not (await self._receive()).get("more_body", False)
+                while not (self._complete or self._gone) and self._total <= 2 * self._limits.body_bytes:
+                    await self._take()
+
+    async def _take(self) -> bytes:
+        message = await self._receive()
+        chunk: bytes = message.get("body", b"")
+        self._total += len(chunk)
+        self._gone = message["type"] == "http.disconnect"
+        self._complete = self._complete or not (self._gone or message.get("more_body", False))
+        return chunk
 
 
 class Decoder:
@@ -253,8 +272,13 @@ class _Job:
             asyncio.streams.FlowControlMixin, os.fdopen(self._write_end, "wb", 0)
         )
         writer = asyncio.StreamWriter(transport, protocol, None, self._loop)
+        transport.set_write_buffer_limits(high=READ_AHEAD_BYTES)
+        stated = StatedLength()
         try:
             async for chunk in body.chunks():
+                stated.feed(chunk)
+                if min(stated.seconds, self._settings.end_seconds) > self._limits.seconds:
+                    raise too_long(self._limits, f"it states {stated.seconds:.0f} s")
                 writer.write(chunk)
                 await writer.drain()
         except RefusedError as refusal:
@@ -322,7 +346,7 @@ class _Job:
         try:
             reader = ForwardReader(lambda: decoder)
             opened = True
-            stretch = self._counted(reader.read(begin, settings.start_seconds + settings.seconds))
+            stretch = self._counted(reader.read(begin, settings.end_seconds))
             yield from to_mono(stretch, sample_rate=rate, warn=lambda _: None, skip_seconds=before)
         finally:
             if opened:  # a reader that does not open closes its decoder
@@ -334,6 +358,7 @@ class _Job:
         for block in blocks:
             if self.requested:
                 return
+            self._check_format(block)
             seconds += len(block.samples) / block.rate
             samples += block.samples.size
             if seconds > limits.seconds:
@@ -341,6 +366,15 @@ class _Job:
             if samples > limits.samples:
                 raise too_long(limits, f"more than {limits.samples} samples")
             yield block
+
+    def _check_format(self, block: Block) -> None:
+        (lowest, highest), channels = self._limits.rates, block.samples.shape[1]
+        if not lowest <= block.rate <= highest:
+            rule = f"a sound has a sample rate of {lowest} to {highest} Hz"
+            raise RefusedError(422, rule, f"{block.rate} Hz", "resample it: ffmpeg -i FILE -ar 44100 song.flac")
+        if channels > self._limits.channels:
+            rule = f"a sound has at most {self._limits.channels} channels"
+            raise RefusedError(422, rule, f"{channels} channels", "mix it down: ffmpeg -i FILE -ac 2 song.flac")
 
 
 class _Upload:

@@ -16,7 +16,8 @@ import pytest
 import soundfile
 
 from edge_runtime import GenreClassifier
-from edge_runtime.server.running import Server, ServerSettings, serve_models
+from edge_runtime.server.running import Server, serve_models
+from edge_runtime.server.settings import ServerSettings
 from edge_runtime.server.uploads import Limits
 from tests.conftest import tone
 
@@ -63,13 +64,22 @@ def wav(seconds: float, *, sample_rate: int = 22_050, channels: int = 1, form: s
     return file.getvalue()
 
 
+@pytest.fixture(scope="module")
+def server(models: dict[str, Path]) -> Iterator[Server]:
+    """A server of the ``.tflite`` model, without a listener, which has answered already."""
+    opened = [(models["tflite"], GenreClassifier.open(models["tflite"]))]
+    with serve_models(opened, ServerSettings(port=0)) as started:
+        request(started.address, "/v1/classify", body=wav(2.1))  # so that its threads are there
+        yield started
+
+
 @pytest.fixture
 def serve(models: dict[str, Path]) -> Iterator[Callable[..., Server]]:
-    """Starts servers of the ``.tflite`` model, without a listener, under given limits."""
+    """Starts servers of the ``.tflite`` model, without a listener, with other settings and limits."""
     with ExitStack() as stack:
 
-        def start(limits: Limits | None = None) -> Server:
+        def start(*, limits: Limits | None = None, **settings: Any) -> Server:
             opened = [(models["tflite"], GenreClassifier.open(models["tflite"]))]
-            return stack.enter_context(serve_models(opened, ServerSettings(port=0), limits=limits))
+            return stack.enter_context(serve_models(opened, ServerSettings(port=0, **settings), limits=limits))
 
         yield start
