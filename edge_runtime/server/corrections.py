@@ -47,6 +47,9 @@ MEMORY_BYTES = 12 << 20
 MAX_IMAGES = 60
 """Of one correction, spread evenly over a longer answer: further ones of the same song teach little."""
 
+ROUNDED_HOP_SECONDS = 0.1
+"""Windows that overlap by less count as neighbours: two hops of 1.0 s are 1.997 s."""
+
 MAX_CORRECTIONS = 10_000
 """Folders that are kept; a page that anyone may use must not fill a memory card."""
 
@@ -57,7 +60,7 @@ class _Kept(NamedTuple):
     """One window that can still be corrected."""
 
     time: datetime
-    """When the prediction was made, UTC."""
+    """When the prediction was made, UTC, as clients know it: in milliseconds."""
     start_seconds: float
     end_seconds: float
     source: str
@@ -126,11 +129,11 @@ class Corrections:
             return  # silence has no image
         last = self._kept[-1] if self._kept else None
         if last and last.source == prediction.source and last.start_seconds <= prediction.start_seconds:
-            overlaps = prediction.start_seconds < last.end_seconds
+            overlaps = prediction.start_seconds < last.end_seconds - ROUNDED_HOP_SECONDS
             if overlaps and last.genre == prediction.smoothed_genre:
                 return  # half of the same sound again
         kept = _Kept(
-            prediction.time,
+            _to_milliseconds(prediction.time),
             prediction.start_seconds,
             prediction.end_seconds,
             prediction.source,
@@ -289,6 +292,10 @@ def gray_png(pixels: NDArray[np.uint8]) -> bytes:
 def _spread(count: int, most: int) -> list[int]:
     """Indices of at most so many of a sequence, evenly spread."""
     return [round(index) for index in np.linspace(0, count - 1, min(count, most))]
+
+
+def _to_milliseconds(time: datetime) -> datetime:
+    return time.replace(microsecond=time.microsecond // 1000 * 1000)
 
 
 def _name(begin: datetime) -> str:

@@ -2,6 +2,7 @@
 
 import { Answers } from "./answers.js";
 import { getJson, openSession, tokenOfAddress } from "./api.js";
+import { Correction } from "./correction.js";
 import { nameGenres } from "./genres.js";
 import { Health } from "./health.js";
 import { Live } from "./live.js";
@@ -16,7 +17,8 @@ const live = new Live();
 const now = new Now();
 const answers = new Answers();
 const song = new Song();
-const parts = [now, answers, new Today(), new Health(), song];
+const correction = new Correction(() => answers.render());
+const parts = [now, answers, new Today(), new Health(), song, correction];
 
 let connection = "connecting";
 
@@ -72,6 +74,7 @@ async function describe() {
   const { warning } = await getJson("v1/model");
   element("warning").textContent = warning ?? "";
   element("warning").hidden = !warning;
+  if (connection === "live" && (await correction.allowed())) answers.allow((entry) => correction.open(entry));
 }
 
 async function start() {
