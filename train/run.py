@@ -143,6 +143,12 @@ class Run:
         return self.folder / "validation_outputs.npy"
 
     @property
+    def validation_probabilities(self) -> Path:
+        """After a refit: those of the validation clips, by the network that had not been trained on them, ``[n,
+        n_genres]``, float32."""
+        return self.folder / "validation_probabilities.npy"
+
+    @property
     def teacher_targets(self) -> Path:
         """A teacher's outputs for the clips: see :mod:`train.training.teacher_targets`."""
         return self.folder / "teacher"

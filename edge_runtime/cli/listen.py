@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from edge_runtime.cli.base import CommandWithSubcommands
-from edge_runtime.cli.serve import access_options, server_settings
+from edge_runtime.cli.serve import access_options, announce, server_settings
 from edge_runtime.errors import TmgcError
 
 if TYPE_CHECKING:
@@ -219,6 +219,7 @@ def _served(
 
     history, corrections = options["history"], options["keep_corrections"]
     with serve_listener(model, classifier, server, history=history, corrections=corrections) as served:
+        announce(served.address, server.token)
         yield served.classifier, [served.hub]
 
 

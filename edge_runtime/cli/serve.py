@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("tmgc.server")
 
+_NEEDED = ("starlette", "uvicorn", "python_multipart", "prometheus_client", "segno")
+"""Packages of the ``serve`` extra."""
+
 
 def require_serve_extra() -> None:
     """Check that the packages of the ``serve`` extra are installed.
@@ -28,9 +32,7 @@ def require_serve_extra() -> None:
     """
     from importlib.util import find_spec
 
-    missing = [
-        name for name in ("starlette", "uvicorn", "python_multipart", "prometheus_client") if not find_spec(name)
-    ]
+    missing = [name for name in _NEEDED if not find_spec(name)]
     if missing:
         raise TmgcError(f"serving needs {missing[0]}, which is not installed: pip install 'tmgc[serve]'")
 
@@ -78,6 +80,25 @@ def server_settings(address: str, options: Mapping[str, Any]) -> ServerSettings:
     )
 
 
+def announce(address: str, token: str | None) -> None:
+    """Log the address of the page; in a terminal with the token, and as a QR code for a phone.
+
+    Parameters
+    ----------
+    address : str
+    token : str or None
+        It stands in the fragment, which a browser keeps to itself.
+    """
+    if token is None or sys.stderr is None or not sys.stderr.isatty():
+        log.info("serving %s", address)
+        return
+    address = f"{address}#token={token}"
+    log.info("serving %s", address)
+    import segno
+
+    segno.make(address, error="l").terminal(out=sys.stderr, compact=True)
+
+
 @click.command("tmgc-serve", cls=OneLineCommand)
 @click.argument("models", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="MODEL...")
 @click.option("--address", default="8321", show_default=True, metavar="[HOST:]PORT", help="Where to serve.")
@@ -99,7 +120,8 @@ def main(models: tuple[Path, ...], address: str, threads: int | None, **access: 
 
     with Shutdown(on_check=Watchdog()) as stop:
         opened = [(path, GenreClassifier.open(path, threads=threads)) for path in models]
-        with serve_models(opened, settings):
+        with serve_models(opened, settings) as server:
+            announce(server.address, settings.token)
             sd_notify("READY=1", "STATUS=serving")
             while not stop.requested:
                 stop.rest(3600)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import csv
+import io
 import json
 import math
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,20 +18,22 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
-from edge_runtime.errors import TmgcError
-from edge_runtime.listener import ListenSettings
+from edge_runtime.files import csv_cell
 from edge_runtime.outputs.json_lines import iso8601
-from edge_runtime.server.corrections import Corrections
+from edge_runtime.server.corrections import Corrections, correction_routes
 from edge_runtime.server.hub import MAX_STREAMS, Hub, Message, heartbeat
+from edge_runtime.server.inference_protocol import InferenceProtocol
+from edge_runtime.server.metrics import CONTENT_TYPE, Metrics
 from edge_runtime.server.models import ServedModel
 from edge_runtime.server.past import BUCKETS, Past
+from edge_runtime.server.queries import time_limit, upload_settings
 from edge_runtime.server.refusals import RefusedError
-from edge_runtime.server.responses import UploadAnswer, refusal_response
-from edge_runtime.server.uploads import Decoder, UploadSettings
+from edge_runtime.server.responses import UploadAnswer, json_response, refusal_response
+from edge_runtime.server.uploads import Decoder
 from edge_runtime.system_info import clock_synchronised, thermal_state
 from edge_runtime.terminal import printable_json
-from edge_runtime.windowing import hop_samples
 
 SCHEMA = 1
 """Version of the JSON documents."""
@@ -37,13 +41,13 @@ SCHEMA = 1
 PAGE = Path(__file__).with_name("page")
 """Folder of the page's files."""
 
+OPENAPI = Path(__file__).with_name("openapi.json")
+"""The description of the API."""
+
 HEARTBEAT_SECONDS = 15.0
 
 RECENT = 60
 """Windows that ``/v1/now`` lists."""
-
-MIN_HOP_SECONDS = 0.1
-"""From one window of an upload to the next: an hour has at most 36,000."""
 
 _TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -63,6 +67,7 @@ class Service:
     """By name; the first is the default, and listens if something does."""
     decoder: Decoder
     past: Past
+    metrics: Metrics
     hub: Hub | None = None
     """None without a listener."""
     corrections: Corrections | None = None
@@ -88,7 +93,11 @@ def build_app(service: Service) -> Starlette:
         Route("/v1/events", api.events),
         Route("/v1/stream", api.stream),
         Route("/v1/classify", api.classify, methods=["POST"]),
-        *(service.corrections.routes() if service.corrections else ()),
+        *correction_routes(service.corrections),
+        Route("/v1/classify/batch", api.batch, methods=["POST"]),
+        *InferenceProtocol(service.models, service.decoder).routes,
+        Route("/metrics", api.metrics),
+        Route("/openapi.json", api.openapi),
         Route("/{file}", api.page_file),
     ]
 
@@ -112,6 +121,7 @@ class _Api:
         self._decoder = service.decoder
         self._past = service.past
         self._hub = service.hub
+        self._metrics = service.metrics
 
     async def index(self, request: Request) -> Response:
         return _file("index.html")
@@ -159,11 +169,13 @@ class _Api:
         bucket = request.query_params.get("bucket", "hour")
         if bucket not in BUCKETS:
             raise RefusedError(422, f"bucket is one of {', '.join(BUCKETS)}", repr(bucket), "try ?bucket=hour")
-        rows = await self._past.rows(bucket, _time(request, "since"), _time(request, "until"))
+        rows = await self._past.rows(bucket, time_limit(request, "since"), time_limit(request, "until"))
+        if request.query_params.get("format") == "csv" or "text/csv" in request.headers.get("accept", ""):
+            return _csv(rows)
         return _json({"bucket": bucket, "rows": rows})
 
     async def events(self, request: Request) -> Response:
-        hub, since, until = self._listening(), _time(request, "since"), _time(request, "until")
+        hub, since, until = self._listening(), time_limit(request, "since"), time_limit(request, "until")
         stored = await self._past.events(since, until) if self._past.path else []
         last = stored[-1]["time"] if stored else ""
         kept = [json.loads(message.data) for message in hub.kept if message.kind == "event"]
@@ -184,10 +196,26 @@ class _Api:
         messages = _messages(hub, self._past, int(last) if last.isdecimal() and len(last) < 20 else None)
         return StreamingResponse(messages, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
-    async def classify(self, request: Request) -> UploadAnswer:
+    async def classify(self, request: Request) -> ASGIApp:
+        return self._upload_answer(request, several=False)
+
+    async def batch(self, request: Request) -> ASGIApp:
+        return self._upload_answer(request, several=True)
+
+    async def metrics(self, request: Request) -> Response:
+        if self._hub:
+            self._metrics.source_up.set(self._hub.state()[0] == "listening")
+        return Response(self._metrics.text(), media_type=CONTENT_TYPE, headers={"Cache-Control": "no-store"})
+
+    async def openapi(self, request: Request) -> Response:
+        return Response(OPENAPI.read_bytes(), media_type="application/json", headers={"Cache-Control": "no-cache"})
+
+    def _upload_answer(self, request: Request, *, several: bool) -> ASGIApp:
         model = self._selected(request)
-        settings = _upload_settings(request, model)
-        return UploadAnswer(self._decoder, model, settings)
+        settings = upload_settings(request, model)
+        if several:
+            settings = replace(settings, windows=False)
+        return UploadAnswer(self._decoder, model, settings, several=several, count=self._metrics.upload)
 
     def _listening(self) -> Hub:
         if self._hub is None:
@@ -263,51 +291,6 @@ async def _health(hub: Hub) -> dict[str, Any]:
     }
 
 
-def _upload_settings(request: Request, model: ServedModel) -> UploadSettings:
-    """What the query of an upload asks for."""
-    try:
-        hop = _number(request, "hop", 1.0)
-        smooth, threshold = _number(request, "smooth", None), _number(request, "threshold", None)
-        if smooth is not None and smooth != int(smooth):
-            raise TmgcError(f"smooth must be a whole number, got {smooth}: try ?smooth=5")
-        listening = ListenSettings(hop, None if smooth is None else int(smooth), threshold)
-        if not hop >= MIN_HOP_SECONDS:
-            raise TmgcError(f"hop must be at least {MIN_HOP_SECONDS} s, got {hop}: try ?hop=1")
-        hop_samples(model.classifier.card.spectrogram, hop)
-        start, duration = _number(request, "start", 0.0), _number(request, "duration", math.inf)
-        if not 0 <= start < math.inf or not duration > 0:
-            raise TmgcError(f"start must be 0 s or later and duration above 0 s, got {start} and {duration}")
-    except TmgcError as error:
-        raise RefusedError(422, "the query must be valid", str(error), "see /openapi.json") from error
-    only_summary = "application/json" in request.headers.get("accept", "")
-    return UploadSettings(listening, start, duration, windows=not only_summary)
-
-
-def _number(request: Request, name: str, default: Any) -> Any:
-    text = request.query_params.get(name)
-    if text is None:
-        return default
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if math.isnan(number):
-        raise TmgcError(f"{name} must be a number, got {text[:40]!r}")
-    return number
-
-
-def _time(request: Request, name: str) -> datetime | None:
-    text = request.query_params.get(name)
-    if text is None:
-        return None
-    try:
-        return datetime.fromisoformat(text).astimezone()
-    except (ValueError, OverflowError, OSError):
-        raise RefusedError(
-            422, f"{name} is a date or a time in ISO 8601", repr(text[:40]), "try 2026-11-23T18:30:00Z"
-        ) from None
-
-
 def _is_between(time: str, since: datetime | None, until: datetime | None) -> bool:
     at = datetime.fromisoformat(time)
     return (since is None or at >= since) and (until is None or at < until)
@@ -321,8 +304,25 @@ def _of_milliseconds(number: int) -> datetime | None:
 
 
 def _json(fields: Mapping[str, Any]) -> Response:
-    text = printable_json(json.dumps({"schema": SCHEMA, **fields}, ensure_ascii=False, allow_nan=False))
-    return Response(text, media_type="application/json", headers={"Cache-Control": "no-store"})
+    return json_response({"schema": SCHEMA, **fields})
+
+
+def _csv(rows: Sequence[Mapping[str, Any]]) -> Response:
+    """Rows for a spreadsheet; what is nested in them is flattened."""
+    flat = [
+        {f"{name}_{inner}" if inner else name: value for name, given in row.items() for inner, value in _items(given)}
+        for row in rows
+    ]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    if flat:
+        writer.writerow(flat[0])
+        writer.writerows(map(csv_cell, row.values()) for row in flat)
+    return Response(text.getvalue(), media_type="text/csv", headers={"Cache-Control": "no-store"})
+
+
+def _items(value: Any) -> Iterable[tuple[str, Any]]:
+    return value.items() if isinstance(value, dict) else [("", value)]
 
 
 def _file(name: str) -> Response:

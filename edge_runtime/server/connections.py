@@ -52,7 +52,7 @@ class GuardedProtocol(H11Protocol):
     def send_400_response(self, msg: str) -> None:
         rule = "a request is valid HTTP/1.1, with a header of at most 16 kB"
         refusal = RefusedError(400, rule, "this one is not", "correct it")
-        body = refusal.line.encode() + b"\n"
+        body = refusal.line().encode() + b"\n"
         self.transport.write(
             b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\nconnection: close\r\n"
             b"x-content-type-options: nosniff\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body)

@@ -33,8 +33,8 @@ from edge_runtime.files import atomic_write, check_writable
 from edge_runtime.outputs.json_lines import iso8601
 from edge_runtime.predictions import Prediction
 from edge_runtime.server.refusals import RefusedError
+from edge_runtime.server.responses import json_response
 from edge_runtime.spectrogram import Spectrogram
-from edge_runtime.terminal import printable_json
 
 SCHEMA = 1
 """Version of the JSON documents."""
@@ -145,21 +145,11 @@ class Corrections:
         with self._lock:
             self._kept.append(kept)
 
-    def routes(self) -> list[Route]:
-        """``GET`` tells what can be corrected, ``POST`` corrects."""
-        return [
-            Route("/v1/corrections", self._describe, methods=["GET"]),
-            Route("/v1/corrections", self._correct, methods=["POST"]),
-        ]
-
-    async def _describe(self, request: Request) -> Response:
+    def to_json(self) -> dict[str, Any]:
+        """The genres that an answer can be given, and since when answers can be corrected."""
         with self._lock:
             oldest = self._kept[0].time if self._kept else None
-        return _json({"genres": list(self._genres), "since": iso8601(oldest) if oldest else None})
-
-    async def _correct(self, request: Request) -> Response:
-        correction = self._parsed(await _body(request))
-        return _json(await asyncio.to_thread(self.keep, correction))
+        return {"genres": list(self._genres), "since": iso8601(oldest) if oldest else None}
 
     def keep(self, correction: Correction) -> dict[str, Any]:
         """Write the images of an answer.
@@ -167,6 +157,7 @@ class Corrections:
         Parameters
         ----------
         correction : Correction
+            From :meth:`parse`.
 
         Returns
         -------
@@ -197,7 +188,19 @@ class Corrections:
             raise RefusedError(507, "corrections need room on the disk", reason, "see the log of the server") from error
         return {"genre": correction.genre, "images": len(chosen)}
 
-    def _parsed(self, document: Any) -> Correction:
+    def parse(self, document: Any) -> Correction:
+        """What a client asks for.
+
+        Parameters
+        ----------
+        document : Any
+            JSON of any form.
+
+        Raises
+        ------
+        RefusedError
+            It is no correction, or names another genre than those of the model.
+        """
         try:
             begin, end = (datetime.fromisoformat(document[name]).astimezone(UTC) for name in ("from", "until"))
             genre = document["genre"]
@@ -253,6 +256,30 @@ class Corrections:
         }
         with atomic_write(folder / CORRECTION_NAME) as partial:
             partial.write_text(json.dumps(document, ensure_ascii=False, indent=1), encoding="utf-8")
+
+
+def correction_routes(corrections: Corrections | None) -> list[Route]:
+    """``GET`` tells what can be corrected: nothing where no corrections are kept. ``POST`` corrects.
+
+    Parameters
+    ----------
+    corrections : Corrections or None
+    """
+
+    async def describe(request: Request) -> Response:
+        kept = corrections.to_json() if corrections else {"genres": [], "since": None}
+        return json_response({"schema": SCHEMA, **kept})
+
+    async def correct(request: Request) -> Response:
+        if corrections is None:
+            raise RefusedError(
+                404, "corrections are kept with --keep-corrections", "none are", "start tmgc-listen with it"
+            )
+        correction = corrections.parse(await _body(request))
+        return json_response({"schema": SCHEMA, **await asyncio.to_thread(corrections.keep, correction)})
+
+    path = "/v1/corrections"
+    return [Route(path, describe, methods=["GET"]), Route(path, correct, methods=["POST"])]
 
 
 class _RememberingSpectrogram(Spectrogram):
@@ -316,8 +343,3 @@ async def _body(request: Request) -> Any:
         return json.loads(content)
     except (ValueError, RecursionError):
         raise RefusedError(422, "a correction is JSON", repr(content[:40]), "see the documentation") from None
-
-
-def _json(fields: dict[str, Any]) -> Response:
-    text = printable_json(json.dumps({"schema": SCHEMA, **fields}, ensure_ascii=False))
-    return Response(text, media_type="application/json", headers={"Cache-Control": "no-store"})

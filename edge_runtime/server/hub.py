@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from base64 import b64encode
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
 from time import monotonic, time
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from edge_runtime.outputs import Output
 from edge_runtime.outputs.json_lines import event_json, iso8601, summary_json, window_json
 from edge_runtime.predictions import Event, Prediction, Summary
+from edge_runtime.server.metrics import Metrics
 from edge_runtime.server.models import ServedModel
 from edge_runtime.spectrogram import SpectrogramSettings, mel_weights
 
@@ -95,6 +96,7 @@ class Hub(Output):
     ----------
     model : ServedModel
         The model that listens.
+    metrics : Metrics
     on_window : callable, optional
         Called with each prediction, in the listener's thread.
 
@@ -103,10 +105,6 @@ class Hub(Output):
     newest : Prediction or None
     since : datetime or None
         When the smoothed genre of the newest prediction was predicted first, UTC.
-    genres : Counter
-        Windows by genre.
-    events : Counter
-        Events by kind.
     dropped_windows : int
         Of all sources.
     cut_clients : int
@@ -117,16 +115,18 @@ class Hub(Output):
 
     wants_frames = True
 
-    def __init__(self, model: ServedModel, *, on_window: Callable[[Prediction], None] | None = None) -> None:
+    def __init__(
+        self, model: ServedModel, metrics: Metrics, *, on_window: Callable[[Prediction], None] | None = None
+    ) -> None:
         self.newest: Prediction | None = None
         self.since: datetime | None = None
-        self.genres: Counter[str] = Counter()
-        self.events: Counter[str] = Counter()
         self.dropped_windows = 0
         self.cut_clients = 0
         self.lost = 0
         self._model = model
         self._on_window = on_window
+        self._metrics = metrics
+        metrics.clients.set_function(lambda: self.streams)
         self._strip = _Strip(model.classifier.spectrogram.settings)
         self._inbox: deque[Callable[[], None]] = deque(maxlen=MAX_WAITING)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -264,14 +264,16 @@ class Hub(Output):
             self.since = prediction.time
         another_source = before is None or before.source != prediction.source
         earlier = 0 if another_source or before is None else before.dropped_windows
-        self.dropped_windows += max(0, prediction.dropped_windows - earlier)
+        dropped = max(0, prediction.dropped_windows - earlier)
+        self.dropped_windows += dropped
+        self._metrics.dropped.inc(dropped)
+        self._metrics.window(prediction)
         self.newest, self._ended = prediction, False
-        self.genres[prediction.genre] += 1
         self._delays.append(prediction.delay_ms)
         self._send("window", window_json(prediction), prediction.time)
 
     def _take_event(self, event: Event) -> None:
-        self.events[event.event] += 1
+        self._metrics.event(event)
         if event.event in _PROBLEM:
             self._problem = event if _PROBLEM[event.event] else None
         self._send("event", event_json(event), event.time)
@@ -295,7 +297,9 @@ class Hub(Output):
         for subscription in self._subscriptions:
             ended = subscription.ended
             subscription.put(message)
-            self.cut_clients += subscription.ended and not ended
+            cut = subscription.ended and not ended
+            self.cut_clients += cut
+            self._metrics.cut_clients.inc(cut)
 
 
 def heartbeat(hub: Hub) -> Message:

@@ -30,7 +30,8 @@ class RefusedError(Exception):
         self.next_step = next_step
         self.headers = dict(headers or {})
 
-    @property
-    def line(self) -> str:
-        """The body of the response."""
-        return json_line("error", status=self.status, rule=self.rule, found=self.found, next_step=self.next_step)
+    def line(self, **fields: object) -> str:
+        """The refusal as a JSON line, with further fields."""
+        return json_line(
+            "error", status=self.status, rule=self.rule, found=self.found, next_step=self.next_step, **fields
+        )

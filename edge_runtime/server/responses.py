@@ -1,80 +1,149 @@
-"""Responses in the protocol of ASGI: refusals, and the lines of an upload's answer while its body still arrives."""
+"""Responses: JSON, refusals, and the lines of an answer that begin while the body still arrives."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing
+from typing import Any
 
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from edge_runtime.server.bodies import Body, FormFiles
 from edge_runtime.server.models import ServedModel
 from edge_runtime.server.refusals import RefusedError
-from edge_runtime.server.uploads import Body, Decoder, UploadSettings
+from edge_runtime.server.uploads import Decoder, UploadSettings
+from edge_runtime.terminal import printable_json
 
 NDJSON = "application/x-ndjson"
+
+_FORM = "multipart/form-data"
+_NOT_OF_ONE_FILE = (408, 413, 429)
+"""Statuses of refusals that concern the whole request, and not one of its files."""
+
+
+def json_response(fields: Mapping[str, Any]) -> Response:
+    """A JSON document."""
+    text = printable_json(json.dumps(fields, ensure_ascii=False, allow_nan=False))
+    return Response(text, media_type="application/json", headers={"Cache-Control": "no-store"})
 
 
 def refusal_response(refusal: RefusedError) -> Response:
     """The response to a request that is refused."""
     return Response(
-        refusal.line + "\n",
+        refusal.line() + "\n",
         status_code=refusal.status,
         media_type="application/json",
         headers={"Cache-Control": "no-store", **refusal.headers},
     )
 
 
-class UploadAnswer:
-    """Answers a body with its windows and its summary, line by line.
+def refuse_unread(refusal: RefusedError, body: Body) -> ASGIApp:
+    """The response to a request whose body is refused before it is read: the connection ends with it."""
 
-    A refusal after the first line is the last line.
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        response = refusal_response(refusal)
+        headers = [*response.raw_headers, (b"connection", b"close")]
+        await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
+        await send({"type": "http.response.body", "body": response.body, "more_body": True})
+        await body.skip()
+        await send({"type": "http.response.body", "body": b""})
+
+    return answer
+
+
+class UploadAnswer:
+    """Answers sound, in the body or in the files of a form, with lines.
+
+    A refusal before the first line is the response; after it, it is a line.
+
+    Parameters
+    ----------
+    decoder : Decoder
+    model : ServedModel
+    settings : UploadSettings
+    several : bool
+        Whether to answer each file of a form with its summary, and not the first one.
+    count : callable
+        Called with the status of the response.
     """
 
-    def __init__(self, decoder: Decoder, model: ServedModel, settings: UploadSettings) -> None:
+    def __init__(
+        self,
+        decoder: Decoder,
+        model: ServedModel,
+        settings: UploadSettings,
+        *,
+        several: bool,
+        count: Callable[[int], None],
+    ) -> None:
         self._decoder = decoder
         self._model = model
         self._settings = settings
+        self._several = several
+        self._count = count
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        limits = self._decoder.limits
-        body = Body(receive, limits)
-        async with aclosing(self._decoder.lines(body, self._model, self._settings, name="upload")) as lines:
+        headers = dict(scope["headers"])
+        body = Body(receive, self._decoder.limits)
+        lines = self._lines(body, headers.get(b"content-type", b"").decode("latin-1"))
+        async with aclosing(lines):
             try:
-                body.check_declared(dict(scope["headers"]).get(b"content-length"))
+                body.check_declared(headers.get(b"content-length"))
                 first = await anext(lines, None)
             except RefusedError as refusal:
-                await _refuse(refusal, body, send)
+                self._count(refusal.status)
+                await refuse_unread(refusal, body)(scope, receive, send)
+                return
+            except ConnectionResetError:
                 return
             if first is None:  # the client has gone
                 return
-            await _send_lines(first, lines, send, NDJSON if self._settings.windows else "application/json")
-            await _end(body, send)
+            self._count(200)
+            await self._send(first, lines, body, send)
 
+    async def _send(self, first: str, lines: AsyncIterator[str], body: Body, send: Send) -> None:
+        media_type = NDJSON if self._settings.windows or self._several else "application/json"
+        headers = [(b"content-type", media_type.encode()), (b"cache-control", b"no-store")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        try:
+            await _send_line(first, send)
+            async for line in lines:
+                await _send_line(line, send)
+        except RefusedError as refusal:
+            await _send_line(refusal.line(), send)
+        except ConnectionResetError:
+            return
+        await body.skip()
+        await send({"type": "http.response.body", "body": b""})
 
-async def _send_lines(first: str, lines: AsyncIterator[str], send: Send, media_type: str) -> None:
-    headers = [(b"content-type", media_type.encode()), (b"cache-control", b"no-store")]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    try:
-        await _send_line(first, send)
-        async for line in lines:
-            await _send_line(line, send)
-    except RefusedError as refusal:
-        await _send_line(refusal.line, send)
+    async def _lines(self, body: Body, content_type: str) -> Any:
+        if not content_type.lower().startswith(_FORM):
+            async for line in self._decoder.lines(
+                body.read, self._model, self._settings, name="upload", then=body.disconnected
+            ):
+                yield line
+            return
+        files = FormFiles(body.read, content_type)
+        file = await files.next()
+        if file is None:
+            raise RefusedError(
+                422, "a form holds a file", "it holds none", "send one: curl --form file=@song.mp3 ADDRESS"
+            )
+        while file is not None:
+            then = None if self._several else body.disconnected
+            try:
+                async for line in self._decoder.lines(
+                    file.read, self._model, self._settings, name=file.name, then=then
+                ):
+                    yield line
+            except RefusedError as refusal:
+                if not self._several or refusal.status in _NOT_OF_ONE_FILE:
+                    raise
+                yield refusal.line(source=file.name)
+            file = await files.next() if self._several else None
 
 
 async def _send_line(line: str, send: Send) -> None:
     await send({"type": "http.response.body", "body": line.encode() + b"\n", "more_body": True})
-
-
-async def _refuse(refusal: RefusedError, body: Body, send: Send) -> None:
-    response = refusal_response(refusal)
-    headers = [*response.raw_headers, (b"connection", b"close")]
-    await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
-    await send({"type": "http.response.body", "body": response.body, "more_body": True})
-    await _end(body, send)
-
-
-async def _end(body: Body, send: Send) -> None:
-    await body.skip()
-    await send({"type": "http.response.body", "body": b""})

@@ -13,19 +13,22 @@ from typing import NamedTuple
 
 import uvicorn
 from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from edge_runtime.classifier import GenreClassifier
 from edge_runtime.errors import TmgcError
 from edge_runtime.server.access import Access
 from edge_runtime.server.app import Service, build_app
+from edge_runtime.server.bodies import Limits
 from edge_runtime.server.connections import GuardedProtocol
 from edge_runtime.server.corrections import Corrections
 from edge_runtime.server.hub import Hub
+from edge_runtime.server.metrics import Metrics
 from edge_runtime.server.models import served_models, share
 from edge_runtime.server.past import Past
-from edge_runtime.server.settings import ServerSettings
-from edge_runtime.server.uploads import Decoder, Limits
+from edge_runtime.server.settings import ServerSettings, page_address
+from edge_runtime.server.uploads import Decoder
 
 log = logging.getLogger("tmgc.server")
 
@@ -43,6 +46,10 @@ class Server:
     service : Service
     settings : ServerSettings
 
+    Attributes
+    ----------
+    routes : list of Route
+
     Raises
     ------
     TmgcError
@@ -52,14 +59,16 @@ class Server:
     def __init__(self, service: Service, settings: ServerSettings) -> None:
         self._service = service
         self._socket = _bound(settings)
-        self._server = _Uvicorn(_application(service, settings), service.hub)
+        app = build_app(service)
+        self.routes = [route for route in app.routes if isinstance(route, Route)]
+        self._server = _Uvicorn(_guarded(app, settings), service.hub)
         self._thread = threading.Thread(target=self._run, name="server", daemon=True)
 
     @property
     def address(self) -> str:
         """The page's address."""
         host, port = self._socket.getsockname()[:2]
-        return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+        return page_address(host, port)
 
     def start(self) -> None:
         """Serve from now on."""
@@ -113,8 +122,8 @@ class _Uvicorn(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def _application(service: Service, settings: ServerSettings) -> ASGIApp:
-    app = Access(build_app(service), settings)
+def _guarded(inner: ASGIApp, settings: ServerSettings) -> ASGIApp:
+    app = Access(inner, settings)
     if not settings.origins:
         return app
     return CORSMiddleware(
@@ -159,7 +168,9 @@ def serve_models(
     ------
     server : Server
     """
-    service = Service(served_models(models), Decoder(limits or Limits()), Past(None))
+    served = served_models(models)
+    metrics = Metrics(next(iter(served.values())))
+    service = Service(served, Decoder(limits or Limits()), Past(None), metrics)
     with _running(Server(service, settings)) as server:
         yield server
 
@@ -204,9 +215,10 @@ def serve_listener(
     """
     listening, uploads = share(classifier)
     models = served_models([(model, uploads)])
+    metrics = Metrics(models[model.stem])
     kept = Corrections(corrections, listening, model.name) if corrections else None
-    hub = Hub(models[model.stem], on_window=kept.window if kept else None)
-    service = Service(models, Decoder(Limits()), Past(history), hub, kept)
+    hub = Hub(models[model.stem], metrics, on_window=kept.window if kept else None)
+    service = Service(models, Decoder(Limits()), Past(history), metrics, hub, kept)
     with _running(Server(service, settings)) as server:
         yield ServedListener(listening, hub, server.address)
 
@@ -214,7 +226,6 @@ def serve_listener(
 @contextmanager
 def _running(server: Server) -> Iterator[Server]:
     server.start()
-    log.info("serving %s", server.address)
     try:
         yield server
     finally:

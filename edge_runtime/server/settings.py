@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import stat
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -42,7 +43,7 @@ class ServerSettings:
     """Pages of other servers, such as ``https://app.example``, whose scripts may ask."""
 
     def __post_init__(self) -> None:
-        if not _is_loopback(self.host) and self.token is None:
+        if not is_loopback(self.host) and self.token is None:
             raise TmgcError(
                 f"a server that other machines reach needs a token: {self.host} is reached by others, and there is "
                 f"none. Set {TOKEN_VARIABLE} or --token-file (openssl rand -hex 16), or serve on {DEFAULT_HOST}"
@@ -77,6 +78,31 @@ def parse_address(address: str) -> tuple[str, int]:
     return host or DEFAULT_HOST, int(port)
 
 
+def page_address(host: str, port: int) -> str:
+    """The address of the page; of a server of every interface, that which leads to other networks.
+
+    Parameters
+    ----------
+    host : str
+        Name or number of an interface.
+    port : int
+    """
+    if host in ("0.0.0.0", "::"):
+        host = _own_number(socket.AF_INET6 if ":" in host else socket.AF_INET) or f"{socket.gethostname()}.local"
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+
+
+def _own_number(family: socket.AddressFamily) -> str | None:
+    """The number of this machine on the way to other networks; nothing is sent."""
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("2001:db8::1" if family == socket.AF_INET6 else "192.0.2.1", 9))  # for documentation
+        except OSError:
+            return None
+        found: str = probe.getsockname()[0]
+        return found
+
+
 def read_token(file: Path | None) -> str | None:
     """The token of a file, or else of the environment; None without one.
 
@@ -105,7 +131,8 @@ def read_token(file: Path | None) -> str | None:
     return content.strip()
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches an interface."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

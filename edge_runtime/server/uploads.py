@@ -10,12 +10,10 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, replace
-
-from starlette.types import Receive
+from typing import TypeVar
 
 from edge_runtime.audio import Samples
 from edge_runtime.decoding.ffmpeg import has_ffmpeg
@@ -25,40 +23,20 @@ from edge_runtime.errors import TmgcError
 from edge_runtime.listener import ListenSettings, listen
 from edge_runtime.outputs.json_lines import summary_json, window_json
 from edge_runtime.predictions import Summarizer
+from edge_runtime.server.bodies import Limits, Read
 from edge_runtime.server.models import ServedModel
 from edge_runtime.server.refusals import RefusedError
 from edge_runtime.server.stated_length import StatedLength
+
+After = Callable[[], Awaitable[None]]
+
+Answer = TypeVar("Answer")
 
 SETTLING_SECONDS = 0.5
 """Decoded before the stretch that was asked for, so that the filter that removes an offset has settled."""
 
 READ_AHEAD_BYTES = 4 << 20
 """Of a body, before it is decoded: an hour of the most compressed sound, so that longer ones are refused early."""
-
-LINGER_SECONDS = 2.0
-"""For what a client goes on to send after it was refused."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What is answered at most, counted while a body is read and decoded."""
-
-    body_bytes: int = 50_000_000
-    seconds: float = 3600.0
-    """Of decoded sound."""
-    samples: int = (256 << 20) // 4
-    """Decoded, of all channels: 256 MiB of float32."""
-    rates: tuple[int, int] = (8_000, 192_000)
-    """Lowest and highest sample rate, Hz."""
-    channels: int = 8
-    waiting: int = 4
-    """Bodies that wait while another is decoded."""
-    idle_seconds: float = 10.0
-    """Without progress of the client."""
-    total_seconds: float = 600.0
-    """From the first byte of the body to the answer."""
-    answer_bytes: int = 16 << 20
-    """Lines of the answer that wait for the client."""
 
 
 @dataclass(frozen=True)
@@ -76,76 +54,6 @@ class UploadSettings:
     def end_seconds(self) -> float:
         """Where the stretch ends."""
         return self.start_seconds + self.seconds
-
-
-class Body:
-    """The body of a request.
-
-    Parameters
-    ----------
-    receive : callable
-        Of ASGI.
-    limits : Limits
-    """
-
-    def __init__(self, receive: Receive, limits: Limits) -> None:
-        self._receive = receive
-        self._limits = limits
-        self._complete = False
-        self._gone = False
-        self._total = 0
-
-    def check_declared(self, content_length: bytes | None) -> None:
-        """Refuse a body by its header, before a client that waits for ``100 Continue`` sends it."""
-        if content_length and int(content_length) > self._limits.body_bytes:
-            raise too_large(self._limits, f"{int(content_length)} bytes")
-
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """The body as it arrives.
-
-        Raises
-        ------
-        RefusedError
-            It is too large, or the client idles.
-        ConnectionResetError
-            The client has gone.
-        """
-        while not self._complete:
-            try:
-                async with asyncio.timeout(self._limits.idle_seconds):
-                    chunk = await self._take()
-            except TimeoutError:
-                raise RefusedError(
-                    408,
-                    f"a body must go on within {self._limits.idle_seconds:g} s",
-                    "nothing has arrived for longer",
-                    "send it again",
-                ) from None
-            if self._gone:
-                raise ConnectionResetError
-            if self._total > self._limits.body_bytes:
-                raise too_large(self._limits, f"more than {self._limits.body_bytes} bytes")
-            yield chunk
-
-    async def disconnected(self) -> None:
-        """Wait until the client closes the connection, or sends much more than it may."""
-        while not self._gone and self._total <= 2 * self._limits.body_bytes:
-            await self._take()
-
-    async def skip(self) -> None:
-        """Read the rest of the body for a moment, so that the client reads the answer before its sending fails."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(LINGER_SECONDS):
-                while not (self._complete or self._gone) and self._total <= 2 * self._limits.body_bytes:
-                    await self._take()
-
-    async def _take(self) -> bytes:
-        message = await self._receive()
-        chunk: bytes = message.get("body", b"")
-        self._total += len(chunk)
-        self._gone = message["type"] == "http.disconnect"
-        self._complete = self._complete or not (self._gone or message.get("more_body", False))
-        return chunk
 
 
 class Decoder:
@@ -166,6 +74,58 @@ class Decoder:
         """End the thread after its present work."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
+    async def lines(
+        self, read: Read, model: ServedModel, settings: UploadSettings, *, name: str, then: After | None = None
+    ) -> AsyncGenerator[str, None]:
+        """The lines of an answer, as their windows are classified.
+
+        Parameters
+        ----------
+        read : callable
+            Reads the body.
+        model : ServedModel
+        settings : UploadSettings
+        name : str
+            Name of the source.
+        then : callable, optional
+            Waits for the client to go away, once all is read.
+
+        Raises
+        ------
+        RefusedError
+            The body cannot be decoded, or exceeds a limit, or too many others wait.
+        """
+        await self._acquire()
+        loop = asyncio.get_running_loop()
+        job = _Job(loop, model, settings, self.limits, name)
+        work = loop.run_in_executor(self._thread, job.run)
+        work.add_done_callback(lambda _: self._turn.release())
+        feeding = loop.create_task(job.feed(read, then))
+        deadline = loop.time() + self.limits.total_seconds
+        try:
+            while (line := await job.next_line(deadline)) is not None:
+                yield line
+        finally:
+            job.stop()
+            feeding.cancel()
+        await asyncio.wait({feeding})
+        if job.refusal:
+            raise job.refusal
+
+    async def run(self, work: Callable[[], Answer]) -> Answer:
+        """Do other work with a model in its turn.
+
+        Raises
+        ------
+        RefusedError
+            Too many others wait.
+        """
+        await self._acquire()
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        finally:
+            self._turn.release()
+
     async def _acquire(self) -> None:
         """Wait for the turn of one body, unless too many wait already."""
         if self._turn.locked() and self._waiting >= self.limits.waiting:
@@ -182,50 +142,6 @@ class Decoder:
         finally:
             self._waiting -= 1
 
-    async def lines(
-        self, body: Body, model: ServedModel, settings: UploadSettings, *, name: str
-    ) -> AsyncGenerator[str, None]:
-        """The lines of an answer, as their windows are classified.
-
-        Parameters
-        ----------
-        body : Body
-        model : ServedModel
-        settings : UploadSettings
-        name : str
-            Name of the source.
-
-        Raises
-        ------
-        RefusedError
-            The body cannot be decoded, or exceeds a limit, or too many others wait.
-        """
-        await self._acquire()
-        loop = asyncio.get_running_loop()
-        job = _Job(loop, model, settings, self.limits, name)
-        work = loop.run_in_executor(self._thread, job.run)
-        work.add_done_callback(lambda _: self._turn.release())
-        feeding = loop.create_task(job.feed(body))
-        try:
-            async with asyncio.timeout(self.limits.total_seconds):
-                while (line := await job.lines.get()) is not None:
-                    job.sent(line)
-                    yield line
-        except TimeoutError:
-            job.refuse(
-                RefusedError(
-                    408,
-                    f"a body is answered in {self.limits.total_seconds:g} s",
-                    "it takes longer",
-                    "send a shorter sound, or name a stretch of it: ?start=60&duration=60",
-                )
-            )
-        finally:
-            job.stop()
-            feeding.cancel()
-        if job.refusal:
-            raise job.refusal
-
 
 class _Job:
     """One body: fed by the event loop, decoded and classified in the thread."""
@@ -238,9 +154,9 @@ class _Job:
         limits: Limits,
         name: str,
     ) -> None:
-        self.lines: asyncio.Queue[str | None] = asyncio.Queue()
         self.refusal: RefusedError | None = None
         self.requested = False
+        self._lines: asyncio.Queue[str | None] = asyncio.Queue()
         self._loop = loop
         self._model = model
         self._settings = settings
@@ -261,12 +177,26 @@ class _Job:
         self.refusal = self.refusal or refusal
         self.stop()
 
-    def sent(self, line: str) -> None:
-        """Count a line that the client takes."""
-        self._sent_bytes += len(line)
+    async def next_line(self, deadline: float) -> str | None:
+        """The next line of the answer; None at its end."""
+        try:
+            async with asyncio.timeout_at(deadline):
+                line = await self._lines.get()
+        except TimeoutError:
+            self.refuse(
+                RefusedError(
+                    408,
+                    f"a body is answered in {self._limits.total_seconds:g} s",
+                    "it takes longer",
+                    "send a shorter sound, or name a stretch of it: ?start=60&duration=60",
+                )
+            )
+            return None
+        self._sent_bytes += len(line or "")
         self._room.set()
+        return line
 
-    async def feed(self, body: Body) -> None:
+    async def feed(self, read: Read, then: After | None) -> None:
         """Write the body to the pipe, until its end or the thread's."""
         transport, protocol = await self._loop.connect_write_pipe(
             asyncio.streams.FlowControlMixin, os.fdopen(self._write_end, "wb", 0)
@@ -275,7 +205,7 @@ class _Job:
         transport.set_write_buffer_limits(high=READ_AHEAD_BYTES)
         stated = StatedLength()
         try:
-            async for chunk in body.chunks():
+            while chunk := await read():
                 stated.feed(chunk)
                 if min(stated.seconds, self._settings.end_seconds) > self._limits.seconds:
                     raise too_long(self._limits, f"it states {stated.seconds:.0f} s")
@@ -287,8 +217,9 @@ class _Job:
             pass  # the thread has heard enough
         finally:
             transport.close()
-        await body.disconnected()
-        self.stop()
+        if then:
+            await then()
+            self.stop()
 
     def run(self) -> None:
         """Decode and classify, in the thread."""
@@ -300,14 +231,14 @@ class _Job:
         except TmgcError as error:
             self.refuse(_undecodable(str(error)))
         finally:
-            self._loop.call_soon_threadsafe(self.lines.put_nowait, None)
+            self._loop.call_soon_threadsafe(self._lines.put_nowait, None)
 
     def _put(self, line: str) -> None:
         while self._put_bytes - self._sent_bytes > self._limits.answer_bytes and not self.requested:
             self._room.clear()
             self._room.wait(0.1)
         self._put_bytes += len(line)
-        self._loop.call_soon_threadsafe(self.lines.put_nowait, line)
+        self._loop.call_soon_threadsafe(self._lines.put_nowait, line)
 
     def _classified(self) -> Iterator[str]:
         card, settings = self._model.classifier.card, self._settings
@@ -390,12 +321,6 @@ class _Upload:
 
     def blocks(self) -> Iterator[Samples | None]:
         yield from self._blocks()
-
-
-def too_large(limits: Limits, found: str) -> RefusedError:
-    """The refusal of a body with too many bytes."""
-    rule = f"a body has at most {limits.body_bytes // 1_000_000} MB"
-    return RefusedError(413, rule, found, "send a compressed sound, or a part of it")
 
 
 def too_long(limits: Limits, found: str) -> RefusedError:

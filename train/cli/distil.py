@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from train.run import Run
     from train.training import TrainingConfig
 
-_fit_options = fit_options.without("architecture").without("recipe")
+_fit_options = fit_options.without("architecture")
 
 
 @click.command()
@@ -53,6 +53,8 @@ def distil(run: Path, student: Path, **options: Any) -> None:
     named = click.get_current_context().get_parameter_source("pretraining_epochs")
     if named is click.core.ParameterSource.COMMANDLINE and not options["music"]:
         raise TmgcError("--pretraining-epochs are those on unlabelled music: use it together with --music")
+    if options["recipe"] == "reference":
+        raise TmgcError("--recipe reference trains without a teacher: leave it out to make a student")
     require_keras()
     work = _Distillation(run, student, options)
     with resumed_by_the_same_command():
@@ -107,7 +109,7 @@ class _Distillation:
     def _config(self) -> TrainingConfig:
         fitted = {name: self._options[name] for name in ("architecture", "seed")} | _fit_options.of(self._options)
         first = (self._folds or [self._run.folder])[0]
-        return fit_settings(recipe="tmgc", **fitted | {"teachers": self._teachers(first)})
+        return fit_settings(**fitted | {"teachers": self._teachers(first)})
 
     def _teachers(self, folder: Path) -> tuple[str, ...]:
         """The run itself, and the others that are named, or their same fold."""
@@ -187,7 +189,9 @@ class _Distillation:
                 seed=config.seed,
             )
             with ProgressBar() as bar:
-                pretrain(self._options["music"], run, open_teachers(config.teachers), settings, reporter=bar)
+                tested = {clip.content_sha256 for clip in pair.student.of("test")}
+                teachers = open_teachers(config.teachers)
+                pretrain(self._options["music"], run, teachers, settings, tested=tested, reporter=bar)
         return str(run.model)
 
     def result(self) -> list[str]:

@@ -73,7 +73,13 @@ fit_options = Options(
         "--monitor",
         default="val_loss",
         show_default=True,
-        help="What the best epoch has: the lowest val_loss, or the highest val_accuracy, for few songs and no mixup.",
+        help="Keep the epoch with the lowest val_loss or the highest val_accuracy, or the last one.",
+    ),
+    click.option(
+        "--refit/--no-refit",
+        default=False,
+        show_default=True,
+        help="Then train once more for as many epochs on the training and the validation songs together.",
     ),
     click.option("--patience", default=4, show_default=True, help="Epochs without a better one, then stop."),
     click.option("--optimizer", default="adam", show_default=True, help="adam, adamax or adamw."),
@@ -95,7 +101,8 @@ fit_options = Options(
         "--augment",
         callback=_names,
         help=f"Augmentation of the training clips, or none. Default: {','.join(_AUGMENT)}; with a teacher without "
-        "spec_augment. For sound of another bandwidth than that of the songs, add bandwidth.",
+        "spec_augment. For sound of another bandwidth than that of the songs, add bandwidth; roll rotates clips in "
+        "time.",
     ),
     click.option(
         "--teacher",
@@ -120,10 +127,11 @@ fit_options = Options(
     click.option("--data-parallel", is_flag=True, help="Use all accelerators of this machine (KERAS_BACKEND=jax)."),
     click.option(
         "--recipe",
-        type=click.Choice(["tmgc", "reference"]),
+        type=click.Choice(["tmgc", "few-songs", "reference"]),
         default="tmgc",
         show_default=True,
-        help="reference trains as the system that this project reimplements, for comparison.",
+        help="few-songs suits some hundred songs and a pretrained network; reference trains as the system that this "
+        "project reimplements, for comparison.",
     ),
 )
 
@@ -176,22 +184,23 @@ def fit_settings(
     )
     named = _on_command_line(click.get_current_context())
     _refuse_options_without_effect(named, recipe, augment, found, teachers=config.teachers)
-    return config.with_reference_recipe() if recipe == "reference" else config
+    return config.with_recipe(recipe, found.input_kind)
 
 
 def _refuse_options_without_effect(
     named: dict[str, str],
-    recipe: str,
+    name_of_recipe: str,
     augment: tuple[str, ...],
     architecture: Architecture,
     *,
     teachers: tuple[str, ...],
 ) -> None:
-    from train.training.config import REFERENCE_RECIPE
+    from train.training.config import recipe
 
-    fixed = [option for name, option in named.items() if name == "augment" or name in REFERENCE_RECIPE]
-    if recipe == "reference" and fixed:
-        raise TmgcError(f"--recipe reference sets {fixed[0]} itself: leave it out")
+    replaced = recipe(name_of_recipe, architecture.input_kind)
+    fixed = [option for name, option in named.items() if {"augment": "augmentation"}.get(name, name) in replaced]
+    if fixed:
+        raise TmgcError(f"--recipe {name_of_recipe} sets {fixed[0]} itself: leave it out")
     for name in ("label_weight", "teacher_weight"):
         if name in named and not teachers:
             raise TmgcError(f"{named[name]} is the weight of a teacher: use it together with --teacher")

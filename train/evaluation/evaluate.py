@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edge_runtime.audio import Samples
 from edge_runtime.classifier import with_temperature
-from edge_runtime.errors import TmgcError
+from edge_runtime.errors import TmgcError, first_line
 from edge_runtime.files import atomic_write, check_writable
 from edge_runtime.model_card import ModelCard
 from train.dataset.dataset import Clip, Dataset
@@ -142,8 +142,8 @@ def evaluate(
         card = dataset.run.card()
         dataset.check_trained(card)
         predictor = Predictor(dataset, batch_size=batch_size)
-        evaluated = _predict(dataset, split, predictor, reporter)
-        validation = evaluated if split == "validation" else _predict(dataset, "validation", predictor, reporter)
+        validation = _predict_validation(dataset, card, predictor, reporter)
+        evaluated = validation if split == "validation" else _predict(dataset, split, predictor, reporter)
         fit = fit_temperature(validation.probabilities, validation.labels, rows_of_groups(validation.clips))
         scaled, chosen_on = evaluated.scaled(fit.temperature), validation.scaled(fit.temperature)
 
@@ -208,6 +208,23 @@ def _predict(dataset: Dataset, split: str, predictor: Predictor, reporter: Repor
         )
     reporter.phase(f"predicting the {split} split", len(clips))
     return Predicted(clips, dataset.labels(clips), predictor.predict_clips(clips, reporter))
+
+
+def _predict_validation(dataset: Dataset, card: ModelCard, predictor: Predictor, reporter: Reporter) -> Predicted:
+    """Predictions by the network that was not trained on these clips: after a refit, the one before it."""
+    if not card.training.get("settings", {}).get("refit"):
+        return _predict(dataset, "validation", predictor, reporter)
+    clips, path = dataset.of("validation"), dataset.run.validation_probabilities
+    try:
+        probabilities = np.load(path)
+        if probabilities.shape != (len(clips), len(dataset.genres)):
+            raise ValueError(f"its shape is {probabilities.shape}")
+    except (OSError, ValueError, EOFError) as error:
+        raise TmgcError(
+            f"after a refit the predictions of the validation clips are those in {path}, which cannot be used "
+            f"({first_line(error)}). Run: tmgc-train fit {dataset.run.folder}"
+        ) from error
+    return Predicted(clips, dataset.labels(clips), probabilities)
 
 
 def _compare(dataset: Dataset, evaluated: Predicted, other: Dataset, reporter: Reporter) -> TeacherComparison:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict, dataclass
 from logging import getLogger
 from pathlib import Path
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.errors import TmgcError
-from edge_runtime.files import atomic_write, check_writable
+from edge_runtime.files import atomic_write, check_writable, sha256_of
 from edge_runtime.spectrogram import Colormap, SpectrogramSettings
 from edge_runtime.system_info import usable_cores
 from train.dataset.build import named_colormap, write_skipped
@@ -119,6 +119,7 @@ def pretrain(
     teacher: Teacher,
     config: PretrainingConfig,
     *,
+    tested: Set[str] = frozenset(),
     discard: bool = False,
     reporter: Reporter | None = None,
 ) -> dict[str, Any]:
@@ -132,6 +133,8 @@ def pretrain(
         Of this pretraining; its folder is created.
     teacher : Teacher
     config : PretrainingConfig
+    tested : set of str
+        SHA-256 of files that are left out of the music, since the network is tested on them later.
     discard : bool
         Discard an interrupted pretraining.
     reporter : Reporter, optional
@@ -148,6 +151,9 @@ def pretrain(
         or one of the reasons of :func:`train.training.trainer.fit`.
     """
     pieces, others = find_music(music)
+    if tested:
+        pieces, heard = _without_tested(pieces, tested)
+        others += heard
     _check_folder(run)
     check_writable(run.folder)
     settings = WindowSettings(config.spectrogram, config.windows_per_song, teacher.weights_sha256, teacher.sample_rate)
@@ -164,6 +170,17 @@ def pretrain(
 
 
 _WINDOWS = "windows"
+
+
+def _without_tested(pieces: Sequence[Piece], tested: Set[str]) -> tuple[list[Piece], list[Skipped]]:
+    """The music without the test songs, and these."""
+    left_out = [piece for piece in pieces if sha256_of(piece.path) in tested]
+    if len(left_out) == len(pieces):
+        raise TmgcError(
+            f"a pretraining needs music that is not tested: all {len(pieces)} files are test songs. Name other music"
+        )
+    kept = [piece for piece in pieces if piece not in left_out]
+    return kept, [Skipped(piece.name, "a test song") for piece in left_out]
 
 
 def _check_folder(run: Run) -> None:

@@ -73,6 +73,19 @@ def spec_augment(image: NDArray[np.uint8], *, augmentation: Augmentation, random
             axis[start : start + width] = mean
 
 
+def roll(held: NDArray[Any], *, random: np.random.Generator) -> None:
+    """Rotate each clip in time by a random amount, in place: what leaves at the end comes back at the beginning.
+
+    Parameters
+    ----------
+    held : np.ndarray [shape=(n, image_height, image_width)], uint8, or [shape=(n, window_samples)], float32
+        Index images or waveforms; time is the last axis.
+    random : np.random.Generator
+    """
+    for clip, steps in zip(held, random.integers(held.shape[-1], size=len(held)), strict=True):
+        clip[:] = np.roll(clip, steps, axis=-1)
+
+
 _HIGHEST_CUT, _LOWEST_CUT = 0.4, 0.08
 """Most rows that a limited band lacks at the top and at the bottom, as shares of all rows. Of 64 mel bands up to
 22.05 kHz, without 40 % the highest is at 4.2 kHz, near that of the telephone, and without 8 % the lowest is at 320 Hz,

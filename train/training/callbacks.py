@@ -52,12 +52,31 @@ class EpochHistory(keras.callbacks.Callback):
 
 
 class CheckpointAndEarlyStopping(keras.callbacks.Callback):
-    """Saves the best weights and the state to resume from after every epoch, and ends the training when it is over."""
+    """Saves the best weights and the state to resume from after every epoch, and ends the training when it is over.
 
-    def __init__(self, checkpoint: Checkpoint, state: TrainingState, config: Config, *, dataset_sha256: str) -> None:
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+    state : TrainingState
+    config : Config
+    dataset_sha256 : str
+        See :meth:`train.training.checkpoint.Checkpoint.save`.
+    saved : Config, optional
+        The settings that a resumed training begins with, if not ``config``.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        state: TrainingState,
+        config: Config,
+        *,
+        dataset_sha256: str,
+        saved: Config | None = None,
+    ) -> None:
         super().__init__()
         self._checkpoint, self._state, self._config = checkpoint, state, config
-        self._dataset_sha256 = dataset_sha256
+        self._dataset_sha256, self._saved = dataset_sha256, saved or config
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         state, values = self._state, {name: float(value) for name, value in (logs or {}).items()}
@@ -67,21 +86,28 @@ class CheckpointAndEarlyStopping(keras.callbacks.Callback):
                 "is too high. Train again with a lower --learning-rate and --no-resume"
             )
         state.epochs = epoch + 1
-        state.epochs_without_improvement += 1
-        if state.lowest_val_loss is None or values["val_loss"] < state.lowest_val_loss:
-            state.lowest_val_loss, state.epochs_without_improvement = values["val_loss"], 0
-        score = values["val_accuracy"] if self._config.monitor == "val_accuracy" else -values["val_loss"]
-        is_best = state.best_score is None or score > state.best_score
+        is_best = self._config.monitor == "last" or self._is_best(values)
         if is_best:
-            state.best_score = score
+            state.best_epoch = state.epochs
         self.save(self.model, is_best=is_best)
         if is_over(state, self._config):
             self.model.stop_training = True
 
+    def _is_best(self, values: Logs) -> bool:
+        state = self._state
+        state.epochs_without_improvement += 1
+        if state.lowest_val_loss is None or values["val_loss"] < state.lowest_val_loss:
+            state.lowest_val_loss, state.epochs_without_improvement = values["val_loss"], 0
+        score = values["val_accuracy"] if self._config.monitor == "val_accuracy" else -values["val_loss"]
+        if state.best_score is not None and score <= state.best_score:
+            return False
+        state.best_score = score
+        return True
+
     def save(self, network: keras.Model, *, is_best: bool) -> None:
         """Write the state to resume from."""
         self._checkpoint.save(
-            network, self._state, config=self._config, dataset_sha256=self._dataset_sha256, is_best=is_best
+            network, self._state, config=self._saved, dataset_sha256=self._dataset_sha256, is_best=is_best
         )
 
 

@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
+
 from edge_runtime.errors import TmgcError, first_line
 from edge_runtime.files import atomic_write, remove_tree
 from edge_runtime.model_card import ModelCard
@@ -53,6 +55,14 @@ class TrainingState:
     """Since the lowest validation loss."""
     best_score: float | None = None
     """Of the epoch whose weights are kept: validation accuracy or negative validation loss."""
+    best_epoch: int = 0
+    """Of fine-tuning, from 1; 0 if the trained head was better than each."""
+    best_head_epoch: int = 0
+    """Of the head, from 1; 0 if it was not trained alone."""
+    refit_epochs: int | None = None
+    """Of fine-tuning in the refit; None until it begins."""
+    validation_probabilities: list[list[float]] | None = None
+    """Of the validation clips, by the network that had not been trained on them; None without a refit."""
     seconds: float = 0.0
     """Of the whole training."""
     history: list[dict[str, Any]] = field(default_factory=list)
@@ -78,7 +88,7 @@ class Config(Protocol):
 
     @property
     def monitor(self) -> str:
-        """``val_loss`` or ``val_accuracy``."""
+        """``val_loss``, ``val_accuracy`` or ``last``."""
 
     def to_json(self) -> dict[str, Any]:
         """The settings as a JSON object."""
@@ -245,6 +255,8 @@ def save_model(
 ) -> ModelCard:
     """Write ``model.keras``, ``history.csv`` and ``card.json``, and remove the evaluation of an earlier model.
 
+    After a refit ``validation_probabilities.npy``, too.
+
     Until then the files of an earlier model stay together, whatever interrupts the training.
 
     Parameters
@@ -272,11 +284,20 @@ def save_model(
     with atomic_write(dataset.run.model) as path:
         whole.save(path)
         dataset.run.card_json.unlink(missing_ok=True)  # or a new model could stand beside the card of an old one
+    _write_validation(dataset.run, state.validation_probabilities)
     write_history(dataset.run, state.history)
     with atomic_write(dataset.run.card_json) as path:
         path.write_text(card.to_json(), "utf-8")
     dataset.run.remove_evaluation()
     return card
+
+
+def _write_validation(run: Run, probabilities: list[list[float]] | None) -> None:
+    if probabilities is None:
+        run.validation_probabilities.unlink(missing_ok=True)
+        return
+    with atomic_write(run.validation_probabilities) as path, path.open("wb") as file:
+        np.save(file, np.array(probabilities, np.float32))
 
 
 def write_history(run: Run, history: list[dict[str, Any]]) -> None:
@@ -322,6 +343,7 @@ def _card(
         "learning_rate": state.learning_rate,
         "head_epochs": phases.count("head"),
         "epochs": phases.count("fine-tuning"),
+        **({"refit_epochs": phases.count("refit fine-tuning")} if config.refit else {}),
         "seconds": round(state.seconds, 1),
         "backend": keras.config.backend(),
     }

@@ -13,8 +13,8 @@ OPTIMIZERS = ("adam", "adamax", "adamw")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 SCHEDULES = ("cosine", "constant")
 BATCH_NORMALIZATION = ("auto", "frozen", "trained")
-MONITORS = ("val_loss", "val_accuracy")
-AUGMENTATIONS = ("shift", "gain", "noise", "bandwidth", "spec_augment", "negatives", "mixup")
+MONITORS = ("val_loss", "val_accuracy", "last")
+AUGMENTATIONS = ("shift", "gain", "noise", "roll", "bandwidth", "spec_augment", "negatives", "mixup")
 """In the order in which they are applied."""
 WIDEST = 4.0
 """Largest factor for the channels of an architecture."""
@@ -35,6 +35,9 @@ class Augmentation:
     """Share of the clips that noise is added to, in [0, 1]."""
     noise_snr_db: tuple[float, float] = (5.0, 40.0)
     """Range of the signal-to-noise ratio, drawn uniformly, dB."""
+    roll: bool = False
+    """Rotate each clip in time by any amount: what leaves at its end comes back at its beginning. Unlike a shift it
+    needs no margins, and never runs out of variants."""
     bandwidth_share: float = 0.0
     """Share of the images that lose their highest frequencies and perhaps their lowest, as of low bit rates, low sample
     rates and small loudspeakers, in [0, 1]. It helps where a network hears another bandwidth than that of its songs."""
@@ -79,6 +82,8 @@ class Augmentation:
         changes = [change for name, change in off.items() if name not in names]
         if "bandwidth" in names:
             changes.append({"bandwidth_share": 0.5})
+        if "roll" in names:
+            changes.append({"roll": True})
         return replace(cls(), **{field: value for change in changes for field, value in change.items()})
 
     @property
@@ -123,7 +128,11 @@ class TrainingConfig:
     rescale_to_unit: bool = False
     """Rescale pixels to [0, 1] instead of the range that the architecture was designed for."""
     monitor: str = "val_loss"
-    """The weights of the epoch with the lowest ``val_loss`` or the highest ``val_accuracy`` are kept."""
+    """The weights of the epoch with the lowest ``val_loss`` or the highest ``val_accuracy`` are kept, or those of the
+    ``last`` epoch, whatever the patience."""
+    refit: bool = False
+    """Train once more from the initial weights, for as many epochs as the kept ones had, on the training and the
+    validation clips. What is chosen on the validation clips, such as the temperature, is chosen before."""
     batch_size: int = 32
     label_smoothing: float = 0.0
     """Probability that is moved from the true genre to all genres alike, in [0, 1) (Szegedy et al. 2016)."""
@@ -179,9 +188,9 @@ class TrainingConfig:
     def _check_choice(self, option: str, got: str, choices: tuple[str, ...]) -> None:
         self._check(option, got in choices, f"one of {', '.join(choices)}", got)
 
-    def with_reference_recipe(self) -> TrainingConfig:
-        """The same settings with those of :data:`REFERENCE_RECIPE` in their place."""
-        return replace(self, **REFERENCE_RECIPE)
+    def with_recipe(self, name: str, input_kind: str = "image") -> TrainingConfig:
+        """The same settings with those of a recipe in their place: see :func:`recipe`."""
+        return replace(self, **recipe(name, input_kind))
 
     def to_json(self) -> dict[str, Any]:
         """The settings as a card and a checkpoint hold them."""
@@ -196,7 +205,23 @@ class TrainingConfig:
         return cls(**values | {"augmentation": Augmentation(**augmentation), "teachers": tuple(values["teachers"])})
 
 
-REFERENCE_RECIPE: dict[str, Any] = {
+def recipe(name: str, input_kind: str = "image") -> dict[str, Any]:
+    """The settings that a recipe replaces, by the name of the field.
+
+    Parameters
+    ----------
+    name : str
+        Of :data:`RECIPES`.
+    input_kind : str
+        Of the network, one of :data:`edge_runtime.model_card.INPUT_KINDS`.
+    """
+    recipes = {"tmgc": {}, "reference": _REFERENCE, "few-songs": _FEW_SONGS[input_kind]}
+    return recipes[name]
+
+
+RECIPES = ("tmgc", "reference", "few-songs")
+
+_REFERENCE: dict[str, Any] = {
     "head_epochs": 0,
     "epochs": 20,
     "patience": 8,
@@ -220,4 +245,38 @@ REFERENCE_RECIPE: dict[str, Any] = {
 The whole network is trained from the first step, batch normalisation included, with Adamax at Keras' default rate.
 Images are mirrored in time and not varied otherwise. Training stops after 8 epochs without a lower validation loss and
 keeps the weights of the highest validation accuracy.
+"""
+
+_LAST_EPOCH: dict[str, Any] = {
+    "monitor": "last",
+    "refit": True,
+    "schedule": "cosine",
+    "augmentation": Augmentation.only(("roll",)),
+}
+
+_FEW_SONGS: dict[str, dict[str, Any]] = {
+    "image": _LAST_EPOCH
+    | {
+        "head_epochs": 0,
+        "epochs": 8,
+        "optimizer": "adamw",
+        "learning_rate": 1e-3,
+        "unfreeze": 1.0,
+        "batch_normalization": "trained",
+        "batch_normalization_momentum": 0.9,
+    },
+    "waveform": _LAST_EPOCH
+    | {
+        "head_epochs": 25,
+        "epochs": 3,
+        "optimizer": "adam",
+        "learning_rate": 2e-5,
+        "unfreeze": 0.45,
+        "batch_normalization": "frozen",
+    },
+}
+"""For a few hundred songs and a network that has heard much music, pretrained or as musicnn.
+
+Forty validation clips cannot tell which epoch is the best, so the last one is kept, and they are trained on in the
+end. Mixup and noise, which need many epochs, are off; rotation in time is cheap and never runs out of variants.
 """

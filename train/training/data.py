@@ -19,7 +19,7 @@ from edge_runtime.system_info import usable_cores
 from train.dataset.dataset import Clip, Dataset
 from train.dataset.inputs import Held, NetworkInputs
 from train.synthesis.negatives import TRAINED_ON, negatives
-from train.training.augmentation import augment_waveform, limit_bandwidth, mixup, spec_augment
+from train.training.augmentation import augment_waveform, limit_bandwidth, mixup, roll, spec_augment
 from train.training.config import Augmentation
 from train.training.teacher_targets import TeacherTargets
 
@@ -32,13 +32,13 @@ _NEGATIVES_SEED = 3
 
 
 class Split:
-    """One split in memory, as index images, which take a third of the memory of colours, or as waveforms.
+    """A split in memory, or several, as index images, which take a third of the memory of colours, or as waveforms.
 
     Parameters
     ----------
     dataset : Dataset
-    name : str
-        ``train``, ``validation`` or ``test``.
+    names : str or tuple of str
+        Of ``train``, ``validation`` and ``test``.
     inputs : NetworkInputs
 
     Attributes
@@ -50,11 +50,14 @@ class Split:
     held : Held
     """
 
-    def __init__(self, dataset: Dataset, name: str, inputs: NetworkInputs) -> None:
+    def __init__(self, dataset: Dataset, names: str | tuple[str, ...], inputs: NetworkInputs) -> None:
         self.dataset, self.inputs = dataset, inputs
-        self.clips: list[Clip] = [clip for clip in dataset.of(name) if inputs.kind == "image" or not clip.is_correction]
-        if not self.clips:
-            raise TmgcError(f"training needs {name} clips: {dataset.run.folder} has none. Run: tmgc-train prepare")
+        self.clips: list[Clip] = []
+        for name in (names,) if isinstance(names, str) else names:
+            clips = [clip for clip in dataset.of(name) if inputs.kind == "image" or not clip.is_correction]
+            if not clips:
+                raise TmgcError(f"training needs {name} clips: {dataset.run.folder} has none. Run: tmgc-train prepare")
+            self.clips += clips
         self.labels = dataset.labels(self.clips)
         self.targets = np.eye(len(dataset.genres), dtype=np.float32)[self.labels]
         self.held = inputs.hold_clips(self.clips)
@@ -216,6 +219,8 @@ class TrainingBatches(keras.utils.PyDataset):
             windows = self._teacher.draw(chosen, random)
             targets = self._teacher.taught(targets, chosen, windows)
         held = self._augmented(chosen, windows, random) if augmentation.of_waveform else self._split.held[chosen]
+        if augmentation.roll:
+            roll(held, random=random)
         if self._split.inputs.kind == "image":
             for image in held:
                 if random.random() < augmentation.bandwidth_share:

@@ -46,6 +46,8 @@ class TeacherTargets:
     """Outputs that are log-probabilities of the dataset's genres, ``[shape=(n_teachers, n_genres)]``, in its order."""
     target_columns: NDArray[np.intp]
     """All other outputs, ``[shape=(n_targets,)]``."""
+    target_names: tuple[str, ...]
+    """Of these."""
     shifts: NDArray[np.int64]
     """Samples from the clip to each of its windows, ``[shape=(n_shifts,)]``, the clip itself in the middle."""
     of_clips: NDArray[np.float16]
@@ -171,6 +173,7 @@ def ask_teacher(
         label_weight,
         genre_columns,
         target_columns,
+        tuple(teachers.target_names[column] for column in target_columns),
         shifts,
         np.concatenate(of_clips, axis=2),
         np.concatenate(of_negatives, axis=1),

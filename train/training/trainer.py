@@ -1,5 +1,7 @@
 """Training in two phases: first the head on the frozen backbone's features, then the whole network (fine-tuning).
 
+A refit goes through both once more with the validation clips among those that are trained on.
+
 The head comes first so that its random gradients do not spoil pretrained weights; the backbone's features of every
 image are computed once for it. Fine-tuning serves more than accuracy: a head on random features relies on differences
 that 8-bit activations round away, so that only a fine-tuned network survives quantization.
@@ -7,9 +9,11 @@ that 8-bit activations round away, so that only a fine-tuned network survives qu
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -26,6 +30,7 @@ from train.libraries import has_tensorflow, library
 from train.progress import Reporter
 from train.run import Run
 from train.teachers import open_teachers
+from train.teachers.tagger import pretrained_tagger
 from train.training.architectures import check_weights, find_architecture
 from train.training.callbacks import BatchProgress, CheckpointAndEarlyStopping, EpochHistory, is_over
 from train.training.checkpoint import Checkpoint, TrainingState, licence_of_weights, save_model
@@ -33,6 +38,7 @@ from train.training.compilation import compile_network, losses, lr_schedule
 from train.training.config import TrainingConfig
 from train.training.data import SequentialBatches, Split, TrainingBatches, negative_targets, negative_windows
 from train.training.distillation import student, target_head
+from train.training.environment import environment, float32, on_one_device
 from train.training.lr_finder import LRFinderCurve, lr_finder, write_lr_finder
 from train.training.model import (
     BACKBONE,
@@ -76,7 +82,7 @@ def fit(dataset: Dataset, config: TrainingConfig, reporter: Reporter | None = No
     check_weights(architecture, config.weights)
     _check_writable(dataset)
     state = TrainingState(licence=licence_of_weights(architecture, config.weights))
-    with dataset.run.lock(), _environment(config), _errors_of_logs(dataset.run):
+    with dataset.run.lock(), environment(config), _errors_of_logs(dataset.run):
         return _Training(dataset, config, state, reporter or Reporter(), resumes=False).run()
 
 
@@ -101,7 +107,7 @@ def resume(dataset: Dataset, reporter: Reporter | None = None) -> ModelCard:
     _check_writable(dataset)
     with dataset.run.lock():
         config, state = Checkpoint(dataset.run).read(dataset.fingerprint())
-        with _environment(config, epochs_done=state.epochs), _errors_of_logs(dataset.run):
+        with environment(config, epochs_done=state.epochs), _errors_of_logs(dataset.run):
             return _Training(dataset, config, state, reporter or Reporter(), resumes=True).run()
 
 
@@ -138,6 +144,7 @@ class _Training:
         self, dataset: Dataset, config: TrainingConfig, state: TrainingState, reporter: Reporter, *, resumes: bool
     ) -> None:
         self._dataset, self._run, self._config, self._state = dataset, dataset.run, config, state
+        self._saved = config
         self._reporter, self._resumes = reporter, resumes
         self._dataset_sha256 = dataset.fingerprint()
         self._checkpoint = Checkpoint(dataset.run)
@@ -148,20 +155,61 @@ class _Training:
             return self._steps()
 
     def _steps(self) -> ModelCard:
+        self._inputs = NetworkInputs(self._dataset, find_architecture(self._config.architecture).input_kind)
+        if not self._refits:
+            genres = self._fit()
+            if not self._config.refit:
+                return self._save(genres)
+            self._keep_validation(genres)
+            self._resumes = False
+        self._begin_refit()
+        return self._save(self._fit())
+
+    @property
+    def _refits(self) -> bool:
+        return self._state.refit_epochs is not None
+
+    def _fit(self) -> keras.Model:
+        """Both phases; returns the network to probabilities of genres."""
         genres = self._build()
         self._load_data()
         network = self._with_targets(genres)
         if not self._resumes:
-            self._discard_earlier_training()
+            if not self._refits:
+                self._discard_earlier_training()
             start = perf_counter()
-            with _on_one_device():
+            with on_one_device():
                 self._calibrate(network)
                 self._fit_head(network)
             self._freeze(network)
             self._choose_learning_rate(network)
-            self._state.seconds = perf_counter() - start
+            self._state.seconds += perf_counter() - start
         self._fine_tune(network)
-        return self._save(genres)
+        return genres
+
+    def _keep_validation(self, genres: keras.Model) -> None:
+        """Predict the validation clips before they are trained on."""
+        batches = self._in_order(self._validation.held, self._validation.targets)
+        self._reporter.phase("predicting the validation split", len(batches))
+        with on_one_device():
+            predicted = genres.predict(batches, callbacks=[BatchProgress(self._reporter)], verbose=0)
+        state = self._state
+        state.validation_probabilities = predicted.astype(float).tolist()
+        state.refit_epochs = max(1, state.best_epoch)
+        state.epochs = state.epochs_without_improvement = 0
+
+    def _begin_refit(self) -> None:
+        """Nothing is left to validate on: both phases end at the epoch that was the best."""
+        state = self._state
+        self._config = replace(
+            self._saved,
+            head_epochs=state.best_head_epoch,
+            epochs=state.refit_epochs or 1,
+            minutes=None,
+            monitor="last",
+            learning_rate=state.learning_rate,
+        )
+        keras.utils.set_random_seed((self._config.seed + state.epochs) % 2**32)
 
     def _build(self) -> keras.Model:
         self._reporter.phase(f"building {self._config.architecture}", 0)
@@ -177,14 +225,15 @@ class _Training:
 
     def _load_data(self) -> None:
         self._reporter.phase("loading clips", 0)
-        self._inputs = NetworkInputs(self._dataset, find_architecture(self._config.architecture).input_kind)
-        self._train, self._validation = (Split(self._dataset, name, self._inputs) for name in ("train", "validation"))
+        trained_on = ("train", "validation") if self._refits else "train"
+        self._train = Split(self._dataset, trained_on, self._inputs)
+        self._validation = Split(self._dataset, "validation", self._inputs)
         augmentation, settings = self._config.augmentation, self._inputs.settings
         per_kind = augmentation.negatives_per_kind if augmentation.negative_share else 0
         windows = negative_windows(settings, per_kind=per_kind)
         self._negatives: Held = self._inputs.hold(windows) if windows else self._train.held[:0]
         if self._config.teachers:
-            with _float32(), _on_one_device():
+            with float32(), on_one_device():
                 teachers = open_teachers(self._config.teachers)
                 self._teacher = ask_teacher(
                     self._dataset,
@@ -203,7 +252,21 @@ class _Training:
         window = network.inputs[0]
         features = network.get_layer(BACKBONE)(network.get_layer(FRONT_END)(window))
         self._target_head = target_head(self._teacher.count)
-        return student(window, features, network.get_layer(HEAD), self._target_head, name=network.name)
+        whole = student(window, features, network.get_layer(HEAD), self._target_head, name=network.name)
+        if not self._resumes:
+            self._inherit_targets(self._teacher)
+        return whole
+
+    def _inherit_targets(self, teacher: TeacherTargets) -> None:
+        """Begin with what a pretraining learned of the same teacher, if the initial weights come from one."""
+        path = Path(self._config.weights)
+        pretraining = Run(path.parent)
+        if path.suffix != ".keras" or not pretraining.pretraining_json.is_file():
+            return
+        tagger, scaling = pretrained_tagger(pretraining), teacher.scaling
+        if tagger.tags == teacher.target_names:
+            bias = (tagger.bias - scaling.mean) / scaling.deviation
+            self._target_head.set_weights([tagger.kernel / scaling.deviation, bias])
 
     def _discard_earlier_training(self) -> None:
         self._checkpoint.remove()
@@ -232,11 +295,14 @@ class _Training:
             network, [self._in_order(held, targets), self._in_order(self._validation.held, validation_targets)]
         )
         head, genres = self._head(network, train.shape[1:]), validation_targets.shape[1]
-        head.compile(keras.optimizers.Adam(config.head_learning_rate), **losses(config, genres))
-        self._reporter.phase("training the head", config.head_epochs * -(-len(train) // config.batch_size))
+        steps = config.head_epochs * math.ceil(len(train) / config.batch_size)
+        learning_rate = lr_schedule(config, config.head_learning_rate, steps=steps)
+        head.compile(keras.optimizers.Adam(learning_rate), **losses(config, genres))
+        self._reporter.phase("training the head", steps)
         weights = np.ones(len(targets), np.float32)  # of negatives, too
         if config.class_weights:
             weights[: len(self._train.clips)] = self._train.clip_weights()
+        callbacks, state = self._callbacks("head"), self._state
         best = keras.callbacks.EarlyStopping(
             config.monitor,
             patience=config.head_epochs,
@@ -247,13 +313,17 @@ class _Training:
             train,
             targets,
             sample_weight=weights,
-            validation_data=(validation, validation_targets),
+            validation_data=None if self._refits else (validation, validation_targets),
             epochs=config.head_epochs,
             batch_size=config.batch_size,
-            callbacks=[*self._callbacks("head"), best],
+            callbacks=callbacks if config.monitor == "last" else [*callbacks, best],
             verbose=0,
         )
-        self._state.best_score = best.best if config.monitor == "val_accuracy" else -best.best
+        if config.monitor == "last":
+            state.best_head_epoch = config.head_epochs
+        else:
+            state.best_head_epoch = best.best_epoch + 1
+            state.best_score = best.best if config.monitor == "val_accuracy" else -best.best
 
     def _features(self, network: keras.Model, batches: list[SequentialBatches]) -> list[NDArray[np.float32]]:
         self._reporter.phase("computing the backbone's features", sum(map(len, batches)))
@@ -303,7 +373,9 @@ class _Training:
         config, state, batches = self._config, self._state, self._training_batches()
         self._freeze(network)
         self._compile(network, lr_schedule(config, state.learning_rate or 0.0, steps=config.epochs * len(batches)))
-        checkpoints = CheckpointAndEarlyStopping(self._checkpoint, state, config, dataset_sha256=self._dataset_sha256)
+        checkpoints = CheckpointAndEarlyStopping(
+            self._checkpoint, state, config, dataset_sha256=self._dataset_sha256, saved=self._saved
+        )
         if self._resumes:
             self._checkpoint.load_last(network)
         else:
@@ -314,11 +386,7 @@ class _Training:
             with batches.own_errors():
                 network.fit(
                     batches,
-                    validation_data=self._in_order(
-                        self._validation.held,
-                        self._validation.targets,
-                        multiple=config.batch_size if keras.config.backend() == "jax" else 1,
-                    ),
+                    validation_data=None if self._refits else self._validation_batches(),
                     initial_epoch=state.epochs,
                     epochs=config.epochs,
                     callbacks=[*self._callbacks("fine-tuning"), checkpoints],
@@ -329,7 +397,7 @@ class _Training:
 
     def _save(self, network: keras.Model) -> ModelCard:
         self._reporter.phase("saving the model", 0)
-        card = save_model(network, self._dataset, self._config, self._state, teacher=self._teacher)
+        card = save_model(network, self._dataset, self._saved, self._state, teacher=self._teacher)
         if self._state.lr_finder:
             write_lr_finder(self._run, LRFinderCurve(**self._state.lr_finder))
         self._checkpoint.remove()
@@ -350,68 +418,17 @@ class _Training:
             teacher=self._teacher,
         )
 
+    def _validation_batches(self) -> SequentialBatches:
+        multiple = self._config.batch_size if keras.config.backend() == "jax" else 1
+        return self._in_order(self._validation.held, self._validation.targets, multiple=multiple)
+
     def _in_order(self, held: Held, targets: NDArray[np.float32], *, multiple: int = 1) -> SequentialBatches:
         return SequentialBatches(self._inputs, held, targets, batch_size=self._config.batch_size, multiple=multiple)
 
     def _callbacks(self, phase: str) -> list[keras.callbacks.Callback]:
+        phase = f"refit {phase}" if self._refits else phase
         callbacks = [BatchProgress(self._reporter), EpochHistory(phase, self._state, self._reporter)]
         if has_tensorflow():
             library("tensorboard", extra="train")
             callbacks.append(keras.callbacks.TensorBoard(self._run.tensorboard / phase, write_graph=False))
         return callbacks
-
-
-@contextmanager
-def _environment(config: TrainingConfig, *, epochs_done: int = 0) -> Iterator[None]:
-    """Set Keras' seed, precision and distribution, and restore the last two.
-
-    A training that is resumed after some epochs draws other dropout than it began with.
-    """
-    if config.data_parallel:
-        _check_devices(config.batch_size)
-    precision, distribution = keras.config.dtype_policy(), keras.distribution.distribution()
-    keras.utils.set_random_seed((config.seed + epochs_done) % 2**32)
-    keras.config.set_dtype_policy(config.precision)
-    try:
-        if config.data_parallel:
-            keras.distribution.set_distribution(keras.distribution.DataParallel(auto_shard_dataset=False))
-        yield
-    finally:
-        keras.config.set_dtype_policy(precision)
-        keras.distribution.set_distribution(distribution)
-
-
-@contextmanager
-def _float32() -> Iterator[None]:
-    """Build layers in float32, whatever the precision of the training."""
-    policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("float32")
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(policy)
-
-
-@contextmanager
-def _on_one_device() -> Iterator[None]:
-    """Do not share batches among devices: a batch must be a multiple of their number to be shared."""
-    distribution = keras.distribution.distribution()
-    keras.distribution.set_distribution(None)
-    try:
-        yield
-    finally:
-        keras.distribution.set_distribution(distribution)
-
-
-def _check_devices(batch_size: int) -> None:
-    if keras.config.backend() != "jax":
-        raise TmgcError(
-            f"--data-parallel needs the JAX backend, got {keras.config.backend()}: pip install 'jax[cuda12]', then run "
-            "the command again with KERAS_BACKEND=jax before it"
-        )
-    devices = len(keras.distribution.list_devices())
-    if batch_size % devices:
-        raise TmgcError(
-            f"--data-parallel splits each batch among {devices} devices, got --batch-size {batch_size}: choose a "
-            f"multiple of {devices}"
-        )

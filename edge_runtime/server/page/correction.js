@@ -23,7 +23,7 @@ export class Correction {
   /** Whether this server keeps corrections, and of this user. */
   async allowed() {
     this.#genres = (await getJson("v1/corrections")).genres;
-    return true;
+    return this.#genres.length > 0;
   }
 
   open(entry) {

@@ -16,9 +16,9 @@ import pytest
 import soundfile
 
 from edge_runtime import GenreClassifier
+from edge_runtime.server.bodies import Limits
 from edge_runtime.server.running import Server, serve_models
 from edge_runtime.server.settings import ServerSettings
-from edge_runtime.server.uploads import Limits
 from tests.conftest import tone
 
 

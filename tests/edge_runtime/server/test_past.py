@@ -67,6 +67,17 @@ def test_events_come_from_the_history(listener: ServedListener) -> None:
     assert (event["event"], event["source"], event["reason"]) == ("device lost", "microphone", "it is gone")
 
 
+def test_rows_are_also_a_table(listener: ServedListener) -> None:
+    answer = request(listener.address, "/v1/history?format=csv")
+    assert answer.headers["content-type"].startswith("text/csv")
+    assert answer.body.decode().splitlines()[0] == "start,genre,seconds,windows,confidence"
+    accepted = request(listener.address, "/v1/history?bucket=window", headers={"Accept": "text/csv"})
+    assert accepted.body.decode().splitlines()[:2] == [
+        "time,genre,confidence,smoothed_genre,smoothed_confidence,level_dbfs,source",
+        "2026-11-26T12:00:00.000Z,Halk,0.8,Halk,0.8,-20.0,microphone",
+    ]
+
+
 @pytest.mark.parametrize("query", ["since=yesterday", "until=2026-13-01", "bucket=year"])
 def test_a_time_without_a_meaning_is_refused(query: str, listener: ServedListener) -> None:
     assert request(listener.address, f"/v1/history?{query}").status == 422

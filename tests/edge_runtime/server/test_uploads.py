@@ -18,8 +18,8 @@ import pytest
 import soundfile
 
 from edge_runtime.outputs.json_lines import JSON_LINES_SCHEMA
+from edge_runtime.server.bodies import Limits
 from edge_runtime.server.running import Server
-from edge_runtime.server.uploads import Limits
 from tests.conftest import tone, until
 from tests.edge_runtime.server.conftest import Answer, request, wav
 

@@ -90,7 +90,7 @@ def test_a_dataset_that_is_prepared_without_them_has_them_no_more(corrected: Dat
 
 def test_what_needs_sound_says_that_corrections_have_none(corrected: Dataset) -> None:
     clip = next(clip for clip in corrected.clips if clip.is_correction)
-    with pytest.raises(TmgcError, match="an image without any. Prepare a run without --corrections"):
+    with pytest.raises(TmgcError, match="is an image without any"):
         corrected.samples(clip)
     with pytest.raises(TmgcError, match="corrections only train"):
         fold_datasets(corrected, 3, split_ratios=(0.8, 0.1, 0.1), seed=0)
@@ -121,5 +121,5 @@ def test_corrections_that_do_not_fit_are_refused(fields: dict[str, Any], message
 
 def test_a_folder_without_corrections_is_refused(tmp_path: Path) -> None:
     songs = write_songs(tmp_path / "songs")
-    with pytest.raises(TmgcError, match="has none. Name the folder of"):
+    with pytest.raises(TmgcError, match="Name the folder of tmgc-listen"):
         prepare(songs, Run(tmp_path / "run"), SETTINGS, corrections=tmp_path / "nothing", workers=1)

@@ -78,6 +78,26 @@ def test_the_temperature_is_that_of_the_validation_split_and_applied_once(evalua
     assert scaled.song_accuracy == result.song_accuracy
 
 
+def test_after_a_refit_the_temperature_is_that_of_the_network_that_had_not_been_trained_on_these_clips(
+    small_dataset: Dataset, copy_of: Copy
+) -> None:
+    dataset = copy_of(small_dataset)
+    run, card, labels = dataset.run, dataset.run.card(), dataset.labels(dataset.of("validation"))
+    settings = card.training["settings"] | {"refit": True}
+    run.card_json.write_text(card.replace(training={**card.training, "settings": settings}).to_json(), "utf-8")
+    with pytest.raises(TmgcError, match=r"validation_probabilities\.npy, which cannot be used .* tmgc-train fit"):
+        evaluate(dataset, "test")
+    unsure = np.full((len(labels), len(dataset.genres)), 0.3, np.float32)
+    unsure[np.arange(len(labels)), labels] = 0.4
+    np.save(run.validation_probabilities, unsure)
+    temperature = fit_temperature(unsure, labels, rows_of_groups(dataset.of("validation"))).temperature
+    assert evaluate(dataset, "test").calibration.fit.temperature == pytest.approx(temperature)
+    assert evaluate(dataset, "validation").clip_accuracy == 1.0
+    np.save(run.validation_probabilities, unsure[1:])
+    with pytest.raises(TmgcError, match="its shape is"):
+        evaluate(dataset, "test")
+
+
 def test_another_split_has_its_own_files_and_leaves_the_card_alone(
     evaluated: Evaluated, copy_of: Copy, caplog: pytest.LogCaptureFixture
 ) -> None:

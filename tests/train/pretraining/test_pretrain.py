@@ -17,11 +17,12 @@ import numpy as np
 import pytest
 
 from edge_runtime import SpectrogramSettings, TmgcError
+from edge_runtime.files import sha256_of
 from tests.factories import RATE, SIDE, TINY_TRAINING, random_pretraining, tiny_dataset, write_songs
 from train.pretraining.pretrain import PretrainingConfig, pretrain, read_pretraining
 from train.run import Run
 from train.teachers import Teacher
-from train.training import fit
+from train.training import Augmentation, fit
 from train.training.model import BACKBONE, build_network
 
 CONFIG = PretrainingConfig(
@@ -64,6 +65,40 @@ def test_its_backbone_is_where_a_training_begins_and_licences_are_handed_on(
     )
     for ours, theirs in zip(begun, pretrained, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-4)
+
+
+def test_a_training_with_the_same_teacher_begins_with_all_that_was_learned_of_it(
+    music: Path, tmp_path: Path, teacher: Teacher, teacher_run: Run
+) -> None:
+    run = Run(tmp_path / "pretrained")
+    pretrain([music], run, teacher, CONFIG)
+    songs = write_songs(tmp_path / "songs", songs=4)
+    for folder in songs.iterdir():
+        folder.rename(folder.with_name(f"other {folder.name}"))
+    dataset = tiny_dataset(songs, tmp_path / "run")
+    config = replace(TINY_TRAINING, weights=str(run.model), teachers=(str(teacher_run.folder),), teacher_weight=100.0)
+    config = replace(config, head_epochs=0, epochs=1, learning_rate=1e-9, augmentation=Augmentation.only(()))
+
+    def first_loss() -> float:
+        fit(dataset, config)
+        with dataset.run.history_csv.open(encoding="utf-8") as file:
+            return float(next(csv.DictReader(file))["loss"])
+
+    inherited = first_loss()
+    run.pretraining_json.unlink()
+    assert inherited < 0.5 * first_loss(), "a layer of random weights is far from the teacher"
+
+
+def test_songs_that_are_tested_later_are_left_out(music: Path, tmp_path: Path, teacher: Teacher) -> None:
+    run, files = Run(tmp_path / "pretrained"), sorted(path for path in music.rglob("*") if path.suffix == ".flac")
+    again = tmp_path / "again" / "another name.flac"
+    again.parent.mkdir()
+    again.write_bytes(files[0].read_bytes())
+    document = pretrain([music, again.parent], run, teacher, replace(CONFIG, epochs=1), tested={sha256_of(files[0])})
+    assert sum(document["pieces"][name] for name in ("train", "validation")) == len(files) - 1
+    assert run.skipped_csv.read_text("utf-8").count("a test song") == 2
+    with pytest.raises(TmgcError, match="all 1 files are test songs"):
+        pretrain([again], Run(tmp_path / "other"), teacher, CONFIG, tested={sha256_of(again)})
 
 
 def in_a_process(music: Path, run: Run, teacher_run: Run) -> subprocess.Popen[str]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import tone
-from train.training.augmentation import augment_waveform, limit_bandwidth, mixup, spec_augment
+from train.training.augmentation import augment_waveform, limit_bandwidth, mixup, roll, spec_augment
 from train.training.config import AUGMENTATIONS, Augmentation
 
 OFF = Augmentation.only(())
@@ -130,3 +130,17 @@ def test_each_transform_can_be_used_alone() -> None:
     assert only.bandwidth_share == 0
     assert replace(Augmentation.only(AUGMENTATIONS), bandwidth_share=0.0) == Augmentation()
     assert Augmentation.only(("bandwidth",)) == replace(OFF, bandwidth_share=0.5)
+
+
+@pytest.mark.parametrize("held", [np.arange(60, dtype=np.uint8).reshape(2, 3, 10), ramp(20).reshape(2, 10)])
+def test_a_rolled_clip_is_rotated_along_time_and_each_of_a_batch_by_another_amount(held: np.ndarray) -> None:
+    random, steps = np.random.default_rng(0), set()
+    for _ in range(200):
+        rolled = held.copy()
+        roll(rolled, random=random)
+        pair = tuple(int(np.argmin(clip.reshape(-1, 10)[0])) for clip in rolled)
+        for clip, original, step in zip(rolled, held, pair, strict=True):
+            np.testing.assert_array_equal(clip, np.roll(original, step, axis=-1))
+        steps.add(pair)
+    assert {step for pair in steps for step in pair} == set(range(10))
+    assert any(one != other for one, other in steps)

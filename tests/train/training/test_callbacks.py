@@ -56,6 +56,14 @@ def test_the_best_epoch_is_that_of_the_lowest_loss_or_of_the_highest_accuracy(
     assert Checkpoint(Run(tmp_path)).read("clips")[1].best_score == best
 
 
+def test_the_last_epoch_is_the_best_where_nothing_is_monitored_and_none_ends_the_training(tmp_path: Path) -> None:
+    tested = callback(tmp_path, replace(CONFIG, monitor="last"))
+    for number in range(5):
+        tested.on_epoch_end(number, {"loss": 1.0 + number})
+        assert not getattr(tested.model, "stop_training", False)
+    assert Checkpoint(Run(tmp_path)).read("clips")[1].best_epoch == 5
+
+
 @pytest.mark.parametrize(
     ("state", "over"),
     [

@@ -40,7 +40,12 @@ def test_an_unknown_augmentation_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "settings", [TrainingConfig(), TrainingConfig(learning_rate=None, minutes=3.0).with_reference_recipe()]
+    "settings",
+    [
+        TrainingConfig(),
+        TrainingConfig(learning_rate=None, minutes=3.0).with_recipe("reference"),
+        TrainingConfig(teachers=("musicnn",)).with_recipe("few-songs"),
+    ],
 )
 def test_settings_survive_json(settings: TrainingConfig) -> None:
     assert TrainingConfig.from_json(json.loads(json.dumps(settings.to_json()))) == settings
@@ -48,7 +53,7 @@ def test_settings_survive_json(settings: TrainingConfig) -> None:
 
 def test_the_reference_recipe_keeps_the_architecture_the_weights_and_the_time() -> None:
     asked = TrainingConfig(architecture="mobilenet", weights="none", minutes=5.0, seed=3)
-    reference = asked.with_reference_recipe()
+    reference = asked.with_recipe("reference")
     assert (reference.architecture, reference.weights, reference.minutes, reference.seed) == (
         "mobilenet",
         "none",
@@ -60,3 +65,19 @@ def test_the_reference_recipe_keeps_the_architecture_the_weights_and_the_time() 
     assert (reference.optimizer, reference.patience, reference.monitor) == ("adamax", 8, "val_accuracy")
     assert reference.trains_batch_normalization
     assert reference.head_epochs == 0
+
+
+def test_the_recipe_for_few_songs_suits_what_the_network_takes() -> None:
+    asked = TrainingConfig(architecture="mobilenet", weights="none", teachers=("musicnn",), batch_size=8)
+    of_images, of_waveforms = (asked.with_recipe("few-songs", kind) for kind in ("image", "waveform"))
+    for config in (of_images, of_waveforms):
+        assert (config.architecture, config.teachers, config.batch_size) == ("mobilenet", ("musicnn",), 8)
+        assert (config.monitor, config.refit) == ("last", True)
+        assert config.augmentation == Augmentation.only(("roll",))
+    assert of_images.trains_batch_normalization
+    assert of_images.head_epochs == 0 < of_waveforms.head_epochs
+    assert (of_waveforms.learning_rate or 1) < (of_images.learning_rate or 0) / 10
+
+
+def test_the_recipe_of_the_project_changes_nothing() -> None:
+    assert TrainingConfig(epochs=3).with_recipe("tmgc") == TrainingConfig(epochs=3)

@@ -183,6 +183,23 @@ def test_the_error_of_a_damaged_clip_is_raised_itself(small_dataset: Dataset) ->
         _ = 1 / 0
 
 
+def test_several_splits_are_one_with_the_clips_of_each(small_dataset: Dataset) -> None:
+    both = Split(small_dataset, ("train", "validation"), NetworkInputs(small_dataset, "image"))
+    assert both.clips == small_dataset.of("train") + small_dataset.of("validation")
+    assert len(both.held) == len(both.targets) == len(both.clips)
+
+
+@pytest.mark.parametrize("augment", [("roll",), ()])
+def test_training_images_are_rolled_where_that_is_asked_for(augment: tuple[str, ...], small_dataset: Dataset) -> None:
+    split = Split(small_dataset, "train", NetworkInputs(small_dataset, "image"))
+    batches = training(split, batch_size=36, augmentation=Augmentation.only(augment))
+    images = batches[0][0][..., 0]
+    kept = {image.tobytes() for image in small_dataset.images(split.clips)[..., 0]}
+    unchanged = sum(image.tobytes() in kept for image in images)
+    assert unchanged < 5 if augment else unchanged == 36
+    assert np.sort(images, axis=2).sum() == np.sort(small_dataset.images(split.clips)[..., 0], axis=2).sum()
+
+
 @pytest.mark.parametrize("name", ["train", "validation"])
 def test_a_split_without_clips_is_refused(name: str, small_dataset: Dataset) -> None:
     others = tuple(clip for clip in small_dataset.clips if clip.split != name)

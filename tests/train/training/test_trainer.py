@@ -178,6 +178,63 @@ def test_a_resumed_training_ends_like_one_without_interruption(
         assert [float(row[column]) for row in resumed] == pytest.approx(expected, rel=1e-3), column
 
 
+def predictions(dataset: Dataset, split: str) -> np.ndarray:
+    """Of the saved model."""
+    network = keras.models.load_model(dataset.run.model, compile=False)
+    probabilities: np.ndarray = network.predict(dataset.images(dataset.of(split)), verbose=0)
+    return probabilities
+
+
+@pytest.mark.usefixtures("without_dropout")
+def test_a_refit_also_learns_the_validation_clips_and_keeps_what_was_predicted_before(small_dataset: Dataset) -> None:
+    fit(small_dataset, QUICK)
+    before, run = predictions(small_dataset, "validation"), small_dataset.run
+    assert not run.validation_probabilities.exists()
+    card = fit(small_dataset, replace(QUICK, refit=True))
+    assert np.load(run.validation_probabilities) == pytest.approx(before, abs=1e-3)
+    assert predictions(small_dataset, "validation") != pytest.approx(before, abs=1e-2), "or nothing was learned"
+    assert card.training["refit_epochs"] == len(history(run, "refit fine-tuning"))
+    assert not Checkpoint(run).exists()
+    fit(small_dataset, QUICK)
+    assert not run.validation_probabilities.exists(), "it was of the earlier model"
+
+
+def test_a_refit_is_as_long_as_the_training_was_until_its_best_epoch(small_dataset: Dataset) -> None:
+    fit(small_dataset, replace(QUICK, head_epochs=4, epochs=6, patience=6, monitor="val_accuracy", refit=True))
+    head, fine_tuning = (
+        [float(row["val_accuracy"]) for row in history(small_dataset.run, phase)] for phase in ("head", "fine-tuning")
+    )
+    best = int(np.argmax(fine_tuning)) + 1 if max(fine_tuning) > max(head) else 1
+    assert best < 6, "or every epoch would do"
+    assert len(history(small_dataset.run, "refit fine-tuning")) == best
+    assert len(history(small_dataset.run, "refit head")) == int(np.argmax(head)) + 1
+
+
+@pytest.mark.usefixtures("without_dropout")
+@pytest.mark.parametrize("epochs_done", [0, 2])
+def test_a_refit_that_is_resumed_ends_like_one_without_interruption(
+    epochs_done: int, small_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = replace(QUICK, epochs=3, monitor="last", refit=True)
+    fit(small_dataset, config)
+    uninterrupted, save = predictions(small_dataset, "test"), CheckpointAndEarlyStopping.save
+
+    def interrupted(self: CheckpointAndEarlyStopping, network: keras.Model, *, is_best: bool) -> None:
+        save(self, network, is_best=is_best)
+        state = Checkpoint(small_dataset.run).read(small_dataset.fingerprint())[1]
+        if (state.refit_epochs, state.epochs) == (3, epochs_done):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(CheckpointAndEarlyStopping, "save", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        fit(small_dataset, config)
+    monkeypatch.setattr(CheckpointAndEarlyStopping, "save", save)
+    card = resume(small_dataset)
+    assert (card.training["epochs"], card.training["refit_epochs"]) == (3, 3)
+    assert card.training["settings"]["monitor"] == "last"
+    assert predictions(small_dataset, "test") == pytest.approx(uninterrupted, abs=1e-3)
+
+
 def test_a_killed_training_resumes_from_its_last_complete_epoch(small_dataset: Dataset) -> None:
     run = small_dataset.run
     with in_a_process(run, "--head-epochs", 0, "--epochs", 20, "--augment", "none") as killed:
@@ -331,7 +388,7 @@ def test_missing_weights_are_found_before_the_images_are_loaded_and_cost_nothing
 
 
 def test_the_reference_recipe_trains_within_its_time_limit(small_dataset: Dataset) -> None:
-    card = fit(small_dataset, replace(QUICK, minutes=1e-6).with_reference_recipe())
+    card = fit(small_dataset, replace(QUICK, minutes=1e-6).with_recipe("reference"))
     assert card.training["epochs"] == 1
     assert card.training["head_epochs"] == 0
     assert json.loads(json.dumps(card.training["settings"]))["augmentation"]["flip"] is True
