@@ -2,7 +2,7 @@
 
 import { classify, getJson } from "./api.js";
 import { coalesced, colourClass, fillLane, fillShares, make, nameGenres } from "./genres.js";
-import { duration, genreName, percent, position, t } from "./text.js";
+import { duration, genreName, percent, position, shareOf, t } from "./text.js";
 
 const SCALES = [10, 30, 60, 120, 180, 240, 300, 420, 600, 900, 1800, 3600]; // ends of the time line, seconds
 
@@ -52,6 +52,7 @@ export class Song {
     this.#summary = null;
     this.#end = 0;
     element("song-name").textContent = file.name;
+    element("song-announcement").textContent = "";
     element("song-result").hidden = false;
     element("song-json").hidden = true;
     element("song-cancel").hidden = false;
@@ -102,6 +103,8 @@ export class Song {
   #finish() {
     this.#cancel = () => {};
     element("song-cancel").hidden = true;
+    const genre = this.#summary ? `${genreName(this.#summary.genre)}. ` : "";
+    element("song-announcement").textContent = genre + this.#state(); // the end alone, not each window
     element("file").value = ""; // so that the same file may be chosen again
     if (!this.#summary) return;
     if (this.#address) URL.revokeObjectURL(this.#address);
@@ -136,7 +139,7 @@ export class Song {
     element("song-lane").setAttribute("aria-label", t("song_lane", { genres: words || t("no_hour") }));
     fillShares(null, element("song-shares"), seconds, (name, length, total) => [
       make("span", "detail", duration(length)),
-      make("span", "value", name === "silence" ? "" : percent(length / total)),
+      make("span", "value", name === "silence" ? "" : shareOf(length, total)),
     ]);
     const best = Object.entries(this.#summary?.probabilities ?? {}).sort((one, other) => other[1] - one[1])[0];
     if (genre === "unknown" && best) {

@@ -228,6 +228,11 @@ export function percent(share) {
   return new Intl.NumberFormat(language, { style: "percent" }).format(share);
 }
 
+/** The same, and not 0 % for what is there. */
+export function shareOf(part, whole) {
+  return part > 0 && part / whole < 0.005 ? `< ${percent(0.01)}` : percent(part / whole);
+}
+
 export function number(value, digits = 0) {
   return new Intl.NumberFormat(language, { minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value);
 }

@@ -3,7 +3,7 @@
 import { answerRow, Runs } from "./answers.js";
 import { getJson } from "./api.js";
 import { colourClass, fillLane, fillShares, knownGenres, make } from "./genres.js";
-import { duration, genreName, percent, t } from "./text.js";
+import { duration, genreName, shareOf, t } from "./text.js";
 
 const EVERY_MS = 60_000;
 const FEWEST_HOURS = 8;
@@ -159,7 +159,7 @@ export class Today {
     }
     fillShares(element("share-lane"), element("shares"), seconds, (genre, length, total) => [
       make("span", "detail", duration(length)),
-      make("span", "value", genre === "silence" ? "" : percent(length / total)),
+      make("span", "value", genre === "silence" ? "" : shareOf(length, total)),
     ]);
     if (!seconds.size) element("shares").replaceChildren(make("li", "hint", t("empty_history")));
   }
