@@ -20,6 +20,9 @@ from edge_runtime.server.refusals import RefusedError
 Read = Callable[[], Awaitable[bytes]]
 """Waits for the next part of a body; empty at its end."""
 
+SMALL_BYTES = 512_000
+"""Some seconds of sound, such as a window as a WAV."""
+
 LINGER_SECONDS = 2.0
 """For what a client goes on to send after it was refused."""
 
@@ -54,19 +57,34 @@ class Body:
     receive : callable
         Of ASGI.
     limits : Limits
+    declared : int or None
+        Bytes, as its header tells.
     """
 
-    def __init__(self, receive: Receive, limits: Limits) -> None:
+    def __init__(self, receive: Receive, limits: Limits, *, declared: int | None = None) -> None:
         self._receive = receive
+        self._declared = declared
         self._limits = limits
         self._complete = False
         self._gone = False
         self._total = 0
 
-    def check_declared(self, content_length: bytes | None) -> None:
+    def check_declared(self) -> None:
         """Refuse a body by its header, before a client that waits for ``100 Continue`` sends it."""
-        if content_length and int(content_length) > self._limits.body_bytes:
-            raise too_large(self._limits, f"{int(content_length)} bytes")
+        if self._declared is not None and self._declared > self._limits.body_bytes:
+            raise too_large(self._limits, f"{self._declared} bytes")
+
+    async def small_or_reader(self) -> bytes | Read:
+        """A small body, which needs no turn until it is there, or else :meth:`read`.
+
+        Raises
+        ------
+        RefusedError, ConnectionResetError
+            As for :meth:`read`.
+        """
+        if self._declared is None or self._declared > SMALL_BYTES:
+            return self.read
+        return await self.read_whole(SMALL_BYTES)
 
     async def read(self) -> bytes:
         """Wait for the next part of the body; empty at its end.

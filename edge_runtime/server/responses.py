@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 from typing import Any
 
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from edge_runtime.server.bodies import Body, FormFiles
+from edge_runtime.server.bodies import Body, FormFiles, Read
 from edge_runtime.server.models import ServedModel
 from edge_runtime.server.refusals import RefusedError
-from edge_runtime.server.uploads import Decoder, UploadSettings
+from edge_runtime.server.uploads import After, Decoder, UploadSettings
 from edge_runtime.terminal import printable_json
 
 NDJSON = "application/x-ndjson"
@@ -86,11 +86,11 @@ class UploadAnswer:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = dict(scope["headers"])
-        body = Body(receive, self._decoder.limits)
+        body = Body(receive, self._decoder.limits, declared=_whole_number(headers.get(b"content-length")))
         lines = self._lines(body, headers.get(b"content-type", b"").decode("latin-1"))
         async with aclosing(lines):
             try:
-                body.check_declared(headers.get(b"content-length"))
+                body.check_declared()
                 first = await anext(lines, None)
             except RefusedError as refusal:
                 self._count(refusal.status)
@@ -108,22 +108,21 @@ class UploadAnswer:
         headers = [(b"content-type", media_type.encode()), (b"cache-control", b"no-store")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         try:
-            await _send_line(first, send)
-            async for line in lines:
-                await _send_line(line, send)
+            await _send_lines(first, send)
+            async for more in lines:
+                await _send_lines(more, send)
         except RefusedError as refusal:
-            await _send_line(refusal.line(), send)
+            await _send_lines(refusal.line() + "\n", send)
         except ConnectionResetError:
             return
         await body.skip()
         await send({"type": "http.response.body", "body": b""})
 
-    async def _lines(self, body: Body, content_type: str) -> Any:
+    async def _lines(self, body: Body, content_type: str) -> AsyncGenerator[str, None]:
         if not content_type.lower().startswith(_FORM):
-            async for line in self._decoder.lines(
-                body.read, self._model, self._settings, name="upload", then=body.disconnected
-            ):
-                yield line
+            async with aclosing(self._answer(await body.small_or_reader(), "upload", body.disconnected)) as lines:
+                async for line in lines:
+                    yield line
             return
         files = FormFiles(body.read, content_type)
         file = await files.next()
@@ -134,16 +133,22 @@ class UploadAnswer:
         while file is not None:
             then = None if self._several else body.disconnected
             try:
-                async for line in self._decoder.lines(
-                    file.read, self._model, self._settings, name=file.name, then=then
-                ):
-                    yield line
+                async with aclosing(self._answer(file.read, file.name, then)) as lines:
+                    async for line in lines:
+                        yield line
             except RefusedError as refusal:
                 if not self._several or refusal.status in _NOT_OF_ONE_FILE:
                     raise
-                yield refusal.line(source=file.name)
+                yield refusal.line(source=file.name) + "\n"
             file = await files.next() if self._several else None
 
+    def _answer(self, sound: bytes | Read, name: str, then: After | None) -> AsyncGenerator[str, None]:
+        return self._decoder.lines(sound, self._model, self._settings, name=name, then=then)
 
-async def _send_line(line: str, send: Send) -> None:
-    await send({"type": "http.response.body", "body": line.encode() + b"\n", "more_body": True})
+
+def _whole_number(digits: bytes | None) -> int | None:
+    return None if digits is None else int(digits)
+
+
+async def _send_lines(lines: str, send: Send) -> None:
+    await send({"type": "http.response.body", "body": lines.encode(), "more_body": True})

@@ -8,10 +8,12 @@ before it reads any of them.
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -31,6 +33,8 @@ from edge_runtime.server.stated_length import StatedLength
 After = Callable[[], Awaitable[None]]
 
 Answer = TypeVar("Answer")
+
+PIPE_BYTES = 1 << 20
 
 SETTLING_SECONDS = 0.5
 """Decoded before the stretch that was asked for, so that the filter that removes an offset has settled."""
@@ -75,14 +79,20 @@ class Decoder:
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def lines(
-        self, read: Read, model: ServedModel, settings: UploadSettings, *, name: str, then: After | None = None
+        self,
+        sound: bytes | Read,
+        model: ServedModel,
+        settings: UploadSettings,
+        *,
+        name: str,
+        then: After | None = None,
     ) -> AsyncGenerator[str, None]:
-        """The lines of an answer, as their windows are classified.
+        """The lines of an answer, as their windows are classified; several at once where they are there.
 
         Parameters
         ----------
-        read : callable
-            Reads the body.
+        sound : bytes or callable
+            The body, or what reads it.
         model : ServedModel
         settings : UploadSettings
         name : str
@@ -98,19 +108,27 @@ class Decoder:
         await self._acquire()
         loop = asyncio.get_running_loop()
         job = _Job(loop, model, settings, self.limits, name)
+        filled = isinstance(sound, bytes) and job.fill(sound)
+        feeding = None if filled else loop.create_task(job.feed(sound, then))
         work = loop.run_in_executor(self._thread, job.run)
-        work.add_done_callback(lambda _: self._turn.release())
-        feeding = loop.create_task(job.feed(read, then))
+        work.add_done_callback(lambda _: self._end(job))
         deadline = loop.time() + self.limits.total_seconds
         try:
-            while (line := await job.next_line(deadline)) is not None:
-                yield line
+            while lines := await job.next_lines(deadline):
+                yield lines
         finally:
             job.stop()
-            feeding.cancel()
-        await asyncio.wait({feeding})
+            if feeding:
+                feeding.cancel()
+                feeding.add_done_callback(lambda _: job.close_unfed())
+        if feeding:
+            await asyncio.wait({feeding})
         if job.refusal:
             raise job.refusal
+
+    def _end(self, job: _Job) -> None:
+        job.end()
+        self._turn.release()
 
     async def run(self, work: Callable[[], Answer]) -> Answer:
         """Do other work with a model in its turn.
@@ -156,32 +174,42 @@ class _Job:
     ) -> None:
         self.refusal: RefusedError | None = None
         self.requested = False
-        self._lines: asyncio.Queue[str | None] = asyncio.Queue()
+        self._lines: asyncio.Queue[str] = asyncio.Queue()  # an empty one is the last
         self._loop = loop
         self._model = model
         self._settings = settings
         self._limits = limits
         self._name = name
         self._read_end, self._write_end = os.pipe()
+        self._is_wide = False
+        if hasattr(fcntl, "F_SETPIPE_SZ"):  # Linux: some seconds of sound pass at once, without turns of both threads
+            with suppress(OSError):
+                self._is_wide = fcntl.fcntl(self._write_end, fcntl.F_SETPIPE_SZ, PIPE_BYTES) >= PIPE_BYTES
         self._put_bytes = 0  # by the thread
         self._sent_bytes = 0  # by the event loop
         self._room = threading.Event()
+        self._fed = False
+        self._stated = StatedLength()
 
     def stop(self) -> None:
         """End the work, whatever it waits for."""
         self.requested = True
         self._room.set()
 
+    def end(self) -> None:
+        """Mark the end of the lines; called in the event loop once the thread is done."""
+        self._lines.put_nowait("")
+
     def refuse(self, refusal: RefusedError) -> None:
         """Keep the first reason why there is no answer, and end the work."""
         self.refusal = self.refusal or refusal
         self.stop()
 
-    async def next_line(self, deadline: float) -> str | None:
-        """The next line of the answer; None at its end."""
+    async def next_lines(self, deadline: float) -> str:
+        """The next lines of the answer; empty at its end."""
         try:
             async with asyncio.timeout_at(deadline):
-                line = await self._lines.get()
+                lines = await self._lines.get()
         except TimeoutError:
             self.refuse(
                 RefusedError(
@@ -191,26 +219,46 @@ class _Job:
                     "send a shorter sound, or name a stretch of it: ?start=60&duration=60",
                 )
             )
-            return None
-        self._sent_bytes += len(line or "")
+            return ""
+        while lines and not self._lines.empty():
+            if not (more := self._lines.get_nowait()):
+                self._lines.put_nowait(more)
+                break
+            lines += more
+        self._sent_bytes += len(lines)
         self._room.set()
-        return line
+        return lines
 
-    async def feed(self, read: Read, then: After | None) -> None:
+    def fill(self, content: bytes) -> bool:
+        """Write a whole body to the pipe, if it holds so much; it is faster than to feed it."""
+        if not self._is_wide or len(content) > PIPE_BYTES:
+            return False
+        self._check_stated(content)
+        os.write(self._write_end, content)
+        os.close(self._write_end)
+        self._fed = True
+        return True
+
+    def close_unfed(self) -> None:
+        """Close the pipe where feeding it was cancelled before it began."""
+        if not self._fed:
+            os.close(self._write_end)
+
+    async def feed(self, sound: bytes | Read, then: After | None) -> None:
         """Write the body to the pipe, until its end or the thread's."""
+        self._fed = True
         transport, protocol = await self._loop.connect_write_pipe(
             asyncio.streams.FlowControlMixin, os.fdopen(self._write_end, "wb", 0)
         )
         writer = asyncio.StreamWriter(transport, protocol, None, self._loop)
         transport.set_write_buffer_limits(high=READ_AHEAD_BYTES)
-        stated = StatedLength()
         try:
-            while chunk := await read():
-                stated.feed(chunk)
-                if min(stated.seconds, self._settings.end_seconds) > self._limits.seconds:
-                    raise too_long(self._limits, f"it states {stated.seconds:.0f} s")
-                writer.write(chunk)
-                await writer.drain()
+            if isinstance(sound, bytes):
+                writer.write(sound)
+            else:
+                while (chunk := await sound()) and self._check_stated(chunk):
+                    writer.write(chunk)
+                    await writer.drain()
         except RefusedError as refusal:
             self.refuse(refusal)
         except (BrokenPipeError, ConnectionResetError):
@@ -221,6 +269,13 @@ class _Job:
             await then()
             self.stop()
 
+    def _check_stated(self, chunk: bytes) -> bool:
+        """Read along, and refuse a body that states more than is answered."""
+        self._stated.feed(chunk)
+        if min(self._stated.seconds, self._settings.end_seconds) > self._limits.seconds:
+            self.refuse(too_long(self._limits, f"it states {self._stated.seconds:.0f} s"))
+        return self.refusal is None
+
     def run(self) -> None:
         """Decode and classify, in the thread."""
         try:
@@ -230,15 +285,13 @@ class _Job:
             self.refuse(refusal)
         except TmgcError as error:
             self.refuse(_undecodable(str(error)))
-        finally:
-            self._loop.call_soon_threadsafe(self._lines.put_nowait, None)
 
     def _put(self, line: str) -> None:
         while self._put_bytes - self._sent_bytes > self._limits.answer_bytes and not self.requested:
             self._room.clear()
             self._room.wait(0.1)
-        self._put_bytes += len(line)
-        self._loop.call_soon_threadsafe(self._lines.put_nowait, line)
+        self._put_bytes += len(line) + 1
+        self._loop.call_soon_threadsafe(self._lines.put_nowait, f"{line}\n")
 
     def _classified(self) -> Iterator[str]:
         card, settings = self._model.classifier.card, self._settings

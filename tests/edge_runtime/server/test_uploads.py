@@ -149,14 +149,15 @@ def test_an_answer_that_takes_too_long_is_refused(serve: Serve) -> None:
 
 def test_one_body_is_decoded_at_a_time_and_few_wait(serve: Serve) -> None:
     server = serve(limits=replace(Limits(), waiting=1))
-    head = b"POST /v1/classify HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(wav(3))
+    head = b"POST /v1/classify HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n"
+    large = wav(14)
     with connect(server) as decoded, connect(server) as waiting, ThreadPoolExecutor(1) as reader:
-        decoded.sendall(head + wav(3)[:1000])
+        decoded.sendall(head % len(large) + large[:1000])
         answer = reader.submit(decoded.recv, 100)
-        waiting.sendall(head + wav(3))
+        waiting.sendall(head % len(wav(3)) + wav(3))
         until(lambda: classify(server, wav(3)).status == 429)
         assert classify(server, wav(3)).headers["retry-after"] == "5"
-        decoded.sendall(wav(3)[1000:])
+        decoded.sendall(large[1000:])
         assert answer.result().startswith(b"HTTP/1.1 200 ")
         assert waiting.recv(100).startswith(b"HTTP/1.1 200 ")
     assert classify(server, wav(3)).status == 200
@@ -165,6 +166,6 @@ def test_one_body_is_decoded_at_a_time_and_few_wait(serve: Serve) -> None:
 def test_a_client_that_goes_away_makes_room_for_the_next(serve: Serve) -> None:
     server = serve(limits=replace(Limits(), waiting=0))
     with connect(server) as client:
-        client.sendall(b"POST /v1/classify HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999\r\n\r\n" + wav(2)[:99])
+        client.sendall(b"POST /v1/classify HTTP/1.1\r\nHost: localhost\r\nContent-Length: 999999\r\n\r\n" + wav(2)[:99])
         until(lambda: classify(server, wav(3)).status == 429)
     until(lambda: classify(server, wav(3)).status == 200)
