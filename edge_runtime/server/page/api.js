@@ -2,16 +2,17 @@
 
 /** A refusal of the server: its status and its words. */
 export class Refusal extends Error {
-  constructor(status, text) {
+  constructor(status, text, ours = false) {
     super(text);
     this.status = status;
+    this.ours = ours; // and not of a proxy
   }
 }
 
 async function refusalOf(response) {
   try {
     const { rule, found } = JSON.parse((await response.text()).trim().split("\n").at(-1));
-    return new Refusal(response.status, `${rule}: ${found}`);
+    return new Refusal(response.status, `${rule}: ${found}`, Boolean(rule));
   } catch {
     return new Refusal(response.status, response.statusText || String(response.status));
   }
@@ -24,7 +25,7 @@ async function asked(path, options) {
 }
 
 export async function getJson(path) {
-  return (await asked(path, { signal: AbortSignal.timeout?.(20_000) })).json();
+  return (await asked(path, { signal: AbortSignal.timeout?.(60_000) })).json();
 }
 
 export async function postJson(path, fields) {

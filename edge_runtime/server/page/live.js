@@ -40,7 +40,7 @@ export class Live extends EventTarget {
         await this.#connect();
         pause = FIRST_PAUSE_MS;
       } catch (error) {
-        if (error.status === 404) return this.#send("absent");
+        if (error.status === 404 && error.ours) return this.#send("absent");
         if (error.status === 401) this.#send("locked");
         else pause = Math.min(2 * pause, LONGEST_PAUSE_MS);
         if (error.status === 401) pause = LONGEST_PAUSE_MS;

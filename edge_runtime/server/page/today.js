@@ -17,19 +17,21 @@ const pad = (value) => String(value).padStart(2, "0");
 export class Today {
   #available = false;
   #failure = "";
-  #hours = new Map(); // start in ISO 8601 by genre, seconds
-  #days = [];
+  #hours = new Map(); // seconds by genre, by the start of the hour in ISO 8601
+  #days = new Map(); // the same by date: a day that is over does not change
+  #date = ""; // the board's, to which the hours belong
   #period = 1;
+  #loading = false;
   #open = null; // start of the hour whose windows are shown
   #rows = [];
-  #offsetMs = 0; // of the board's time from UTC
+  #offsetMs = -60_000 * new Date().getTimezoneOffset(); // of the board's time from UTC: as here, until it tells
 
   constructor() {
     element("hour-close").addEventListener("click", () => this.#close());
     for (const button of document.querySelectorAll("[data-days]")) {
       button.addEventListener("click", () => {
         this.#period = Number(button.dataset.days);
-        this.render();
+        this.#loadDays();
       });
     }
     setInterval(() => document.hidden || this.#load(), EVERY_MS);
@@ -43,14 +45,20 @@ export class Today {
     else if (!now.history) this.render();
   }
 
+  /** Read the hours of today: all of them once, and then those that may have changed. */
   async #load() {
     if (!this.#available) return;
     try {
-      const since = (milliseconds) => new Date(Date.now() - milliseconds).toISOString();
-      const hours = (await getJson(`v1/history?bucket=hour&since=${since(1.5 * DAY_MS)}`)).rows;
-      this.#days = (await getJson(`v1/history?bucket=day&since=${since(31 * DAY_MS)}`)).rows;
-      if (hours.length) this.#offsetMs = offsetOf(hours.at(-1).start);
-      this.#hours = byStart(hours.filter(({ start }) => start.startsWith(this.#date(0))));
+      const newest = [...this.#hours.keys()].at(-1);
+      const same = newest && this.#date === this.#dateOf(0);
+      const since = same ? new Date(newest).toISOString() : this.#dateOf(0);
+      const { rows } = await getJson(`v1/history?bucket=hour&since=${since}`);
+      if (rows.length) this.#offsetMs = offsetOf(rows.at(-1).start);
+      this.#date = this.#dateOf(0);
+      if (!same) this.#hours.clear();
+      for (const [start, seconds] of byStart(rows)) {
+        if (start.startsWith(this.#date)) this.#hours.set(start, seconds);
+      }
       this.#failure = "";
     } catch (error) {
       this.#failure = error.message;
@@ -58,8 +66,29 @@ export class Today {
     this.render();
   }
 
+  /** Read the days of the period that are not known yet, one after another: each may take a small board a second. */
+  async #loadDays() {
+    this.render();
+    if (this.#loading) return;
+    this.#loading = true;
+    try {
+      for (let ago = 1; ago < this.#period; ago += 1) {
+        const [since, until] = [this.#dateOf(ago), this.#dateOf(ago - 1)];
+        if (this.#days.has(since)) continue;
+        const { rows } = await getJson(`v1/history?bucket=day&since=${since}&until=${until}`);
+        this.#days.set(since, [...byStart(rows).values()][0] ?? new Map());
+        this.#drawShares();
+      }
+    } catch (error) {
+      this.#failure = error.message;
+    } finally {
+      this.#loading = false;
+    }
+    this.render();
+  }
+
   /** The board's date of so many days ago. */
-  #date(daysAgo) {
+  #dateOf(daysAgo) {
     return new Date(Date.now() + this.#offsetMs - daysAgo * DAY_MS).toISOString().slice(0, 10);
   }
 
@@ -152,16 +181,17 @@ export class Today {
     for (const button of document.querySelectorAll("[data-days]")) {
       button.setAttribute("aria-pressed", Number(button.dataset.days) === this.#period);
     }
-    const oldest = this.#date(this.#period - 1);
     const seconds = new Map();
-    for (const { start, genre, seconds: length } of this.#days) {
-      if (start.slice(0, 10) >= oldest) seconds.set(genre, (seconds.get(genre) ?? 0) + length);
+    const days = Array.from({ length: this.#period - 1 }, (_, index) => this.#days.get(this.#dateOf(index + 1)));
+    for (const totals of [...this.#hours.values(), ...days]) {
+      for (const [genre, length] of totals ?? []) seconds.set(genre, (seconds.get(genre) ?? 0) + length);
     }
     fillShares(element("share-lane"), element("shares"), seconds, (genre, length, total) => [
       make("span", "detail", duration(length)),
       make("span", "value", genre === "silence" ? "" : shareOf(length, total)),
     ]);
-    if (!seconds.size) element("shares").replaceChildren(make("li", "hint", t("empty_history")));
+    const hint = this.#loading ? t("loading") : seconds.size ? "" : t("empty_history");
+    if (hint) element("shares").append(make("li", "hint", hint));
   }
 }
 
@@ -171,6 +201,7 @@ function place(genre) {
   return index < 0 ? Infinity : index;
 }
 
+/** Seconds by genre, by the start of an hour or a day, in their order. */
 function byStart(rows) {
   const hours = new Map();
   for (const { start, genre, seconds } of rows) {
