@@ -5,8 +5,8 @@ import { colourOf } from "./genres.js";
 const SECONDS = 30;
 const LANE = 10; // CSS pixels
 const GAP = 4;
-const QUIET = 85; // bytes of the stream that are white and black: below is the noise of a room
-const LOUD = 215;
+const QUIET = 90; // bytes of the stream that are white and black: below is the noise of a room
+const LOUD = 250;
 const FRAME_MS = 33;
 const LATEST = 0.6; // seconds that the picture is behind at most, so that it moves evenly between two messages
 
@@ -76,7 +76,7 @@ export class Strip {
     levels.forEach((level, band) => {
       const at = 4 * (levels.length - 1 - band);
       const loud = Math.max(0, (level - QUIET) / (LOUD - QUIET));
-      image.data.set([red, green, blue, 255 * Math.min(1, loud ** 1.8)], at);
+      image.data.set([red, green, blue, 255 * Math.min(1, loud ** 1.6)], at);
     });
     pen.putImageData(image, this.#written++ % this.#columns, 0);
   }

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+import socket
+import socketserver
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -258,6 +262,52 @@ def test_hours_of_today_show_their_windows(browser: Browser, listen: Listen, tmp
     assert not browser.text("#hour")
     browser.find("[data-days='30']").click()
     until(lambda: "3 min\n33%" in browser.text("#shares"))
+
+
+@contextmanager
+def behind_a_prefix(address: str, prefix: str) -> Iterator[str]:
+    """A reverse proxy that shows a server under a prefix, as Home Assistant's ingress does; its address."""
+    target = urlsplit(address)
+
+    class Proxy(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            line = self.rfile.readline().decode()
+            if not line:
+                return
+            method, path, version = line.split()
+            assert path.startswith(prefix), f"{path} leads out of the prefix"
+            with socket.create_connection((target.hostname, target.port)) as server:
+                server.sendall(f"{method} {path.removeprefix(prefix)} {version}\r\n".encode())
+                server.sendall(f"X-Ingress-Path: {prefix}\r\nConnection: close\r\n".encode())
+                headers = iter(self.rfile.readline, b"\r\n")
+                server.sendall(b"".join(one for one in headers if not one.lower().startswith(b"connection")))
+                server.sendall(b"\r\n")
+                while received := server.recv(65_536):
+                    self.wfile.write(received)
+
+    class Server(socketserver.ThreadingTCPServer):
+        daemon_threads = True
+
+        def handle_error(self, request: Any, client_address: Any) -> None:
+            pass  # the browser has left
+
+    with Server(("127.0.0.1", 0), Proxy) as proxy:
+        thread = threading.Thread(target=proxy.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        yield f"http://127.0.0.1:{proxy.server_address[1]}{prefix}/"
+        proxy.shutdown()
+        thread.join()
+
+
+def test_it_works_behind_a_prefix(browser: Browser, listen: Listen) -> None:
+    token = "a-token-of-some-length"
+    served = listen(token=token)
+    with behind_a_prefix(served.address, "/api/hassio_ingress/abc") as address:
+        browser.open(f"{address}#token={token}")
+        browser.wait_for("#connection", "Live")
+        hear(served, "Rock")
+        browser.wait_for("#genre", "Rock")
+        browser.driver.get("about:blank")
 
 
 def test_without_a_history_it_says_so(browser: Browser, listen: Listen) -> None:
