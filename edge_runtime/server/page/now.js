@@ -87,6 +87,8 @@ export class Now {
     const { genre } = smoothed;
     element("genre").textContent = genreName(genre);
     element("genre").className = `genre ${colourClass(genre)}`;
+    const longest = Math.max(...genreName(genre).split(/\s+/).map((word) => word.length));
+    element("genre").style.setProperty("--letters", longest);
     document.title = `${genreName(genre)} · tmgc`;
     const seconds = (Date.now() - new Date(this.#since)) / 1000;
     const since = t("since", { time: clock(this.#since), duration: duration(seconds) });

@@ -246,10 +246,12 @@ export function clock(time, seconds = false) {
 export function duration(seconds) {
   const whole = Math.max(0, Math.round(seconds));
   const [hour, minute, second] = language === "tr" ? ["sa", "dk", "sn"] : ["h", "min", "s"];
-  if (whole < 60) return `${whole} ${second}`;
+  const of = (count, unit) => `${count}\u00a0${unit}`;
+  if (whole < 60) return of(whole, second);
   const minutes = Math.floor(whole / 60);
-  if (minutes < 60) return `${minutes} ${minute}`;
-  return minutes % 60 ? `${Math.floor(minutes / 60)} ${hour} ${minutes % 60} ${minute}` : `${minutes / 60} ${hour}`;
+  if (minutes < 60) return of(minutes, minute);
+  const hours = of(Math.floor(minutes / 60), hour);
+  return minutes % 60 ? `${hours} ${of(minutes % 60, minute)}` : hours;
 }
 
 /** A position in a song, such as 1:05. */

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from typing import Any
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
-from selenium.webdriver.common.by import By
-from selenium.webdriver.remote.webelement import WebElement
 
 from tests.conftest import until
+
+if TYPE_CHECKING:
+    from selenium.webdriver.remote.webelement import WebElement
+
+CSS_SELECTOR = "css selector"
 
 
 def missing() -> list[str]:
     """What the system lacks for it."""
-    return [name for name in ("chromium", "chromedriver") if not shutil.which(name)]
+    programs = [name for name in ("chromium", "chromedriver") if not shutil.which(name)]
+    return programs if find_spec("selenium") else [*programs, "selenium"]
 
 
 class Browser:
@@ -29,6 +32,9 @@ class Browser:
     """
 
     def __init__(self) -> None:
+        from selenium import webdriver
+        from selenium.webdriver.chrome.service import Service
+
         options = webdriver.ChromeOptions()
         options.binary_location = shutil.which("chromium") or ""
         for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"):
@@ -50,11 +56,11 @@ class Browser:
 
     def find(self, selector: str) -> WebElement:
         """The first element of a selector."""
-        return self.driver.find_element(By.CSS_SELECTOR, selector)
+        return self.driver.find_element(CSS_SELECTOR, selector)
 
     def all(self, selector: str) -> list[WebElement]:
         """Every element of a selector."""
-        return self.driver.find_elements(By.CSS_SELECTOR, selector)
+        return self.driver.find_elements(CSS_SELECTOR, selector)
 
     def text(self, selector: str) -> str:
         """What the first element of a selector shows; nothing if it is hidden."""
@@ -78,7 +84,9 @@ class Browser:
 def chromium() -> Iterator[Browser]:
     """A browser for all tests of a module."""
     if lacking := missing():
-        pytest.skip(f"no {' and no '.join(lacking)}: apt-get install chromium chromium-driver")
+        pytest.skip(
+            f"no browser without {', '.join(lacking)}: apt-get install chromium chromium-driver; pip install selenium"
+        )
     browser = Browser()
     yield browser
     browser.driver.quit()
