@@ -110,7 +110,9 @@ def build_app(service: Service) -> Starlette:
         service.decoder.close()
 
     handlers: Any = {RefusedError: _refused, 404: _unknown_path, 405: _wrong_method}
-    return Starlette(routes=routes, exception_handlers=handlers, lifespan=lifespan)
+    app = Starlette(routes=routes, exception_handlers=handlers, lifespan=lifespan)
+    app.router.redirect_slashes = False  # to an absolute address, by the Host header
+    return app
 
 
 class _Api:

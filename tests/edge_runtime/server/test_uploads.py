@@ -125,8 +125,8 @@ def test_a_stretch_of_a_sound_that_is_too_long_is_answered(serve: Serve) -> None
 
 
 def test_a_refusal_after_the_first_windows_is_the_last_line(serve: Serve) -> None:
-    server = serve(limits=replace(Limits(), seconds=5.0))
-    answer = classify(server, wav_header(8_000, 1) + bytes(160_000), "?hop=0.5")
+    server = serve(limits=replace(Limits(), seconds=20.0))
+    answer = classify(server, wav_header(8_000, 1) + bytes(600_000), "?hop=2")
     assert answer.status == 200
     assert [line["type"] for line in answer.lines[-2:]] == ["window", "error"]
     assert answer.lines[-1]["status"] == 413
