@@ -44,7 +44,7 @@ class GenreClassifier:
     """
 
     def __init__(self, interpreter: Interpreter) -> None:
-        self._interpreter = interpreter
+        self.interpreter = interpreter
         self.card: ModelCard = interpreter.card
         self.runtime = interpreter.runtime
         self.threads = interpreter.threads
@@ -87,7 +87,7 @@ class GenreClassifier:
             samples = without_offset(samples)
         model_input = samples if self.card.input_kind == "waveform" else self.spectrogram.image(samples, inner_power)
         prepared = perf_counter()
-        probabilities = with_temperature(self._interpreter.invoke(model_input), self.card.temperature)
+        probabilities = with_temperature(self.interpreter.invoke(model_input), self.card.temperature)
         done = perf_counter()
         return Classification(probabilities, (prepared - begun) * 1e3, (done - prepared) * 1e3)
 

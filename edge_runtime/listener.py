@@ -20,7 +20,7 @@ from edge_runtime.model_card import ModelCard
 from edge_runtime.pooling import pool
 from edge_runtime.predictions import SILENCE, Event, Prediction, apply_threshold
 from edge_runtime.sources import AudioSource
-from edge_runtime.windowing import StreamedWindow, hop_samples, stream_windows
+from edge_runtime.windowing import OnFrames, StreamedWindow, hop_samples, stream_windows
 
 MAX_SMOOTH = 10_000
 """Windows; some hours of them."""
@@ -73,6 +73,7 @@ def listen(
     settings: ListenSettings | None = None,
     *,
     notify: Callable[[Event], None] | None = None,
+    on_frames: OnFrames | None = None,
 ) -> Iterator[Prediction]:
     """Classify a stream window by window as it arrives.
 
@@ -87,6 +88,9 @@ def listen(
     settings : ListenSettings, optional
     notify : callable, optional
         Called with the ``overload`` and ``recovered`` events.
+    on_frames : callable, optional
+        Called with the mel power of spectrogram frames, ``[shape=(frames, n_mels)], float32 >= 0``, as they are
+        computed, and with the position in the source where the last one ends, seconds.
 
     Yields
     ------
@@ -101,6 +105,7 @@ def listen(
         classifier.spectrogram,
         hop_seconds=settings.hop_seconds,
         framed=classifier.card.input_kind == "image",
+        on_frames=on_frames,
     )
     for window in windows:
         if window.after_gap:  # also where the window itself is dropped

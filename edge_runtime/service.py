@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -103,6 +104,8 @@ class ServiceSettings:
     """Name of the system user."""
     program: Path = PROGRAM
     """The virtual environment that contains ``bin/tmgc-listen``."""
+    token_file: Path | None = None
+    """The token of the page, created if it is missing; only the service's user may read it."""
 
     def __post_init__(self) -> None:
         if not _USER_NAME.fullmatch(self.user):
@@ -140,7 +143,8 @@ def unit_text(settings: ServiceSettings) -> str:
     text : str
     """
     program = settings.program / "bin" / "tmgc-listen"
-    command = (str(program), "--model", str(settings.model), "--wait-device", "inf", *settings.options)
+    token = () if settings.token_file is None else ("--token-file", str(settings.token_file))
+    command = (str(program), "--model", str(settings.model), "--wait-device", "inf", *settings.options, *token)
     return _UNIT.format(command=" ".join(map(_quoted, command)), user=settings.user, name=NAME)
 
 
@@ -155,6 +159,9 @@ UNITS = Path("/etc/systemd/system")
 
 STATE = Path("/var/lib") / NAME
 """The folder that ``StateDirectory=`` creates."""
+
+TOKEN_FILE = STATE / "token"
+"""The token of a page that other machines reach."""
 
 
 def check_system(booted: Path = Path("/run/systemd/system")) -> None:
@@ -206,6 +213,8 @@ def install(settings: ServiceSettings, *, units: Path = UNITS) -> Path:
             f"sudo python3 -m venv {settings.program} && sudo {settings.program}/bin/pip install tmgc-*.whl"
         )
     _make_user(settings.user)
+    if settings.token_file:
+        make_token(settings.token_file, settings.user)
     model, unit = placed_model(settings), units / f"{NAME}.service"
     before = unit.read_bytes() if unit.exists() else None
     began = int(time())
@@ -313,6 +322,30 @@ def _make_user(name: str) -> None:
         pwd.getpwnam(name)
     except KeyError:
         _run("useradd", "--system", "--user-group", "--home-dir", str(STATE), "--shell", "/usr/sbin/nologin", name)
+
+
+def make_token(file: Path, user: str) -> None:
+    """Write a new token to a file of the user's that nobody else may read; one that is there is kept.
+
+    Parameters
+    ----------
+    file : Path
+        Its folder is created if it is missing.
+    user : str
+    """
+    import pwd
+
+    file.parent.mkdir(parents=True, exist_ok=True)
+    try:  # the folder belongs to the service: no link that it may have put there is followed
+        descriptor = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o600)
+    except FileExistsError:
+        return
+    try:
+        found = pwd.getpwnam(user)
+        os.fchown(descriptor, found.pw_uid, found.pw_gid)
+        os.write(descriptor, f"{secrets.token_urlsafe(24)}\n".encode())
+    finally:
+        os.close(descriptor)
 
 
 def _run(*command: str) -> None:

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from edge_runtime.audio_file import AudioFile, source_name
 from edge_runtime.classifier import GenreClassifier
 from edge_runtime.decoding.pcm import PcmFormat
@@ -21,6 +24,7 @@ from edge_runtime.sources import WatchedSource
 from edge_runtime.sources.microphone import Microphone, check_wait
 from edge_runtime.sources.paced import PacedSource
 from edge_runtime.sources.stdin import StandardInput
+from edge_runtime.windowing import OnFrames
 
 log = logging.getLogger("tmgc.listen")
 
@@ -159,7 +163,10 @@ class Session:
         summarizer = Summarizer(source.name, threshold=threshold, pooling=card.pooling)
         warned = 0
         idle_before = source.idle_seconds  # a pipe or an address is waited for when it is opened
-        for prediction in listen(source, self.classifier, self.settings, notify=self._report):
+        predictions = listen(
+            source, self.classifier, self.settings, notify=self._report, on_frames=self._frame_receiver()
+        )
+        for prediction in predictions:
             summarizer.add(prediction)
             for output in self.outputs:
                 output.window(prediction)
@@ -168,6 +175,17 @@ class Session:
                 break
         _log_new(source.warnings, warned)
         return summarizer.summary(overflows=source.overflows, idle_seconds=source.idle_seconds - idle_before)
+
+    def _frame_receiver(self) -> OnFrames | None:
+        receivers = [output.frames for output in self.outputs if output.wants_frames]
+        if not receivers:
+            return None
+
+        def send(power: NDArray[np.float32], end_seconds: float) -> None:
+            for receive in receivers:
+                receive(power, end_seconds)
+
+        return send
 
     def _report(self, event: Event) -> None:
         level = logging.WARNING if event.event in PROBLEMS else logging.INFO

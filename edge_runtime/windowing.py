@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from time import perf_counter
 from typing import NamedTuple
 
@@ -118,8 +118,17 @@ class StreamedWindow(NamedTuple):
     """Time spent on its frames since its last samples arrived, ms."""
 
 
+OnFrames = Callable[[NDArray[np.float32], float], None]
+"""Takes the mel power of frames, ``[shape=(frames, n_mels)], float32 >= 0``, and where the last one ends, seconds."""
+
+
 def stream_windows(
-    blocks: Iterable[Samples | None], spectrogram: Spectrogram, *, hop_seconds: float, framed: bool = True
+    blocks: Iterable[Samples | None],
+    spectrogram: Spectrogram,
+    *,
+    hop_seconds: float,
+    framed: bool = True,
+    on_frames: OnFrames | None = None,
 ) -> Iterator[StreamedWindow]:
     """Whole windows of a stream with the power of their inner frames.
 
@@ -131,6 +140,8 @@ def stream_windows(
     hop_seconds : float > 0, seconds
     framed : bool
         Whether to compute the frames; a model with waveform input needs none.
+    on_frames : callable, optional
+        Called with the frames as they are computed, about ten times a second; without ``framed`` for it alone.
 
     Yields
     ------
@@ -138,10 +149,12 @@ def stream_windows(
     """
     settings = spectrogram.settings
     if not framed or hop_samples(settings, hop_seconds) >= settings.window_samples:
+        if on_frames is not None:
+            blocks = _InnerFrames(spectrogram, on_frames).shown(blocks)
         for window in cut_windows(blocks, settings, hop_seconds=hop_seconds):
             yield StreamedWindow(*window, inner_power=None, framing_ms=0.0)
         return
-    frames = _InnerFrames(spectrogram)
+    frames = _InnerFrames(spectrogram, on_frames)
     for window in cut_windows(frames.fed_by(blocks), settings, hop_seconds=hop_seconds):
         inner_power = frames.of(window)
         yield StreamedWindow(*window, inner_power=inner_power, framing_ms=frames.take_spent_ms())
@@ -150,8 +163,10 @@ def stream_windows(
 class _InnerFrames:
     """Mel power of the frames that overlapping windows share: a hop is whole frames, so they lie on one grid."""
 
-    def __init__(self, spectrogram: Spectrogram) -> None:
+    def __init__(self, spectrogram: Spectrogram, on_frames: OnFrames | None) -> None:
         self._spectrogram = spectrogram
+        self._on_frames = on_frames
+        self._fed_samples = 0
         self._n_fft, self._hop = spectrogram.settings.n_fft, spectrogram.settings.hop_length
         self._none = np.zeros((0, spectrogram.settings.n_mels), np.float32)
         self._powers: list[NDArray[np.float32]] = []
@@ -170,6 +185,12 @@ class _InnerFrames:
             else:
                 self._feed(block)
             self._spent_ms = (perf_counter() - begun) * 1e3
+            yield block
+
+    def shown(self, blocks: Iterable[Samples | None]) -> Iterator[Samples | None]:
+        """Pass the blocks on, and keep no frames."""
+        for block in self.fed_by(blocks):
+            self._powers.clear()
             yield block
 
     def of(self, window: Window) -> NDArray[np.float32]:
@@ -198,6 +219,7 @@ class _InnerFrames:
         self._origin = None
 
     def _feed(self, block: Samples) -> None:
+        self._fed_samples += len(block)
         skipped = min(self._skip, len(block))
         self._skip -= skipped
         self._waiting = np.concatenate([self._waiting, block[skipped:]])
@@ -208,7 +230,11 @@ class _InnerFrames:
         """Compute the frames whose samples are complete."""
         if len(self._waiting) < self._n_fft:
             return
-        self._powers.append(self._spectrogram.frame_power(self._waiting))
+        power = self._spectrogram.frame_power(self._waiting)
+        self._powers.append(power)
         done = len(self._powers[-1]) * self._hop
         self._skip = max(0, done - len(self._waiting))  # frames that do not overlap
         self._waiting = self._waiting[done:]
+        if self._on_frames is not None:
+            end_sample = self._fed_samples - len(self._waiting) + self._n_fft - self._hop
+            self._on_frames(power, end_sample / self._spectrogram.settings.sample_rate)

@@ -139,6 +139,26 @@ def listening(model: Path | None, windows: int, hop: float, threads: int, as_jso
     _print(result, result.lines, as_json=as_json)
 
 
+@_command("serve", "What the page and the API cost a listener")
+@click.argument("model", required=False, type=click.Path(path_type=Path))
+@click.option("--seconds", default=60.0, show_default=True, type=FiniteRange(min=4), help="Of listening, and of load.")
+@click.option("--threads", default=1, show_default=True, type=click.IntRange(min=1), help="Threads of the interpreter.")
+def serve(model: Path | None, seconds: float, threads: int, as_json: bool) -> None:
+    """Measure what serving adds to a listener of MODEL (default: that of tmgc-listen), and a server under load.
+
+    It takes a little more than three times the seconds.
+
+    Exit code 0: every figure is within its limit; 1: one is not; 2: the model was refused.
+    """
+    from benchmarks.checks.serving import measure_serving
+
+    model = model or default_model()
+    log.info("%s: listening twice for %g s, and %g s of load ...", model, seconds, seconds)
+    result = measure_serving(model, threads=threads, seconds=seconds)
+    _print(result, result.lines, as_json=as_json)
+    sys.exit(0 if result.passed else 1)
+
+
 @_command("streamed-spectrogram", "Streamed frames against whole windows")
 @click.option("--windows", default=100, show_default=True, type=click.IntRange(min=2), help="Windows to time.")
 @click.option("--hop", default=1.0, show_default=True, type=_HOP, help="Seconds between them.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -93,13 +93,15 @@ def measure_overhead(model: Path, *, threads: int, windows: int, hop_seconds: fl
     return Overhead(invoke, overhead, listening_memory(model, threads=threads))
 
 
-def listening_memory(model: Path, *, threads: int) -> ListeningMemory:
+def listening_memory(model: Path, *, threads: int, use: Callable[[str], None] | None = None) -> ListeningMemory:
     """Memory of ``tmgc-listen`` after half a minute of noise from a pipe, while it waits for more.
 
     Parameters
     ----------
     model : Path
     threads : int > 0
+    use : callable, optional
+        Uses the page of ``--serve``, whose address it gets, before memory is measured.
 
     Raises
     ------
@@ -109,12 +111,13 @@ def listening_memory(model: Path, *, threads: int) -> ListeningMemory:
     import psutil
 
     arguments = ("-", "--raw", "44100,1,s16", "--json", "--model", str(model), "--threads", str(threads))
+    serve = () if use is None else ("--serve", "0")
     noise = np.random.default_rng(0).integers(-8000, 8000, 44_100 * _LISTENED_SECONDS, np.int16).tobytes()
     with subprocess.Popen(
-        [sys.executable, "-P", "-c", _LISTEN, *arguments],
+        [sys.executable, "-P", "-c", _LISTEN, *arguments, *serve],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE if use else subprocess.DEVNULL,
         env=environment(threads),
     ) as process:
         assert process.stdin is not None
@@ -125,6 +128,8 @@ def listening_memory(model: Path, *, threads: int) -> ListeningMemory:
             windows = [process.stdout.readline() for _ in range(_LISTENED_SECONDS - 2)]
             if not all(windows):
                 raise BrokenPipeError
+            if use:
+                use(_address(process))
             memory = psutil.Process(process.pid).memory_info()
         except BrokenPipeError:
             raise TmgcError(
@@ -133,6 +138,11 @@ def listening_memory(model: Path, *, threads: int) -> ListeningMemory:
         finally:
             process.kill()
     return ListeningMemory(memory.rss / 1e6, getattr(memory, "shared", 0) / 1e6)
+
+
+def _address(process: subprocess.Popen[bytes]) -> str:
+    assert process.stderr is not None
+    return next(line.split()[-1].decode() for line in process.stderr if line.startswith(b"serving"))
 
 
 class PacedNoise:

@@ -1,4 +1,4 @@
-"""What the four commands share: notices on standard error, errors in one line, and subcommands imported on demand."""
+"""What the commands share: notices on standard error, errors in one line, and subcommands imported on demand."""
 
 from __future__ import annotations
 

@@ -5,20 +5,24 @@ from __future__ import annotations
 import logging
 import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from edge_runtime.cli.base import CommandWithSubcommands
+from edge_runtime.cli.serve import access_options, announce, server_settings
 from edge_runtime.errors import TmgcError
 
 if TYPE_CHECKING:
     from edge_runtime.classifier import GenreClassifier
     from edge_runtime.decoding.pcm import PcmFormat
     from edge_runtime.listener import ListenSettings
+    from edge_runtime.outputs import Output
     from edge_runtime.outputs.factory import OutputSettings
+    from edge_runtime.server.settings import ServerSettings
     from edge_runtime.session import MicrophoneSettings, Session
 
 log = logging.getLogger("tmgc.listen")
@@ -70,6 +74,14 @@ SUBCOMMANDS = {
 @click.option("--keep-days", default=90.0, show_default=True, help="Days that the history is kept.")
 @click.option("--keep-mb", default=500.0, show_default=True, help="Size to which the history is kept, MB.")
 @click.option("--mqtt", metavar="mqtt://HOST/TOPIC", help="Publish predictions; password: TMGC_MQTT_PASSWORD.")
+@click.option("--serve", metavar="[HOST:]PORT", help="Serve a live page and an API over HTTP; needs the serve extra.")
+@click.option(
+    "--keep-corrections",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Let users of the page correct answers, and keep the images of these (no audio) for tmgc-train.",
+)
+@access_options
 @click.version_option(package_name="tmgc")
 def main(**options: Any) -> None:
     """Classify the genre of each window of the microphone, of music FILES or addresses, or of standard input (-).
@@ -93,10 +105,13 @@ def main(**options: Any) -> None:
     with Shutdown(on_check=Watchdog()) as stop:
         model = options["model"] or default_model()
         classifier = open_classifier(model, options["threads"], hop_seconds)
-        with open_outputs(settings.outputs, classifier, model, hop_seconds=hop_seconds) as outputs:
+        with (
+            open_outputs(settings.outputs, classifier, model, hop_seconds=hop_seconds) as outputs,
+            _served(settings.server, model, classifier, options) as (classifier, page),
+        ):
             # only after everything that may be refused: to systemd and install-service this is a successful start
             sd_notify("READY=1", "STATUS=waiting for sound")
-            session = Session(classifier, settings.listening, outputs, stop)
+            session = Session(classifier, settings.listening, [*page, *outputs], stop)
             code = _classify(session, options["files"], settings, options["speed"])
     sys.exit(code)
 
@@ -108,6 +123,7 @@ class Settings(NamedTuple):
     outputs: OutputSettings
     microphone: MicrophoneSettings
     raw: PcmFormat | None
+    server: ServerSettings | None
 
 
 def build_settings(options: Mapping[str, Any]) -> Settings:
@@ -134,6 +150,7 @@ def build_settings(options: Mapping[str, Any]) -> Settings:
         OutputSettings(**{name: options[name] for name in OUTPUT_OPTIONS}),
         MicrophoneSettings(options["device"], options["wait_device"] or 0.0, options["exit_on_device_loss"]),
         None if options["raw"] is None else raw_format(options["raw"]),
+        None if options["serve"] is None else server_settings(options["serve"], options),
     )
 
 
@@ -148,6 +165,8 @@ def _check_source(options: Mapping[str, Any]) -> None:
         raise TmgcError(f"one source is needed, a microphone or files: leave out {files[0]}, or the device's options")
     if raw is not None and not piped:
         raise TmgcError("--raw is for standard input: name it with -, e.g. tmgc-listen - --raw 44100,1,s16")
+    if options["keep_corrections"] is not None and options["serve"] is None:
+        raise TmgcError("--keep-corrections is for users of the page: add --serve 8321, or leave it out")
     if speed is not None and (piped or not files):
         raise TmgcError("--speed is for files: a microphone and a pipe set the pace themselves. Leave it out")
     if speed is not None and not speed > 0:
@@ -186,6 +205,22 @@ def open_classifier(model: Path, threads: int | None, hop_seconds: float) -> Gen
     if classifier.card.warning:
         log.warning("%s", classifier.card.warning)
     return classifier
+
+
+@contextmanager
+def _served(
+    server: ServerSettings | None, model: Path, classifier: GenreClassifier, options: Mapping[str, Any]
+) -> Iterator[tuple[GenreClassifier, list[Output]]]:
+    """Serve the page if that was asked for; yields the listener's classifier and further outputs."""
+    if server is None:
+        yield classifier, []
+        return
+    from edge_runtime.server.running import serve_listener
+
+    history, corrections = options["history"], options["keep_corrections"]
+    with serve_listener(model, classifier, server, history=history, corrections=corrections) as served:
+        announce(served.address, server.token)
+        yield served.classifier, [served.hub]
 
 
 def _classify(session: Session, files: Sequence[str], settings: Settings, speed: float | None) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ import click
 
 from edge_runtime.cli.base import OneLineCommand
 from edge_runtime.errors import TmgcError
-from edge_runtime.service import NAME, ServiceSettings, unit_text
+from edge_runtime.server.settings import DEFAULT_PORT
+from edge_runtime.service import NAME, TOKEN_FILE, ServiceSettings, unit_text
 from edge_runtime.terminal import print_lines, standard_output
 
 log = logging.getLogger("tmgc.service")
@@ -39,29 +41,62 @@ def install_service(model: Path, user: str, dry_run: bool, options: tuple[str, .
     from edge_runtime.cli.listen import open_classifier
     from edge_runtime.service import check_system, install, placed_model
 
-    settings = ServiceSettings(model, options, user)
-    parameters = _check_options(options)
+    parameters = _parameters(options)
+    token_file = TOKEN_FILE if _needs_token(parameters) else None
+    settings = ServiceSettings(model, options, user, token_file=token_file)
+    _check_options(parameters, has_token=token_file is not None)
     if dry_run:
         standard_output("utf-8")  # which systemd reads in every locale
         print_lines(unit_text(replace(settings, model=placed_model(settings))).splitlines())
         return
     check_system()
     open_classifier(model, parameters["threads"], parameters["hop"])
+    is_new_token = token_file is not None and not token_file.exists()
     log.info("%s: installed, started now and at every boot", install(settings))
+    if parameters["serve"]:
+        _tell_address(parameters["serve"], token_file, is_new=is_new_token)
     log.info("predictions: journalctl --unit %s --follow; state: systemctl status %s", NAME, NAME)
 
 
-def _check_options(options: tuple[str, ...]) -> dict[str, Any]:
-    """Refuse options now that ``tmgc-listen`` would refuse at every start, with the same message; returns all."""
-    from edge_runtime.cli.listen import build_settings
+def _parameters(options: tuple[str, ...]) -> dict[str, Any]:
+    """What the options mean to ``tmgc-listen``; refuses those that do not fit a service."""
     from edge_runtime.cli.listen import main as listen
 
     with listen.make_context("tmgc-listen", ["--wait-device", "inf", *options]) as context:
         unfit = [name for parameter, name in NOT_FOR_A_SERVICE.items() if context.params[parameter]]
     if unfit:
         raise TmgcError(f"the service listens to a microphone only: leave out {unfit[0]}")
-    build_settings(context.params)
     return context.params
+
+
+def _needs_token(parameters: Mapping[str, Any]) -> bool:
+    """Whether the service serves other machines, and no token is named."""
+    from edge_runtime.server.settings import is_loopback, parse_address
+
+    address = parameters["serve"]
+    return address is not None and parameters["token_file"] is None and not is_loopback(parse_address(address)[0])
+
+
+def _check_options(parameters: Mapping[str, Any], *, has_token: bool) -> None:
+    """Refuse options now that ``tmgc-listen`` would refuse at every start, with the same message."""
+    from edge_runtime.cli.listen import build_settings
+    from edge_runtime.cli.serve import server_settings
+
+    if has_token:  # which is not there yet
+        server_settings(f"{DEFAULT_PORT}", parameters)
+        parameters = {**parameters, "serve": None}
+    build_settings(parameters)
+
+
+def _tell_address(address: str, token_file: Path | None, *, is_new: bool) -> None:
+    from edge_runtime.cli.serve import announce
+    from edge_runtime.server.settings import page_address, parse_address, read_token
+
+    token = read_token(token_file) if token_file and is_new else None
+    page = page_address(*parse_address(address))
+    announce(page, token)
+    if token_file:
+        log.info("the token is in %s%s", token_file, f": {token}" if token else "")
 
 
 @click.command(

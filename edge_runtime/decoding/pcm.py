@@ -48,8 +48,8 @@ _EXTENSIBLE = 0xFFFE
 _MAX_CHUNK_BYTES = 1 << 20
 """Limit of a chunk before the data: more is not a header."""
 
-_MAX_READ_BYTES = 65_536
-"""Capacity of a pipe."""
+_MAX_READ_BYTES = 262_144
+"""More than a pipe holds, unless it was made wider."""
 
 _NEXT_WAV = re.compile(rb"(?:RIFF|RF64).{4}WAVE", re.DOTALL)
 """The next WAV within data of unknown length."""

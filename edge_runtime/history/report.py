@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import sqlite3
 from collections import defaultdict
 from collections.abc import Sequence
@@ -16,11 +15,13 @@ from typing import TYPE_CHECKING
 from edge_runtime.errors import TmgcError
 from edge_runtime.files import atomic_write
 from edge_runtime.history.schema import (
-    CODE_BITS,
     NOT_SYNCHRONISED,
     SMOOTHED_CODE,
     SMOOTHED_PERCENT,
+    SPANS,
     WINDOW_TIME_MS,
+    WINDOWS_BETWEEN,
+    time_limits,
 )
 from edge_runtime.predictions import SILENCE, UNKNOWN
 
@@ -75,7 +76,7 @@ def hourly_totals(
     """
     sums: defaultdict[tuple[datetime, str], list[float]] = defaultdict(lambda: [0.0, 0, 0.0])
     names = _genre_names(connection)
-    for quarter, source, code, *of_quarter in connection.execute(_BY_QUARTER, _limits(since, until)):
+    for quarter, source, code, *of_quarter in connection.execute(_BY_QUARTER, time_limits(since, until)):
         genres, hop_seconds = names[source]
         windows, percent = of_quarter
         genre = genres[code] if code < len(genres) else f"genre {code - 1}"
@@ -123,7 +124,7 @@ def doubtful_times(
     since, until : datetime, optional
         As in :func:`hourly_totals`.
     """
-    windows, boots = connection.execute(_DOUBTFUL, _limits(since, until)).fetchone()
+    windows, boots = connection.execute(_DOUBTFUL, time_limits(since, until)).fetchone()
     return Doubt(int(windows), int(boots))
 
 
@@ -137,36 +138,20 @@ def last_time(connection: sqlite3.Connection) -> datetime | None:
     return datetime.fromtimestamp(row[0] / 1000, UTC) if is_possible else None
 
 
-_SPANS = f"""
-WITH spans AS MATERIALIZED (
-    SELECT segments.*, boot_id, {CODE_BITS} AS bits,
-        lead(first_id, 1, 9223372036854775807) OVER (ORDER BY first_id) AS next_id
-    FROM segments LEFT JOIN sources ON sources.id = source
-)
-"""
-"""Each segment with the end of its ids, and what its source says of them."""
-
-_BY_QUARTER = f"""{_SPANS}
+_BY_QUARTER = f"""{SPANS}
 SELECT ({WINDOW_TIME_MS}) / {_QUARTER_SECONDS * 1000}, source,
     CASE WHEN answer IS NULL THEN 0 ELSE {SMOOTHED_CODE.format(bits="bits")} END,
     count(*), sum(ifnull({SMOOTHED_PERCENT}, 0))
-FROM spans AS segments
-CROSS JOIN window_rows ON window_rows.id >= first_id AND window_rows.id < next_id
-WHERE boot_id IS NOT NULL AND {WINDOW_TIME_MS} >= ? AND {WINDOW_TIME_MS} < ?
+FROM {WINDOWS_BETWEEN}
+WHERE boot_id IS NOT NULL
 GROUP BY 1, 2, 3
 """
 
-_DOUBTFUL = f"""{_SPANS}
+_DOUBTFUL = f"""{SPANS}
 SELECT count(*), count(DISTINCT boot_id)
-FROM spans AS segments
-CROSS JOIN window_rows ON window_rows.id >= first_id AND window_rows.id < next_id
-WHERE clock_synchronised = {NOT_SYNCHRONISED} AND {WINDOW_TIME_MS} >= ? AND {WINDOW_TIME_MS} < ?
+FROM {WINDOWS_BETWEEN}
+WHERE clock_synchronised = {NOT_SYNCHRONISED}
 """
-
-
-def _limits(since: datetime | None, until: datetime | None) -> tuple[float, float]:
-    """Milliseconds since 1970; without limits even impossible times are selected, to be counted."""
-    return since.timestamp() * 1000 if since else -math.inf, until.timestamp() * 1000 if until else math.inf
 
 
 def _genre_names(connection: sqlite3.Connection) -> dict[int, tuple[list[str], float]]:

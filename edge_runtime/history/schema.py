@@ -10,6 +10,7 @@ import math
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from edge_runtime.errors import TmgcError
 from edge_runtime.predictions import SILENCE, UNKNOWN, Prediction
@@ -90,10 +91,36 @@ CODE_BITS = f"CASE WHEN {_NAMES} <= {1 << _CODE_BITS} THEN {_CODE_BITS} ELSE {_M
 SMOOTHED_PERCENT = f"min(answer >> {_SMOOTHED_SHIFT} & 127, 100)"
 WINDOW_TIME_MS = "segments.time_ms + (segments.live = 1) * (window_rows.id - segments.first_id)"
 
+SPANS = f"""
+WITH spans AS MATERIALIZED (
+    SELECT segments.*, sources.name, genres, hop_s, boot_id, {CODE_BITS} AS bits,
+        lead(first_id, 1, 9223372036854775807) OVER (ORDER BY first_id) AS next_id
+    FROM segments LEFT JOIN sources ON sources.id = source
+)
+"""
+"""Each segment with the end of its ids, and what its source says of them."""
+
+WINDOWS_BETWEEN = f"""spans AS segments
+CROSS JOIN window_rows ON window_rows.id >= max(first_id, iif(live = 1, first_id + :since - time_ms, first_id))
+    AND window_rows.id < min(next_id, iif(live = 1, first_id + :until - time_ms, next_id))
+    AND {WINDOW_TIME_MS} >= :since AND {WINDOW_TIME_MS} < :until
+"""
+"""Windows of a time, in ms since 1970; that of a live segment grows with the id, by which the table is sorted."""
+
 
 def _genre(code: str) -> str:
     return f"json_extract(genres, '$[' || ({code}) || ']')"
 
+
+UNPACKED = {
+    "genre": f"""CASE WHEN answer IS NULL THEN '{SILENCE}' WHEN answer >> {_UNKNOWN_SHIFT} & 1 THEN '{UNKNOWN}'
+        ELSE {_genre(f"answer >> ({_CODES_SHIFT} + bits) & (1 << bits) - 1")} END""",
+    "confidence": "ifnull(answer & 127, 0) / 100.0",
+    "smoothed_genre": f"CASE WHEN answer IS NULL THEN '{SILENCE}' ELSE {_genre(SMOOTHED_CODE.format(bits='bits'))} END",
+    "smoothed_confidence": f"ifnull({SMOOTHED_PERCENT}, 0) / 100.0",
+    "level_dbfs": f"-(measured >> {_LEVEL_SHIFT}) / 2.0",
+}
+"""What a packed window holds, as SQL over its columns, the genres of its source, and the bits of their codes."""
 
 VIEWS = {
     "windows": f"""CREATE VIEW windows AS
@@ -106,15 +133,14 @@ WITH packed AS (
 )
 SELECT id, datetime(time_ms / 1000.0, 'unixepoch') AS utc, time_ms / 1000.0 AS time, clock_synchronised, name AS source,
     start_ms / 1000.0 AS start_s,
-    CASE WHEN answer IS NULL THEN '{SILENCE}' WHEN answer >> {_UNKNOWN_SHIFT} & 1 THEN '{UNKNOWN}'
-        ELSE {_genre(f"answer >> ({_CODES_SHIFT} + bits) & (1 << bits) - 1")} END AS genre,
-    ifnull(answer & 127, 0) / 100.0 AS confidence,
+    {UNPACKED["genre"]} AS genre,
+    {UNPACKED["confidence"]} AS confidence,
     {_genre(f"answer >> ({_CODES_SHIFT} + bits) & (1 << bits) - 1")} AS most_probable,
     {_genre(f"answer >> ({_CODES_SHIFT} + 2 * bits) & (1 << bits) - 1")} AS second_genre,
     (answer >> {_SECOND_SHIFT} & 63) / 100.0 AS second_probability,
-    CASE WHEN answer IS NULL THEN '{SILENCE}' ELSE {_genre(SMOOTHED_CODE.format(bits="bits"))} END AS smoothed_genre,
-    ifnull({SMOOTHED_PERCENT}, 0) / 100.0 AS smoothed_confidence,
-    -(measured >> {_LEVEL_SHIFT}) / 2.0 AS level_dbfs,
+    {UNPACKED["smoothed_genre"]} AS smoothed_genre,
+    {UNPACKED["smoothed_confidence"]} AS smoothed_confidence,
+    {UNPACKED["level_dbfs"]} AS level_dbfs,
     (measured >> {_LATENCY_SHIFT} & {_MAX_LATENCY}) / 2.0 AS latency_ms,
     measured & {_MAX_DELAY} AS delay_ms
 FROM packed""",
@@ -124,6 +150,14 @@ SELECT event_rows.id, datetime(time_ms / 1000.0, 'unixepoch') AS utc, time_ms / 
 FROM event_rows JOIN sources ON sources.id = source""",
 }
 """What a person reads in the sqlite3 shell. tmgc itself reads the tables: a view of a foreign file may do anything."""
+
+
+def time_limits(since: datetime | None, until: datetime | None) -> dict[str, float]:
+    """Parameters of :data:`WINDOWS_BETWEEN`; without limits even impossible times are selected, to be counted."""
+    return {
+        "since": since.timestamp() * 1000 if since else -math.inf,
+        "until": until.timestamp() * 1000 if until else math.inf,
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,33 +34,17 @@ class JsonLines(Output):
     """
 
     def __init__(self, classifier: GenreClassifier, model: str, stream: TextIO | None = None) -> None:
-        self._model = _model_fields(classifier, model)
+        self._model = model_fields(classifier, model)
         self._stream = stream or sys.stdout
 
     def window(self, prediction: Prediction) -> None:
         self._write(window_json(prediction))
 
     def event(self, event: Event) -> None:
-        time = _iso8601(event.time)
-        self._write(json_line("event", time=time, source=event.source, event=event.event, reason=event.reason))
+        self._write(event_json(event))
 
     def summary(self, summary: Summary) -> None:
-        self._write(
-            json_line(
-                "summary",
-                source=summary.source,
-                windows=summary.windows,
-                genre=summary.genre,
-                confidence=round(summary.confidence, 4),
-                probabilities=_rounded(summary.probabilities, 4),
-                seconds=round(summary.seconds, 3),
-                realtime_factor=round(summary.realtime_factor, 5),
-                latency_ms=_rounded(summary.latency_ms, 2),
-                dropped_windows=summary.dropped_windows,
-                overflows=summary.overflows,
-                model=self._model,
-            )
-        )
+        self._write(summary_json(summary, self._model))
 
     def _write(self, line: str) -> None:
         print(line, file=self._stream, flush=True)
@@ -84,7 +68,7 @@ def window_json(prediction: Prediction) -> str:
     """The prediction for one window as a JSON object."""
     return json_line(
         "window",
-        time=_iso8601(prediction.time),
+        time=iso8601(prediction.time),
         start_s=round(prediction.start_seconds, 3),
         end_s=round(prediction.end_seconds, 3),
         genre=prediction.genre,
@@ -103,11 +87,50 @@ def window_json(prediction: Prediction) -> str:
     )
 
 
-def _iso8601(time: datetime) -> str:
+def event_json(event: Event) -> str:
+    """A disturbance as a JSON object."""
+    return json_line("event", time=iso8601(event.time), source=event.source, event=event.event, reason=event.reason)
+
+
+def summary_json(summary: Summary, model: Mapping[str, Any]) -> str:
+    """The summary of a source as a JSON object.
+
+    Parameters
+    ----------
+    summary : Summary
+    model : mapping
+        From :func:`model_fields`.
+    """
+    return json_line(
+        "summary",
+        source=summary.source,
+        windows=summary.windows,
+        genre=summary.genre,
+        confidence=round(summary.confidence, 4),
+        probabilities=_rounded(summary.probabilities, 4),
+        seconds=round(summary.seconds, 3),
+        realtime_factor=round(summary.realtime_factor, 5),
+        latency_ms=_rounded(summary.latency_ms, 2),
+        dropped_windows=summary.dropped_windows,
+        overflows=summary.overflows,
+        model=model,
+    )
+
+
+def iso8601(time: datetime) -> str:
+    """A time in UTC as JSON lines write it."""
     return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _model_fields(classifier: GenreClassifier, path: str) -> dict[str, Any]:
+def model_fields(classifier: GenreClassifier, path: str) -> dict[str, Any]:
+    """What a summary says of the model.
+
+    Parameters
+    ----------
+    classifier : GenreClassifier
+    path : str
+        The file that it was opened from.
+    """
     card = classifier.card
     return {
         "file": path,

@@ -139,7 +139,7 @@ def test_smoothing_averages_the_last_windows(classifier: GenreClassifier) -> Non
 
 def with_card(classifier: GenreClassifier, **fields: Any) -> GenreClassifier:
     """The same model with other fields in its card."""
-    interpreter = copy(classifier._interpreter)
+    interpreter = copy(classifier.interpreter)
     interpreter.card = classifier.card.replace(**fields)
     return GenreClassifier(interpreter)
 

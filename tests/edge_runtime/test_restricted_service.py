@@ -16,10 +16,11 @@ from typing import Any
 import pytest
 import soundfile
 
-from edge_runtime.service import ServiceSettings, unit_text
+from edge_runtime.service import ServiceSettings, make_token, unit_text
 from tests.conftest import tone
 from tests.edge_runtime import restricted_service
 from tests.edge_runtime.restricted_service import USER
+from tests.edge_runtime.server.conftest import request, wav
 from tests.edge_runtime.virtual_microphone import VirtualMicrophone
 
 LACKING = [name for name in ("unshare", "setpriv", "systemd-analyze") if not shutil.which(name)]
@@ -88,6 +89,29 @@ def test_a_microphone_is_classified(
     assert process.returncode == 0, stderr
     assert [window.get("type") for window in windows] == ["window", "window"], stderr
     assert windows[1]["level_dbfs"] > -40
+
+
+def test_its_page_is_served(restricted: list[str], brief_model: Path, tmp_path: Path) -> None:
+    model, state = shutil.copy(brief_model, tmp_path), tmp_path / "state"
+    make_token(state / "token", "nobody")
+    serve = [sys.executable, "-c", "from edge_runtime.cli.serve import main; main()", str(model)]
+    process = subprocess.Popen(
+        [*restricted, *serve, "--address", "0.0.0.0:0", "--token-file", str(state / "token")],
+        env={**os.environ, "HOME": str(state)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    line = process.stderr.readline()
+    answer = request(line.split()[-1], "/v1/classify", body=wav(2), headers={"Authorization": "Bearer wrong"})
+    token = (state / "token").read_text().strip()
+    right = request(line.split()[-1], "/v1/classify", body=wav(2), headers={"Authorization": f"Bearer {token}"})
+    process.terminate()
+    process.communicate()
+    assert process.returncode == 0
+    assert token not in line
+    assert (answer.status, right.status) == (401, 200), right.body
+    assert (state / "token").stat().st_mode & 0o777 == 0o600
 
 
 REFUSED = {

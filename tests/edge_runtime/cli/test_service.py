@@ -29,6 +29,16 @@ def test_a_dry_run_prints_the_unit_and_needs_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_service_that_other_machines_reach_gets_a_token() -> None:
+    dry_run = ("install-service", "--model", "m.tflite", "--dry-run", "--serve")
+    done = listen_command(*dry_run, "0.0.0.0:8321")
+    assert " --serve 0.0.0.0:8321 --token-file /var/lib/tmgc/token\n" in done.stdout, done.stderr
+    assert "--token-file" not in listen_command(*dry_run, "8321").stdout
+    named = listen_command(*dry_run, "0.0.0.0:8321", "--token-file", "/nowhere")
+    assert named.exit_code == REFUSED
+    assert "a token file must be readable" in named.stderr
+
+
 def test_another_user_stands_in_the_unit(tmp_path: Path) -> None:
     done = listen_command("install-service", "--model", "m.tflite", "--user", "radio", "--dry-run")
     assert "User=radio\n" in done.stdout
@@ -53,6 +63,8 @@ def test_another_user_stands_in_the_unit(tmp_path: Path) -> None:
         (("--wait-device", "nan"), "the wait for a device must be 0 seconds or longer"),
         (("--mqtt", "localhost"), "--mqtt must be"),
         (("--keep-days", "0"), "--keep-days must be above 0"),
+        (("--serve", "0.0.0.0:http"), "an address is [HOST:]PORT"),
+        (("--serve", "0.0.0.0:1", "--allow-host", "a b"), "--allow-host is the name of a host"),
     ],
 )
 def test_what_the_service_could_not_run_is_refused_at_once(

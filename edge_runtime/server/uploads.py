@@ -1,0 +1,403 @@
+"""Sound in the body of a request: decoded as a stream while it arrives, and classified, under limits.
+
+A thread decodes and classifies one body at a time. The event loop feeds it through a pipe, so that a client is read no
+faster than its sound is classified; the lines of the answer wait in memory, so that a client may send all of its body
+before it reads any of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import threading
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from time import monotonic
+from typing import TypeVar
+
+from edge_runtime.audio import Samples
+from edge_runtime.decoding.ffmpeg import has_ffmpeg
+from edge_runtime.decoding.pcm import Block
+from edge_runtime.decoding.stream import ForwardReader, StreamDecoder, to_mono
+from edge_runtime.errors import TmgcError
+from edge_runtime.listener import ListenSettings, listen
+from edge_runtime.outputs.json_lines import summary_json, window_json
+from edge_runtime.predictions import Summarizer
+from edge_runtime.server.bodies import Limits, Read
+from edge_runtime.server.models import ServedModel
+from edge_runtime.server.refusals import RefusedError
+from edge_runtime.server.stated_length import StatedLength
+
+After = Callable[[], Awaitable[None]]
+
+Answer = TypeVar("Answer")
+
+PIPE_BYTES = 1 << 20
+
+HELD_SECONDS = 0.02
+"""How long the lines of a small body are held to be sent at once."""
+
+SETTLING_SECONDS = 0.5
+"""Decoded before the stretch that was asked for, so that the filter that removes an offset has settled."""
+
+READ_AHEAD_BYTES = 4 << 20
+"""Of a body, before it is decoded: an hour of the most compressed sound, so that longer ones are refused early."""
+
+
+@dataclass(frozen=True)
+class UploadSettings:
+    """What a client asks for."""
+
+    listening: ListenSettings
+    start_seconds: float = 0.0
+    seconds: float = float("inf")
+    """Length to classify from there."""
+    windows: bool = True
+    """Whether to answer with a line for each window, and not with the summary alone."""
+
+    @property
+    def end_seconds(self) -> float:
+        """Where the stretch ends."""
+        return self.start_seconds + self.seconds
+
+
+class Decoder:
+    """Classifies one body at a time, in a thread of its own.
+
+    Parameters
+    ----------
+    limits : Limits
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="uploads")
+        self._turn = asyncio.Semaphore(1)
+        self._waiting = 0
+
+    def close(self) -> None:
+        """End the thread after its present work."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    async def lines(
+        self,
+        sound: bytes | Read,
+        model: ServedModel,
+        settings: UploadSettings,
+        *,
+        name: str,
+        then: After | None = None,
+    ) -> AsyncGenerator[str, None]:
+        """The lines of an answer, as their windows are classified; several at once where they are there.
+
+        Parameters
+        ----------
+        sound : bytes or callable
+            The body, or what reads it.
+        model : ServedModel
+        settings : UploadSettings
+        name : str
+            Name of the source.
+        then : callable, optional
+            Waits for the client to go away, once all is read.
+
+        Raises
+        ------
+        RefusedError
+            The body cannot be decoded, or exceeds a limit, or too many others wait.
+        """
+        await self._acquire()
+        loop = asyncio.get_running_loop()
+        job = _Job(loop, model, settings, self.limits, name)
+        filled = isinstance(sound, bytes) and job.fill(sound)
+        feeding = None if filled else loop.create_task(job.feed(sound, then))
+        work = loop.run_in_executor(self._thread, job.run)
+        work.add_done_callback(lambda _: self._end(job))
+        deadline = loop.time() + self.limits.total_seconds
+        try:
+            while lines := await job.next_lines(deadline):
+                yield lines
+        finally:
+            job.stop()
+            if feeding:
+                feeding.cancel()
+                feeding.add_done_callback(lambda _: job.close_unfed())
+        if feeding:
+            await asyncio.wait({feeding})
+        if job.refusal:
+            raise job.refusal
+
+    def _end(self, job: _Job) -> None:
+        job.end()
+        self._turn.release()
+
+    async def run(self, work: Callable[[], Answer]) -> Answer:
+        """Do other work with a model in its turn.
+
+        Raises
+        ------
+        RefusedError
+            Too many others wait.
+        """
+        await self._acquire()
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        finally:
+            self._turn.release()
+
+    async def _acquire(self) -> None:
+        """Wait for the turn of one body, unless too many wait already."""
+        if self._turn.locked() and self._waiting >= self.limits.waiting:
+            raise RefusedError(
+                429,
+                f"one body is decoded at a time, and {self.limits.waiting} may wait",
+                f"{self._waiting} are waiting",
+                "try again after the seconds of Retry-After",
+                {"Retry-After": "5"},
+            )
+        self._waiting += 1
+        try:
+            await self._turn.acquire()
+        finally:
+            self._waiting -= 1
+
+
+class _Job:
+    """One body: fed by the event loop, decoded and classified in the thread."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        model: ServedModel,
+        settings: UploadSettings,
+        limits: Limits,
+        name: str,
+    ) -> None:
+        self.refusal: RefusedError | None = None
+        self.requested = False
+        self._lines: asyncio.Queue[str] = asyncio.Queue()  # an empty one is the last
+        self._loop = loop
+        self._model = model
+        self._settings = settings
+        self._limits = limits
+        self._name = name
+        self._read_end, self._write_end = os.pipe()
+        self._is_wide = False
+        if hasattr(fcntl, "F_SETPIPE_SZ"):  # Linux: some seconds of sound pass at once, without turns of both threads
+            with suppress(OSError):
+                self._is_wide = fcntl.fcntl(self._write_end, fcntl.F_SETPIPE_SZ, PIPE_BYTES) >= PIPE_BYTES
+        self._put_bytes = 0  # by the thread
+        self._sent_bytes = 0  # by the event loop
+        self._room = threading.Event()
+        self._fed = self._filled = False
+        self._held: list[str] = []
+        self._flushed_at = monotonic()
+        self._stated = StatedLength()
+
+    def stop(self) -> None:
+        """End the work, whatever it waits for."""
+        self.requested = True
+        self._room.set()
+
+    def end(self) -> None:
+        """Mark the end of the lines; called in the event loop once the thread is done."""
+        self._lines.put_nowait("")
+
+    def refuse(self, refusal: RefusedError) -> None:
+        """Keep the first reason why there is no answer, and end the work."""
+        self.refusal = self.refusal or refusal
+        self.stop()
+
+    async def next_lines(self, deadline: float) -> str:
+        """The next lines of the answer; empty at its end."""
+        try:
+            async with asyncio.timeout_at(deadline):
+                lines = await self._lines.get()
+        except TimeoutError:
+            self.refuse(
+                RefusedError(
+                    408,
+                    f"a body is answered in {self._limits.total_seconds:g} s",
+                    "it takes longer",
+                    "send a shorter sound, or name a stretch of it: ?start=60&duration=60",
+                )
+            )
+            return ""
+        while lines and not self._lines.empty():
+            if not (more := self._lines.get_nowait()):
+                self._lines.put_nowait(more)
+                break
+            lines += more
+        self._sent_bytes += len(lines)
+        self._room.set()
+        return lines
+
+    def fill(self, content: bytes) -> bool:
+        """Write a whole body to the pipe, if it holds so much; it is faster than to feed it."""
+        if not self._is_wide or len(content) > PIPE_BYTES:
+            return False
+        self._check_stated(content)
+        os.write(self._write_end, content)
+        os.close(self._write_end)
+        self._fed = self._filled = True
+        return True
+
+    def close_unfed(self) -> None:
+        """Close the pipe where feeding it was cancelled before it began."""
+        if not self._fed:
+            os.close(self._write_end)
+
+    async def feed(self, sound: bytes | Read, then: After | None) -> None:
+        """Write the body to the pipe, until its end or the thread's."""
+        self._fed = True
+        transport, protocol = await self._loop.connect_write_pipe(
+            asyncio.streams.FlowControlMixin, os.fdopen(self._write_end, "wb", 0)
+        )
+        writer = asyncio.StreamWriter(transport, protocol, None, self._loop)
+        transport.set_write_buffer_limits(high=READ_AHEAD_BYTES)
+        try:
+            if isinstance(sound, bytes):
+                writer.write(sound)
+            else:
+                while (chunk := await sound()) and self._check_stated(chunk):
+                    writer.write(chunk)
+                    await writer.drain()
+        except RefusedError as refusal:
+            self.refuse(refusal)
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # the thread has heard enough
+        finally:
+            transport.close()
+        if then:
+            await then()
+            self.stop()
+
+    def _check_stated(self, chunk: bytes) -> bool:
+        """Read along, and refuse a body that states more than is answered."""
+        self._stated.feed(chunk)
+        if min(self._stated.seconds, self._settings.end_seconds) > self._limits.seconds:
+            self.refuse(too_long(self._limits, f"it states {self._stated.seconds:.0f} s"))
+        return self.refusal is None
+
+    def run(self) -> None:
+        """Decode and classify, in the thread."""
+        try:
+            for line in self._classified():
+                self._put(line)
+        except RefusedError as refusal:
+            self.refuse(refusal)
+        except TmgcError as error:
+            self.refuse(_undecodable(str(error)))
+        finally:
+            self._flush()
+
+    def _put(self, line: str) -> None:
+        """Hand a line over; of a body that is there as a whole, some at once, which saves turns of both threads."""
+        self._held.append(f"{line}\n")
+        if not self._filled or monotonic() - self._flushed_at >= HELD_SECONDS:
+            self._flush()
+
+    def _flush(self) -> None:
+        while self._put_bytes - self._sent_bytes > self._limits.answer_bytes and not self.requested:
+            self._room.clear()
+            self._room.wait(0.1)
+        lines, self._held, self._flushed_at = "".join(self._held), [], monotonic()
+        if lines:
+            self._put_bytes += len(lines)
+            self._loop.call_soon_threadsafe(self._lines.put_nowait, lines)
+
+    def _classified(self) -> Iterator[str]:
+        card, settings = self._model.classifier.card, self._settings
+        threshold = settings.listening.threshold_for(card)
+        summarizer = Summarizer(self._name, threshold=threshold, pooling=card.pooling)
+        source = _Upload(self._name, card.spectrogram.sample_rate, self._blocks)
+        for prediction in listen(source, self._model.classifier, settings.listening):
+            if self.requested:
+                return
+            summarizer.add(prediction)
+            if settings.windows:
+                at = settings.start_seconds
+                yield window_json(
+                    replace(
+                        prediction,
+                        start_seconds=prediction.start_seconds + at,
+                        end_seconds=prediction.end_seconds + at,
+                    )
+                )
+        if self.requested:
+            return
+        summary = summarizer.summary()
+        if not summary.windows:
+            seconds = card.spectrogram.window_seconds
+            raise RefusedError(
+                422, f"a sound must hold at least one window of {seconds:g} s", "it is shorter", "send a longer one"
+            )
+        yield summary_json(summary, self._model.fields)
+
+    def _blocks(self) -> Iterator[Samples]:
+        settings, rate = self._settings, self._model.classifier.card.spectrogram.sample_rate
+        before = min(settings.start_seconds, SETTLING_SECONDS)
+        begin = settings.start_seconds - before
+        decoder = StreamDecoder(self._read_end, stop=self, owned=True)
+        opened = False
+        try:
+            reader = ForwardReader(lambda: decoder)
+            opened = True
+            stretch = self._counted(reader.read(begin, settings.end_seconds))
+            yield from to_mono(stretch, sample_rate=rate, warn=lambda _: None, skip_seconds=before)
+        finally:
+            if opened:  # a reader that does not open closes its decoder
+                decoder.close()
+
+    def _counted(self, blocks: Iterator[Block]) -> Iterator[Block]:
+        """The blocks, as long as they exceed no limit."""
+        limits, seconds, samples = self._limits, 0.0, 0
+        for block in blocks:
+            if self.requested:
+                return
+            self._check_format(block)
+            seconds += len(block.samples) / block.rate
+            samples += block.samples.size
+            if seconds > limits.seconds:
+                raise too_long(limits, f"more than {limits.seconds:g} s")
+            if samples > limits.samples:
+                raise too_long(limits, f"more than {limits.samples} samples")
+            yield block
+
+    def _check_format(self, block: Block) -> None:
+        (lowest, highest), channels = self._limits.rates, block.samples.shape[1]
+        if not lowest <= block.rate <= highest:
+            rule = f"a sound has a sample rate of {lowest} to {highest} Hz"
+            raise RefusedError(422, rule, f"{block.rate} Hz", "resample it: ffmpeg -i FILE -ar 44100 song.flac")
+        if channels > self._limits.channels:
+            rule = f"a sound has at most {self._limits.channels} channels"
+            raise RefusedError(422, rule, f"{channels} channels", "mix it down: ffmpeg -i FILE -ac 2 song.flac")
+
+
+class _Upload:
+    """The body as a source of the listener."""
+
+    waiting_seconds = 0.0
+    overflows = 0
+
+    def __init__(self, name: str, sample_rate: int, blocks: Callable[[], Iterator[Samples]]) -> None:
+        self.name = name
+        self.sample_rate = sample_rate
+        self._blocks = blocks
+
+    def blocks(self) -> Iterator[Samples | None]:
+        yield from self._blocks()
+
+
+def too_long(limits: Limits, found: str) -> RefusedError:
+    """The refusal of a sound that is too long once it is decoded."""
+    rule = f"a sound has at most {limits.seconds:g} s and {limits.samples} samples"
+    return RefusedError(413, rule, found, "name a stretch of it, e.g. ?start=60&duration=60, or send a part")
+
+
+def _undecodable(reason: str) -> RefusedError:
+    known = "WAV, FLAC, MP3, Ogg or another format that ffmpeg decodes" if has_ffmpeg() else "WAV"
+    return RefusedError(415, "a body must be a sound that can be decoded", reason, f"send {known}")

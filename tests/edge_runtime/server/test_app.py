@@ -1,0 +1,31 @@
+"""The server without a listener: models, uploads and refusals, by real requests."""
+
+from __future__ import annotations
+
+import pytest
+
+from edge_runtime.server.running import Server
+from tests.edge_runtime.server.conftest import request, wav
+
+
+def test_a_sound_is_answered_with_its_windows_and_its_summary(server: Server) -> None:
+    answer = request(server.address, "/v1/classify", body=wav(5))
+    *windows, summary = answer.lines
+    assert answer.status == 200
+    assert answer.headers["content-type"] == "application/x-ndjson"
+    assert [window["type"] for window in windows] == ["window"] * 4
+    assert summary["type"] == "summary"
+    assert summary["windows"] == 4
+    assert summary["model"]["file"] == "tiny.float32.tflite"
+
+
+@pytest.mark.parametrize("path", ["/", "/app.js", "/health/live", "/health/ready", "/v1/models", "/v1/model"])
+def test_a_server_without_a_listener_answers(path: str, server: Server) -> None:
+    assert request(server.address, path).status == 200
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/..%2fapp.py", "/v1/now", "/v1/stream", "/v1/model?model=other"])
+def test_what_is_not_there_is_refused_in_one_line(path: str, server: Server) -> None:
+    answer = request(server.address, path)
+    assert answer.status == 404
+    assert answer.json["type"] == "error"

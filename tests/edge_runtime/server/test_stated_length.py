@@ -1,0 +1,36 @@
+"""Lengths that headers and pages state, in bodies that arrive in any pieces."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+import soundfile
+
+from edge_runtime.server.stated_length import StatedLength
+from tests.conftest import tone
+
+
+def encoded(form: str, subtype: str | None = None) -> bytes:
+    file = io.BytesIO()
+    soundfile.write(file, tone(7, sample_rate=48_000), 48_000, format=form, subtype=subtype)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("piece", [7, 1000, 1 << 20])
+@pytest.mark.parametrize(
+    ("form", "subtype", "seconds"),
+    [("WAV", None, 7.0), ("FLAC", None, 7.0), ("OGG", "VORBIS", 7.0), ("OGG", "OPUS", 7.0), ("MP3", None, 0.0)],
+)
+def test_the_length_is_seen_whatever_the_pieces(form: str, subtype: str | None, seconds: float, piece: int) -> None:
+    stated, content = StatedLength(), encoded(form, subtype)
+    for start in range(0, len(content), piece):
+        stated.feed(content[start : start + piece])
+    assert stated.seconds == pytest.approx(seconds, abs=0.05)
+
+
+@pytest.mark.parametrize("content", [b"", b"OggS", b"OggS" * 100, b"fLaC" + bytes(30), b"RIFF0000WAVE" + bytes(99_999)])
+def test_what_states_nothing_has_no_length(content: bytes) -> None:
+    stated = StatedLength()
+    stated.feed(content)
+    assert stated.seconds == 0

@@ -1,0 +1,171 @@
+"""Uploads: what is decoded, and every limit, by real requests."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import socket
+import struct
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlsplit
+
+import jsonschema
+import pytest
+import soundfile
+
+from edge_runtime.outputs.json_lines import JSON_LINES_SCHEMA
+from edge_runtime.server.bodies import Limits
+from edge_runtime.server.running import Server
+from tests.conftest import tone, until
+from tests.edge_runtime.server.conftest import Answer, request, wav
+
+Serve = Callable[..., Server]
+
+
+def classify(server: Server, body: bytes, query: str = "", **headers: str) -> Answer:
+    return request(server.address, f"/v1/classify{query}", body=body, headers=headers)
+
+
+def encoded(form: str, subtype: str | None = None, *, seconds: float = 3.0, sample_rate: int = 48_000) -> bytes:
+    file = io.BytesIO()
+    soundfile.write(file, tone(seconds, sample_rate=sample_rate), sample_rate, format=form, subtype=subtype)
+    return file.getvalue()
+
+
+def wav_header(rate: int, channels: int, *, length: int = 0xFFFFFFFF) -> bytes:
+    layout = struct.pack("<IHHIIHH", 16, 1, channels, rate, 0, 2 * channels, 16)
+    return b"RIFF\xff\xff\xff\xffWAVEfmt " + layout + b"data" + struct.pack("<I", length)
+
+
+def connect(server: Server) -> socket.socket:
+    host, _, port = urlsplit(server.address).netloc.partition(":")
+    return socket.create_connection((host, int(port)), timeout=20)
+
+
+@pytest.mark.parametrize(
+    ("form", "subtype"), [("WAV", "PCM_24"), ("FLAC", None), ("MP3", None), ("OGG", "VORBIS"), ("OGG", "OPUS")]
+)
+def test_formats_are_told_by_their_content(form: str, subtype: str | None, server: Server) -> None:
+    if form != "WAV" and not shutil.which("ffmpeg"):
+        pytest.skip("other formats than WAV need ffmpeg")
+    answer = classify(server, encoded(form, subtype), **{"Content-Type": "audio/nonsense"})
+    assert answer.status == 200
+    assert answer.lines[-1]["windows"] == 2
+
+
+def test_the_lines_are_those_of_the_json_option(server: Server) -> None:
+    for line in classify(server, wav(4)).lines:
+        jsonschema.validate(line, json.loads(JSON_LINES_SCHEMA.read_text("utf-8")))
+
+
+def test_the_summary_alone_is_sent_where_json_is_accepted(server: Server) -> None:
+    answer = classify(server, wav(4), Accept="application/json")
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.json["type"] == "summary"
+
+
+def test_the_query_has_the_meaning_of_the_options(server: Server) -> None:
+    lines = classify(server, wav(12), "?hop=2&threshold=1&start=3&duration=6").lines
+    assert [line["start_s"] for line in lines[:-1]] == [3.0, 5.0, 7.0]
+    assert lines[0]["genre"] == "unknown"
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["hop=0", "hop=0.01", "hop=x", "hop=nan", "smooth=0", "smooth=1.5", "threshold=2", "start=-1", "duration=0"],
+)
+def test_a_query_without_a_meaning_is_refused(query: str, server: Server) -> None:
+    assert classify(server, wav(3), f"?{query}").status == 422
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "found"),
+    [
+        (b"", 415, "empty"),
+        (b"\x01\x02" * 5000, 415, "no sound"),
+        (wav(1), 422, "shorter"),
+        (wav(3, sample_rate=4_000), 422, "4000 Hz"),
+        (wav_header(384_000, 1) + bytes(100_000), 422, "384000 Hz"),
+        (wav(3, channels=9), 422, "9 channels"),
+    ],
+)
+def test_what_is_no_music_is_refused(body: bytes, status: int, found: str, server: Server) -> None:
+    answer = classify(server, body)
+    assert answer.status == status
+    assert found in answer.json["found"]
+    assert answer.json["rule"]
+    assert answer.json["next_step"]
+
+
+@pytest.mark.parametrize(
+    ("limits", "body", "found"),
+    [
+        ({"body_bytes": 100_000}, wav(3), "132344 bytes"),
+        ({"seconds": 3.0}, wav(4), "it states 4 s"),
+        ({"seconds": 3.0}, encoded("OGG", "OPUS", seconds=9), "it states"),
+        ({"seconds": 3.0}, wav_header(8_000, 1) + bytes(64_000), "more than 3 s"),
+        ({"samples": 50_000}, wav(3), "more than 50000 samples"),
+    ],
+)
+def test_what_is_too_large_is_refused_before_its_windows(
+    limits: dict[str, Any], body: bytes, found: str, serve: Serve
+) -> None:
+    answer = classify(serve(limits=replace(Limits(), **limits)), body, Accept="application/json")
+    assert answer.status == 413
+    assert found in answer.json["found"]
+
+
+def test_a_stretch_of_a_sound_that_is_too_long_is_answered(serve: Serve) -> None:
+    server = serve(limits=replace(Limits(), seconds=4.0))
+    assert classify(server, wav(9), "?duration=3").lines[-1]["windows"] == 2
+
+
+def test_a_refusal_after_the_first_windows_is_the_last_line(serve: Serve) -> None:
+    server = serve(limits=replace(Limits(), seconds=20.0))
+    answer = classify(server, wav_header(8_000, 1) + bytes(600_000), "?hop=2")
+    assert answer.status == 200
+    assert [line["type"] for line in answer.lines[-2:]] == ["window", "error"]
+    assert answer.lines[-1]["status"] == 413
+
+
+def test_a_body_that_does_not_go_on_is_refused(serve: Serve) -> None:
+    server = serve(limits=replace(Limits(), idle_seconds=0.3))
+    with connect(server) as client:
+        client.sendall(b"POST /v1/classify HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999\r\n\r\n" + wav(2)[:99])
+        assert client.recv(100).startswith(b"HTTP/1.1 408 ")
+
+
+def test_an_answer_that_takes_too_long_is_refused(serve: Serve) -> None:
+    server = serve(limits=replace(Limits(), total_seconds=0.3))
+    with connect(server) as client:
+        head = b"POST /v1/classify HTTP/1.1\r\nHost: localhost\r\nContent-Length: 999999\r\n\r\n"
+        client.sendall(head + wav_header(8_000, 1))
+        assert client.recv(100).startswith(b"HTTP/1.1 408 ")
+
+
+def test_one_body_is_decoded_at_a_time_and_few_wait(serve: Serve) -> None:
+    server = serve(limits=replace(Limits(), waiting=1))
+    head = b"POST /v1/classify HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n"
+    large = wav(14)
+    with connect(server) as decoded, connect(server) as waiting, ThreadPoolExecutor(1) as reader:
+        decoded.sendall(head % len(large) + large[:1000])
+        answer = reader.submit(decoded.recv, 100)
+        waiting.sendall(head % len(wav(3)) + wav(3))
+        until(lambda: classify(server, wav(3)).status == 429)
+        assert classify(server, wav(3)).headers["retry-after"] == "5"
+        decoded.sendall(large[1000:])
+        assert answer.result().startswith(b"HTTP/1.1 200 ")
+        assert waiting.recv(100).startswith(b"HTTP/1.1 200 ")
+    assert classify(server, wav(3)).status == 200
+
+
+def test_a_client_that_goes_away_makes_room_for_the_next(serve: Serve) -> None:
+    server = serve(limits=replace(Limits(), waiting=0))
+    with connect(server) as client:
+        client.sendall(b"POST /v1/classify HTTP/1.1\r\nHost: localhost\r\nContent-Length: 999999\r\n\r\n" + wav(2)[:99])
+        until(lambda: classify(server, wav(3)).status == 429)
+    until(lambda: classify(server, wav(3)).status == 200)
