@@ -41,7 +41,7 @@ def calibration_clips(dataset: Dataset, count: int, *, seed: int = CALIBRATION_S
     """
     if not 1 <= count <= MAX_CALIBRATION_CLIPS:
         raise TmgcError(f"--calibration must be from 1 to {MAX_CALIBRATION_CLIPS} clips, got {count}")
-    training = dataset.of("train")
+    training = [clip for clip in dataset.of("train") if not clip.is_correction]  # these have no audio
     if not training:
         raise TmgcError(f"calibration needs clips of the training split: {dataset.run.folder} has none")
     rng = np.random.default_rng(seed)

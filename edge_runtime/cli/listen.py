@@ -75,6 +75,12 @@ SUBCOMMANDS = {
 @click.option("--keep-mb", default=500.0, show_default=True, help="Size to which the history is kept, MB.")
 @click.option("--mqtt", metavar="mqtt://HOST/TOPIC", help="Publish predictions; password: TMGC_MQTT_PASSWORD.")
 @click.option("--serve", metavar="[HOST:]PORT", help="Serve a live page and an API over HTTP; needs the serve extra.")
+@click.option(
+    "--keep-corrections",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Let users of the page correct answers, and keep the images of these (no audio) for tmgc-train.",
+)
 @access_options
 @click.version_option(package_name="tmgc")
 def main(**options: Any) -> None:
@@ -101,7 +107,7 @@ def main(**options: Any) -> None:
         classifier = open_classifier(model, options["threads"], hop_seconds)
         with (
             open_outputs(settings.outputs, classifier, model, hop_seconds=hop_seconds) as outputs,
-            _served(settings.server, model, classifier, options["history"]) as (classifier, page),
+            _served(settings.server, model, classifier, options) as (classifier, page),
         ):
             # only after everything that may be refused: to systemd and install-service this is a successful start
             sd_notify("READY=1", "STATUS=waiting for sound")
@@ -159,6 +165,8 @@ def _check_source(options: Mapping[str, Any]) -> None:
         raise TmgcError(f"one source is needed, a microphone or files: leave out {files[0]}, or the device's options")
     if raw is not None and not piped:
         raise TmgcError("--raw is for standard input: name it with -, e.g. tmgc-listen - --raw 44100,1,s16")
+    if options["keep_corrections"] is not None and options["serve"] is None:
+        raise TmgcError("--keep-corrections is for users of the page: add --serve 8321, or leave it out")
     if speed is not None and (piped or not files):
         raise TmgcError("--speed is for files: a microphone and a pipe set the pace themselves. Leave it out")
     if speed is not None and not speed > 0:
@@ -201,7 +209,7 @@ def open_classifier(model: Path, threads: int | None, hop_seconds: float) -> Gen
 
 @contextmanager
 def _served(
-    server: ServerSettings | None, model: Path, classifier: GenreClassifier, history: Path | None
+    server: ServerSettings | None, model: Path, classifier: GenreClassifier, options: Mapping[str, Any]
 ) -> Iterator[tuple[GenreClassifier, list[Output]]]:
     """Serve the page if that was asked for; yields the listener's classifier and further outputs."""
     if server is None:
@@ -209,7 +217,8 @@ def _served(
         return
     from edge_runtime.server.running import serve_listener
 
-    with serve_listener(model, classifier, server, history=history) as served:
+    history, corrections = options["history"], options["keep_corrections"]
+    with serve_listener(model, classifier, server, history=history, corrections=corrections) as served:
         announce(served.address, server.token)
         yield served.classifier, [served.hub]
 

@@ -23,6 +23,7 @@ from starlette.types import ASGIApp
 
 from edge_runtime.files import csv_cell
 from edge_runtime.outputs.json_lines import iso8601
+from edge_runtime.server.corrections import Corrections, correction_routes
 from edge_runtime.server.hub import MAX_STREAMS, Hub, Message, heartbeat
 from edge_runtime.server.inference_protocol import InferenceProtocol
 from edge_runtime.server.metrics import CONTENT_TYPE, Metrics
@@ -76,6 +77,8 @@ class Service:
     metrics: Metrics
     hub: Hub | None = None
     """None without a listener."""
+    corrections: Corrections | None = None
+    """None where none are kept."""
 
 
 def build_app(service: Service) -> Starlette:
@@ -97,6 +100,7 @@ def build_app(service: Service) -> Starlette:
         Route("/v1/events", api.events),
         Route("/v1/stream", api.stream),
         Route("/v1/classify", api.classify, methods=["POST"]),
+        *correction_routes(service.corrections),
         Route("/v1/classify/batch", api.batch, methods=["POST"]),
         *InferenceProtocol(service.models, service.decoder).routes,
         Route("/metrics", api.metrics),

@@ -97,6 +97,8 @@ class Hub(Output):
     model : ServedModel
         The model that listens.
     metrics : Metrics
+    on_window : callable, optional
+        Called with each prediction, in the listener's thread.
 
     Attributes
     ----------
@@ -113,13 +115,16 @@ class Hub(Output):
 
     wants_frames = True
 
-    def __init__(self, model: ServedModel, metrics: Metrics) -> None:
+    def __init__(
+        self, model: ServedModel, metrics: Metrics, *, on_window: Callable[[Prediction], None] | None = None
+    ) -> None:
         self.newest: Prediction | None = None
         self.since: datetime | None = None
         self.dropped_windows = 0
         self.cut_clients = 0
         self.lost = 0
         self._model = model
+        self._on_window = on_window
         self._metrics = metrics
         metrics.clients.set_function(lambda: self.streams)
         self._strip = _Strip(model.classifier.spectrogram.settings)
@@ -135,6 +140,8 @@ class Hub(Output):
         self._subscriptions: set[Subscription] = set()
 
     def window(self, prediction: Prediction) -> None:
+        if self._on_window:
+            self._on_window(prediction)
         self._hand_over(lambda: self._take_window(prediction))
 
     def event(self, event: Event) -> None:

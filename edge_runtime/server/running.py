@@ -23,6 +23,7 @@ from edge_runtime.server.access import Access
 from edge_runtime.server.app import Service, build_app
 from edge_runtime.server.bodies import Limits
 from edge_runtime.server.connections import GuardedProtocol
+from edge_runtime.server.corrections import Corrections
 from edge_runtime.server.hub import Hub
 from edge_runtime.server.metrics import Metrics
 from edge_runtime.server.models import served_models, share
@@ -209,7 +210,12 @@ class ServedListener(NamedTuple):
 
 @contextmanager
 def serve_listener(
-    model: Path, classifier: GenreClassifier, settings: ServerSettings, *, history: Path | None
+    model: Path,
+    classifier: GenreClassifier,
+    settings: ServerSettings,
+    *,
+    history: Path | None,
+    corrections: Path | None = None,
 ) -> Iterator[ServedListener]:
     """Serve what a listener hears.
 
@@ -222,6 +228,8 @@ def serve_listener(
     settings : ServerSettings
     history : Path or None
         What the listener records.
+    corrections : Path, optional
+        Folder for answers that the page's users correct; by default, none are kept.
 
     Yields
     ------
@@ -230,8 +238,9 @@ def serve_listener(
     listening, uploads = share(classifier)
     models = served_models([(model, uploads)])
     metrics = Metrics(models[model.stem])
-    hub = Hub(models[model.stem], metrics)
-    service = Service(models, Decoder(Limits()), Past(history), metrics, hub)
+    kept = Corrections(corrections, listening, model.name) if corrections else None
+    hub = Hub(models[model.stem], metrics, on_window=kept.window if kept else None)
+    service = Service(models, Decoder(Limits()), Past(history), metrics, hub, kept)
     with _running(Server(service, settings)) as server:
         yield ServedListener(listening, hub, server.address)
 

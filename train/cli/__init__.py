@@ -17,7 +17,7 @@ from train.cli.evaluate import evaluate, run_evaluate
 from train.cli.fetch import fetch
 from train.cli.fit import fit, fit_options, fit_settings, refuse_interrupted, run_fit
 from train.cli.open_music import open_music
-from train.cli.prepare import demo_corpus, prepare, prepare_options, prepare_settings, run_prepare
+from train.cli.prepare import corrections_option, demo_corpus, prepare, prepare_options, prepare_settings, run_prepare
 from train.cli.pretrain import pretrain
 from train.cli.trainings import use_rate_of_architecture
 
@@ -26,13 +26,14 @@ from train.cli.trainings import use_rate_of_architecture
 @click.argument("songs", type=click.Path(path_type=Path))
 @click.argument("run", type=click.Path(path_type=Path))
 @prepare_options
+@corrections_option
 @fit_options
-def everything(songs: Path, run: Path, **options: Any) -> None:
+def everything(songs: Path, run: Path, corrections: Path | None, **options: Any) -> None:
     """Prepare SONGS, train on them and evaluate the result, all in RUN."""
     refuse_interrupted(run)
     config = fit_settings(seed=options["seed"], **fit_options.of(options))
     use_rate_of_architecture(options)
-    run_prepare(songs, run, prepare_settings(**prepare_options.of(options)))
+    run_prepare(songs, run, prepare_settings(**prepare_options.of(options)), corrections=corrections)
     run_fit(run, config)
     print_lines(run_evaluate(run, "test").as_text().splitlines())
     say(f"next: tmgc-export {run}")

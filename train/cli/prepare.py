@@ -96,18 +96,27 @@ prepare_options = Options(
 )
 
 
+corrections_option = click.option(
+    "--corrections",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Train also on the answers that users of tmgc-listen --keep-corrections DIR have corrected.",
+)
+
+
 @click.command()
 @click.argument("songs", type=click.Path(path_type=Path))
 @click.argument("run", type=click.Path(path_type=Path))
 @prepare_options
-def prepare(songs: Path, run: Path, **options: Any) -> None:
+@corrections_option
+def prepare(songs: Path, run: Path, corrections: Path | None, **options: Any) -> None:
     """Build the dataset of RUN from SONGS/<genre>/**: 2-second clips and their spectrogram images.
 
     A song gives 8 clips, or those that it is long enough for. The original's four are --offsets 60,70,80,90.
 
     Run the command again after an interruption: songs that are done are not extracted again.
     """
-    run_prepare(songs, run, prepare_settings(**options))
+    run_prepare(songs, run, prepare_settings(**options), corrections=corrections)
     say(f"next: tmgc-train fit {run}")
 
 
@@ -141,7 +150,7 @@ def prepare_settings(
     )
 
 
-def run_prepare(songs: Path, folder: Path, settings: DatasetConfig) -> None:
+def run_prepare(songs: Path, folder: Path, settings: DatasetConfig, *, corrections: Path | None = None) -> None:
     """Build the dataset of the run in ``folder``, with progress and a summary on standard error."""
     from train.cli.progress import ProgressBar
     from train.dataset import prepare
@@ -149,7 +158,7 @@ def run_prepare(songs: Path, folder: Path, settings: DatasetConfig) -> None:
 
     try:
         with ProgressBar() as bar:
-            dataset, skipped = prepare(songs, Run(folder), settings, reporter=bar)
+            dataset, skipped = prepare(songs, Run(folder), settings, corrections=corrections, reporter=bar)
     except KeyboardInterrupt:
         end_interrupted(f"interrupted, nothing is lost: the same command continues with the files in {folder}")
     for line in summary(dataset, skipped):
@@ -162,15 +171,17 @@ def summary(dataset: Dataset, skipped: Sequence[Skipped]) -> list[str]:
     from train.dataset.discover import NOT_AUDIO
     from train.run import SPLITS
 
-    tags = {clip.song: clip.artist for clip in dataset.clips}
+    tags = {clip.song: clip.artist for clip in dataset.clips if not clip.is_correction}
     artist_of = {song: keys[0] for song, keys in zip(tags, artist_keys(list(tags.values())), strict=True) if keys}
     used = set(tags)
     lines = []
     for split in SPLITS:
-        clips = dataset.of(split)
+        clips = [clip for clip in dataset.of(split) if not clip.is_correction]
         songs = {clip.song for clip in clips}
         artists = len({artist_of[song] for song in songs if song in artist_of})
         lines.append(f"{split}: {len(clips)} clips of {len(songs)} songs, {artists} artists")
+    if corrected := [clip.song for clip in dataset.clips if clip.is_correction]:
+        lines.append(f"train, too: {len(corrected)} images of {len(set(corrected))} corrections")
     unknown = len(used) - len(artist_of)
     together = "; songs of an unknown artist may be in several splits" if unknown else ""
     lines.append(f"tags name an artist of {len(artist_of)} of {len(used)} songs{together}")

@@ -29,6 +29,7 @@ from edge_runtime.files import PARTIAL, atomic_write, check_writable, csv_cell, 
 from edge_runtime.spectrogram import Colormap
 from edge_runtime.system_info import usable_cores
 from train.dataset.artists import artist_keys, spelled
+from train.dataset.corrections import add_corrections
 from train.dataset.dataset import COLORMAPS, Clip, Dataset, DatasetConfig, write_dataset
 from train.dataset.discover import GROUPS_NAME, MARKER, Skipped, Song, by_kind, find_songs
 from train.dataset.extract import ExtractedSong, Job, extract_song, read_extracted, stem_of
@@ -57,6 +58,7 @@ def prepare(
     run: Run,
     settings: DatasetConfig,
     *,
+    corrections: Path | None = None,
     workers: int | None = None,
     reporter: Reporter | None = None,
 ) -> tuple[Dataset, list[Skipped]]:
@@ -68,6 +70,8 @@ def prepare(
         See :func:`train.dataset.discover.find_songs` and :func:`train.dataset.split.read_groups`.
     run : Run
     settings : DatasetConfig
+    corrections : Path, optional
+        See :func:`train.dataset.corrections.add_corrections`.
     workers : int > 0, optional
         Processes: by default one for each core that this process may use. With 1 the work is done in this process.
     reporter : Reporter, optional
@@ -103,6 +107,8 @@ def prepare(
             demonstration=(songs_folder / MARKER).is_file(),
             clips=assembled.clips,
         )
+        if corrections:
+            dataset = add_corrections(dataset, corrections)
         if write_dataset(dataset, _reports(run, skipped, assembled.duplicates)):
             for warning in assembled.warnings:
                 _log.warning("%s", warning)

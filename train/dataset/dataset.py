@@ -109,6 +109,14 @@ class Clip:
     """SHA-256 of the song's file."""
 
     @property
+    def is_correction(self) -> bool:
+        """Whether it is an image that a listener's user has corrected, which has no audio.
+
+        Its ``song`` is the name of the correction: every other one is in the folder of its genre.
+        """
+        return "/" not in self.song
+
+    @property
     def source(self) -> str:
         """Song and offset: equal for clips of the same moment of the same song, whatever the settings of their run."""
         return f"{self.song}@{self.offset_seconds:.3f}s"
@@ -219,6 +227,11 @@ class Dataset:
         """
         import soundfile
 
+        if clip.is_correction:
+            raise TmgcError(
+                f"this needs the audio of every clip: correction {clip.song} is an image without any. Prepare a run "
+                "without --corrections"
+            )
         path = clip.audio_path(self.run)
         try:
             audio, _ = soundfile.read(path, dtype="float32")

@@ -20,6 +20,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge_runtime.audio import CANCELLED, Samples, level_dbfs
 from edge_runtime.audio_file import AudioFile
@@ -300,11 +301,15 @@ def _extract_clip(job: Job, offset: float, sound: Samples) -> ExtractedClip:
 
 def write_image(samples: Samples, path: Path, spectrogram: Spectrogram) -> int:
     """Write the index image of a clip; the size of the file, bytes."""
+    return write_index_image(spectrogram.index_image(samples), path, spectrogram.colormap)
+
+
+def write_index_image(index_image: NDArray[np.uint8], path: Path, colormap: Colormap) -> int:
+    """Write an index image with its colormap as the palette; the size of the file, bytes."""
     from PIL import Image
 
-    index_image = spectrogram.index_image(samples)
     image = Image.frombytes("P", index_image.shape[::-1], index_image.tobytes())
-    image.putpalette(np.broadcast_to(spectrogram.colormap, (256, 3)).tobytes())
+    image.putpalette(np.broadcast_to(colormap, (256, 3)).tobytes())
     encoded = io.BytesIO()
     image.save(encoded, "PNG", compress_level=0)  # compression saves 15 % and takes five times as long
     return _write_bytes(encoded, path)

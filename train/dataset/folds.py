@@ -42,6 +42,11 @@ def fold_datasets(
     TmgcError
         A genre has too few groups of songs.
     """
+    if any(clip.is_correction for clip in dataset.clips):
+        raise TmgcError(
+            f"a cross-validation tests all clips, and corrections only train: {dataset.run.folder} has some. Prepare a "
+            "run without --corrections"
+        )
     units = _units(dataset.clips)
     kind = "songs" if len(units) == len({clip.song for clip in dataset.clips}) else "groups of songs"
     _check_enough(units, count, kind)

@@ -93,7 +93,10 @@ def fit_baselines(
         The audio of a clip is missing.
     """
     fitted = []
-    clips = {part: dataset.of(part) for part in dict.fromkeys(("train", "validation", split))}
+    clips = {
+        part: [clip for clip in dataset.of(part) if not clip.is_correction]  # these have no audio
+        for part in dict.fromkeys(("train", "validation", split))
+    }
     labels = {part: dataset.labels(some) for part, some in clips.items()}
     correct = probabilities.argmax(axis=1) == labels[split]
     for method in baseline_methods(dataset.spectrogram.sample_rate, teacher):

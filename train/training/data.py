@@ -54,7 +54,8 @@ class Split:
         self.dataset, self.inputs = dataset, inputs
         self.clips: list[Clip] = []
         for name in (names,) if isinstance(names, str) else names:
-            if not (clips := dataset.of(name)):
+            clips = [clip for clip in dataset.of(name) if inputs.kind == "image" or not clip.is_correction]
+            if not clips:
                 raise TmgcError(f"training needs {name} clips: {dataset.run.folder} has none. Run: tmgc-train prepare")
             self.clips += clips
         self.labels = dataset.labels(self.clips)
@@ -242,16 +243,19 @@ class TrainingBatches(keras.utils.PyDataset):
     def _augmented(self, chosen: NDArray[np.intp], windows: NDArray[np.intp], random: np.random.Generator) -> Held:
         dataset = self._split.dataset
         rate, length = dataset.spectrogram.sample_rate, dataset.spectrogram.window_samples
-        augmented = []
-        for index, window in zip(chosen, windows, strict=True):
+        augmented = self._split.held[chosen]
+        for place, (index, window) in enumerate(zip(chosen, windows, strict=True)):
             clip = self._split.clips[index]
+            if clip.is_correction and not self._teacher:
+                continue  # an image, of which there is no waveform
             audio, start = dataset.audio(clip), round(clip.lead_seconds * rate)
             if self._teacher:  # the window itself, which leaves nothing to shift
                 audio, start = audio[start + self._teacher.shifts[window] :][:length], 0
-            augmented.append(
-                augment_waveform(audio, start, length, sample_rate=rate, augmentation=self._augmentation, random=random)
+            sound = augment_waveform(
+                audio, start, length, sample_rate=rate, augmentation=self._augmentation, random=random
             )
-        return self._split.inputs.hold(augmented)
+            augmented[place] = self._split.inputs.hold([sound])[0]
+        return augmented
 
     def _shuffled(self) -> NDArray[Any]:
         return np.random.default_rng([self._seed, self._epoch]).permutation(len(self._split.labels))
