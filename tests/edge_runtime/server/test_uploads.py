@@ -7,9 +7,11 @@ import json
 import shutil
 import socket
 import struct
+import subprocess
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -55,6 +57,16 @@ def test_formats_are_told_by_their_content(form: str, subtype: str | None, serve
     answer = classify(server, encoded(form, subtype), **{"Content-Type": "audio/nonsense"})
     assert answer.status == 200
     assert answer.lines[-1]["windows"] == 2
+
+
+@pytest.mark.skipif(not shutil.which("ffmpeg"), reason="ffmpeg makes and decodes it")
+@pytest.mark.parametrize("flags", ["", "-movflags +faststart"])
+def test_an_mp4_is_decoded_wherever_its_index_stands(flags: str, server: Server, tmp_path: Path) -> None:
+    encode = f"ffmpeg -v error -f lavfi -i sine=300:duration=5 -c:a aac {flags} {tmp_path / 'song.m4a'}"
+    subprocess.run(encode.split(), check=True)
+    answer = classify(server, (tmp_path / "song.m4a").read_bytes())
+    assert answer.status == 200, answer.body
+    assert answer.lines[-1]["windows"] == 4
 
 
 def test_the_lines_are_those_of_the_json_option(server: Server) -> None:
