@@ -11,6 +11,7 @@ from typing import Protocol
 from edge_runtime.audio import CANCELLED, DAMAGED, MonoResampler, Samples
 from edge_runtime.decoding.ffmpeg import INSTALL, Ffmpeg, has_ffmpeg
 from edge_runtime.decoding.pcm import Block, PcmFormat, PipeReader, Stop, begins_as_wav, decode_pcm
+from edge_runtime.decoding.sndfile import Sndfile
 from edge_runtime.errors import TmgcError
 
 
@@ -45,7 +46,8 @@ class StreamDecoder:
     owned : bool
         Whether :meth:`close` closes the descriptor.
     kept_bytes : int
-        An MP4 of up to so many bytes is kept in memory first, since its index may stand at its end; 0 keeps nothing.
+        What cannot be decoded while it arrives is kept in memory first, up to so many bytes: an MP4, whose index may
+        stand at its end, and without ffmpeg everything but WAVs. 0 keeps nothing.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class StreamDecoder:
         self._owned = owned
         self._kept_bytes = kept_bytes if hasattr(os, "memfd_create") else 0
         self._memory: int | None = None
+        self._sndfile: Sndfile | None = None
         self._reader = PipeReader(descriptor, stop)
         self._ffmpeg: Ffmpeg | None = None
 
@@ -90,7 +93,10 @@ class StreamDecoder:
         if not head:
             raise TmgcError("it is empty. Does the program that writes it run?")
         if not has_ffmpeg():
-            raise TmgcError(f"it is no WAV, and other formats need ffmpeg: {INSTALL}")
+            if not self._kept_bytes:
+                raise TmgcError(f"it is no WAV, and other formats need ffmpeg: {INSTALL}")
+            yield from self._from_sndfile(self._keep())
+            return
         is_kept = self._kept_bytes and head[4:8] == b"ftyp"
         self._ffmpeg = Ffmpeg(self._keep() if is_kept else self._reader, stop=self._stop)
         self.warnings = self._ffmpeg.warnings
@@ -100,10 +106,21 @@ class StreamDecoder:
         """End ffmpeg, and close the descriptor if it is owned."""
         if self._ffmpeg:
             self._ffmpeg.close()
+        if self._sndfile:
+            self._sndfile.close()
         if self._memory is not None:
             os.close(self._memory)
         if self._owned:
             os.close(self._descriptor)
+
+    def _from_sndfile(self, path: Path) -> Iterator[Block]:
+        try:
+            self._sndfile = file = Sndfile(path)
+            yield from file.blocks(0, math.inf, length=file.rate // 4)
+        except ValueError as error:
+            if self._sndfile is None:
+                raise TmgcError(f"libsndfile does not know its format, and ffmpeg is missing: {INSTALL}") from error
+            self.warnings.append("is damaged")
 
     def _keep(self) -> Path:
         """Read all into a file without a name, in memory that is not the process's own."""

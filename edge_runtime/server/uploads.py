@@ -399,5 +399,5 @@ def too_long(limits: Limits, found: str) -> RefusedError:
 
 
 def _undecodable(reason: str) -> RefusedError:
-    known = "WAV, FLAC, MP3, Ogg or another format that ffmpeg decodes" if has_ffmpeg() else "WAV"
+    known = "WAV, FLAC, MP3, Ogg" + (" or another format that ffmpeg decodes" if has_ffmpeg() else "")
     return RefusedError(415, "a body must be a sound that can be decoded", reason, f"send {known}")
