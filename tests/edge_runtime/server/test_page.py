@@ -301,6 +301,7 @@ def behind_a_prefix(address: str, prefix: str) -> Iterator[str]:
         thread.join()
 
 
+@pytest.mark.full
 def test_it_works_behind_a_prefix(browser: Browser, listen: Listen) -> None:
     token = "a-token-of-some-length"
     served = listen(token=token)
@@ -343,6 +344,7 @@ def test_a_file_that_is_no_sound_is_refused_in_words(browser: Browser, server: S
     browser.wait_for("#song-state", "No answer: a body must be a sound that can be decoded")
 
 
+@pytest.mark.full
 def test_of_several_models_one_can_be_chosen(browser: Browser, models: dict[str, Path], tmp_path: Path) -> None:
     other = tmp_path / "other.tflite"
     other.write_bytes(models["tflite"].read_bytes())
@@ -397,6 +399,7 @@ def test_without_the_token_the_page_asks_for_it(browser: Browser, listen: Listen
     assert not browser.text("#lock")
 
 
+@pytest.mark.full
 def test_a_public_page_shows_what_is_heard_and_corrects_nothing(
     browser: Browser, listen: Listen, tmp_path: Path
 ) -> None:
