@@ -10,8 +10,9 @@ import math
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from starlette.applications import Starlette
@@ -45,6 +46,12 @@ OPENAPI = Path(__file__).with_name("openapi.json")
 """The description of the API."""
 
 HEARTBEAT_SECONDS = 15.0
+
+DEFAULT_SPANS = {"window": timedelta(hours=1), "hour": timedelta(days=7), "day": timedelta(days=92)}
+"""What ``/v1/history`` goes back without ``since``: a Raspberry Pi needs many seconds for a whole history."""
+
+THERMAL_SECONDS = 10.0
+"""How old the temperature may be that is told."""
 
 RECENT = 60
 """Windows that ``/v1/now`` lists."""
@@ -124,6 +131,7 @@ class _Api:
         self._past = service.past
         self._hub = service.hub
         self._metrics = service.metrics
+        self._thermal: tuple[float, dict[str, Any]] = (-math.inf, {})
 
     async def index(self, request: Request) -> Response:
         return _file("index.html")
@@ -163,7 +171,7 @@ class _Api:
                 "recent": [json.loads(message.data) for message in newest],
                 "last_event_id": hub.kept[-1].number if hub.kept else None,
                 "history": self._past.path is not None,
-                "health": await _health(hub),
+                "health": await self._health(hub),
             }
         )
 
@@ -171,7 +179,9 @@ class _Api:
         bucket = request.query_params.get("bucket", "hour")
         if bucket not in BUCKETS:
             raise RefusedError(422, f"bucket is one of {', '.join(BUCKETS)}", repr(bucket), "try ?bucket=hour")
-        rows = await self._past.rows(bucket, time_limit(request, "since"), time_limit(request, "until"))
+        until = time_limit(request, "until")
+        since = time_limit(request, "since") or (until or datetime.now(UTC)) - DEFAULT_SPANS[bucket]
+        rows = await self._past.rows(bucket, since, until)
         if request.query_params.get("format") == "csv" or "text/csv" in request.headers.get("accept", ""):
             return _csv(rows)
         return _json({"bucket": bucket, "rows": rows})
@@ -186,6 +196,8 @@ class _Api:
 
     async def stream(self, request: Request) -> Response:
         hub = self._listening()
+        if request.method == "HEAD":
+            return Response(media_type="text/event-stream")
         if hub.streams >= MAX_STREAMS:
             raise RefusedError(
                 503,
@@ -211,6 +223,21 @@ class _Api:
 
     async def openapi(self, request: Request) -> Response:
         return Response(OPENAPI.read_bytes(), media_type="application/json", headers={"Cache-Control": "no-cache"})
+
+    async def _health(self, hub: Hub) -> dict[str, Any]:
+        read_at, state = self._thermal
+        if monotonic() - read_at >= THERMAL_SECONDS:
+            state = await asyncio.to_thread(thermal_state)
+            self._thermal = monotonic(), state
+        return {
+            "sound_age_s": None if hub.sound_age_seconds is None else round(hub.sound_age_seconds, 1),
+            "dropped_windows": hub.dropped_windows,
+            "delay_ms": hub.delay_ms(),
+            "temperature_c": state["temperature_c"],
+            "throttled": state["throttled"],
+            "clock_synchronised": clock_synchronised(),
+            "streams": hub.streams,
+        }
 
     def _upload_answer(self, request: Request, *, several: bool) -> ASGIApp:
         model = self._selected(request)
@@ -278,19 +305,6 @@ async def _missed(past: Past, last: int, oldest: int) -> Message | None:
 def _sse(message: Message) -> str:
     number = f"id: {message.number}\n" if message.number else ""
     return f"{number}event: {message.kind}\ndata: {message.data}\n\n"
-
-
-async def _health(hub: Hub) -> dict[str, Any]:
-    state = await asyncio.to_thread(thermal_state)
-    return {
-        "sound_age_s": None if hub.sound_age_seconds is None else round(hub.sound_age_seconds, 1),
-        "dropped_windows": hub.dropped_windows,
-        "delay_ms": hub.delay_ms(),
-        "temperature_c": state["temperature_c"],
-        "throttled": state["throttled"],
-        "clock_synchronised": clock_synchronised(),
-        "streams": hub.streams,
-    }
 
 
 def _is_between(time: str, since: datetime | None, until: datetime | None) -> bool:

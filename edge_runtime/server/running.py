@@ -7,7 +7,8 @@ import logging
 import socket
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,6 +36,8 @@ log = logging.getLogger("tmgc.server")
 SEND_BUFFER_BYTES = 65_536
 
 _ENDING_SECONDS = 5.0
+_TICK_SECONDS = 0.1
+"""uvicorn renews the date of responses in every tenth."""
 _MAX_HEADER_BYTES = 16_384
 
 
@@ -77,7 +80,7 @@ class Server:
 
     def stop(self) -> None:
         """End all connections."""
-        self._server.should_exit = True
+        self._server.end()
         self._thread.join(_ENDING_SECONDS)
         self._socket.close()
 
@@ -111,10 +114,28 @@ class _Uvicorn(uvicorn.Server):
         )
         self.ready = threading.Event()
         self._hub = hub
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ending = asyncio.Event()
+
+    def end(self) -> None:
+        """End it at once; called in another thread."""
+        self.should_exit = True
+        if self._loop:
+            with suppress(RuntimeError):  # it has ended already
+                self._loop.call_soon_threadsafe(self._ending.set)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        self._loop = asyncio.get_running_loop()
         self.ready.set()
+
+    async def main_loop(self) -> None:
+        for tick in count():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_TICK_SECONDS):
+                    await self._ending.wait()
+            if await self.on_tick(tick):
+                return
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         if self._hub:

@@ -52,6 +52,15 @@ def test_an_environment_with_nothing_but_the_wheel_listens(
     assert "pip install onnxruntime" in refused.stderr
 
 
+def test_the_base_names_the_extra_that_serving_needs(binaries: Path, models: dict[str, Path]) -> None:
+    command = [binaries / "tmgc-serve", models["tflite"]]
+    refused = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert refused.returncode == 2
+    assert refused.stderr == "error: serving needs starlette, which is not installed: pip install 'tmgc[serve]'\n"
+    assert list(binaries.parent.glob("lib/python*/site-packages/edge_runtime/server/page/index.html"))
+    assert list(binaries.parent.glob("lib/python*/site-packages/edge_runtime/server/openapi.json"))
+
+
 def test_the_installed_base_is_small(binaries: Path) -> None:
     (packages,) = binaries.parent.glob("lib/python*/site-packages")
     tools = ("pip", "setuptools", "_distutils_hack", "distutils-precedence")
@@ -62,7 +71,8 @@ def test_the_installed_base_is_small(binaries: Path) -> None:
 
 @pytest.mark.parametrize("python", ["3.11", "3.13"])
 def test_every_dependency_has_a_wheel_for_the_raspberry_pi(python: str, tmp_path: Path) -> None:
-    needed = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["dependencies"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    needed = [*project["dependencies"], *project["optional-dependencies"]["serve"]]
     resolve = [
         sys.executable,
         "-m",

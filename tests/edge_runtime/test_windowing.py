@@ -175,6 +175,29 @@ def test_each_frame_is_computed_once(hop: float, colormap: NDArray[np.uint8], mo
     assert frames == 2 * len(windows)
 
 
+@pytest.mark.parametrize("framed", [True, False])
+@pytest.mark.parametrize("hop", [0.5, 1.0, 3.0])
+def test_frames_are_shown_once_with_their_place(framed: bool, hop: float, colormap: NDArray[np.uint8]) -> None:
+    spectrogram = Spectrogram(SETTINGS, colormap)
+    sound = np.random.default_rng(0).uniform(-1, 1, 100_000).astype(np.float32)
+    shown: list[tuple[NDArray[np.float32], float]] = []
+    windows = stream_windows(
+        torn(sound, 3_000, 0),
+        spectrogram,
+        hop_seconds=hop,
+        framed=framed,
+        on_frames=lambda power, end: shown.append((power, end)),
+    )
+    assert sum(1 for _ in windows) > 2
+    first = SETTINGS.leading_frames * SETTINGS.hop_length - SETTINGS.n_fft // 2
+    whole = spectrogram.frame_power(sound[first:])
+    frames = np.concatenate([power for power, _ in shown])
+    np.testing.assert_allclose(frames, whole[: len(frames)], rtol=1e-5)
+    assert len(whole) - len(frames) < 2 * _BATCH_FRAMES
+    ends = (np.cumsum([len(power) for power, _ in shown]) - 1) * SETTINGS.hop_length + SETTINGS.n_fft + first
+    assert [end for _, end in shown] == pytest.approx(ends / SETTINGS.sample_rate)
+
+
 def test_an_endless_stream_keeps_no_more_than_its_window(colormap: NDArray[np.uint8]) -> None:
     spectrogram = Spectrogram(SMALL, colormap)
     minute = sound_for(SMALL, 30)

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -93,8 +94,8 @@ def test_other_machines_need_the_token(models: dict[str, Path]) -> None:
 
 
 def test_a_port_that_is_taken_is_refused(models: dict[str, Path]) -> None:
-    with started(*SERVE, models["tflite"], "--address", "0") as server:
-        port = server.address.rstrip("/").rpartition(":")[2]
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
         done = CliRunner().invoke(main, [str(models["tflite"]), "--address", port])
     assert done.exit_code == 2
     assert "a server needs a free port" in done.stderr
@@ -106,14 +107,13 @@ def test_two_models_of_one_name_are_refused(models: dict[str, Path]) -> None:
     assert "two are tiny.float32" in done.stderr
 
 
-@pytest.mark.parametrize("package", ["starlette", "uvicorn", "segno"])
-def test_a_missing_extra_is_named_in_one_line(package: str) -> None:
-    code = f"import sys; sys.modules[{package!r}] = None; from edge_runtime.cli.listen import main; main()"
+def test_a_missing_extra_is_named_in_one_line() -> None:
+    code = "import sys; sys.modules['uvicorn'] = None; from edge_runtime.cli.listen import main; main()"
     done = subprocess.run(
         [sys.executable, "-c", code, "--serve", "0", "song.mp3"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 2
-    assert done.stderr == f"error: serving needs {package}, which is not installed: pip install 'tmgc[serve]'\n"
+    assert done.stderr == "error: serving needs uvicorn, which is not installed: pip install 'tmgc[serve]'\n"
 
 
 def test_a_listener_that_serves_nothing_imports_no_web_framework(models: dict[str, Path], tmp_path: Path) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
-from edge_runtime.server.access import FAILURE_SECONDS
+from edge_runtime.server.access import FAILURE_SECONDS, MAX_FAILURES
 from edge_runtime.server.running import Server
+from tests.conftest import until
 from tests.edge_runtime.server.conftest import Answer, request, wav
 
 Serve = Callable[..., Server]
@@ -39,13 +42,24 @@ def test_what_holds_no_secret_needs_no_token(serve: Serve) -> None:
         assert request(server.address, path).status == 200
 
 
-@pytest.mark.parametrize("token", ["0123456789abcdeF", "é" * 16])
-def test_a_wrong_token_waits_for_its_refusal(token: str, serve: Serve) -> None:
-    begun = monotonic()
-    headers = {"Authorization": b"Bearer " + token.encode("latin-1")}
-    answer = request(serve(token=TOKEN).address, "/v1/models", headers=headers)  # type: ignore[arg-type]
-    assert answer.status == 401
-    assert monotonic() - begun >= FAILURE_SECONDS
+def test_wrong_tokens_wait_for_their_refusal_and_hold_up_nobody(serve: Serve) -> None:
+    server = serve(token=TOKEN)
+    wrong = ["0123456789abcdeF", "é" * 16, *["0" * 16] * 30]
+
+    def ask(token: str) -> tuple[int, float]:
+        begun = monotonic()
+        headers: Any = {"Authorization": b"Bearer " + token.encode("latin-1")}
+        return request(server.address, "/v1/models", headers=headers).status, monotonic() - begun
+
+    with ThreadPoolExecutor(len(wrong)) as clients:
+        guesses = [clients.submit(ask, token) for token in wrong]
+        until(lambda: any(guess.done() and guess.result()[0] == 429 for guess in guesses))
+        status, seconds = ask(TOKEN)
+        refused = [guess.result() for guess in guesses]
+    assert status == 200
+    assert seconds < FAILURE_SECONDS
+    assert all(waited >= FAILURE_SECONDS for answer, waited in refused if answer == 401)
+    assert [answer for answer, _ in refused].count(401) == MAX_FAILURES
 
 
 def test_a_public_page_is_read_by_anyone_and_posts_by_none(serve: Serve) -> None:

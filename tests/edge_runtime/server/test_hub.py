@@ -80,12 +80,12 @@ def test_a_client_that_comes_back_gets_what_it_has_missed(listener: ServedListen
         assert read()["data"]["start_s"] == 5.0
 
 
-@pytest.mark.parametrize("last", ["x", "-1", "9" * 30, "²"])
-def test_an_id_without_a_meaning_is_ignored(last: str, listener: ServedListener) -> None:
+def test_an_id_without_a_meaning_is_ignored(listener: ServedListener) -> None:
     listener.hub.window(make_prediction())
-    with stream(listener.address, **{"Last-Event-ID": last.encode().decode("latin-1")}) as read:
-        listener.hub.window(make_prediction(start=7.0))
-        until(lambda: read()["data"].get("start_s") == 7.0)
+    for number, last in enumerate(["x", "-1", "9" * 30, "²"]):
+        with stream(listener.address, **{"Last-Event-ID": last.encode().decode("latin-1")}) as read:
+            listener.hub.window(make_prediction(start=7.0 + number))
+            assert read()["data"]["start_s"] == 7.0 + number
 
 
 def test_the_strip_has_twelve_columns_a_second_of_the_mel_bands(listener: ServedListener) -> None:

@@ -38,7 +38,7 @@ def listener(models: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.mark.parametrize("bucket", ["hour", "day"])
 def test_windows_are_summed_up(bucket: str, listener: ServedListener) -> None:
-    answer = request(listener.address, f"/v1/history?bucket={bucket}").json
+    answer = request(listener.address, f"/v1/history?bucket={bucket}&since=2026-11-01").json
     assert answer["bucket"] == bucket
     assert [(row["genre"], row["windows"], row["seconds"]) for row in answer["rows"]] == [
         ("Halk", 6, 6.0),
@@ -68,14 +68,22 @@ def test_events_come_from_the_history(listener: ServedListener) -> None:
 
 
 def test_rows_are_also_a_table(listener: ServedListener) -> None:
-    answer = request(listener.address, "/v1/history?format=csv")
+    answer = request(listener.address, "/v1/history?format=csv&since=2026-11-01")
     assert answer.headers["content-type"].startswith("text/csv")
     assert answer.body.decode().splitlines()[0] == "start,genre,seconds,windows,confidence"
-    accepted = request(listener.address, "/v1/history?bucket=window", headers={"Accept": "text/csv"})
+    accepted = request(listener.address, "/v1/history?bucket=window&since=2026-11-01", headers={"Accept": "text/csv"})
     assert accepted.body.decode().splitlines()[:2] == [
         "time,genre,confidence,smoothed_genre,smoothed_confidence,level_dbfs,source",
         "2026-11-26T12:00:00.000Z,Halk,0.8,Halk,0.8,-20.0,microphone",
     ]
+
+
+@pytest.mark.parametrize(("bucket", "windows"), [("window", 10), ("hour", 20), ("day", 20)])
+def test_without_a_beginning_the_history_goes_back_only_so_far(
+    bucket: str, windows: int, listener: ServedListener
+) -> None:
+    rows = request(listener.address, f"/v1/history?bucket={bucket}&until=2026-11-27T12:59:00Z").json["rows"]
+    assert sum(row.get("windows", 1) for row in rows) == windows
 
 
 @pytest.mark.parametrize("query", ["since=yesterday", "until=2026-13-01", "bucket=year"])

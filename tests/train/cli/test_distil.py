@@ -73,6 +73,7 @@ def test_what_cannot_teach_is_refused_in_one_line_and_nothing_is_written(
     assert "a student learns from the songs of its teacher" in refused(adopted, run, *TINY, *SMALL)
     assert "there is none at" in refused(tmp_path / "nowhere", run, *TINY)
     assert "did you mean tiny" in refused(teacher.folder, run, "--student", "tinny")
+    assert "without a teacher" in refused(teacher.folder, run, *TINY, "--recipe", "reference")
     assert "cannot take images of this size" in refused(
         teacher.folder, run, "--student", "mobilenet_v2", "--weights", "none", "--image-size", 31
     )

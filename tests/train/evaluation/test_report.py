@@ -90,6 +90,14 @@ def test_the_report_shows_every_genre_and_every_figure(document: str, evaluated:
     assert f"Below a confidence of {result.rejection.threshold:.2f}" in text
 
 
+def test_a_refit_is_said(document: str, evaluated: Evaluated) -> None:
+    dataset, result, _ = evaluated
+    card, plots = dataset.run.card(), {name: dataset.run.plot(name, "test") for name in PLOTS}
+    refit = html_report(result, dataset, card.replace(training={**card.training, "refit_epochs": 3}), plots)
+    assert "trained once more" in Reader(refit).text
+    assert "trained once more" not in document
+
+
 def test_images_and_audio_are_embedded(document: str, evaluated: Evaluated) -> None:
     dataset, result, _ = evaluated
     addresses = Reader(document).addresses
