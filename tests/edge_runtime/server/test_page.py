@@ -370,6 +370,10 @@ def test_a_press_on_an_answer_names_the_right_genre(browser: Browser, listen: Li
     assert json.loads(document.read_text("utf-8"))["genre"] == "Rock"
     browser.find("#correction button[type=submit]").click()
     browser.wait_for("#answer-list", "corrected: Rock")
+    assert browser.run("return document.activeElement.innerText.includes('corrected: Rock')")
+    hear(served, "Caz", "Rock")
+    browser.wait_for("#genre", "Rock")
+    assert browser.run("return document.activeElement.innerText.includes('corrected: Rock')"), "the row is still there"
 
 
 def test_a_token_in_the_address_opens_the_page_and_is_kept_as_a_cookie(browser: Browser, listen: Listen) -> None:
