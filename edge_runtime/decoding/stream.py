@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Protocol
 
 from edge_runtime.audio import CANCELLED, DAMAGED, MonoResampler, Samples
 from edge_runtime.decoding.ffmpeg import INSTALL, Ffmpeg, has_ffmpeg
 from edge_runtime.decoding.pcm import Block, PcmFormat, PipeReader, Stop, begins_as_wav, decode_pcm
+from edge_runtime.decoding.sndfile import Sndfile
 from edge_runtime.errors import TmgcError
 
 
@@ -43,16 +45,28 @@ class StreamDecoder:
         Ends a wait.
     owned : bool
         Whether :meth:`close` closes the descriptor.
+    kept_bytes : int
+        What cannot be decoded while it arrives is kept in memory first, up to so many bytes: an MP4, whose index may
+        stand at its end, and without ffmpeg everything but WAVs. 0 keeps nothing.
     """
 
     def __init__(
-        self, descriptor: int, *, raw: PcmFormat | None = None, stop: Stop | None = None, owned: bool = False
+        self,
+        descriptor: int,
+        *,
+        raw: PcmFormat | None = None,
+        stop: Stop | None = None,
+        owned: bool = False,
+        kept_bytes: int = 0,
     ) -> None:
         self.warnings: list[str] = []
         self._descriptor = descriptor
         self._raw = raw
         self._stop = stop
         self._owned = owned
+        self._kept_bytes = kept_bytes if hasattr(os, "memfd_create") else 0
+        self._memory: int | None = None
+        self._sndfile: Sndfile | None = None
         self._reader = PipeReader(descriptor, stop)
         self._ffmpeg: Ffmpeg | None = None
 
@@ -79,8 +93,12 @@ class StreamDecoder:
         if not head:
             raise TmgcError("it is empty. Does the program that writes it run?")
         if not has_ffmpeg():
-            raise TmgcError(f"it is no WAV, and other formats need ffmpeg: {INSTALL}")
-        self._ffmpeg = Ffmpeg(self._reader, stop=self._stop)
+            if not self._kept_bytes:
+                raise TmgcError(f"it is no WAV, and other formats need ffmpeg: {INSTALL}")
+            yield from self._from_sndfile(self._keep())
+            return
+        is_kept = self._kept_bytes and head[4:8] == b"ftyp"
+        self._ffmpeg = Ffmpeg(self._keep() if is_kept else self._reader, stop=self._stop)
         self.warnings = self._ffmpeg.warnings
         yield from self._ffmpeg.blocks()
 
@@ -88,8 +106,35 @@ class StreamDecoder:
         """End ffmpeg, and close the descriptor if it is owned."""
         if self._ffmpeg:
             self._ffmpeg.close()
+        if self._sndfile:
+            self._sndfile.close()
+        if self._memory is not None:
+            os.close(self._memory)
         if self._owned:
             os.close(self._descriptor)
+
+    def _from_sndfile(self, path: Path) -> Iterator[Block]:
+        try:
+            self._sndfile = file = Sndfile(path)
+            yield from file.blocks(0, math.inf, length=file.rate // 4)
+        except ValueError as error:
+            if self._sndfile is None:
+                raise TmgcError(f"libsndfile does not know its format, and ffmpeg is missing: {INSTALL}") from error
+            self.warnings.append("is damaged")
+
+    def _keep(self) -> Path:
+        """Read all into a file without a name, in memory that is not the process's own."""
+        self._memory = os.memfd_create("tmgc")
+        size = 0
+        with open(self._memory, "wb", closefd=False) as file:  # it has no path
+            while content := self._reader.read_some():
+                size += len(content)
+                if size > self._kept_bytes:
+                    raise TmgcError(
+                        f"an MP4 from a pipe has at most {self._kept_bytes} bytes: convert it to another format"
+                    )
+                file.write(content)
+        return Path(f"/proc/{os.getpid()}/fd/{self._memory}")
 
 
 class ForwardReader:

@@ -341,7 +341,7 @@ class _Job:
         settings, rate = self._settings, self._model.classifier.card.spectrogram.sample_rate
         before = min(settings.start_seconds, SETTLING_SECONDS)
         begin = settings.start_seconds - before
-        decoder = StreamDecoder(self._read_end, stop=self, owned=True)
+        decoder = StreamDecoder(self._read_end, stop=self, owned=True, kept_bytes=self._limits.body_bytes)
         opened = False
         try:
             reader = ForwardReader(lambda: decoder)
@@ -399,5 +399,5 @@ def too_long(limits: Limits, found: str) -> RefusedError:
 
 
 def _undecodable(reason: str) -> RefusedError:
-    known = "WAV, FLAC, MP3, Ogg or another format that ffmpeg decodes" if has_ffmpeg() else "WAV"
+    known = "WAV, FLAC, MP3, Ogg" + (" or another format that ffmpeg decodes" if has_ffmpeg() else "")
     return RefusedError(415, "a body must be a sound that can be decoded", reason, f"send {known}")

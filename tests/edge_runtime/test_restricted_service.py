@@ -106,6 +106,12 @@ def test_its_page_is_served(restricted: list[str], brief_model: Path, tmp_path: 
     answer = request(line.split()[-1], "/v1/classify", body=wav(2), headers={"Authorization": "Bearer wrong"})
     token = (state / "token").read_text().strip()
     right = request(line.split()[-1], "/v1/classify", body=wav(2), headers={"Authorization": f"Bearer {token}"})
+    if shutil.which("ffmpeg"):
+        encode = f"ffmpeg -v error -f lavfi -i sine=300:duration=3 -c:a aac {tmp_path / 'song.m4a'}"
+        subprocess.run(encode.split(), check=True)
+        song = (tmp_path / "song.m4a").read_bytes()
+        sent = request(line.split()[-1], "/v1/classify", body=song, headers={"Authorization": f"Bearer {token}"})
+        assert sent.status == 200, sent.body
     process.terminate()
     process.communicate()
     assert process.returncode == 0

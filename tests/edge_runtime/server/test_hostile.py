@@ -165,9 +165,10 @@ def test_a_flac_that_lies_is_heard_as_it_is_or_refused(rate: int, frames: int, s
         b"#EXTM3U\nfile:///etc/passwd\n" + bytes(100_000),
         b"ID3\x04\0\0\x7f\x7f\x7f\x7f" + bytes(5_000_000),
         bytes(30_000_000),
+        bytes(4) + b"ftypM4A " + bytes(45_000_000),
         b"<svg><image href='http://127.0.0.1/'/></svg>" * 1000,
     ],
-    ids=["channels", "rate", "length", "chunk", "playlist", "tag", "zeros", "picture"],
+    ids=["channels", "rate", "length", "chunk", "playlist", "tag", "zeros", "mp4", "picture"],
 )
 def test_what_is_no_sound_of_music_is_refused_soon(body: bytes, hostage: Hostage) -> None:
     begun = monotonic()

@@ -7,9 +7,11 @@ import json
 import shutil
 import socket
 import struct
+import subprocess
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -50,11 +52,38 @@ def connect(server: Server) -> socket.socket:
     ("form", "subtype"), [("WAV", "PCM_24"), ("FLAC", None), ("MP3", None), ("OGG", "VORBIS"), ("OGG", "OPUS")]
 )
 def test_formats_are_told_by_their_content(form: str, subtype: str | None, server: Server) -> None:
-    if form != "WAV" and not shutil.which("ffmpeg"):
-        pytest.skip("other formats than WAV need ffmpeg")
     answer = classify(server, encoded(form, subtype), **{"Content-Type": "audio/nonsense"})
     assert answer.status == 200
     assert answer.lines[-1]["windows"] == 2
+
+
+@pytest.mark.parametrize(("form", "subtype"), [("FLAC", None), ("MP3", None), ("OGG", "VORBIS"), ("OGG", "OPUS")])
+def test_libsndfile_decodes_where_there_is_no_ffmpeg(
+    form: str, subtype: str | None, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    answer = classify(server, encoded(form, subtype))
+    assert answer.status == 200, answer.body
+    assert answer.lines[-1]["windows"] == 2
+
+
+def test_without_ffmpeg_what_libsndfile_does_not_know_is_refused(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    answer = classify(server, b"\x01\x02" * 5000)
+    assert answer.status == 415
+    assert "ffmpeg is missing" in answer.json["found"]
+
+
+@pytest.mark.skipif(not shutil.which("ffmpeg"), reason="ffmpeg makes and decodes it")
+@pytest.mark.parametrize("flags", ["", "-movflags +faststart"])
+def test_an_mp4_is_decoded_wherever_its_index_stands(flags: str, server: Server, tmp_path: Path) -> None:
+    encode = f"ffmpeg -v error -f lavfi -i sine=300:duration=5 -c:a aac {flags} {tmp_path / 'song.m4a'}"
+    subprocess.run(encode.split(), check=True)
+    answer = classify(server, (tmp_path / "song.m4a").read_bytes())
+    assert answer.status == 200, answer.body
+    assert answer.lines[-1]["windows"] == 4
 
 
 def test_the_lines_are_those_of_the_json_option(server: Server) -> None:
