@@ -48,38 +48,55 @@ export class Runs {
   }
 }
 
+function wordsOf(entry) {
+  return entry.event === "dropped" ? t("dropped", entry) : t(`${entry.event.replaceAll(" ", "_")}_event`);
+}
+
+function detailOf(entry) {
+  if (!entry.genre) return entry.reason ?? "";
+  const seconds = (new Date(entry.to) - new Date(entry.from)) / 1000 + 1;
+  const facts = [entry.genre === "silence" ? "" : percent(entry.confidence), duration(seconds)];
+  if (entry.corrected) facts.unshift(t("corrected", { genre: entry.corrected }));
+  return facts.filter(Boolean).join(" · ");
+}
+
 /** A row of the list for a run or an event; `press` makes it a button. */
 export function answerRow(entry, press) {
   const time = make("time", "", clock(entry.from, true));
   time.dateTime = entry.from;
-  if (!entry.genre) {
-    const words = entry.event === "dropped" ? t("dropped", entry) : t(`${entry.event.replaceAll(" ", "_")}_event`);
-    const detail = make("span", "detail", entry.reason ?? "");
-    detail.lang = "en";
-    return make("li", "event", make("span", "answer-row", time, make("span", "", words), detail));
-  }
-  const seconds = (new Date(entry.to) - new Date(entry.from)) / 1000 + 1;
-  const facts = [entry.genre === "silence" ? "" : percent(entry.confidence), duration(seconds)];
-  if (entry.corrected) facts.unshift(t("corrected", { genre: entry.corrected }));
-  const row = make(press ? "button" : "span", "answer-row", time, named(entry.genre));
-  row.append(make("span", "detail", facts.filter(Boolean).join(" · ")));
-  if (press) {
+  const words = entry.genre ? named(entry.genre) : make("span", "words", wordsOf(entry));
+  const detail = make("span", "detail", detailOf(entry));
+  if (!entry.genre) detail.lang = "en";
+  const pressed = press && entry.genre;
+  const row = make(pressed ? "button" : "span", "answer-row", time, words, detail);
+  if (pressed) {
     row.type = "button";
     row.title = t("wrong", { answer: genreName(entry.genre) });
     row.addEventListener("click", () => press(entry));
   }
-  return make("li", "", row);
+  return make("li", entry.genre ? "" : "event", row);
+}
+
+/** Set what changes in a row while its answer lasts; the row stays, so that a press or the focus is not lost. */
+function refresh(row, entry) {
+  const texts = [[".detail", detailOf(entry)], ...(entry.genre ? [] : [[".words", wordsOf(entry)]])];
+  for (const [selector, text] of texts) {
+    const part = row.querySelector(selector);
+    if (part.textContent !== text) part.textContent = text;
+  }
 }
 
 export class Answers {
   #runs = new Runs();
   #correct = null;
+  #rows = new Map(); // by entry
   #render = coalesced(() => this.#draw());
 
   /** Let answers be corrected by a function that takes one. */
   allow(correct) {
+    if (this.#correct) return;
     this.#correct = correct;
-    this.#render();
+    this.render();
   }
 
   show(now) {
@@ -101,16 +118,27 @@ export class Answers {
     this.#render();
   }
 
+  /** Draw every row anew, as in another language. */
   render() {
+    this.#rows.clear();
+    this.#render();
+  }
+
+  /** Tell of an answer that was corrected. */
+  refresh() {
     this.#render();
   }
 
   #draw() {
     const list = document.getElementById("answer-list");
-    const focused = [...list.children].findIndex((row) => row.contains(document.activeElement));
     const entries = this.#runs.entries.slice(0, SHOWN);
-    list.replaceChildren(...entries.map((entry) => answerRow(entry, this.#correct)));
-    if (focused >= 0) list.children[focused]?.querySelector("button")?.focus();
+    const rows = new Map(entries.map((entry) => [entry, this.#rows.get(entry) ?? answerRow(entry, this.#correct)]));
+    this.#rows = rows;
+    [...rows].forEach(([entry, row], index) => {
+      refresh(row, entry);
+      if (list.children[index] !== row) list.insertBefore(row, list.children[index] ?? null);
+    });
+    while (list.children.length > rows.size) list.lastElementChild.remove();
     document.getElementById("no-answers").hidden = entries.length > 0;
     document.getElementById("answers-hint").hidden = !this.#correct;
   }

@@ -24,8 +24,8 @@ async function asked(path, options) {
   return response;
 }
 
-export async function getJson(path) {
-  return (await asked(path, { signal: AbortSignal.timeout?.(60_000) })).json();
+export async function getJson(path, patienceMs = 60_000) {
+  return (await asked(path, { signal: AbortSignal.timeout?.(patienceMs) })).json();
 }
 
 export async function postJson(path, fields) {

@@ -17,7 +17,7 @@ const live = new Live();
 const now = new Now();
 const answers = new Answers();
 const song = new Song();
-const correction = new Correction(() => answers.render());
+const correction = new Correction(() => answers.refresh());
 const parts = [now, answers, new Today(), new Health(), song, correction];
 
 let connection = "connecting";

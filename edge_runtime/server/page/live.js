@@ -6,6 +6,7 @@ const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 8_000;
 const STATE_EVERY_MS = 15_000;
 const QUIET_MS = 5_000;
+const PATIENCE_MS = 8_000;
 
 /**
  * Dispatches `now` (the document of /v1/now), `message` (one of the stream), `connection` (live or not), `locked`
@@ -56,7 +57,7 @@ export class Live extends EventTarget {
 
   async #connect() {
     const first = this.#lastId === null;
-    const now = await getJson("v1/now");
+    const now = await getJson("v1/now", PATIENCE_MS);
     this.#send("now", { ...now, first });
     this.#lastId ??= now.last_event_id;
     this.#ended = new AbortController();
@@ -79,7 +80,7 @@ export class Live extends EventTarget {
     this.#asking = true;
     this.#askedAt = now;
     try {
-      this.#send("now", { ...(await getJson("v1/now")), first: false });
+      this.#send("now", { ...(await getJson("v1/now", PATIENCE_MS)), first: false });
     } catch (error) {
       if (!(error.status >= 400)) this.#ended?.abort(); // nobody answers: the stream is dead, too
     } finally {

@@ -84,9 +84,7 @@ class Browser:
 def chromium() -> Iterator[Browser]:
     """A browser for all tests of a module."""
     if lacking := missing():
-        pytest.skip(
-            f"no browser without {', '.join(lacking)}: apt-get install chromium chromium-driver; pip install selenium"
-        )
+        pytest.skip(f"no browser without {', '.join(lacking)}: see .ci/run for the packages, and the extra dev")
     browser = Browser()
     yield browser
     browser.driver.quit()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -162,6 +163,13 @@ def test_a_file_in_the_place_of_the_folder_is_refused(models: dict[str, Path], t
     (tmp_path / "file").touch()
     with pytest.raises(TmgcError, match="file"):
         Corrections(tmp_path / "file", GenreClassifier.open(models["tflite"]), "tiny.tflite")
+
+
+def test_a_model_without_images_has_none_to_keep(models: dict[str, Path], tmp_path: Path) -> None:
+    classifier = GenreClassifier.open(models["tflite"])
+    classifier.card = replace(classifier.card, input_kind="waveform")
+    with pytest.raises(TmgcError, match="takes a waveform and makes none"):
+        Corrections(tmp_path / "kept", classifier, "tiny.tflite")
 
 
 def test_corrections_need_the_page() -> None:

@@ -301,6 +301,7 @@ def behind_a_prefix(address: str, prefix: str) -> Iterator[str]:
         thread.join()
 
 
+@pytest.mark.full
 def test_it_works_behind_a_prefix(browser: Browser, listen: Listen) -> None:
     token = "a-token-of-some-length"
     served = listen(token=token)
@@ -343,6 +344,7 @@ def test_a_file_that_is_no_sound_is_refused_in_words(browser: Browser, server: S
     browser.wait_for("#song-state", "No answer: a body must be a sound that can be decoded")
 
 
+@pytest.mark.full
 def test_of_several_models_one_can_be_chosen(browser: Browser, models: dict[str, Path], tmp_path: Path) -> None:
     other = tmp_path / "other.tflite"
     other.write_bytes(models["tflite"].read_bytes())
@@ -368,6 +370,10 @@ def test_a_press_on_an_answer_names_the_right_genre(browser: Browser, listen: Li
     assert json.loads(document.read_text("utf-8"))["genre"] == "Rock"
     browser.find("#correction button[type=submit]").click()
     browser.wait_for("#answer-list", "corrected: Rock")
+    assert browser.run("return document.activeElement.innerText.includes('corrected: Rock')")
+    hear(served, "Caz", "Rock")
+    browser.wait_for("#genre", "Rock")
+    assert browser.run("return document.activeElement.innerText.includes('corrected: Rock')"), "the row is still there"
 
 
 def test_a_token_in_the_address_opens_the_page_and_is_kept_as_a_cookie(browser: Browser, listen: Listen) -> None:
@@ -397,6 +403,7 @@ def test_without_the_token_the_page_asks_for_it(browser: Browser, listen: Listen
     assert not browser.text("#lock")
 
 
+@pytest.mark.full
 def test_a_public_page_shows_what_is_heard_and_corrects_nothing(
     browser: Browser, listen: Listen, tmp_path: Path
 ) -> None:

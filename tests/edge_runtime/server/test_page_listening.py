@@ -38,14 +38,16 @@ def free_port() -> int:
 
 
 @contextmanager
-def listening(*arguments: object, port: int, environment: dict[str, str] | None = None) -> Iterator[str]:
-    """``tmgc-listen`` as a process of its own that serves a page; the page's address."""
+def listening(
+    *arguments: object, port: int, environment: dict[str, str] | None = None
+) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """``tmgc-listen`` as a process of its own that serves a page: the page's address, and the process."""
     command = [*LISTEN, *map(str, arguments), "--plain", "--serve", str(port)]
     nowhere = subprocess.DEVNULL
     with subprocess.Popen(command, stdout=nowhere, stderr=nowhere, env=environment or dict(os.environ)) as process:
         try:
             until(lambda: _answers(port))
-            yield f"http://127.0.0.1:{port}/"
+            yield f"http://127.0.0.1:{port}/", process
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(timeout=20)
@@ -71,7 +73,7 @@ def test_a_paced_file_is_shown_live_and_again_after_a_restart(
 ) -> None:
     song, history, port = write_song(tmp_path / "song.wav", seconds=120), tmp_path / "heard.sqlite", free_port()
     command = (song, "--speed", 1, "--model", models["tflite"], "--history", history)
-    with listening(*command, port=port) as address:
+    with listening(*command, port=port) as (address, _):
         browser.open(address)
         browser.wait_for("#connection", "Live")
         until(lambda: browser.text("#genre") in ("Halk", "Caz", "Rock", "Unknown"))
@@ -84,12 +86,25 @@ def test_a_paced_file_is_shown_live_and_again_after_a_restart(
         until(lambda: browser.text("#facts") != before)
 
 
+def test_a_server_that_answers_no_more_is_not_called_live(
+    browser: Browser, models: dict[str, Path], tmp_path: Path
+) -> None:
+    song = write_song(tmp_path / "song.wav", seconds=120)
+    with listening(song, "--speed", 1, "--model", models["tflite"], port=free_port()) as (address, process):
+        browser.open(address)
+        browser.wait_for("#connection", "Live")
+        process.send_signal(signal.SIGSTOP)
+        browser.wait_for("#connection", "Not live since")
+        process.send_signal(signal.SIGCONT)
+        until(lambda: browser.text("#connection") == "Live")
+
+
 def test_a_microphone_is_shown_live_and_its_loss_too(
     browser: Browser, brief_model: Path, virtual_microphone: VirtualMicrophone, tmp_path: Path
 ) -> None:
     virtual_microphone.play(write_song(tmp_path / "song.wav", seconds=60))
     arguments = ("--model", brief_model, "--wait-device", 10)
-    with listening(*arguments, port=free_port(), environment=virtual_microphone.environment) as address:
+    with listening(*arguments, port=free_port(), environment=virtual_microphone.environment) as (address, _):
         browser.open(address)
         until(lambda: browser.text("#genre") in ("Halk", "Caz", "Rock", "Unknown"))
         until(lambda: strip_colours(browser) > 10)
@@ -103,7 +118,7 @@ def test_a_correction_is_made_and_then_trained_on(
 ) -> None:
     song, kept = write_song(tmp_path / "song.wav", seconds=60), tmp_path / "kept"
     command = (song, "--speed", 1, "--model", models["tflite"], "--keep-corrections", kept)
-    with listening(*command, port=free_port()) as address:
+    with listening(*command, port=free_port()) as (address, _):
         browser.open(address)
         until(lambda: browser.all("button.answer-row"))
         browser.run("document.querySelector('button.answer-row').click()")
