@@ -88,7 +88,7 @@ def cross_validate(
             if trained and config:
                 trained.write()
                 predictions = [_predict_network(datasets, config), *predictions]
-            settings = prepared.settings | (trained.settings if trained else {})
+            settings = prepared.settings | (_used(trained, config) if trained and config else {})
             result = write_result(run, datasets, predictions, settings, other=other)
     if as_json:
         print_json(result.to_json())
@@ -98,6 +98,12 @@ def cross_validate(
 
 _TRAINING = "training.json"
 """The options of the networks, once one has been begun."""
+
+
+def _used(trained: Begun, config: TrainingConfig) -> dict[str, Any]:
+    """The options with the values that a recipe has put in their place."""
+    used = {**config.to_json(), "augment": list(config.augmentation.names)}
+    return {name: used.get(name, value) for name, value in trained.settings.items()}
 
 
 def _teacher(name: str | None) -> Teacher | None:

@@ -226,6 +226,7 @@ def _folds(run: Path) -> list[Path]:
 def _trained(run: Run) -> Dataset:
     """The dataset of a trained run."""
     from train.dataset.dataset import read_dataset
+    from train.training.teacher_targets import check_teachable
 
     if run.card_json.is_file() and not run.dataset_csv.is_file():
         raise TmgcError(
@@ -234,6 +235,7 @@ def _trained(run: Run) -> Dataset:
         )
     dataset = read_dataset(run)
     dataset.check_trained(run.card())
+    check_teachable(dataset, [run.name])
     return dataset
 
 

@@ -57,7 +57,8 @@ fit_options = Options(
     click.option(
         "--minutes",
         type=float,
-        help="Time limit of the whole training: no epoch begins after it. The schedule still spans --epochs.",
+        help="Time limit of the training: no epoch begins after it. The schedule still spans --epochs. What a refit "
+        "takes, about as long, comes on top.",
     ),
     click.option(
         "--unfreeze", default=1.0, show_default=True, help="Share of the backbone to fine-tune, from the top."
@@ -184,7 +185,10 @@ def fit_settings(
     )
     named = _on_command_line(click.get_current_context())
     _refuse_options_without_effect(named, recipe, augment, found, teachers=config.teachers)
-    return config.with_recipe(recipe, found.input_kind)
+    config = config.with_recipe(recipe, found.input_kind)
+    if "patience" in named and config.monitor == "last":
+        raise TmgcError("--patience ends nothing where the last epoch is kept: leave it out")
+    return config
 
 
 def _refuse_options_without_effect(

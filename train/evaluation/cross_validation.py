@@ -119,7 +119,7 @@ class CrossValidation:
         names = {method.name for method in self.methods}
         if NETWORK in names:
             notes.append("one training for each fold: the variation between seeds is not part of the intervals")
-        if NETWORK in names and len(names) > 1:
+        if NETWORK in names and len(names) > 1 and not self.settings.get("refit"):
             notes.append(
                 "a baseline is fitted to the validation songs, too, once they have selected its hyperparameters: the "
                 "network is not"

@@ -141,9 +141,21 @@ def evaluate(
     with dataset.run.lock():
         card = dataset.run.card()
         dataset.check_trained(card)
+        refit = "refit_epochs" in card.training
+        if refit and robustness and split == "validation":
+            raise TmgcError(
+                "robustness is measured on songs that the network was not trained on: after a refit it knows the "
+                "validation songs. Use --split test"
+            )
         predictor = Predictor(dataset, batch_size=batch_size)
-        validation = _predict_validation(dataset, card, predictor, reporter)
-        evaluated = validation if split == "validation" else _predict(dataset, split, predictor, reporter)
+
+        def predicted(name: str) -> Predicted:
+            if refit and name == "validation":
+                return _before_refit(dataset)
+            return _predict(dataset, name, predictor, reporter)
+
+        evaluated = predicted(split)
+        validation = evaluated if split == "validation" else predicted("validation")
         fit = fit_temperature(validation.probabilities, validation.labels, rows_of_groups(validation.clips))
         scaled, chosen_on = evaluated.scaled(fit.temperature), validation.scaled(fit.temperature)
 
@@ -200,7 +212,7 @@ def _load(dataset: Dataset, inputs: NetworkInputs) -> Any:
 
 
 def _predict(dataset: Dataset, split: str, predictor: Predictor, reporter: Reporter) -> Predicted:
-    clips = dataset.of(split)
+    clips = [clip for clip in dataset.of(split) if not clip.is_correction]  # these have no audio
     if not clips:
         raise TmgcError(
             f"an evaluation needs {split} clips, and validation clips to choose temperature and threshold: "
@@ -210,10 +222,8 @@ def _predict(dataset: Dataset, split: str, predictor: Predictor, reporter: Repor
     return Predicted(clips, dataset.labels(clips), predictor.predict_clips(clips, reporter))
 
 
-def _predict_validation(dataset: Dataset, card: ModelCard, predictor: Predictor, reporter: Reporter) -> Predicted:
-    """Predictions by the network that was not trained on these clips: after a refit, the one before it."""
-    if not card.training.get("settings", {}).get("refit"):
-        return _predict(dataset, "validation", predictor, reporter)
+def _before_refit(dataset: Dataset) -> Predicted:
+    """Predictions of the validation split, by the network that had not been trained on it."""
     clips, path = dataset.of("validation"), dataset.run.validation_probabilities
     try:
         probabilities = np.load(path)

@@ -172,9 +172,17 @@ def pretrain(
 _WINDOWS = "windows"
 
 
+def _sha256(path: Path) -> str:
+    """Of a file; empty for one that cannot be read, which the extraction skips."""
+    try:
+        return sha256_of(path)
+    except OSError:
+        return ""
+
+
 def _without_tested(pieces: Sequence[Piece], tested: Set[str]) -> tuple[list[Piece], list[Skipped]]:
     """The music without the test songs, and these."""
-    left_out = [piece for piece in pieces if sha256_of(piece.path) in tested]
+    left_out = [piece for piece in pieces if _sha256(piece.path) in tested]
     if len(left_out) == len(pieces):
         raise TmgcError(
             f"a pretraining needs music that is not tested: all {len(pieces)} files are test songs. Name other music"

@@ -56,11 +56,11 @@ class TrainingState:
     best_score: float | None = None
     """Of the epoch whose weights are kept: validation accuracy or negative validation loss."""
     best_epoch: int = 0
-    """Of fine-tuning, from 1; 0 if the trained head was better than each."""
+    """Of fine-tuning, from 1; 0 if the trained head was better than each, which is not asked before a refit."""
     best_head_epoch: int = 0
     """Of the head, from 1; 0 if it was not trained alone."""
-    refit_epochs: int | None = None
-    """Of fine-tuning in the refit; None until it begins."""
+    refit_epochs: int = 0
+    """Of fine-tuning in the refit; 0 until it begins."""
     validation_probabilities: list[list[float]] | None = None
     """Of the validation clips, by the network that had not been trained on them; None without a refit."""
     seconds: float = 0.0
@@ -146,7 +146,8 @@ class Checkpoint:
         document = {"config": config.to_json(), "dataset_sha256": dataset_sha256, "state": asdict(state)}
         (writing / _STATE).write_text(json.dumps(document), "utf-8")
         older = self._epochs()
-        writing.rename(self.folder / f"epoch-{state.epochs:06d}")
+        # The first epoch of a refit is newer than the last one before it: letters sort after digits.
+        writing.rename(self.folder / f"epoch-{'refit-' * bool(state.refit_epochs)}{state.epochs:06d}")
         for path in older:
             shutil.rmtree(path)
 

@@ -87,6 +87,21 @@ class Augmentation:
         return replace(cls(), **{field: value for change in changes for field, value in change.items()})
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """Those of :data:`AUGMENTATIONS` that are on."""
+        strengths = {
+            "shift": self.shift_seconds,
+            "gain": self.gain_db,
+            "noise": self.noise_share,
+            "roll": self.roll,
+            "bandwidth": self.bandwidth_share,
+            "spec_augment": self.masks,
+            "negatives": self.negative_share,
+            "mixup": self.mixup_alpha,
+        }
+        return tuple(name for name in AUGMENTATIONS if strengths[name])
+
+    @property
     def of_waveform(self) -> bool:
         """Whether the waveform is varied, so that spectrograms must be computed in every epoch."""
         return bool(self.shift_seconds or self.gain_db or self.noise_share)
@@ -107,7 +122,7 @@ class TrainingConfig:
     epochs: int = 20
     """Of fine-tuning at most."""
     minutes: float | None = None
-    """Time limit of the whole training: no epoch begins after it, except for the first."""
+    """Time limit of the training before a refit: no epoch begins after it, except for the first."""
     patience: int = 4
     """Early stopping: epochs without a better one, by :attr:`monitor`."""
     optimizer: str = "adam"
@@ -211,15 +226,13 @@ def recipe(name: str, input_kind: str = "image") -> dict[str, Any]:
     Parameters
     ----------
     name : str
-        Of :data:`RECIPES`.
+        ``tmgc``, ``few-songs`` or ``reference``.
     input_kind : str
         Of the network, one of :data:`edge_runtime.model_card.INPUT_KINDS`.
     """
     recipes = {"tmgc": {}, "reference": _REFERENCE, "few-songs": _FEW_SONGS[input_kind]}
     return recipes[name]
 
-
-RECIPES = ("tmgc", "reference", "few-songs")
 
 _REFERENCE: dict[str, Any] = {
     "head_epochs": 0,
@@ -234,6 +247,7 @@ _REFERENCE: dict[str, Any] = {
     "calibrate_batch_normalization": False,
     "rescale_to_unit": True,
     "monitor": "val_accuracy",
+    "refit": False,
     "batch_size": 32,
     "label_smoothing": 0.0,
     "class_weights": False,

@@ -246,7 +246,7 @@ class TrainingBatches(keras.utils.PyDataset):
         augmented = self._split.held[chosen]
         for place, (index, window) in enumerate(zip(chosen, windows, strict=True)):
             clip = self._split.clips[index]
-            if clip.is_correction and not self._teacher:
+            if clip.is_correction:
                 continue  # an image, of which there is no waveform
             audio, start = dataset.audio(clip), round(clip.lead_seconds * rate)
             if self._teacher:  # the window itself, which leaves nothing to shift

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.audio import Samples
+from edge_runtime.errors import TmgcError
 from train.dataset.clip_values import clip_values
 from train.dataset.dataset import Clip, Dataset
 from train.progress import Reporter
@@ -113,6 +114,21 @@ class TeacherTargets:
         """Targets of the negatives, ``[shape=(n_negatives, n_targets)], float32``: no teacher knows better than their
         labels, which are equal probabilities."""
         return self.scaling(self.of_negatives[:, self.target_columns])
+
+
+def check_teachable(dataset: Dataset, teachers: Sequence[str]) -> None:
+    """Check that a teacher can hear all clips.
+
+    Raises
+    ------
+    TmgcError
+        Some are corrections, which have no sound.
+    """
+    if teachers and any(clip.is_correction for clip in dataset.clips):
+        raise TmgcError(
+            f"a teacher hears the sound of every clip: {dataset.run.folder} has corrections, which are images alone. "
+            "Prepare a run without --corrections"
+        )
 
 
 def ask_teacher(

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from edge_runtime.errors import TmgcError, first_line
 from edge_runtime.files import check_writable, remove_tree
 from edge_runtime.model_card import ModelCard
-from train.dataset.dataset import Dataset
+from train.dataset.dataset import Dataset, read_dataset
 from train.dataset.inputs import Held, NetworkInputs
 from train.libraries import has_tensorflow, library
 from train.progress import Reporter
@@ -49,7 +49,7 @@ from train.training.model import (
     feature_extractor,
     freeze,
 )
-from train.training.teacher_targets import TeacherTargets, ask_teacher
+from train.training.teacher_targets import TeacherTargets, ask_teacher, check_teachable
 
 _CALIBRATION_IMAGES = 256
 """Enough for the statistics of batch normalisation, which are means over all pixels of an image."""
@@ -80,6 +80,8 @@ def fit(dataset: Dataset, config: TrainingConfig, reporter: Reporter | None = No
     """
     architecture = find_architecture(config.architecture, width=config.width)
     check_weights(architecture, config.weights)
+    check_teachable(dataset, config.teachers)
+    _check_validation_unknown(dataset, Path(config.weights))
     _check_writable(dataset)
     state = TrainingState(licence=licence_of_weights(architecture, config.weights))
     with dataset.run.lock(), environment(config), _errors_of_logs(dataset.run):
@@ -109,6 +111,20 @@ def resume(dataset: Dataset, reporter: Reporter | None = None) -> ModelCard:
         config, state = Checkpoint(dataset.run).read(dataset.fingerprint())
         with environment(config, epochs_done=state.epochs), _errors_of_logs(dataset.run):
             return _Training(dataset, config, state, reporter or Reporter(), resumes=True).run()
+
+
+def _check_validation_unknown(dataset: Dataset, weights: Path) -> None:
+    """Refuse initial weights that a refit has trained on songs which are validated on."""
+    run = Run(weights.parent)
+    if weights.suffix != ".keras" or not (run.card_json.is_file() and run.dataset_csv.is_file()):
+        return
+    if "refit_epochs" in run.card().training:
+        known = {clip.content_sha256 for clip in read_dataset(run).clips if clip.split != "test"}
+        if any(clip.content_sha256 in known for clip in dataset.of("validation")):
+            raise TmgcError(
+                f"validation songs are new to the network: a refit has trained {run.folder} on some of these. Choose "
+                "other --weights"
+            )
 
 
 def _check_writable(dataset: Dataset) -> None:
@@ -162,12 +178,13 @@ class _Training:
                 return self._save(genres)
             self._keep_validation(genres)
             self._resumes = False
+            del genres  # or it would take its memory beside the next network
         self._begin_refit()
         return self._save(self._fit())
 
     @property
     def _refits(self) -> bool:
-        return self._state.refit_epochs is not None
+        return self._state.refit_epochs > 0
 
     def _fit(self) -> keras.Model:
         """Both phases; returns the network to probabilities of genres."""
@@ -177,13 +194,13 @@ class _Training:
         if not self._resumes:
             if not self._refits:
                 self._discard_earlier_training()
-            start = perf_counter()
+            before, start = self._state.seconds, perf_counter()
             with on_one_device():
                 self._calibrate(network)
                 self._fit_head(network)
             self._freeze(network)
             self._choose_learning_rate(network)
-            self._state.seconds += perf_counter() - start
+            self._state.seconds = before + perf_counter() - start  # epochs of the head were added, too
         self._fine_tune(network)
         return genres
 
@@ -195,7 +212,7 @@ class _Training:
             predicted = genres.predict(batches, callbacks=[BatchProgress(self._reporter)], verbose=0)
         state = self._state
         state.validation_probabilities = predicted.astype(float).tolist()
-        state.refit_epochs = max(1, state.best_epoch)
+        state.refit_epochs = state.best_epoch
         state.epochs = state.epochs_without_improvement = 0
 
     def _begin_refit(self) -> None:
@@ -204,7 +221,7 @@ class _Training:
         self._config = replace(
             self._saved,
             head_epochs=state.best_head_epoch,
-            epochs=state.refit_epochs or 1,
+            epochs=state.refit_epochs,
             minutes=None,
             monitor="last",
             learning_rate=state.learning_rate,
@@ -264,9 +281,10 @@ class _Training:
         if path.suffix != ".keras" or not pretraining.pretraining_json.is_file():
             return
         tagger, scaling = pretrained_tagger(pretraining), teacher.scaling
-        if tagger.tags == teacher.target_names:
-            bias = (tagger.bias - scaling.mean) / scaling.deviation
-            self._target_head.set_weights([tagger.kernel / scaling.deviation, bias])
+        if set(teacher.target_names) <= set(tagger.tags):  # beside a run, its teacher had the genres, too
+            columns = [tagger.tags.index(name) for name in teacher.target_names]
+            bias = (tagger.bias[columns] - scaling.mean) / scaling.deviation
+            self._target_head.set_weights([tagger.kernel[:, columns] / scaling.deviation, bias])
 
     def _discard_earlier_training(self) -> None:
         self._checkpoint.remove()
@@ -291,9 +309,10 @@ class _Training:
             return
         held, targets = self._head_data()
         validation_targets = self._validation.targets
-        train, validation = self._features(
-            network, [self._in_order(held, targets), self._in_order(self._validation.held, validation_targets)]
-        )
+        parts = [self._in_order(held, targets)]
+        if not self._refits:
+            parts.append(self._in_order(self._validation.held, validation_targets))
+        train, *validation = self._features(network, parts)
         head, genres = self._head(network, train.shape[1:]), validation_targets.shape[1]
         steps = config.head_epochs * math.ceil(len(train) / config.batch_size)
         learning_rate = lr_schedule(config, config.head_learning_rate, steps=steps)
@@ -313,7 +332,7 @@ class _Training:
             train,
             targets,
             sample_weight=weights,
-            validation_data=None if self._refits else (validation, validation_targets),
+            validation_data=None if self._refits else (*validation, validation_targets),
             epochs=config.head_epochs,
             batch_size=config.batch_size,
             callbacks=callbacks if config.monitor == "last" else [*callbacks, best],
@@ -379,6 +398,8 @@ class _Training:
         if self._resumes:
             self._checkpoint.load_last(network)
         else:
+            if config.refit:  # a refit has an epoch of fine-tuning at least, as what is chosen before it must have
+                state.best_score = None
             checkpoints.save(network, is_best=True)
         epochs_left = 0 if is_over(state, config) else config.epochs - state.epochs
         self._reporter.phase(f"{'resuming ' * self._resumes}fine-tuning", epochs_left * len(batches))

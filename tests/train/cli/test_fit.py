@@ -43,6 +43,10 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["RUN", "--recipe", "few-songs", "--no-refit"], "--recipe few-songs sets --refit itself"),
         (["RUN", "--recipe", "few-songs", "--augment", "gain"], "--recipe few-songs sets --augment itself"),
         (["RUN", "--recipe", "many-songs"], "not one of"),
+        (
+            ["RUN", "--architecture", "tiny", "--weights", "none", "--monitor", "last", "--patience", "2"],
+            "ends nothing",
+        ),
         (["RUN", "--recipe", "reference", "--epochs", "3"], "--recipe reference sets --epochs itself"),
         (["RUN", "--recipe", "reference", "--augment", "none"], "--recipe reference sets --augment itself"),
         (["RUN", "--resume"], "there is none"),

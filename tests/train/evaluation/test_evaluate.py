@@ -83,8 +83,7 @@ def test_after_a_refit_the_temperature_is_that_of_the_network_that_had_not_been_
 ) -> None:
     dataset = copy_of(small_dataset)
     run, card, labels = dataset.run, dataset.run.card(), dataset.labels(dataset.of("validation"))
-    settings = card.training["settings"] | {"refit": True}
-    run.card_json.write_text(card.replace(training={**card.training, "settings": settings}).to_json(), "utf-8")
+    run.card_json.write_text(card.replace(training={**card.training, "refit_epochs": 3}).to_json(), "utf-8")
     with pytest.raises(TmgcError, match=r"validation_probabilities\.npy, which cannot be used .* tmgc-train fit"):
         evaluate(dataset, "test")
     unsure = np.full((len(labels), len(dataset.genres)), 0.3, np.float32)
@@ -93,6 +92,8 @@ def test_after_a_refit_the_temperature_is_that_of_the_network_that_had_not_been_
     temperature = fit_temperature(unsure, labels, rows_of_groups(dataset.of("validation"))).temperature
     assert evaluate(dataset, "test").calibration.fit.temperature == pytest.approx(temperature)
     assert evaluate(dataset, "validation").clip_accuracy == 1.0
+    with pytest.raises(TmgcError, match="after a refit it knows the validation songs"):
+        evaluate(dataset, "validation", robustness=True)
     np.save(run.validation_probabilities, unsure[1:])
     with pytest.raises(TmgcError, match="its shape is"):
         evaluate(dataset, "test")

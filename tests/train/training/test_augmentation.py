@@ -128,8 +128,11 @@ def test_each_transform_can_be_used_alone() -> None:
     assert only.noise_share > 0
     assert (only.shift_seconds, only.gain_db, only.masks, only.negative_share, only.mixup_alpha) == (0, 0, 0, 0, 0)
     assert only.bandwidth_share == 0
-    assert replace(Augmentation.only(AUGMENTATIONS), bandwidth_share=0.0) == Augmentation()
+    assert replace(Augmentation.only(AUGMENTATIONS), bandwidth_share=0.0, roll=False) == Augmentation()
     assert Augmentation.only(("bandwidth",)) == replace(OFF, bandwidth_share=0.5)
+    assert Augmentation.only(("roll",)) == replace(OFF, roll=True)
+    for names in ((), ("noise",), ("roll", "mixup"), AUGMENTATIONS):
+        assert Augmentation.only(names).names == names
 
 
 @pytest.mark.parametrize("held", [np.arange(60, dtype=np.uint8).reshape(2, 3, 10), ramp(20).reshape(2, 10)])
