@@ -20,6 +20,7 @@ from train.dataset.inputs import NetworkInputs
 from train.run import Run
 from train.training.config import Augmentation
 from train.training.data import Split, TrainingBatches
+from train.training.teacher_targets import check_teachable
 
 
 def write_correction(folder: Path, genre: str = "Halk", *, images: int = 2, seed: int = 0, **fields: Any) -> None:
@@ -94,6 +95,9 @@ def test_what_needs_sound_says_that_corrections_have_none(corrected: Dataset) ->
         corrected.samples(clip)
     with pytest.raises(TmgcError, match="corrections only train"):
         fold_datasets(corrected, 3, split_ratios=(0.8, 0.1, 0.1), seed=0)
+    with pytest.raises(TmgcError, match="a teacher hears the sound of every clip"):
+        check_teachable(corrected, ["musicnn"])
+    check_teachable(corrected, [])
 
 
 @pytest.mark.parametrize(
