@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import logging
 import os
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
@@ -30,6 +31,8 @@ from edge_runtime.server.bodies import Limits, Read
 from edge_runtime.server.models import ServedModel
 from edge_runtime.server.refusals import RefusedError
 from edge_runtime.server.stated_length import StatedLength
+
+log = logging.getLogger("tmgc.server")
 
 After = Callable[[], Awaitable[None]]
 
@@ -111,11 +114,8 @@ class Decoder:
         """
         await self._acquire()
         loop = asyncio.get_running_loop()
-        job = _Job(loop, model, settings, self.limits, name)
-        filled = isinstance(sound, bytes) and job.fill(sound)
+        job, filled = self._begin(sound, lambda: _Job(loop, model, settings, self.limits, name))
         feeding = None if filled else loop.create_task(job.feed(sound, then))
-        work = loop.run_in_executor(self._thread, job.run)
-        work.add_done_callback(lambda _: self._end(job))
         deadline = loop.time() + self.limits.total_seconds
         try:
             while lines := await job.next_lines(deadline):
@@ -129,6 +129,21 @@ class Decoder:
             await asyncio.wait({feeding})
         if job.refusal:
             raise job.refusal
+
+    def _begin(self, sound: bytes | Read, open_job: Callable[[], _Job]) -> tuple[_Job, bool]:
+        """Begin in the turn that was acquired; also whether the job has all of the body already."""
+        job = None
+        try:
+            job = open_job()
+            filled = isinstance(sound, bytes) and job.fill(sound)
+            work = asyncio.get_running_loop().run_in_executor(self._thread, job.run)
+        except BaseException as error:
+            self._turn.release()
+            if job:
+                job.close()
+            raise (failed(error) if isinstance(error, Exception) else error) from None
+        work.add_done_callback(lambda _: self._end(job))
+        return job, filled
 
     def _end(self, job: _Job) -> None:
         job.end()
@@ -145,6 +160,10 @@ class Decoder:
         await self._acquire()
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        except RefusedError:
+            raise
+        except Exception as error:
+            raise failed(error) from None
         finally:
             self._turn.release()
 
@@ -185,6 +204,7 @@ class _Job:
         self._limits = limits
         self._name = name
         self._read_end, self._write_end = os.pipe()
+        self._owned = {self._read_end, self._write_end}  # until they are handed over
         self._is_wide = False
         if hasattr(fcntl, "F_SETPIPE_SZ"):  # Linux: some seconds of sound pass at once, without turns of both threads
             with suppress(OSError):
@@ -192,7 +212,7 @@ class _Job:
         self._put_bytes = 0  # by the thread
         self._sent_bytes = 0  # by the event loop
         self._room = threading.Event()
-        self._fed = self._filled = False
+        self._filled = False
         self._held: list[str] = []
         self._flushed_at = monotonic()
         self._stated = StatedLength()
@@ -241,20 +261,32 @@ class _Job:
             return False
         self._check_stated(content)
         os.write(self._write_end, content)
-        os.close(self._write_end)
-        self._fed = self._filled = True
+        os.close(self._hand_over(self._write_end))
+        self._filled = True
         return True
 
+    def close(self) -> None:
+        """Close the pipe of a job that is not run."""
+        self._close_unused(self._read_end)
+        self.close_unfed()
+
     def close_unfed(self) -> None:
-        """Close the pipe where feeding it was cancelled before it began."""
-        if not self._fed:
-            os.close(self._write_end)
+        """Close the pipe's end where feeding it was cancelled before it began."""
+        self._close_unused(self._write_end)
+
+    def _close_unused(self, descriptor: int) -> None:
+        if descriptor in self._owned:
+            os.close(self._hand_over(descriptor))
+
+    def _hand_over(self, descriptor: int) -> int:
+        """An end of the pipe, for the one that closes it from now on."""
+        self._owned.remove(descriptor)
+        return descriptor
 
     async def feed(self, sound: bytes | Read, then: After | None) -> None:
         """Write the body to the pipe, until its end or the thread's."""
-        self._fed = True
         transport, protocol = await self._loop.connect_write_pipe(
-            asyncio.streams.FlowControlMixin, os.fdopen(self._write_end, "wb", 0)
+            asyncio.streams.FlowControlMixin, os.fdopen(self._hand_over(self._write_end), "wb", 0)
         )
         writer = asyncio.StreamWriter(transport, protocol, None, self._loop)
         transport.set_write_buffer_limits(high=READ_AHEAD_BYTES)
@@ -269,6 +301,8 @@ class _Job:
             self.refuse(refusal)
         except (BrokenPipeError, ConnectionResetError):
             pass  # the thread has heard enough
+        except Exception as error:
+            self.refuse(failed(error))
         finally:
             transport.close()
         if then:
@@ -291,7 +325,10 @@ class _Job:
             self.refuse(refusal)
         except TmgcError as error:
             self.refuse(_undecodable(str(error)))
+        except Exception as error:
+            self.refuse(failed(error))
         finally:
+            self._close_unused(self._read_end)
             self._flush()
 
     def _put(self, line: str) -> None:
@@ -341,7 +378,8 @@ class _Job:
         settings, rate = self._settings, self._model.classifier.card.spectrogram.sample_rate
         before = min(settings.start_seconds, SETTLING_SECONDS)
         begin = settings.start_seconds - before
-        decoder = StreamDecoder(self._read_end, stop=self, owned=True, kept_bytes=self._limits.body_bytes)
+        descriptor = self._hand_over(self._read_end)
+        decoder = StreamDecoder(descriptor, stop=self, owned=True, kept_bytes=self._limits.body_bytes)
         opened = False
         try:
             reader = ForwardReader(lambda: decoder)
@@ -390,6 +428,12 @@ class _Upload:
 
     def blocks(self) -> Iterator[Samples | None]:
         yield from self._blocks()
+
+
+def failed(error: Exception) -> RefusedError:
+    """The refusal where the server, and not the client, is at fault."""
+    log.error("a sound could not be answered (%s: %s)", type(error).__name__, error)
+    return RefusedError(500, "a sound is answered", "this one failed", "see the log of the server")
 
 
 def too_long(limits: Limits, found: str) -> RefusedError:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
+import os
 import shutil
 import socket
 import struct
@@ -12,7 +14,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 import jsonschema
@@ -20,6 +22,7 @@ import pytest
 import soundfile
 
 from edge_runtime.outputs.json_lines import JSON_LINES_SCHEMA
+from edge_runtime.predictions import Prediction, Summarizer
 from edge_runtime.server.bodies import Limits
 from edge_runtime.server.running import Server
 from tests.conftest import tone, until
@@ -198,3 +201,56 @@ def test_a_client_that_goes_away_makes_room_for_the_next(serve: Serve) -> None:
         client.sendall(b"POST /v1/classify HTTP/1.1\r\nHost: localhost\r\nContent-Length: 999999\r\n\r\n" + wav(2)[:99])
         until(lambda: classify(server, wav(3)).status == 429)
     until(lambda: classify(server, wav(3)).status == 200)
+
+
+def descriptors() -> int:
+    return len(list(Path("/dev/fd").iterdir()))
+
+
+@pytest.mark.parametrize("lacking", ["pipe", "thread"])
+def test_a_job_that_does_not_begin_leaves_the_turn_to_the_next(
+    lacking: str, serve: Serve, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = serve(limits=replace(Limits(), waiting=0))
+    classify(server, wav(3))
+    before = descriptors()
+
+    def exhausted(*_: object) -> NoReturn:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(*{"pipe": (os, "pipe"), "thread": (ThreadPoolExecutor, "submit")}[lacking], exhausted)
+        assert classify(server, wav(3)).status == 500
+    assert "Too many open files" in caplog.text
+    assert classify(server, wav(3)).status == 200
+    until(lambda: descriptors() <= before)
+
+
+def test_a_failure_before_the_first_window_is_a_refusal_with_a_line_in_the_log(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    (tmp_path / "ffmpeg").write_bytes(b"\x7fELF of another machine")
+    (tmp_path / "ffmpeg").chmod(0o755)
+    server = serve()
+    with monkeypatch.context() as patch:
+        patch.setenv("PATH", str(tmp_path))
+        answer = classify(server, encoded("FLAC"))
+    assert answer.status == 500
+    assert answer.json["next_step"] == "see the log of the server"
+    (record,) = caplog.records
+    assert "OSError" in record.message
+    assert not record.exc_info
+
+
+def test_a_failure_after_the_first_window_is_the_last_line(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    server, add = serve(), Summarizer.add
+
+    def fail_later(summarizer: Summarizer, prediction: Prediction) -> None:
+        if prediction.start_seconds > 1.5:
+            raise MemoryError
+        add(summarizer, prediction)
+
+    monkeypatch.setattr(Summarizer, "add", fail_later)
+    answer = classify(server, wav(6))
+    assert [line["type"] for line in answer.lines] == ["window", "window", "error"]
+    assert answer.lines[-1]["status"] == 500
