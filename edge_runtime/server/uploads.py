@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import logging
+import math
 import os
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
@@ -21,7 +22,7 @@ from typing import TypeVar
 
 from edge_runtime.audio import Samples
 from edge_runtime.decoding.ffmpeg import has_ffmpeg
-from edge_runtime.decoding.pcm import Block
+from edge_runtime.decoding.pcm import Block, Stop
 from edge_runtime.decoding.stream import ForwardReader, StreamDecoder, to_mono
 from edge_runtime.errors import TmgcError
 from edge_runtime.listener import ListenSettings, listen
@@ -312,8 +313,12 @@ class _Job:
     def _check_stated(self, chunk: bytes) -> bool:
         """Read along, and refuse a body that states more than is answered."""
         self._stated.feed(chunk)
-        if min(self._stated.seconds, self._settings.end_seconds) > self._limits.seconds:
-            self.refuse(too_long(self._limits, f"it states {self._stated.seconds:.0f} s"))
+        limits, seconds = self._limits, min(self._stated.seconds, self._settings.end_seconds)
+        samples = seconds * self._stated.samples_per_second
+        if seconds > limits.seconds:
+            self.refuse(too_long(limits, f"it states {self._stated.seconds:.0f} s"))
+        elif samples > limits.samples + 1:  # seconds are rounded
+            self.refuse(too_long(limits, f"it states {samples:.0f} samples to the end of the stretch"))
         return self.refusal is None
 
     def run(self) -> None:
@@ -379,30 +384,42 @@ class _Job:
         before = min(settings.start_seconds, SETTLING_SECONDS)
         begin = settings.start_seconds - before
         descriptor = self._hand_over(self._read_end)
-        decoder = StreamDecoder(descriptor, stop=self, owned=True, kept_bytes=self._limits.body_bytes)
+        decoder = _LimitedDecoder(descriptor, self._limits, stop=self)
         opened = False
         try:
             reader = ForwardReader(lambda: decoder)
             opened = True
-            stretch = self._counted(reader.read(begin, settings.end_seconds))
+            stretch = reader.read(begin, settings.end_seconds)
             yield from to_mono(stretch, sample_rate=rate, warn=lambda _: None, skip_seconds=before)
         finally:
             if opened:  # a reader that does not open closes its decoder
                 decoder.close()
 
-    def _counted(self, blocks: Iterator[Block]) -> Iterator[Block]:
-        """The blocks, as long as they exceed no limit."""
+
+class _LimitedDecoder(StreamDecoder):
+    """Decodes a body as long as it exceeds no limit, whichever stretch of it is asked for."""
+
+    def __init__(self, descriptor: int, limits: Limits, *, stop: Stop) -> None:
+        super().__init__(descriptor, stop=stop, owned=True, kept_bytes=limits.body_bytes)
+        self._limits = limits
+        self._job = stop
+
+    def blocks(self) -> Iterator[Block]:
+        """Decode to the end, or to a limit: a stretch that ends there is answered."""
         limits, seconds, samples = self._limits, 0.0, 0
-        for block in blocks:
-            if self.requested:
+        for block in super().blocks():
+            if self._job.requested:
                 return
             self._check_format(block)
-            seconds += len(block.samples) / block.rate
+            frames, channels = block.samples.shape
+            in_time = math.ceil((limits.seconds - seconds) * block.rate)
+            in_memory = (limits.samples - samples) // channels
+            if (most := min(in_time, in_memory)) < frames:
+                yield Block(block.rate, block.samples[: most + 1])  # one more: nothing of a stretch is missing
+                found = f"{limits.seconds:g} s" if in_time <= in_memory else f"{limits.samples} samples"
+                raise too_long(limits, f"more than {found}")
+            seconds += frames / block.rate
             samples += block.samples.size
-            if seconds > limits.seconds:
-                raise too_long(limits, f"more than {limits.seconds:g} s")
-            if samples > limits.samples:
-                raise too_long(limits, f"more than {limits.samples} samples")
             yield block
 
     def _check_format(self, block: Block) -> None:

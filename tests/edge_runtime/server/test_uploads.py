@@ -140,7 +140,10 @@ def test_what_is_no_music_is_refused(body: bytes, status: int, found: str, serve
         ({"seconds": 3.0}, wav(4), "it states 4 s"),
         ({"seconds": 3.0}, encoded("OGG", "OPUS", seconds=9), "it states"),
         ({"seconds": 3.0}, wav_header(8_000, 1) + bytes(64_000), "more than 3 s"),
-        ({"samples": 50_000}, wav(3), "more than 50000 samples"),
+        ({"samples": 50_000}, wav(3), "it states 66150 samples"),
+        ({"samples": 50_000}, wav(3, form="FLAC"), "it states 66150 samples"),
+        ({"samples": 50_000}, encoded("OGG", "OPUS"), "it states 14"),
+        ({"samples": 50_000}, wav_header(8_000, 2) + bytes(120_000), "more than 50000 samples"),
     ],
 )
 def test_what_is_too_large_is_refused_before_its_windows(
@@ -154,6 +157,30 @@ def test_what_is_too_large_is_refused_before_its_windows(
 def test_a_stretch_of_a_sound_that_is_too_long_is_answered(serve: Serve) -> None:
     server = serve(limits=replace(Limits(), seconds=4.0))
     assert classify(server, wav(9), "?duration=3").lines[-1]["windows"] == 2
+
+
+def test_a_stretch_up_to_the_limit_of_an_endless_sound_is_answered(serve: Serve) -> None:
+    server = serve(limits=replace(Limits(), seconds=4.0))
+    body = wav_header(8_000, 1) + bytes(320_000)
+    assert classify(server, body, "?duration=4").lines[-1]["windows"] == 3
+    assert classify(server, body, "?start=1.5&duration=2.5", Accept="application/json").json["windows"] == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "query", "status", "found"),
+    [
+        (wav_header(8_000, 1) + bytes(320_000), "?start=15", 413, "more than 10 s"),
+        (wav_header(8_000, 1) + bytes(320_000), "?start=15&duration=2", 413, "more than 10 s"),
+        (wav(3, sample_rate=4_000, channels=12), "?start=100000", 422, "4000 Hz"),
+        (wav(3, channels=12), "?start=2", 422, "12 channels"),
+    ],
+)
+def test_what_comes_before_a_stretch_is_under_the_limits_as_well(
+    body: bytes, query: str, status: int, found: str, serve: Serve
+) -> None:
+    answer = classify(serve(limits=replace(Limits(), seconds=10.0)), body, query)
+    assert answer.status == status
+    assert found in answer.json["found"]
 
 
 def test_a_refusal_after_the_first_windows_is_the_last_line(serve: Serve) -> None:
