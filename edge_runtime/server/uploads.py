@@ -47,6 +47,9 @@ HELD_SECONDS = 0.02
 SETTLING_SECONDS = 0.5
 """Decoded before the stretch that was asked for, so that the filter that removes an offset has settled."""
 
+MAX_SMOOTH = 600
+"""Windows that are pooled: with thousands, pooling takes longer than the model, and its time from the listener."""
+
 READ_AHEAD_BYTES = 4 << 20
 """Of a body, before it is decoded: an hour of the most compressed sound, so that longer ones are refused early."""
 
@@ -111,8 +114,9 @@ class Decoder:
         Raises
         ------
         RefusedError
-            The body cannot be decoded, or exceeds a limit, or too many others wait.
+            The body cannot be decoded, or exceeds a limit, or too many windows are pooled or others wait.
         """
+        _check_smooth(settings.listening.smooth_for(model.classifier.card))
         await self._acquire()
         loop = asyncio.get_running_loop()
         job, filled = self._begin(sound, lambda: _Job(loop, model, settings, self.limits, name))
@@ -150,18 +154,28 @@ class Decoder:
         job.end()
         self._turn.release()
 
-    async def run(self, work: Callable[[], Answer]) -> Answer:
-        """Do other work with a model in its turn.
+    async def run(self, read: Read, work: Callable[[bytes], Answer]) -> Answer:
+        """Read a body and do other work with a model in its turn.
+
+        Parameters
+        ----------
+        read : callable
+            Reads all of the body.
+        work : callable
+            Is called in the thread.
 
         Raises
         ------
         RefusedError
-            Too many others wait.
+            The body is refused, or too many others wait.
+        ConnectionResetError
+            The client has gone.
         """
         await self._acquire()
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
-        except RefusedError:
+            content = await read()
+            return await asyncio.get_running_loop().run_in_executor(self._thread, work, content)
+        except (RefusedError, ConnectionResetError):
             raise
         except Exception as error:
             raise failed(error) from None
@@ -445,6 +459,12 @@ class _Upload:
 
     def blocks(self) -> Iterator[Samples | None]:
         yield from self._blocks()
+
+
+def _check_smooth(windows: int) -> None:
+    if windows > MAX_SMOOTH:
+        rule = f"uploads are smoothed over at most {MAX_SMOOTH} windows"
+        raise RefusedError(422, rule, f"{windows} windows", "take a smaller ?smooth= or a longer ?hop=")
 
 
 def failed(error: Exception) -> RefusedError:

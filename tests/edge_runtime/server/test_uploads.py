@@ -108,7 +108,18 @@ def test_the_query_has_the_meaning_of_the_options(server: Server) -> None:
 
 @pytest.mark.parametrize(
     "query",
-    ["hop=0", "hop=0.01", "hop=x", "hop=nan", "smooth=0", "smooth=1.5", "threshold=2", "start=-1", "duration=0"],
+    [
+        "hop=0",
+        "hop=0.01",
+        "hop=x",
+        "hop=nan",
+        "smooth=0",
+        "smooth=1.5",
+        "smooth=601",
+        "threshold=2",
+        "start=-1",
+        "duration=0",
+    ],
 )
 def test_a_query_without_a_meaning_is_refused(query: str, server: Server) -> None:
     assert classify(server, wav(3), f"?{query}").status == 422
@@ -181,6 +192,10 @@ def test_what_comes_before_a_stretch_is_under_the_limits_as_well(
     answer = classify(serve(limits=replace(Limits(), seconds=10.0)), body, query)
     assert answer.status == status
     assert found in answer.json["found"]
+
+
+def test_smoothing_over_many_windows_is_answered(server: Server) -> None:
+    assert classify(server, wav(3), "?smooth=600").status == 200
 
 
 def test_a_refusal_after_the_first_windows_is_the_last_line(serve: Serve) -> None:
