@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import logging
-import math
 import os
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
@@ -22,16 +21,17 @@ from typing import TypeVar
 
 from edge_runtime.audio import Samples
 from edge_runtime.decoding.ffmpeg import has_ffmpeg
-from edge_runtime.decoding.pcm import Block, Stop
-from edge_runtime.decoding.stream import ForwardReader, StreamDecoder, to_mono
+from edge_runtime.decoding.stream import ForwardReader, to_mono
 from edge_runtime.errors import TmgcError
 from edge_runtime.listener import ListenSettings, listen
 from edge_runtime.outputs.json_lines import summary_json, window_json
 from edge_runtime.predictions import Summarizer
 from edge_runtime.server.bodies import Limits, Read
+from edge_runtime.server.limited_decoder import LimitedDecoder, stated_refusal
 from edge_runtime.server.models import ServedModel
 from edge_runtime.server.refusals import RefusedError
 from edge_runtime.server.stated_length import StatedLength
+from edge_runtime.terminal import printable
 
 log = logging.getLogger("tmgc.server")
 
@@ -327,12 +327,8 @@ class _Job:
     def _check_stated(self, chunk: bytes) -> bool:
         """Read along, and refuse a body that states more than is answered."""
         self._stated.feed(chunk)
-        limits, seconds = self._limits, min(self._stated.seconds, self._settings.end_seconds)
-        samples = seconds * self._stated.samples_per_second
-        if seconds > limits.seconds:
-            self.refuse(too_long(limits, f"it states {self._stated.seconds:.0f} s"))
-        elif samples > limits.samples + 1:  # seconds are rounded
-            self.refuse(too_long(limits, f"it states {samples:.0f} samples to the end of the stretch"))
+        if refusal := stated_refusal(self._stated, self._limits, end_seconds=self._settings.end_seconds):
+            self.refuse(refusal)
         return self.refusal is None
 
     def run(self) -> None:
@@ -398,7 +394,7 @@ class _Job:
         before = min(settings.start_seconds, SETTLING_SECONDS)
         begin = settings.start_seconds - before
         descriptor = self._hand_over(self._read_end)
-        decoder = _LimitedDecoder(descriptor, self._limits, stop=self)
+        decoder = LimitedDecoder(descriptor, self._limits, stop=self)
         opened = False
         try:
             reader = ForwardReader(lambda: decoder)
@@ -408,42 +404,6 @@ class _Job:
         finally:
             if opened:  # a reader that does not open closes its decoder
                 decoder.close()
-
-
-class _LimitedDecoder(StreamDecoder):
-    """Decodes a body as long as it exceeds no limit, whichever stretch of it is asked for."""
-
-    def __init__(self, descriptor: int, limits: Limits, *, stop: Stop) -> None:
-        super().__init__(descriptor, stop=stop, owned=True, kept_bytes=limits.body_bytes)
-        self._limits = limits
-        self._job = stop
-
-    def blocks(self) -> Iterator[Block]:
-        """Decode to the end, or to a limit: a stretch that ends there is answered."""
-        limits, seconds, samples = self._limits, 0.0, 0
-        for block in super().blocks():
-            if self._job.requested:
-                return
-            self._check_format(block)
-            frames, channels = block.samples.shape
-            in_time = math.ceil((limits.seconds - seconds) * block.rate)
-            in_memory = (limits.samples - samples) // channels
-            if (most := min(in_time, in_memory)) < frames:
-                yield Block(block.rate, block.samples[: most + 1])  # one more: nothing of a stretch is missing
-                found = f"{limits.seconds:g} s" if in_time <= in_memory else f"{limits.samples} samples"
-                raise too_long(limits, f"more than {found}")
-            seconds += frames / block.rate
-            samples += block.samples.size
-            yield block
-
-    def _check_format(self, block: Block) -> None:
-        (lowest, highest), channels = self._limits.rates, block.samples.shape[1]
-        if not lowest <= block.rate <= highest:
-            rule = f"a sound has a sample rate of {lowest} to {highest} Hz"
-            raise RefusedError(422, rule, f"{block.rate} Hz", "resample it: ffmpeg -i FILE -ar 44100 song.flac")
-        if channels > self._limits.channels:
-            rule = f"a sound has at most {self._limits.channels} channels"
-            raise RefusedError(422, rule, f"{channels} channels", "mix it down: ffmpeg -i FILE -ac 2 song.flac")
 
 
 class _Upload:
@@ -469,14 +429,8 @@ def _check_smooth(windows: int) -> None:
 
 def failed(error: Exception) -> RefusedError:
     """The refusal where the server, and not the client, is at fault."""
-    log.error("a sound could not be answered (%s: %s)", type(error).__name__, error)
+    log.error("a sound could not be answered (%s: %s)", type(error).__name__, printable(str(error)))
     return RefusedError(500, "a sound is answered", "this one failed", "see the log of the server")
-
-
-def too_long(limits: Limits, found: str) -> RefusedError:
-    """The refusal of a sound that is too long once it is decoded."""
-    rule = f"a sound has at most {limits.seconds:g} s and {limits.samples} samples"
-    return RefusedError(413, rule, found, "name a stretch of it, e.g. ?start=60&duration=60, or send a part")
 
 
 def _undecodable(reason: str) -> RefusedError:
