@@ -166,10 +166,10 @@ class ForwardReader:
         self.position_seconds = 0.0
         self.ended = False
         self.decoder = self._opener()
-        self._blocks = self.decoder.blocks()
         try:
+            self._blocks = self.decoder.blocks()
             self._pending = next(self._blocks, None)
-        except TmgcError:
+        except BaseException:
             self.decoder.close()
             raise
 

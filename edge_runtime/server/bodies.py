@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from time import monotonic
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -43,6 +44,10 @@ class Limits:
     """Bodies that wait while another is decoded."""
     idle_seconds: float = 10.0
     """Without progress of the client."""
+    patience_seconds: float = 20.0
+    """For a small body as a whole; as long is waited for a larger one before it is found to be slow."""
+    bytes_per_second: float = 1000.0
+    """Of a body, at least, while nothing but the client is waited for."""
     total_seconds: float = 600.0
     """From the first byte of the body to the answer."""
     answer_bytes: int = 16 << 20
@@ -68,6 +73,8 @@ class Body:
         self._complete = False
         self._gone = False
         self._total = 0
+        self._waited_seconds = 0.0  # since the speed was checked
+        self._came_bytes = 0
 
     def check_declared(self) -> None:
         """Refuse a body by its header, before a client that waits for ``100 Continue`` sends it."""
@@ -92,12 +99,13 @@ class Body:
         Raises
         ------
         RefusedError
-            It is too large, or the client idles.
+            It is too large, or the client idles or is slow.
         ConnectionResetError
             The client has gone.
         """
         chunk = b""
         while not (chunk or self._complete):
+            begun = monotonic()
             try:
                 async with asyncio.timeout(self._limits.idle_seconds):
                     chunk = await self._take()
@@ -108,6 +116,7 @@ class Body:
                     "nothing has arrived for longer",
                     "send it again",
                 ) from None
+            self._check_speed(monotonic() - begun, len(chunk))
             if self._gone:
                 raise ConnectionResetError
             if self._total > self._limits.body_bytes:
@@ -120,14 +129,35 @@ class Body:
         Raises
         ------
         RefusedError
-            As for :meth:`read`.
+            As for :meth:`read`, or it is not there in time.
         """
+        try:
+            async with asyncio.timeout(self._limits.patience_seconds):
+                return await self._whole(most)
+        except TimeoutError:
+            rule = f"a small body is there within {self._limits.patience_seconds:g} s"
+            raise RefusedError(408, rule, "it takes longer", "send it again, and faster") from None
+
+    async def _whole(self, most: int) -> bytes:
         content = bytearray()
         while chunk := await self.read():
             content += chunk
             if len(content) > most:
                 raise RefusedError(413, f"this body has at most {most} bytes", "more", "send fewer windows at once")
         return bytes(content)
+
+    def _check_speed(self, waited_seconds: float, came_bytes: int) -> None:
+        """Refuse a body that keeps others waiting; time in which nothing reads it does not count."""
+        limits = self._limits
+        self._waited_seconds += waited_seconds
+        self._came_bytes += came_bytes
+        if self._waited_seconds < limits.patience_seconds or self._complete:
+            return
+        speed = self._came_bytes / self._waited_seconds
+        if speed < limits.bytes_per_second:
+            rule = f"a body arrives at {limits.bytes_per_second / 1000:g} kB/s or more"
+            raise RefusedError(408, rule, f"{speed:.0f} bytes/s", "save the sound as a file, and send that")
+        self._waited_seconds, self._came_bytes = 0.0, 0  # so that a fast beginning does not pay for all the rest
 
     async def disconnected(self) -> None:
         """Wait until the client closes the connection, or sends much more than it may."""

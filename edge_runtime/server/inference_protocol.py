@@ -95,34 +95,43 @@ class InferenceProtocol:
 
     async def infer(self, request: Request) -> Any:
         model = self._selected(request)
-        card = model.classifier.card
-        body = Body(request.receive, self._decoder.limits)
+        header_length = request.headers.get(_BINARY.decode())
+        limits = self._decoder.limits
+        body = Body(request.receive, limits)
+        size = MAX_JSON_BYTES + MAX_WINDOWS * 4 * math.prod(model.classifier.card.input_shape)
         try:
-            size = MAX_JSON_BYTES + MAX_WINDOWS * 4 * math.prod(card.input_shape)
-            content = await body.read_whole(min(size, self._decoder.limits.body_bytes))
-            asked, windows = _parsed(content, request.headers.get(_BINARY.decode()), model)
-            probabilities = await self._decoder.run(lambda: _invoked(model, windows))
+            return await self._decoder.run(
+                lambda: body.read_whole(min(size, limits.body_bytes)),
+                lambda content: _answered(content, header_length, model),
+            )
         except RefusedError as refusal:
             return refuse_unread(refusal, body)
-        answer = {
-            "model_name": model.name,
-            "model_version": "1",
-            "outputs": [
-                {
-                    "name": OUTPUT,
-                    "datatype": "FP32",
-                    "shape": list(probabilities.shape),
-                    "data": probabilities.ravel().tolist(),
-                }
-            ],
-        }
-        return json_response(answer if "id" not in asked else {**answer, "id": str(asked["id"])[:200]})
+        except ConnectionResetError:
+            return Response()  # nobody reads it
 
     def _selected(self, request: Request) -> ServedModel:
         name = request.path_params["model"]
         if name not in self._models:
             raise RefusedError(404, f"a model is one of {', '.join(self._models)}", repr(name[:80]), "see /v1/models")
         return self._models[name]
+
+
+def _answered(content: bytes, header_length: str | None, model: ServedModel) -> Response:
+    asked, windows = _parsed(content, header_length, model)
+    probabilities = _invoked(model, windows)
+    answer = {
+        "model_name": model.name,
+        "model_version": "1",
+        "outputs": [
+            {
+                "name": OUTPUT,
+                "datatype": "FP32",
+                "shape": list(probabilities.shape),
+                "data": probabilities.ravel().tolist(),
+            }
+        ],
+    }
+    return json_response(answer if "id" not in asked else {**answer, "id": str(asked["id"])[:200]})
 
 
 def _invoked(model: ServedModel, windows: NDArray[Any]) -> NDArray[np.float32]:

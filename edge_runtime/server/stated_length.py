@@ -29,10 +29,13 @@ class StatedLength:
     ----------
     seconds : float
         The longest length that was stated so far; 0 where none was.
+    samples_per_second : int
+        Of all channels together; 0 where they are not stated.
     """
 
     def __init__(self) -> None:
         self.seconds = 0.0
+        self.samples_per_second = 0
         self._begin: bytes | None = b""
         self._ogg: _OggPages | None = None
 
@@ -47,17 +50,21 @@ class StatedLength:
         if self._ogg:
             self._ogg.feed(chunk)
             self.seconds = max(self.seconds, self._ogg.seconds)
+            self.samples_per_second = self._ogg.rate * self._ogg.channels
 
     def _read_begin(self, begin: bytes) -> None:
         if begin.startswith(b"OggS"):
             self._ogg = _OggPages()
         elif begin.startswith(b"fLaC"):
             packed = int.from_bytes(begin[18:26], "big")  # rate, channels, bits and samples in 20, 3, 5 and 36 bits
-            self.seconds = (packed & (1 << 36) - 1) / max(1, packed >> 44)
+            rate = packed >> 44
+            self.seconds = (packed & (1 << 36) - 1) / max(1, rate)
+            self.samples_per_second = rate * ((packed >> 41 & 7) + 1)
         elif begins_as_wav(begin[:12]):
             try:
                 pcm = read_wav_header(io.BytesIO(begin).read)
                 self.seconds = (pcm.length or 0) / pcm.frame_bytes / pcm.rate
+                self.samples_per_second = pcm.rate * pcm.channels
             except TmgcError:
                 if len(begin) < _HEADER_BYTES:
                     return  # maybe the rest of its header follows
@@ -69,7 +76,7 @@ class _OggPages:
 
     def __init__(self) -> None:
         self.seconds = 0.0
-        self._rate = 0
+        self.rate = self.channels = 0
         self._skip = 0
         self._rest = b""
 
@@ -85,18 +92,19 @@ class _OggPages:
             if table + segments + 16 > len(content):
                 break
             size = sum(content[table : table + segments])
-            self._rate = self._rate or _rate_of(content[table + segments : table + segments + 16])
-            if self._rate and granule > 0:
-                self.seconds = max(self.seconds, granule / self._rate)
+            if not self.rate:
+                self.rate, self.channels = _format_of(content[table + segments : table + segments + 16])
+            if self.rate and granule > 0:
+                self.seconds = max(self.seconds, granule / self.rate)
             position = table + segments + size
         self._skip = max(0, position - len(content))
         self._rest = content[position:]
 
 
-def _rate_of(packet: bytes) -> int:
-    """Positions a second, by the first packet of a stream; 0 for other codecs."""
+def _format_of(packet: bytes) -> tuple[int, int]:
+    """Positions a second and channels, by the first packet of a stream; 0 for other codecs."""
     if packet.startswith(b"OpusHead"):
-        return 48_000
+        return 48_000, packet[9]
     if packet.startswith(b"\x01vorbis"):
-        return int.from_bytes(packet[12:16], "little")
-    return 0
+        return int.from_bytes(packet[12:16], "little"), packet[11]
+    return 0, 0

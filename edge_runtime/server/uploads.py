@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import logging
 import os
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
@@ -20,16 +21,19 @@ from typing import TypeVar
 
 from edge_runtime.audio import Samples
 from edge_runtime.decoding.ffmpeg import has_ffmpeg
-from edge_runtime.decoding.pcm import Block
-from edge_runtime.decoding.stream import ForwardReader, StreamDecoder, to_mono
+from edge_runtime.decoding.stream import ForwardReader, to_mono
 from edge_runtime.errors import TmgcError
 from edge_runtime.listener import ListenSettings, listen
 from edge_runtime.outputs.json_lines import summary_json, window_json
 from edge_runtime.predictions import Summarizer
 from edge_runtime.server.bodies import Limits, Read
+from edge_runtime.server.limited_decoder import LimitedDecoder, stated_refusal
 from edge_runtime.server.models import ServedModel
 from edge_runtime.server.refusals import RefusedError
 from edge_runtime.server.stated_length import StatedLength
+from edge_runtime.terminal import printable
+
+log = logging.getLogger("tmgc.server")
 
 After = Callable[[], Awaitable[None]]
 
@@ -42,6 +46,9 @@ HELD_SECONDS = 0.02
 
 SETTLING_SECONDS = 0.5
 """Decoded before the stretch that was asked for, so that the filter that removes an offset has settled."""
+
+MAX_SMOOTH = 600
+"""Windows that are pooled: with thousands, pooling takes longer than the model, and its time from the listener."""
 
 READ_AHEAD_BYTES = 4 << 20
 """Of a body, before it is decoded: an hour of the most compressed sound, so that longer ones are refused early."""
@@ -107,15 +114,13 @@ class Decoder:
         Raises
         ------
         RefusedError
-            The body cannot be decoded, or exceeds a limit, or too many others wait.
+            The body cannot be decoded, or exceeds a limit, or too many windows are pooled or others wait.
         """
+        _check_smooth(settings.listening.smooth_for(model.classifier.card))
         await self._acquire()
         loop = asyncio.get_running_loop()
-        job = _Job(loop, model, settings, self.limits, name)
-        filled = isinstance(sound, bytes) and job.fill(sound)
+        job, filled = self._begin(sound, lambda: _Job(loop, model, settings, self.limits, name))
         feeding = None if filled else loop.create_task(job.feed(sound, then))
-        work = loop.run_in_executor(self._thread, job.run)
-        work.add_done_callback(lambda _: self._end(job))
         deadline = loop.time() + self.limits.total_seconds
         try:
             while lines := await job.next_lines(deadline):
@@ -130,21 +135,50 @@ class Decoder:
         if job.refusal:
             raise job.refusal
 
+    def _begin(self, sound: bytes | Read, open_job: Callable[[], _Job]) -> tuple[_Job, bool]:
+        """Begin in the turn that was acquired; also whether the job has all of the body already."""
+        job = None
+        try:
+            job = open_job()
+            filled = isinstance(sound, bytes) and job.fill(sound)
+            work = asyncio.get_running_loop().run_in_executor(self._thread, job.run)
+        except BaseException as error:
+            self._turn.release()
+            if job:
+                job.close()
+            raise (failed(error) if isinstance(error, Exception) else error) from None
+        work.add_done_callback(lambda _: self._end(job))
+        return job, filled
+
     def _end(self, job: _Job) -> None:
         job.end()
         self._turn.release()
 
-    async def run(self, work: Callable[[], Answer]) -> Answer:
-        """Do other work with a model in its turn.
+    async def run(self, read: Read, work: Callable[[bytes], Answer]) -> Answer:
+        """Read a body and do other work with a model in its turn.
+
+        Parameters
+        ----------
+        read : callable
+            Reads all of the body.
+        work : callable
+            Is called in the thread.
 
         Raises
         ------
         RefusedError
-            Too many others wait.
+            The body is refused, or too many others wait.
+        ConnectionResetError
+            The client has gone.
         """
         await self._acquire()
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+            content = await read()
+            return await asyncio.get_running_loop().run_in_executor(self._thread, work, content)
+        except (RefusedError, ConnectionResetError):
+            raise
+        except Exception as error:
+            raise failed(error) from None
         finally:
             self._turn.release()
 
@@ -185,6 +219,7 @@ class _Job:
         self._limits = limits
         self._name = name
         self._read_end, self._write_end = os.pipe()
+        self._owned = {self._read_end, self._write_end}  # until they are handed over
         self._is_wide = False
         if hasattr(fcntl, "F_SETPIPE_SZ"):  # Linux: some seconds of sound pass at once, without turns of both threads
             with suppress(OSError):
@@ -192,7 +227,7 @@ class _Job:
         self._put_bytes = 0  # by the thread
         self._sent_bytes = 0  # by the event loop
         self._room = threading.Event()
-        self._fed = self._filled = False
+        self._filled = False
         self._held: list[str] = []
         self._flushed_at = monotonic()
         self._stated = StatedLength()
@@ -241,20 +276,32 @@ class _Job:
             return False
         self._check_stated(content)
         os.write(self._write_end, content)
-        os.close(self._write_end)
-        self._fed = self._filled = True
+        os.close(self._hand_over(self._write_end))
+        self._filled = True
         return True
 
+    def close(self) -> None:
+        """Close the pipe of a job that is not run."""
+        self._close_unused(self._read_end)
+        self.close_unfed()
+
     def close_unfed(self) -> None:
-        """Close the pipe where feeding it was cancelled before it began."""
-        if not self._fed:
-            os.close(self._write_end)
+        """Close the pipe's end where feeding it was cancelled before it began."""
+        self._close_unused(self._write_end)
+
+    def _close_unused(self, descriptor: int) -> None:
+        if descriptor in self._owned:
+            os.close(self._hand_over(descriptor))
+
+    def _hand_over(self, descriptor: int) -> int:
+        """An end of the pipe, for the one that closes it from now on."""
+        self._owned.remove(descriptor)
+        return descriptor
 
     async def feed(self, sound: bytes | Read, then: After | None) -> None:
         """Write the body to the pipe, until its end or the thread's."""
-        self._fed = True
         transport, protocol = await self._loop.connect_write_pipe(
-            asyncio.streams.FlowControlMixin, os.fdopen(self._write_end, "wb", 0)
+            asyncio.streams.FlowControlMixin, os.fdopen(self._hand_over(self._write_end), "wb", 0)
         )
         writer = asyncio.StreamWriter(transport, protocol, None, self._loop)
         transport.set_write_buffer_limits(high=READ_AHEAD_BYTES)
@@ -269,6 +316,8 @@ class _Job:
             self.refuse(refusal)
         except (BrokenPipeError, ConnectionResetError):
             pass  # the thread has heard enough
+        except Exception as error:
+            self.refuse(failed(error))
         finally:
             transport.close()
         if then:
@@ -278,8 +327,8 @@ class _Job:
     def _check_stated(self, chunk: bytes) -> bool:
         """Read along, and refuse a body that states more than is answered."""
         self._stated.feed(chunk)
-        if min(self._stated.seconds, self._settings.end_seconds) > self._limits.seconds:
-            self.refuse(too_long(self._limits, f"it states {self._stated.seconds:.0f} s"))
+        if refusal := stated_refusal(self._stated, self._limits, end_seconds=self._settings.end_seconds):
+            self.refuse(refusal)
         return self.refusal is None
 
     def run(self) -> None:
@@ -291,7 +340,10 @@ class _Job:
             self.refuse(refusal)
         except TmgcError as error:
             self.refuse(_undecodable(str(error)))
+        except Exception as error:
+            self.refuse(failed(error))
         finally:
+            self._close_unused(self._read_end)
             self._flush()
 
     def _put(self, line: str) -> None:
@@ -341,40 +393,17 @@ class _Job:
         settings, rate = self._settings, self._model.classifier.card.spectrogram.sample_rate
         before = min(settings.start_seconds, SETTLING_SECONDS)
         begin = settings.start_seconds - before
-        decoder = StreamDecoder(self._read_end, stop=self, owned=True, kept_bytes=self._limits.body_bytes)
+        descriptor = self._hand_over(self._read_end)
+        decoder = LimitedDecoder(descriptor, self._limits, stop=self)
         opened = False
         try:
             reader = ForwardReader(lambda: decoder)
             opened = True
-            stretch = self._counted(reader.read(begin, settings.end_seconds))
+            stretch = reader.read(begin, settings.end_seconds)
             yield from to_mono(stretch, sample_rate=rate, warn=lambda _: None, skip_seconds=before)
         finally:
             if opened:  # a reader that does not open closes its decoder
                 decoder.close()
-
-    def _counted(self, blocks: Iterator[Block]) -> Iterator[Block]:
-        """The blocks, as long as they exceed no limit."""
-        limits, seconds, samples = self._limits, 0.0, 0
-        for block in blocks:
-            if self.requested:
-                return
-            self._check_format(block)
-            seconds += len(block.samples) / block.rate
-            samples += block.samples.size
-            if seconds > limits.seconds:
-                raise too_long(limits, f"more than {limits.seconds:g} s")
-            if samples > limits.samples:
-                raise too_long(limits, f"more than {limits.samples} samples")
-            yield block
-
-    def _check_format(self, block: Block) -> None:
-        (lowest, highest), channels = self._limits.rates, block.samples.shape[1]
-        if not lowest <= block.rate <= highest:
-            rule = f"a sound has a sample rate of {lowest} to {highest} Hz"
-            raise RefusedError(422, rule, f"{block.rate} Hz", "resample it: ffmpeg -i FILE -ar 44100 song.flac")
-        if channels > self._limits.channels:
-            rule = f"a sound has at most {self._limits.channels} channels"
-            raise RefusedError(422, rule, f"{channels} channels", "mix it down: ffmpeg -i FILE -ac 2 song.flac")
 
 
 class _Upload:
@@ -392,10 +421,16 @@ class _Upload:
         yield from self._blocks()
 
 
-def too_long(limits: Limits, found: str) -> RefusedError:
-    """The refusal of a sound that is too long once it is decoded."""
-    rule = f"a sound has at most {limits.seconds:g} s and {limits.samples} samples"
-    return RefusedError(413, rule, found, "name a stretch of it, e.g. ?start=60&duration=60, or send a part")
+def _check_smooth(windows: int) -> None:
+    if windows > MAX_SMOOTH:
+        rule = f"uploads are smoothed over at most {MAX_SMOOTH} windows"
+        raise RefusedError(422, rule, f"{windows} windows", "take a smaller ?smooth= or a longer ?hop=")
+
+
+def failed(error: Exception) -> RefusedError:
+    """The refusal where the server, and not the client, is at fault."""
+    log.error("a sound could not be answered (%s: %s)", type(error).__name__, printable(str(error)))
+    return RefusedError(500, "a sound is answered", "this one failed", "see the log of the server")
 
 
 def _undecodable(reason: str) -> RefusedError:

@@ -59,6 +59,22 @@ def test_what_cannot_be_decoded_is_refused_when_it_is_opened() -> None:
         ForwardReader(lambda: Counting(0))
 
 
+def test_a_decoder_that_does_not_begin_is_closed_whatever_the_reason() -> None:
+    class Failing(Counting):
+        closed = False
+
+        def blocks(self) -> Iterator[Block]:
+            raise OSError
+
+        def close(self) -> None:
+            self.closed = True
+
+    decoder = Failing()
+    with pytest.raises(OSError):
+        ForwardReader(lambda: decoder)
+    assert decoder.closed
+
+
 def test_a_change_of_rate_and_channels_keeps_the_length() -> None:
     blocks = [Block(8_000, np.full((8_000, 1), 0.5, np.float32)), Block(44_100, np.full((44_100, 2), 0.5, np.float32))]
     mono = np.concatenate(list(to_mono(blocks, sample_rate=22_050, warn=lambda _: None)))

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from threading import current_thread
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,7 +18,9 @@ import numpy as np
 import pytest
 
 from edge_runtime import GenreClassifier
+from edge_runtime.server.bodies import Limits
 from edge_runtime.server.running import Server
+from tests.conftest import until
 from tests.edge_runtime.server.conftest import Answer, request
 
 MODEL = "/v2/models/tiny.float32"
@@ -93,6 +99,33 @@ def test_a_wrong_length_of_the_header_is_refused(length: str, server: Server) ->
 @pytest.mark.parametrize("body", [b"", b"{", b"[" * 100_000, b"null", b'{"inputs": 7}'])
 def test_what_is_no_request_is_refused(body: bytes, server: Server) -> None:
     assert request(server.address, f"{MODEL}/infer", body=body).status == 422
+
+
+def test_a_request_is_refused_before_its_body_is_read_where_others_wait(serve: Callable[..., Server]) -> None:
+    server = serve(limits=replace(Limits(), waiting=0))
+    address = urlsplit(server.address)
+    head = "POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9999999\r\n\r\n"
+    with (
+        socket.create_connection((address.hostname, address.port), timeout=20) as first,
+        socket.create_connection((address.hostname, address.port), timeout=20) as second,
+    ):
+        first.sendall((head % "/v1/classify").encode())
+        until(lambda: infer(server, {}).status == 429)
+        second.sendall((head % f"{MODEL}/infer").encode())
+        assert second.recv(100).startswith(b"HTTP/1.1 429 ")
+    until(lambda: infer(server, {}).status == 422)
+
+
+def test_requests_are_parsed_in_the_thread_of_the_model(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads, loads = [], json.loads
+
+    def noted(content: bytes) -> Any:
+        threads.append(current_thread().name)
+        return loads(content)
+
+    monkeypatch.setattr(json, "loads", noted)
+    request(server.address, f"{MODEL}/infer", body=b"{}")
+    assert threads[0].startswith("uploads")
 
 
 _TRITON = """

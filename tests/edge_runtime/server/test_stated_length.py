@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 
+import numpy as np
 import pytest
 import soundfile
 
@@ -13,7 +14,7 @@ from tests.conftest import tone
 
 def encoded(form: str, subtype: str | None = None) -> bytes:
     file = io.BytesIO()
-    soundfile.write(file, tone(3, sample_rate=48_000), 48_000, format=form, subtype=subtype)
+    soundfile.write(file, np.stack([tone(3, sample_rate=48_000)] * 2, axis=1), 48_000, format=form, subtype=subtype)
     return file.getvalue()
 
 
@@ -27,6 +28,7 @@ def test_the_length_is_seen_whatever_the_pieces(form: str, subtype: str | None, 
     for start in range(0, len(content), piece):
         stated.feed(content[start : start + piece])
     assert stated.seconds == pytest.approx(seconds, abs=0.05)
+    assert stated.samples_per_second == (96_000 if seconds else 0)
 
 
 @pytest.mark.parametrize("content", [b"", b"OggS", b"OggS" * 100, b"fLaC" + bytes(30), b"RIFF0000WAVE" + bytes(99_999)])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
+import os
 import shutil
 import socket
 import struct
@@ -12,7 +14,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 import jsonschema
@@ -20,6 +22,7 @@ import pytest
 import soundfile
 
 from edge_runtime.outputs.json_lines import JSON_LINES_SCHEMA
+from edge_runtime.predictions import Prediction, Summarizer
 from edge_runtime.server.bodies import Limits
 from edge_runtime.server.running import Server
 from tests.conftest import tone, until
@@ -105,7 +108,18 @@ def test_the_query_has_the_meaning_of_the_options(server: Server) -> None:
 
 @pytest.mark.parametrize(
     "query",
-    ["hop=0", "hop=0.01", "hop=x", "hop=nan", "smooth=0", "smooth=1.5", "threshold=2", "start=-1", "duration=0"],
+    [
+        "hop=0",
+        "hop=0.01",
+        "hop=x",
+        "hop=nan",
+        "smooth=0",
+        "smooth=1.5",
+        "smooth=601",
+        "threshold=2",
+        "start=-1",
+        "duration=0",
+    ],
 )
 def test_a_query_without_a_meaning_is_refused(query: str, server: Server) -> None:
     assert classify(server, wav(3), f"?{query}").status == 422
@@ -137,7 +151,10 @@ def test_what_is_no_music_is_refused(body: bytes, status: int, found: str, serve
         ({"seconds": 3.0}, wav(4), "it states 4 s"),
         ({"seconds": 3.0}, encoded("OGG", "OPUS", seconds=9), "it states"),
         ({"seconds": 3.0}, wav_header(8_000, 1) + bytes(64_000), "more than 3 s"),
-        ({"samples": 50_000}, wav(3), "more than 50000 samples"),
+        ({"samples": 50_000}, wav(3), "it states 66150 samples"),
+        ({"samples": 50_000}, wav(3, form="FLAC"), "it states 66150 samples"),
+        ({"samples": 50_000}, encoded("OGG", "OPUS"), "it states 14"),
+        ({"samples": 50_000}, wav_header(8_000, 2) + bytes(120_000), "more than 50000 samples"),
     ],
 )
 def test_what_is_too_large_is_refused_before_its_windows(
@@ -151,6 +168,34 @@ def test_what_is_too_large_is_refused_before_its_windows(
 def test_a_stretch_of_a_sound_that_is_too_long_is_answered(serve: Serve) -> None:
     server = serve(limits=replace(Limits(), seconds=4.0))
     assert classify(server, wav(9), "?duration=3").lines[-1]["windows"] == 2
+
+
+def test_a_stretch_up_to_the_limit_of_an_endless_sound_is_answered(serve: Serve) -> None:
+    server = serve(limits=replace(Limits(), seconds=4.0))
+    body = wav_header(8_000, 1) + bytes(320_000)
+    assert classify(server, body, "?duration=4").lines[-1]["windows"] == 3
+    assert classify(server, body, "?start=1.5&duration=2.5", Accept="application/json").json["windows"] == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "query", "status", "found"),
+    [
+        (wav_header(8_000, 1) + bytes(320_000), "?start=15", 413, "more than 10 s"),
+        (wav_header(8_000, 1) + bytes(320_000), "?start=15&duration=2", 413, "more than 10 s"),
+        (wav(3, sample_rate=4_000, channels=12), "?start=100000", 422, "4000 Hz"),
+        (wav(3, channels=12), "?start=2", 422, "12 channels"),
+    ],
+)
+def test_what_comes_before_a_stretch_is_under_the_limits_as_well(
+    body: bytes, query: str, status: int, found: str, serve: Serve
+) -> None:
+    answer = classify(serve(limits=replace(Limits(), seconds=10.0)), body, query)
+    assert answer.status == status
+    assert found in answer.json["found"]
+
+
+def test_smoothing_over_many_windows_is_answered(server: Server) -> None:
+    assert classify(server, wav(3), "?smooth=600").status == 200
 
 
 def test_a_refusal_after_the_first_windows_is_the_last_line(serve: Serve) -> None:
@@ -198,3 +243,56 @@ def test_a_client_that_goes_away_makes_room_for_the_next(serve: Serve) -> None:
         client.sendall(b"POST /v1/classify HTTP/1.1\r\nHost: localhost\r\nContent-Length: 999999\r\n\r\n" + wav(2)[:99])
         until(lambda: classify(server, wav(3)).status == 429)
     until(lambda: classify(server, wav(3)).status == 200)
+
+
+def descriptors() -> int:
+    return len(list(Path("/dev/fd").iterdir()))
+
+
+@pytest.mark.parametrize("lacking", ["pipe", "thread"])
+def test_a_job_that_does_not_begin_leaves_the_turn_to_the_next(
+    lacking: str, serve: Serve, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = serve(limits=replace(Limits(), waiting=0))
+    classify(server, wav(3))
+    before = descriptors()
+
+    def exhausted(*_: object) -> NoReturn:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(*{"pipe": (os, "pipe"), "thread": (ThreadPoolExecutor, "submit")}[lacking], exhausted)
+        assert classify(server, wav(3)).status == 500
+    assert "Too many open files" in caplog.text
+    assert classify(server, wav(3)).status == 200
+    until(lambda: descriptors() <= before)
+
+
+def test_a_failure_before_the_first_window_is_a_refusal_with_a_line_in_the_log(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    (tmp_path / "ffmpeg").write_bytes(b"\x7fELF of another machine")
+    (tmp_path / "ffmpeg").chmod(0o755)
+    server = serve()
+    with monkeypatch.context() as patch:
+        patch.setenv("PATH", str(tmp_path))
+        answer = classify(server, encoded("FLAC"))
+    assert answer.status == 500
+    assert answer.json["next_step"] == "see the log of the server"
+    (record,) = caplog.records
+    assert "OSError" in record.message
+    assert not record.exc_info
+
+
+def test_a_failure_after_the_first_window_is_the_last_line(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    server, add = serve(), Summarizer.add
+
+    def fail_later(summarizer: Summarizer, prediction: Prediction) -> None:
+        if prediction.start_seconds > 1.5:
+            raise MemoryError
+        add(summarizer, prediction)
+
+    monkeypatch.setattr(Summarizer, "add", fail_later)
+    answer = classify(server, wav(6))
+    assert [line["type"] for line in answer.lines] == ["window", "window", "error"]
+    assert answer.lines[-1]["status"] == 500
