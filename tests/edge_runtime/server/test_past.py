@@ -170,10 +170,13 @@ def test_only_so_many_readings_wait_whoever_still_waits_for_them(heard: Path) ->
         past = Past(heard)
         asked = [asyncio.create_task(past._read(read_without_end)) for _ in range(1 + MAX_WAITING)]
         await asyncio.sleep(0)
-        with pytest.raises(RefusedError) as refused:
-            await past.rows("day", None, None)
-        past.close()
-        await asyncio.gather(*asked, return_exceptions=True)
+        try:
+            async with asyncio.timeout(1):
+                with pytest.raises(RefusedError) as refused:
+                    await past.rows("day", None, None)
+        finally:
+            past.close()
+            await asyncio.gather(*asked, return_exceptions=True)
         assert refused.value.headers["Retry-After"]
         return refused.value.status
 
