@@ -165,12 +165,20 @@ def _check_source(options: Mapping[str, Any]) -> None:
         raise TmgcError(f"one source is needed, a microphone or files: leave out {files[0]}, or the device's options")
     if raw is not None and not piped:
         raise TmgcError("--raw is for standard input: name it with -, e.g. tmgc-listen - --raw 44100,1,s16")
-    if options["keep_corrections"] is not None and options["serve"] is None:
-        raise TmgcError("--keep-corrections is for users of the page: add --serve 8321, or leave it out")
+    if options["serve"] is None:
+        _check_no_page(options)
     if speed is not None and (piped or not files):
         raise TmgcError("--speed is for files: a microphone and a pipe set the pace themselves. Leave it out")
     if speed is not None and not speed > 0:
         raise TmgcError(f"--speed must be above 0, got {speed}: 1 is real time")
+
+
+def _check_no_page(options: Mapping[str, Any]) -> None:
+    """Refuse options of a page that is not served."""
+    for name in ("keep_corrections", "public_page", "token_file", "allow_host", "allow_origin"):
+        if options[name]:
+            option = f"--{name.replace('_', '-')}"
+            raise TmgcError(f"{option} is for users of the page: add --serve 8321, or leave it out")
 
 
 def _print_devices(*, as_json: bool) -> None:

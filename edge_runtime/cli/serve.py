@@ -110,7 +110,7 @@ def main(models: tuple[Path, ...], address: str, threads: int | None, **access: 
 
     The first MODEL is the default; ?model= names another one by its file name without the ending.
 
-    Exit code 0: ended by Ctrl-C or SIGTERM; 2: a model or an option was refused.
+    Exit code 0: ended by Ctrl-C or SIGTERM; 1: the server has ended by itself; 2: a model or an option was refused.
     """
     settings = server_settings(address, access)
     from edge_runtime.classifier import GenreClassifier
@@ -123,5 +123,6 @@ def main(models: tuple[Path, ...], address: str, threads: int | None, **access: 
         with serve_models(opened, settings) as server:
             announce(server.address, settings.token)
             sd_notify("READY=1", "STATUS=serving")
-            while not stop.requested:
-                stop.rest(3600)
+            while not (stop.requested or server.ended):
+                stop.rest(0.5)
+    sys.exit(0 if stop.signal else 1)

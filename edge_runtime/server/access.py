@@ -1,7 +1,7 @@
 """Who may ask: host, token and origin of a request; and what every response says to a browser.
 
-The page's files and ``/health`` hold no secret, and are read by everyone. Everything else needs the token, as
-``Authorization: Bearer`` or as the cookie that ``POST /v1/session`` gives to the page in exchange for it.
+The page's files, ``/health`` and ``/openapi.json`` hold no secret, and are read by everyone. Everything else needs the
+token, as ``Authorization: Bearer`` or as the cookie that ``POST /v1/session`` gives to the page in exchange for it.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ import re
 import socket
 from ipaddress import ip_address
 
-from starlette.requests import cookie_parser
+from starlette.requests import ClientDisconnect, cookie_parser
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from edge_runtime.server.app import page_files
 from edge_runtime.server.refusals import RefusedError
 from edge_runtime.server.responses import refusal_response
 from edge_runtime.server.settings import ServerSettings
@@ -26,14 +27,11 @@ log = logging.getLogger("tmgc.server")
 COOKIE = "tmgc_token"
 SESSION = "/v1/session"
 
-OPEN = re.compile(r"/(health/(live|ready)|[^/]*)")
-"""Paths without a secret: the page's files stand beside the root."""
+OPEN = ("/", "/health/live", "/health/ready", "/openapi.json")
+"""Paths without a secret; the page's files are further ones."""
 
 OF_THE_PAGE = ("/v1/now", "/v1/stream", "/v1/history", "/v1/events", "/v1/models", "/v1/model")
 """What ``--public-page`` opens for reading."""
-
-SECRET = ("/metrics",)
-"""Paths beside the root that need the token nevertheless."""
 
 FAILURE_SECONDS = 1.0
 """How long a wrong token waits for its refusal."""
@@ -70,7 +68,9 @@ class Access:
     def __init__(self, app: ASGIApp, settings: ServerSettings) -> None:
         self._app = app
         self._token = None if settings.token is None else settings.token.encode()
-        self._public_page = settings.public_page
+        self._open = {*OPEN, *(f"/{name}" for name in page_files())}
+        if settings.public_page:
+            self._open.update(OF_THE_PAGE)
         self._origins = {origin.encode() for origin in settings.origins}
         here = socket.gethostname().lower()
         self._names = {"localhost", here, f"{here}.local", settings.host.lower(), *map(str.lower, settings.names)}
@@ -83,8 +83,8 @@ class Access:
         response = _Response(send, cross_origin=bool(self._origins))
         try:
             await self._answer(scope, receive, response.send)
-        except _UnreadError:
-            return  # the connection is closed
+        except (_UnreadError, ClientDisconnect, ConnectionResetError):
+            return  # nobody is there to be answered
         except Exception as error:
             log.error("%s %s failed: %s: %s", scope["method"], scope["path"], type(error).__name__, error)
             if not response.begun:
@@ -118,12 +118,12 @@ class Access:
         )
 
     async def _check_token(self, scope: Scope, headers: dict[bytes, bytes]) -> None:
-        path, reads = scope["path"], scope["method"] in ("GET", "HEAD")
+        reads = scope["method"] in ("GET", "HEAD")
         if self._token is None:
             if not reads:
                 self._check_origin(headers)
             return
-        if reads and path not in SECRET and (OPEN.fullmatch(path) or (self._public_page and path in OF_THE_PAGE)):
+        if reads and scope["path"] in self._open:
             return
         given = _bearer(headers)
         if given is None and (given := _cookie(headers)) is not None and not reads:

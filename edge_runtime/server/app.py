@@ -19,17 +19,17 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from edge_runtime.files import csv_cell
 from edge_runtime.outputs.json_lines import iso8601
 from edge_runtime.server.corrections import Corrections, correction_routes
-from edge_runtime.server.hub import MAX_STREAMS, Hub, Message, heartbeat
+from edge_runtime.server.hub import Hub, Message, Subscription, heartbeat
 from edge_runtime.server.inference_protocol import InferenceProtocol
 from edge_runtime.server.metrics import CONTENT_TYPE, Metrics
 from edge_runtime.server.models import ServedModel
 from edge_runtime.server.past import BUCKETS, Past
-from edge_runtime.server.queries import time_limit, upload_settings
+from edge_runtime.server.queries import time_before, time_limit, upload_settings
 from edge_runtime.server.refusals import RefusedError
 from edge_runtime.server.responses import UploadAnswer, json_response, refusal_response
 from edge_runtime.server.uploads import Decoder
@@ -180,7 +180,7 @@ class _Api:
         if bucket not in BUCKETS:
             raise RefusedError(422, f"bucket is one of {', '.join(BUCKETS)}", repr(bucket), "try ?bucket=hour")
         until = time_limit(request, "until")
-        since = time_limit(request, "since") or (until or datetime.now(UTC)) - DEFAULT_SPANS[bucket]
+        since = time_limit(request, "since") or time_before(until or datetime.now(UTC), DEFAULT_SPANS[bucket])
         rows = await self._past.rows(bucket, since, until)
         if request.query_params.get("format") == "csv" or "text/csv" in request.headers.get("accept", ""):
             return _csv(rows)
@@ -198,17 +198,9 @@ class _Api:
         hub = self._listening()
         if request.method == "HEAD":
             return Response(media_type="text/event-stream")
-        if hub.streams >= MAX_STREAMS:
-            raise RefusedError(
-                503,
-                f"at most {MAX_STREAMS} streams are open",
-                f"{hub.streams}",
-                "try again later",
-                {"Retry-After": "15"},
-            )
-        last = request.headers.get("last-event-id") or request.query_params.get("last_event_id", "")
-        messages = _messages(hub, self._past, int(last) if last.isdecimal() and len(last) < 20 else None)
-        return StreamingResponse(messages, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+        given = request.headers.get("last-event-id") or request.query_params.get("last_event_id", "")
+        last = int(given) if given.isdecimal() and len(given) < 20 else None
+        return _Stream(hub, self._past, hub.subscribe(request.client.host if request.client else None), last)
 
     async def classify(self, request: Request) -> ASGIApp:
         return self._upload_answer(request, several=False)
@@ -266,34 +258,46 @@ class _Api:
         return self._models[name]
 
 
-async def _messages(hub: Hub, past: Past, last: int | None) -> AsyncIterator[str]:
+class _Stream(StreamingResponse):
     """The messages of one client as Server-Sent Events, after what it has missed since its last one."""
-    subscription = hub.subscribe()
-    kept, oldest = hub.kept_after(math.inf if last is None else last)  # at once: what comes after is subscribed to
-    try:
-        yield _sse(heartbeat(hub))
-        if last is not None:
-            if oldest is not None and past.path is not None and (missed := await _missed(past, last, oldest)):
+
+    def __init__(self, hub: Hub, past: Past, subscription: Subscription, last: int | None) -> None:
+        self._hub = hub
+        self._past = past
+        self._subscription = subscription
+        self._last = last
+        self._kept = hub.kept_after(math.inf if last is None else last)  # at once: later ones are subscribed to
+        super().__init__(self._messages(), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:  # also where the client has gone before the first message
+            self._hub.unsubscribe(self._subscription)
+
+    async def _messages(self) -> AsyncIterator[str]:
+        yield _sse(heartbeat(self._hub))
+        if self._last is not None:
+            kept, oldest = self._kept
+            if oldest is not None and (missed := await _missed(self._past, self._last, oldest)):
                 yield _sse(missed)
             for message in kept:
                 yield _sse(message)
         while True:
             try:
                 async with asyncio.timeout(HEARTBEAT_SECONDS):
-                    newest = await subscription.get()
+                    newest = await self._subscription.get()
             except TimeoutError:
-                newest = heartbeat(hub)
+                newest = heartbeat(self._hub)
             if newest is None:
                 return
             yield _sse(newest)
-    finally:
-        hub.unsubscribe(subscription)
 
 
 async def _missed(past: Past, last: int, oldest: int) -> Message | None:
-    """What the history has between two messages; None where it cannot be read."""
+    """What the history has between two messages; None where there is none, or it cannot be read."""
     since, until = (_of_milliseconds(number) for number in (last + 1, oldest))
-    if since is None or until is None:
+    if since is None or until is None or past.path is None:
         return None
     try:
         found = await past.between(since, until)
@@ -341,9 +345,14 @@ def _items(value: Any) -> Iterable[tuple[str, Any]]:
     return value.items() if isinstance(value, dict) else [("", value)]
 
 
+def page_files() -> dict[str, Path]:
+    """The files of the page by their names."""
+    return {path.name: path for path in PAGE.iterdir() if path.suffix in _TYPES}
+
+
 def _file(name: str) -> Response:
     """A file of the page: only those that the folder lists, so that no name leads out of it."""
-    found = {path.name: path for path in PAGE.iterdir() if path.suffix in _TYPES}
+    found = page_files()
     if name not in found:
         raise _no_such_path(name)
     return Response(

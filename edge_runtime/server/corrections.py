@@ -3,7 +3,7 @@
 The images of the last minutes stay in memory. A correction writes those of an answer to a folder of its own, from which
 ``tmgc-train prepare --corrections`` takes them::
 
-    corrections/2026-11-26T20-40-47.123Z/20-40-47.123.png ...    index images
+    corrections/2026-11-26T20-40-47.123Z/20-40-47.123.png ...    index images; the first one names the folder
     corrections/2026-11-26T20-40-47.123Z/correction.json         written last: without it the folder does not count
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import struct
 import threading
 import zlib
@@ -53,7 +54,13 @@ ROUNDED_HOP_SECONDS = 0.1
 MAX_CORRECTIONS = 10_000
 """Folders that are kept; a page that anyone may use must not fill a memory card."""
 
+MIN_FREE_BYTES = 500_000_000
+"""Of the disk, which corrections leave to everything else."""
+
 MAX_BODY_BYTES = 2_000
+
+BODY_SECONDS = 20.0
+"""How long the body of a correction may take."""
 
 
 class _Kept(NamedTuple):
@@ -182,7 +189,7 @@ class Corrections:
         chosen = [found[index] for index in _spread(len(found), MAX_IMAGES)]
         try:
             self._check_room()
-            self._write(self._folder / _name(correction.begin), chosen, correction)
+            self._write(self._folder / _name(chosen[0].time), chosen, correction)
         except OSError as error:
             reason = error.strerror or type(error).__name__
             raise RefusedError(507, "corrections need room on the disk", reason, "see the log of the server") from error
@@ -229,6 +236,9 @@ class Corrections:
                 "there are as many",
                 "train with them, and empty the folder",
             )
+        if (free := shutil.disk_usage(self._folder).free) < MIN_FREE_BYTES:
+            rule = f"corrections leave {MIN_FREE_BYTES // 1_000_000} MB of the disk free"
+            raise RefusedError(507, rule, f"{free // 1_000_000} MB are", "make room on the disk")
 
     def _write(self, folder: Path, windows: Sequence[_Kept], correction: Correction) -> None:
         """Write the images, and then what they are; an answer that is corrected again has the newer genre."""
@@ -335,10 +345,15 @@ async def _body(request: Request) -> Any:
     if kind != "application/json":
         raise RefusedError(415, "a correction is application/json", repr(kind[:40]), "name it in Content-Type")
     content = b""
-    async for chunk in request.stream():
-        content += chunk
-        if len(content) > MAX_BODY_BYTES:
-            raise RefusedError(413, f"a correction has at most {MAX_BODY_BYTES} bytes", "more", "send less")
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.stream():
+                content += chunk
+                if len(content) > MAX_BODY_BYTES:
+                    raise RefusedError(413, f"a correction has at most {MAX_BODY_BYTES} bytes", "more", "send less")
+    except TimeoutError:
+        rule = f"a correction arrives within {BODY_SECONDS:g} s"
+        raise RefusedError(408, rule, "this one took longer", "send it again") from None
     try:
         return json.loads(content)
     except (ValueError, RecursionError):

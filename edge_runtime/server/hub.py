@@ -23,6 +23,8 @@ from edge_runtime.outputs.json_lines import event_json, iso8601, summary_json, w
 from edge_runtime.predictions import Event, Prediction, Summary
 from edge_runtime.server.metrics import Metrics
 from edge_runtime.server.models import ServedModel
+from edge_runtime.server.refusals import RefusedError
+from edge_runtime.server.settings import is_loopback
 from edge_runtime.spectrogram import SpectrogramSettings, mel_weights
 
 MAX_WAITING = 1000
@@ -35,6 +37,9 @@ CLIENT_MESSAGES = 200
 """Messages that a client may be behind, half a minute of them; then it is cut."""
 
 MAX_STREAMS = 32
+
+MAX_STREAMS_OF_ONE_CLIENT = 8
+"""Streams of one address of another machine; a reverse proxy's are this machine's."""
 
 FRESH_SECONDS = 5.0
 """Sound older than this means that the source hangs."""
@@ -57,13 +62,20 @@ class Message(NamedTuple):
 class Subscription:
     """The messages that wait for one client.
 
+    Parameters
+    ----------
+    client : str or None
+        Its address.
+
     Attributes
     ----------
+    client : str or None
     ended : bool
         Whether the client was cut since it is too slow, or the server ends.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, client: str | None = None) -> None:
+        self.client = client
         self.ended = False
         self._waiting: deque[Message] = deque()
         self._arrived = asyncio.Event()
@@ -165,9 +177,27 @@ class Hub(Output):
         for subscription in self._subscriptions:
             subscription.end()
 
-    def subscribe(self) -> Subscription:
-        """A subscription to every message from now on; :meth:`unsubscribe` ends it."""
-        subscription = Subscription()
+    def subscribe(self, client: str | None = None) -> Subscription:
+        """A subscription to every message from now on; :meth:`unsubscribe` ends it.
+
+        Parameters
+        ----------
+        client : str, optional
+            Address of the client.
+
+        Raises
+        ------
+        RefusedError
+            There are too many, of this client or in all.
+        """
+        later = "try again later", {"Retry-After": "15"}
+        if self.streams >= MAX_STREAMS:
+            raise RefusedError(503, f"at most {MAX_STREAMS} streams are open", f"{self.streams} are", *later)
+        of_client = sum(subscription.client == client for subscription in self._subscriptions)
+        if client and not is_loopback(client) and of_client >= MAX_STREAMS_OF_ONE_CLIENT:
+            rule = f"at most {MAX_STREAMS_OF_ONE_CLIENT} streams of one address are open"
+            raise RefusedError(503, rule, f"{of_client} are", *later)
+        subscription = Subscription(client)
         self._subscriptions.add(subscription)
         return subscription
 
@@ -192,11 +222,13 @@ class Hub(Output):
         -------
         messages : list of Message
         oldest : int or None
-            The id of the oldest message that is kept, if others may be missing before it.
+            The id of the oldest message that is kept, or the present time where none is, if others may be missing
+            before it.
         """
         messages = [message for message in self._kept if message.number > number]
-        complete = not self._kept or self._kept[0].number <= number
-        return messages, None if complete else self._kept[0].number
+        now = round(time() * 1000)
+        oldest = self._kept[0].number if self._kept else now  # just started: what was before is missing
+        return messages, None if oldest <= number else oldest
 
     @property
     def kept(self) -> list[Message]:
@@ -237,7 +269,7 @@ class Hub(Output):
             return "device lost", f"{self._problem.source}: {self._problem.reason}"
         age = self.sound_age_seconds
         if self.newest is None and (age is None or age < FRESH_SECONDS):
-            return "starting", "no window has been classified yet"
+            return "starting", "no sound has arrived yet" if age is None else "no window has been classified yet"
         if age is None or age >= FRESH_SECONDS:
             return "hung", f"no sound has arrived for {age or 0:.0f} s"
         return "listening", ""

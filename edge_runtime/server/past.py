@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
-from datetime import datetime
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, suppress
+from datetime import datetime, time
 from pathlib import Path
+from sqlite3 import Connection, ProgrammingError
 from typing import Any, TypeVar
 
 from edge_runtime.errors import TmgcError
@@ -21,6 +22,9 @@ from edge_runtime.server.refusals import RefusedError
 
 BUCKETS = ("hour", "day", "window")
 """What ``/v1/history`` sums up: windows of an hour, of a day, or each by itself."""
+
+MAX_WAITING = 8
+"""Readings that wait while another is under way: each may take a memory card a minute, whoever still waits for it."""
 
 Answer = TypeVar("Answer")
 
@@ -37,10 +41,17 @@ class Past:
     def __init__(self, path: Path | None) -> None:
         self.path = path
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="past")
+        self._readings: set[Future[Any]] = set()
+        self._connection: Connection | None = None
+        self._closed = False
 
     def close(self) -> None:
-        """End the thread after its present work."""
+        """End the thread, and what it reads: the end of the process waits for it."""
+        self._closed = True
         self._thread.shutdown(wait=False, cancel_futures=True)
+        if connection := self._connection:
+            with suppress(ProgrammingError):  # it was closed meanwhile
+                connection.interrupt()
 
     async def rows(self, bucket: str, since: datetime | None, until: datetime | None) -> list[dict[str, Any]]:
         """Rows of ``/v1/history``.
@@ -55,7 +66,7 @@ class Past:
         Raises
         ------
         RefusedError
-            No history is kept, or it cannot be read.
+            No history is kept, it cannot be read, or too many wait for it.
         """
         if bucket == "window":
             windows = await self._read(lambda connection: stored_windows(connection, since=since, until=until))
@@ -73,7 +84,7 @@ class Past:
         windows = await self.rows("window", since, until)
         return {"windows": windows, "events": await self.events(since, until), "truncated": len(windows) >= MAX_ROWS}
 
-    async def _read(self, read: Callable[[Any], Answer]) -> Answer:
+    async def _read(self, read: Callable[[Connection], Answer]) -> Answer:
         path = self.path
         if path is None:
             raise RefusedError(
@@ -83,19 +94,36 @@ class Past:
                 "start it with --history FILE.sqlite",
             )
 
-        def work() -> Answer:
-            with closing(read_history(path)) as connection:
-                try:
-                    return read(connection)
-                except SQLITE_ERRORS as error:
-                    raise reading_failed(path, error) from error
-
+        if len(self._readings) > MAX_WAITING:
+            raise RefusedError(
+                429,
+                f"at most {MAX_WAITING} requests wait for the history",
+                "as many do",
+                "try again later",
+                {"Retry-After": "10"},
+            )
+        reading = self._thread.submit(self._work, path, read)
+        self._readings.add(reading)
+        reading.add_done_callback(self._readings.discard)
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+            return await asyncio.wrap_future(reading)
         except TmgcError as error:
             raise RefusedError(
                 503, "the history must be readable", str(error).replace(str(path), path.name), "try again later"
             ) from error
+
+    def _work(self, path: Path, read: Callable[[Connection], Answer]) -> Answer:
+        """Read in the thread."""
+        with closing(read_history(path)) as connection:
+            self._connection = connection
+            try:
+                if self._closed:
+                    raise TmgcError(f"a history is read as long as the server runs: {path} is not read any more")
+                return read(connection)
+            except SQLITE_ERRORS as error:
+                raise reading_failed(path, error) from error
+            finally:
+                self._connection = None
 
 
 def window_fields(window: StoredWindow) -> dict[str, Any]:
@@ -118,7 +146,8 @@ def _event_fields(event: StoredEvent) -> dict[str, Any]:
 def _summed(totals: Iterable[HourlyTotal], bucket: str) -> Iterable[dict[str, Any]]:
     sums: dict[tuple[datetime, str], tuple[float, int, float]] = {}
     for total in totals:
-        start = total.hour.replace(hour=0) if bucket == "day" else total.hour
+        # by its date: the offset from UTC of its hours may change in the course of a day
+        start = datetime.combine(total.hour, time()).astimezone() if bucket == "day" else total.hour
         seconds, windows, confidence = sums.get((start, total.genre), (0.0, 0, 0.0))
         windows_after = windows + total.windows
         mean = (confidence * windows + total.confidence * total.windows) / windows_after

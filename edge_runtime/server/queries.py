@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from starlette.requests import Request
@@ -24,7 +24,7 @@ def upload_settings(request: Request, model: ServedModel) -> UploadSettings:
     try:
         hop = _number(request, "hop", 1.0)
         smooth, threshold = _number(request, "smooth", None), _number(request, "threshold", None)
-        if smooth is not None and smooth != int(smooth):
+        if smooth is not None and not float(smooth).is_integer():
             raise TmgcError(f"smooth must be a whole number, got {smooth}: try ?smooth=5")
         listening = ListenSettings(hop, None if smooth is None else int(smooth), threshold)
         if not hop >= MIN_HOP_SECONDS:
@@ -62,4 +62,20 @@ def time_limit(request: Request, name: str) -> datetime | None:
     except (ValueError, OverflowError, OSError):
         raise RefusedError(
             422, f"{name} is a date or a time in ISO 8601", repr(text[:40]), "try 2026-11-23T18:30:00Z"
+        ) from None
+
+
+def time_before(until: datetime, span: timedelta) -> datetime:
+    """The beginning of a span of the query.
+
+    Raises
+    ------
+    RefusedError
+        No calendar goes back so far.
+    """
+    try:
+        return until - span
+    except OverflowError:
+        raise RefusedError(
+            422, "until lies after the year 1", repr(until.isoformat()), "try 2026-11-23T18:30:00Z"
         ) from None

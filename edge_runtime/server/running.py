@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
+from time import monotonic
 from typing import NamedTuple
 
 import uvicorn
@@ -35,6 +36,7 @@ log = logging.getLogger("tmgc.server")
 
 SEND_BUFFER_BYTES = 65_536
 
+_STARTING_SECONDS = 20.0
 _ENDING_SECONDS = 5.0
 _TICK_SECONDS = 0.1
 """uvicorn renews the date of responses in every tenth."""
@@ -56,7 +58,7 @@ class Server:
     Raises
     ------
     TmgcError
-        The address cannot be used.
+        The address cannot be used, or the server does not start.
     """
 
     def __init__(self, service: Service, settings: ServerSettings) -> None:
@@ -66,6 +68,7 @@ class Server:
         self.routes = [route for route in app.routes if isinstance(route, Route)]
         self._server = _Uvicorn(_guarded(app, settings), service.hub)
         self._thread = threading.Thread(target=self._run, name="server", daemon=True)
+        self._stopping = False
 
     @property
     def address(self) -> str:
@@ -73,22 +76,37 @@ class Server:
         host, port = self._socket.getsockname()[:2]
         return page_address(host, port)
 
+    @property
+    def ended(self) -> bool:
+        """Whether it serves no more; if nobody has stopped it, the reason was logged."""
+        return not self._thread.is_alive()
+
     def start(self) -> None:
         """Serve from now on."""
         self._thread.start()
-        self._server.ready.wait(_ENDING_SECONDS)
+        until = monotonic() + _STARTING_SECONDS
+        while not self._server.ready.wait(_TICK_SECONDS):
+            if self.ended or monotonic() >= until:
+                self.stop()
+                raise TmgcError(
+                    f"a server must start within {_STARTING_SECONDS:g} s: this one did not. Look at the lines before"
+                )
 
     def stop(self) -> None:
         """End all connections."""
+        self._stopping = True
         self._server.end()
         self._thread.join(_ENDING_SECONDS)
         self._socket.close()
 
     def _run(self) -> None:
+        reason = "nothing tells why"
         try:
             asyncio.run(self._server.serve(sockets=[self._socket]))
-        except Exception:
-            log.exception("the server has ended")
+        except (Exception, SystemExit) as error:
+            reason = f"{type(error).__name__}: {error}"
+        if not self._stopping:
+            log.error("the server has ended, and the page with it: %s. Start the command again", reason)
 
 
 class _Uvicorn(uvicorn.Server):
@@ -127,7 +145,8 @@ class _Uvicorn(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._loop = asyncio.get_running_loop()
-        self.ready.set()
+        if self.started:
+            self.ready.set()
 
     async def main_loop(self) -> None:
         for tick in count():

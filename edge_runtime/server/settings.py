@@ -134,6 +134,7 @@ def read_token(file: Path | None) -> str | None:
 def is_loopback(host: str) -> bool:
     """Whether only this machine reaches an interface."""
     try:
-        return ip_address(host).is_loopback
+        number = ip_address(host)
     except ValueError:
         return host == "localhost"
+    return (getattr(number, "ipv4_mapped", None) or number).is_loopback

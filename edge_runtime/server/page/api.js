@@ -14,8 +14,13 @@ async function refusalOf(response) {
     const { rule, found } = JSON.parse((await response.text()).trim().split("\n").at(-1));
     return new Refusal(response.status, `${rule}: ${found}`, Boolean(rule));
   } catch {
-    return new Refusal(response.status, response.statusText || String(response.status));
+    return new Refusal(response.status, named(response));
   }
+}
+
+/** The status of an answer that is not the server's, but a proxy's. */
+function named({ status, statusText }) {
+  return `${status} ${statusText}`.trim();
 }
 
 async function asked(path, options) {
@@ -88,6 +93,7 @@ function parsed(block) {
 
 /**
  * Send a file, and hand over each line of the answer as it arrives. XMLHttpRequest tells how much has been sent.
+ * `onEnd` is told how it ended, and of an answer that is none its status.
  */
 export function classify(file, model, { onSent, onLine, onEnd }) {
   const request = new XMLHttpRequest();
@@ -103,10 +109,15 @@ export function classify(file, model, { onSent, onLine, onEnd }) {
   request.setRequestHeader("Content-Type", "application/octet-stream");
   request.overrideMimeType("application/x-ndjson; charset=utf-8");
   request.upload.onprogress = (event) => onSent(event.total ? event.loaded / event.total : 0);
-  request.onprogress = () => take(false);
+  request.onprogress = () => request.status === 200 && take(false);
   request.onload = () => {
-    take(true);
-    onEnd("done");
+    try {
+      take(true);
+    } catch {
+      read = 0;
+    }
+    if (read) onEnd("done");
+    else onEnd("failed", named(request)); // no line of ours: it is the answer of a proxy
   };
   request.onerror = () => onEnd("lost");
   request.onabort = () => onEnd("cancelled");

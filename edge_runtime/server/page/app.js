@@ -90,8 +90,8 @@ async function start() {
     try {
       await openSession(element("token").value.trim());
       live.retry();
-    } catch {
-      element("lock-error").textContent = t("wrong_token");
+    } catch (error) {
+      element("lock-error").textContent = error.status === 401 ? t("wrong_token") : error.message;
     }
   });
   useLanguage();

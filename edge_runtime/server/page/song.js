@@ -66,9 +66,10 @@ export class Song {
     stop = classify(file, element("model").value, {
       onSent: (share) => current && !this.#lines.length && this.#say(() => t("sending", { percent: percent(share) })),
       onLine: (line, text) => current && this.#take(line, text),
-      onEnd: (how) => {
+      onEnd: (how, reason) => {
         if (how === "cancelled" && current) current = false;
         if (how === "lost" && current) this.#say(() => t("song_failed", { reason: t("song_lost") }));
+        if (how === "failed" && current) this.#say(() => t("song_failed", { reason }));
         if (current) this.#finish();
       },
     });

@@ -76,7 +76,7 @@ export class Today {
         const [since, until] = [this.#dateOf(ago), this.#dateOf(ago - 1)];
         if (this.#days.has(since)) continue;
         const { rows } = await getJson(`v1/history?bucket=day&since=${since}&until=${until}`);
-        this.#days.set(since, [...byStart(rows).values()][0] ?? new Map());
+        this.#days.set(since, summed(byStart(rows).values()));
         this.#drawShares();
       }
     } catch (error) {
@@ -181,11 +181,8 @@ export class Today {
     for (const button of document.querySelectorAll("[data-days]")) {
       button.setAttribute("aria-pressed", Number(button.dataset.days) === this.#period);
     }
-    const seconds = new Map();
     const days = Array.from({ length: this.#period - 1 }, (_, index) => this.#days.get(this.#dateOf(index + 1)));
-    for (const totals of [...this.#hours.values(), ...days]) {
-      for (const [genre, length] of totals ?? []) seconds.set(genre, (seconds.get(genre) ?? 0) + length);
-    }
+    const seconds = summed([...this.#hours.values(), ...days]);
     fillShares(element("share-lane"), element("shares"), seconds, (genre, length, total) => [
       make("span", "detail", duration(length)),
       make("span", "value", genre === "silence" ? "" : shareOf(length, total)),
@@ -199,6 +196,15 @@ export class Today {
 function place(genre) {
   const index = knownGenres().indexOf(genre);
   return index < 0 ? Infinity : index;
+}
+
+/** Seconds by genre of several hours or days, of which some may be unknown. */
+function summed(parts) {
+  const seconds = new Map();
+  for (const part of parts) {
+    for (const [genre, length] of part ?? []) seconds.set(genre, (seconds.get(genre) ?? 0) + length);
+  }
+  return seconds;
 }
 
 /** Seconds by genre, by the start of an hour or a day, in their order. */

@@ -38,8 +38,16 @@ def test_without_its_token_a_request_is_refused(serve: Serve) -> None:
 
 def test_what_holds_no_secret_needs_no_token(serve: Serve) -> None:
     server = serve(token=TOKEN)
-    for path in ("/", "/app.js", "/health/live", "/health/ready"):
+    for path in ("/", "/app.js", "/icon.svg", "/openapi.json", "/health/live", "/health/ready"):
         assert request(server.address, path).status == 200
+
+
+@pytest.mark.parametrize(
+    "path", ["/metrics", "/metrics%0A", "/v1/now%0A", "/app.js%0A", "/v2", "/nothing", "//", "/health/", "/docs/app.js"]
+)
+def test_every_other_path_needs_the_token_however_it_is_written(path: str, serve: Serve) -> None:
+    server = serve(token=TOKEN, public_page=True)
+    assert request(server.address, path).status == 401
 
 
 def test_wrong_tokens_wait_for_their_refusal_and_hold_up_nobody(serve: Serve) -> None:

@@ -24,6 +24,13 @@ def test_a_server_without_a_listener_answers(path: str, server: Server) -> None:
     assert request(server.address, path).status == 200
 
 
+@pytest.mark.parametrize("query", ["smooth=inf", "smooth=-inf", "smooth=1e300", "smooth=nan", "hop=inf", "hop=1e300"])
+def test_a_number_without_a_meaning_is_refused_in_one_line(query: str, server: Server) -> None:
+    answer = request(server.address, f"/v1/classify?{query}", body=wav(2.1))
+    assert answer.status == 422
+    assert answer.json["type"] == "error"
+
+
 @pytest.mark.parametrize("path", ["/nothing", "/..%2fapp.py", "/v1/now", "/v1/stream", "/v1/model?model=other"])
 def test_what_is_not_there_is_refused_in_one_line(path: str, server: Server) -> None:
     answer = request(server.address, path)

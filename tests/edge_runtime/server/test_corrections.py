@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -85,6 +87,49 @@ def test_every_answer_can_be_corrected_however_short_it_was(served: ServedListen
         hear(served, number, genre)
     for number in range(3):
         assert correct(served, first=number, last=number).json["images"] == 1
+
+
+def test_the_same_windows_are_kept_once_however_they_are_named(served: ServedListener, tmp_path: Path) -> None:
+    hear(served, 2)
+    for first in range(3):
+        assert correct(served, first=first).status == 200
+    assert [folder.name for folder in (tmp_path / "kept").iterdir()] == ["2026-11-26T12-00-02.123Z"]
+
+
+def test_corrections_leave_room_on_the_disk(
+    served: ServedListener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(corrections, "MIN_FREE_BYTES", 1 << 60)
+    hear(served, 0)
+    answer = correct(served)
+    assert answer.status == 507
+    assert "of the disk free" in answer.json["rule"]
+    assert not list((tmp_path / "kept").iterdir())
+
+
+def begin_to_correct(served: ServedListener) -> socket.socket:
+    """A client that has sent the first byte of a correction."""
+    address = urlsplit(served.address)
+    client = socket.create_connection((address.hostname, address.port), timeout=10)
+    client.sendall(
+        b"POST /v1/corrections HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        b"Content-Length: 99\r\n\r\n{"
+    )
+    return client
+
+
+def test_a_body_that_does_not_go_on_is_refused(served: ServedListener, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(corrections, "BODY_SECONDS", 0.2)
+    with begin_to_correct(served) as client:
+        assert client.recv(100).startswith(b"HTTP/1.1 408 ")
+
+
+def test_a_client_that_goes_is_no_error_of_the_server(served: ServedListener, notices: list[str]) -> None:
+    with begin_to_correct(served):
+        request(served.address, "/health/live")  # by now it waits for the rest
+    for _ in range(3):
+        request(served.address, "/health/live")
+    assert not notices
 
 
 def test_silence_has_no_image_and_cannot_be_corrected(served: ServedListener) -> None:
@@ -172,10 +217,20 @@ def test_a_model_without_images_has_none_to_keep(models: dict[str, Path], tmp_pa
         Corrections(tmp_path / "kept", classifier, "tiny.tflite")
 
 
-def test_corrections_need_the_page() -> None:
-    result = listen_command("--keep-corrections", "kept", "song.wav")
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--keep-corrections", "kept"],
+        ["--public-page"],
+        ["--token-file", "token"],
+        ["--allow-host", "music.example"],
+        ["--allow-origin", "https://app.example"],
+    ],
+)
+def test_options_of_the_page_need_the_page(options: list[str]) -> None:
+    result = listen_command(*options, "song.wav")
     assert result.exit_code == 2
-    assert "--keep-corrections is for users of the page: add --serve 8321" in result.stderr
+    assert f"{options[0]} is for users of the page: add --serve 8321" in result.stderr
 
 
 def test_an_image_is_written_as_it_is() -> None:

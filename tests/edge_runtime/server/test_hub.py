@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import http.client
 import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from time import perf_counter
-from typing import Any
+from time import perf_counter, time
+from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
+from starlette.requests import ClientDisconnect
 
 from edge_runtime import Event, GenreClassifier, Summarizer
-from edge_runtime.server.hub import CLIENT_MESSAGES, KEPT_MESSAGES, MAX_WAITING, Hub
+from edge_runtime.server.app import _Stream
+from edge_runtime.server.hub import (
+    CLIENT_MESSAGES,
+    KEPT_MESSAGES,
+    MAX_STREAMS,
+    MAX_STREAMS_OF_ONE_CLIENT,
+    MAX_WAITING,
+    Hub,
+)
 from edge_runtime.server.metrics import Metrics
 from edge_runtime.server.models import served_models, share
+from edge_runtime.server.past import Past
+from edge_runtime.server.refusals import RefusedError
 from edge_runtime.server.running import ServedListener, serve_listener
 from edge_runtime.server.settings import ServerSettings
 from tests.conftest import until
@@ -78,6 +90,57 @@ def test_a_client_that_comes_back_gets_what_it_has_missed(listener: ServedListen
         assert [read()["data"]["start_s"] for _ in range(2)] == [3.0, 4.0]
         listener.hub.window(make_prediction(start=5.0))
         assert read()["data"]["start_s"] == 5.0
+
+
+def test_streams_that_are_opened_at_once_are_counted(listener: ServedListener) -> None:
+    address = urlsplit(listener.address)
+    with ExitStack() as stack:
+        clients = [
+            stack.enter_context(socket.create_connection((address.hostname, address.port), timeout=10))
+            for _ in range(80)
+        ]
+        for client in clients:
+            client.sendall(b"GET /v1/stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        statuses = [client.recv(12) for client in clients]
+    assert statuses.count(b"HTTP/1.1 200") == MAX_STREAMS
+    assert statuses.count(b"HTTP/1.1 503") == 80 - MAX_STREAMS
+    until(lambda: listener.hub.streams == 0)
+
+
+def test_one_visitor_takes_no_place_of_others(listener: ServedListener) -> None:
+    taken = [listener.hub.subscribe("192.0.2.7") for _ in range(MAX_STREAMS_OF_ONE_CLIENT)]
+    with pytest.raises(RefusedError, match="of one address"):
+        listener.hub.subscribe("192.0.2.7")
+    listener.hub.subscribe("192.0.2.8")
+    listener.hub.unsubscribe(taken[0])
+    listener.hub.subscribe("192.0.2.7")
+
+
+@pytest.mark.parametrize("proxy", ["127.0.0.1", "::1", "::ffff:127.0.0.1"])
+def test_all_visitors_of_a_proxy_on_this_machine_are_served(proxy: str, listener: ServedListener) -> None:
+    for _ in range(MAX_STREAMS):
+        listener.hub.subscribe(proxy)
+    with pytest.raises(RefusedError, match="streams are open"):
+        listener.hub.subscribe(proxy)
+
+
+def test_a_client_that_has_gone_before_its_first_message_holds_no_place(listener: ServedListener) -> None:
+    async def gone(*message: Any) -> NoReturn:
+        raise ConnectionResetError
+
+    stream = _Stream(listener.hub, Past(None), listener.hub.subscribe(), None)
+    with pytest.raises(ClientDisconnect):
+        asyncio.run(stream({"type": "http", "asgi": {"spec_version": "2.4"}}, gone, gone))
+    assert listener.hub.streams == 0
+
+
+def test_after_a_start_everything_before_it_may_be_missing(listener: ServedListener) -> None:
+    now = round(time() * 1000)
+    kept, oldest = listener.hub.kept_after(5)
+    assert not kept
+    assert oldest is not None
+    assert now <= oldest < now + 60_000
+    assert listener.hub.kept_after(now + 3_600_000) == ([], None)
 
 
 def test_an_id_without_a_meaning_is_ignored(listener: ServedListener) -> None:
@@ -150,6 +213,7 @@ def test_a_server_is_ready_as_long_as_sound_arrives(models: dict[str, Path]) -> 
     power = np.zeros((1, 64), np.float32)
     assert hub.state()[0] == "starting"
     hub.frames(power, 0.0)
+    assert hub.state() == ("starting", "no window has been classified yet")
     hub._take_window(make_prediction())
     assert hub.state() == ("listening", "")
     hub._take_event(Event(NOON, "USB", "device lost", "it is gone"))
@@ -165,7 +229,7 @@ def test_a_server_is_ready_as_long_as_sound_arrives(models: dict[str, Path]) -> 
 def test_a_listener_without_sound_is_not_ready(listener: ServedListener) -> None:
     answer = request(listener.address, "/health/ready")
     assert answer.status == 503
-    assert answer.json["found"] == "starting: no window has been classified yet"
+    assert answer.json["found"] == "starting: no sound has arrived yet"
 
 
 def test_without_a_history_there_are_the_last_events_and_no_past(listener: ServedListener) -> None:

@@ -267,8 +267,11 @@ def test_hours_of_today_show_their_windows(browser: Browser, listen: Listen, tmp
 
 
 @contextmanager
-def behind_a_prefix(address: str, prefix: str) -> Iterator[str]:
-    """A reverse proxy that shows a server under a prefix, as Home Assistant's ingress does; its address."""
+def behind_a_prefix(address: str, prefix: str, *, refused: str | None = None) -> Iterator[str]:
+    """A reverse proxy that shows a server under a prefix, as Home Assistant's ingress does; its address.
+
+    It answers the refused path itself.
+    """
     target = urlsplit(address)
 
     class Proxy(socketserver.StreamRequestHandler):
@@ -278,6 +281,13 @@ def behind_a_prefix(address: str, prefix: str) -> Iterator[str]:
                 return
             method, path, version = line.split()
             assert path.startswith(prefix), f"{path} leads out of the prefix"
+            if path.partition("?")[0] == f"{prefix}{refused}":
+                length = next(int(one.split()[1]) for one in self.rfile if one.lower().startswith(b"content-length"))
+                while self.rfile.readline().strip():
+                    pass
+                self.rfile.read(length)
+                self.wfile.write(b"HTTP/1.1 413 Too Large\r\nConnection: close\r\n\r\n<html>\n<h1>nginx</h1>\n")
+                return
             with socket.create_connection((target.hostname, target.port)) as server:
                 server.sendall(f"{method} {path.removeprefix(prefix)} {version}\r\n".encode())
                 server.sendall(f"X-Ingress-Path: {prefix}\r\nConnection: close\r\n".encode())
@@ -310,6 +320,25 @@ def test_it_works_behind_a_prefix(browser: Browser, listen: Listen) -> None:
         browser.wait_for("#connection", "Live")
         hear(served, "Rock")
         browser.wait_for("#genre", "Rock")
+        browser.driver.get("about:blank")
+
+
+def test_what_a_proxy_refuses_is_told_with_its_status(browser: Browser, server: Server, tmp_path: Path) -> None:
+    (tmp_path / "song.wav").write_bytes(wav(3))
+    with behind_a_prefix(server.address, "/music", refused="/v1/classify") as address:
+        browser.open(address)
+        until(lambda: browser.find("#drop").is_displayed())
+        browser.find("#file").send_keys(str(tmp_path / "song.wav"))
+        browser.wait_for("#song-state", "No answer: 413 Too Large")
+        browser.driver.get("about:blank")
+
+
+def test_a_token_that_a_proxy_refuses_is_not_called_wrong(browser: Browser, listen: Listen) -> None:
+    with behind_a_prefix(listen(token="a-token-of-some-length").address, "/music", refused="/v1/session") as address:
+        browser.open(address)
+        browser.wait_for("#lock", "This page needs its token")
+        browser.find("#token").send_keys("a-token-of-some-length\n")
+        browser.wait_for("#lock-error", "413 Too Large")
         browser.driver.get("about:blank")
 
 

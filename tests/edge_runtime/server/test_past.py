@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from sqlite3 import Connection
+from typing import Any
 
 import pytest
 
 from edge_runtime import Event, GenreClassifier
 from edge_runtime.outputs.sqlite import History
+from edge_runtime.server.past import MAX_WAITING, Past
+from edge_runtime.server.refusals import RefusedError
 from edge_runtime.server.running import ServedListener, serve_listener
 from edge_runtime.server.settings import ServerSettings
 from tests.edge_runtime.factories import GENRES, make_prediction
@@ -86,7 +92,9 @@ def test_without_a_beginning_the_history_goes_back_only_so_far(
     assert sum(row.get("windows", 1) for row in rows) == windows
 
 
-@pytest.mark.parametrize("query", ["since=yesterday", "until=2026-13-01", "bucket=year"])
+@pytest.mark.parametrize(
+    "query", ["since=yesterday", "until=2026-13-01", "bucket=year", "bucket=day&until=0001-01-01T00:00:00Z"]
+)
 def test_a_time_without_a_meaning_is_refused(query: str, listener: ServedListener) -> None:
     assert request(listener.address, f"/v1/history?{query}").status == 422
 
@@ -102,3 +110,89 @@ def test_a_stream_goes_on_after_the_server_was_started_again(listener: ServedLis
     assert past["data"]["truncated"] is False
     assert window["event"] == "window"
     assert int(window["id"]) > int(past["id"]) > last
+
+
+def test_a_stream_gets_the_past_right_after_the_server_was_started_again(
+    models: dict[str, Path], tmp_path: Path
+) -> None:
+    now = datetime.now(UTC)
+    history = History(tmp_path / "heard.sqlite", model="m", genres=GENRES, hop_seconds=1.0)
+    for second in range(10):
+        history.window(make_prediction(time=now - timedelta(seconds=60 - second), start=float(second)))
+    history.close()
+    last = round((now - timedelta(seconds=55)).timestamp() * 1000)
+    classifier = GenreClassifier.open(models["tflite"])
+    with (
+        serve_listener(
+            models["tflite"], classifier, ServerSettings(port=0), history=tmp_path / "heard.sqlite"
+        ) as served,
+        stream(served.address, **{"Last-Event-ID": str(last)}) as read,
+    ):
+        past = read()
+    assert past["event"] == "past"
+    assert len(past["data"]["windows"]) == 4
+
+
+def test_a_day_on_which_the_clock_changes_is_one_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    history = History(tmp_path / "heard.sqlite", model="m", genres=GENRES, hop_seconds=1.0)
+    for hour in range(24):
+        begin = datetime(2026, 10, 24, 22, tzinfo=UTC)
+        history.window(make_prediction("Halk", time=begin + timedelta(hours=hour), start=3600.0 * hour))
+    history.close()
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    try:
+        rows = asyncio.run(Past(tmp_path / "heard.sqlite").rows("day", None, None))
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert [(row["start"], row["windows"]) for row in rows] == [("2026-10-25T00:00+02:00", 24)]
+
+
+ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
+
+
+@pytest.fixture
+def heard(tmp_path: Path) -> Path:
+    """A history of one window."""
+    history = History(tmp_path / "heard.sqlite", model="m", genres=GENRES, hop_seconds=1.0)
+    history.window(make_prediction(time=NOON))
+    history.close()
+    return tmp_path / "heard.sqlite"
+
+
+def read_without_end(connection: Connection) -> Any:
+    return connection.execute(ENDLESS).fetchone()
+
+
+def test_only_so_many_readings_wait_whoever_still_waits_for_them(heard: Path) -> None:
+    async def ask() -> int:
+        past = Past(heard)
+        asked = [asyncio.create_task(past._read(read_without_end)) for _ in range(1 + MAX_WAITING)]
+        await asyncio.sleep(0)
+        try:
+            async with asyncio.timeout(1):
+                with pytest.raises(RefusedError) as refused:
+                    await past.rows("day", None, None)
+        finally:
+            past.close()
+            await asyncio.gather(*asked, return_exceptions=True)
+        assert refused.value.headers["Retry-After"]
+        return refused.value.status
+
+    assert asyncio.run(ask()) == 429
+
+
+def test_the_end_of_a_server_ends_what_it_reads(heard: Path) -> None:
+    async def ask() -> None:
+        past = Past(heard)
+        reading = asyncio.create_task(past._read(read_without_end))
+        while past._connection is None:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)
+        past.close()
+        async with asyncio.timeout(1):
+            with pytest.raises(RefusedError):
+                await reading
+
+    asyncio.run(ask())
