@@ -67,6 +67,7 @@ def test_its_backbone_is_where_a_training_begins_and_licences_are_handed_on(
         np.testing.assert_allclose(ours, theirs, atol=1e-4)
 
 
+@pytest.mark.full
 def test_a_training_with_the_same_teacher_begins_with_all_that_was_learned_of_it(
     music: Path, tmp_path: Path, teacher: Teacher, teacher_run: Run
 ) -> None:

@@ -213,6 +213,7 @@ def test_a_refit_is_as_long_as_the_training_was_until_its_best_epoch(small_datas
     assert len(history(small_dataset.run, "refit head")) == int(np.argmax(head)) + 1
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("without_dropout")
 @pytest.mark.parametrize("epochs_done", [0, 2])
 def test_a_refit_that_is_resumed_ends_like_one_without_interruption(
