@@ -103,14 +103,19 @@ def check_unknown(dataset: Dataset, run: Run) -> None:
     TmgcError
         It was: a network or a baseline would be tested on songs that it knows.
     """
-    if not run.dataset_csv.is_file():
-        return
-    known = {clip.content_sha256 for clip in read_dataset(run).clips if clip.split != "test"}
-    if songs := {clip.song for clip in dataset.clips if clip.content_sha256 in known}:
+    if songs := known_songs(dataset.clips, run):
         raise TmgcError(
             f"what is tested has not heard the test songs, nor has a teacher: {run.folder} was trained on {len(songs)} "
             "of these. Choose another teacher, or other weights"
         )
+
+
+def known_songs(clips: Iterable[Clip], run: Run) -> set[str]:
+    """The songs of clips that a run was trained on, or validated with; none for a run without a dataset."""
+    if not run.dataset_csv.is_file():
+        return set()
+    known = {clip.content_sha256 for clip in read_dataset(run).clips if clip.split != "test"}
+    return {clip.song for clip in clips if clip.content_sha256 in known}
 
 
 def _units(clips: Iterable[Clip]) -> list[Unit]:

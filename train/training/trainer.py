@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 from edge_runtime.errors import TmgcError, first_line
 from edge_runtime.files import check_writable, remove_tree
 from edge_runtime.model_card import ModelCard
-from train.dataset.dataset import Dataset, read_dataset
+from train.dataset.dataset import Dataset
+from train.dataset.folds import known_songs
 from train.dataset.inputs import Held, NetworkInputs
 from train.libraries import has_tensorflow, library
 from train.progress import Reporter
@@ -116,15 +117,13 @@ def resume(dataset: Dataset, reporter: Reporter | None = None) -> ModelCard:
 def _check_validation_unknown(dataset: Dataset, weights: Path) -> None:
     """Refuse initial weights that a refit has trained on songs which are validated on."""
     run = Run(weights.parent)
-    if weights.suffix != ".keras" or not (run.card_json.is_file() and run.dataset_csv.is_file()):
+    if weights.suffix != ".keras" or not run.card_json.is_file() or "refit_epochs" not in run.card().training:
         return
-    if "refit_epochs" in run.card().training:
-        known = {clip.content_sha256 for clip in read_dataset(run).clips if clip.split != "test"}
-        if any(clip.content_sha256 in known for clip in dataset.of("validation")):
-            raise TmgcError(
-                f"validation songs are new to the network: a refit has trained {run.folder} on some of these. Choose "
-                "other --weights"
-            )
+    if known_songs(dataset.of("validation"), run):
+        raise TmgcError(
+            f"validation songs are new to the network: a refit has trained {run.folder} on some of these. Choose "
+            "other --weights"
+        )
 
 
 def _check_writable(dataset: Dataset) -> None:
