@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.audio import Samples, without_offset
+from edge_runtime.errors import InvalidAnswerError
+from edge_runtime.golden_windows import open_verified
 from edge_runtime.interpreters import Interpreter, open_interpreter
 from edge_runtime.model_card import ModelCard
 from edge_runtime.spectrogram import Spectrogram
@@ -37,6 +39,11 @@ class GenreClassifier:
     ----------
     interpreter : Interpreter
 
+    Attributes
+    ----------
+    invalid_in_a_row : int
+        Answers with a probability that is not finite, since the last one without.
+
     Examples
     --------
     >>> classifier = GenreClassifier.open("demo.int8.tflite")          # doctest: +SKIP
@@ -48,24 +55,28 @@ class GenreClassifier:
         self.card: ModelCard = interpreter.card
         self.runtime = interpreter.runtime
         self.threads = interpreter.threads
+        self.invalid_in_a_row = 0
         self.spectrogram = Spectrogram(self.card.spectrogram, self.card.colormap_array)
 
     @classmethod
-    def open(cls, path: str | Path, *, threads: int | None = None) -> GenreClassifier:
-        """Load a ``.tflite`` or ``.onnx`` file.
+    def open(cls, path: str | Path, *, threads: int | None = None, trust: bool = False) -> GenreClassifier:
+        """Load a ``.tflite`` or ``.onnx`` file, and check that it computes its golden windows as when it was exported.
 
         Parameters
         ----------
         path : str or Path
         threads : int > 0, optional
             All usable cores but one by default, at most four.
+        trust : bool
+            Do not check it.
 
         Raises
         ------
         TmgcError
-            The file is missing, truncated or without a model card, or no installed library can run it.
+            The file is missing, truncated, changed since its export or without a model card, no installed library can
+            run it, or each computes something else than the exporter did.
         """
-        return cls(open_interpreter(path, threads=threads))
+        return cls((open_interpreter if trust else open_verified)(path, threads=threads))
 
     def classify(self, samples: Samples, *, inner_power: NDArray[np.float32] | None = None) -> Classification:
         """Classify one window.
@@ -81,6 +92,11 @@ class GenreClassifier:
         Returns
         -------
         classification : Classification
+
+        Raises
+        ------
+        InvalidAnswerError
+            A probability is not finite.
         """
         begun = perf_counter()
         if inner_power is None:
@@ -89,6 +105,12 @@ class GenreClassifier:
         prepared = perf_counter()
         probabilities = with_temperature(self.interpreter.invoke(model_input), self.card.temperature)
         done = perf_counter()
+        if not np.isfinite(probabilities).all():
+            self.invalid_in_a_row += 1
+            raise InvalidAnswerError(
+                f"probabilities must be finite: {self.runtime} computes {probabilities.tolist()} from this window"
+            )
+        self.invalid_in_a_row = 0
         return Classification(probabilities, (prepared - begun) * 1e3, (done - prepared) * 1e3)
 
 

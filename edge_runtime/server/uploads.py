@@ -22,7 +22,7 @@ from typing import TypeVar
 from edge_runtime.audio import Samples
 from edge_runtime.decoding.ffmpeg import has_ffmpeg
 from edge_runtime.decoding.stream import ForwardReader, to_mono
-from edge_runtime.errors import TmgcError
+from edge_runtime.errors import InvalidAnswerError, TmgcError
 from edge_runtime.listener import ListenSettings, listen
 from edge_runtime.outputs.json_lines import summary_json, window_json
 from edge_runtime.predictions import Summarizer
@@ -338,6 +338,8 @@ class _Job:
                 self._put(line)
         except RefusedError as refusal:
             self.refuse(refusal)
+        except InvalidAnswerError as error:
+            self.refuse(RefusedError(503, "a model's answer is finite", str(error), "see tmgc-listen doctor"))
         except TmgcError as error:
             self.refuse(_undecodable(str(error)))
         except Exception as error:
