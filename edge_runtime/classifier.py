@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edge_runtime.audio import Samples, without_offset
 from edge_runtime.errors import InvalidAnswerError
 from edge_runtime.golden_windows import open_verified
-from edge_runtime.interpreters import Interpreter, open_interpreter
+from edge_runtime.interpreters import Interpreter, ModelInput, open_interpreter
 from edge_runtime.model_card import ModelCard
 from edge_runtime.spectrogram import Spectrogram
 
@@ -103,15 +103,34 @@ class GenreClassifier:
             samples = without_offset(samples)
         model_input = samples if self.card.input_kind == "waveform" else self.spectrogram.image(samples, inner_power)
         prepared = perf_counter()
-        probabilities = with_temperature(self.interpreter.invoke(model_input), self.card.temperature)
+        probabilities = self.predict(model_input)
         done = perf_counter()
+        return Classification(probabilities, (prepared - begun) * 1e3, (done - prepared) * 1e3)
+
+    def predict(self, model_input: ModelInput) -> NDArray[np.float32]:
+        """The probabilities of one window as the model takes it.
+
+        Parameters
+        ----------
+        model_input : np.ndarray [shape=card.input_shape]
+            By ``card.input_kind`` an image, uint8, or a waveform, float32 in [-1, 1].
+
+        Returns
+        -------
+        probabilities : np.ndarray [shape=(n_genres,)], float32 in [0, 1]
+            After temperature scaling.
+
+        Raises
+        ------
+        InvalidAnswerError
+            One is not finite.
+        """
+        probabilities = with_temperature(self.interpreter.invoke(model_input), self.card.temperature)
         if not np.isfinite(probabilities).all():
             self.invalid_in_a_row += 1
-            raise InvalidAnswerError(
-                f"probabilities must be finite: {self.runtime} computes {probabilities.tolist()} from this window"
-            )
+            raise InvalidAnswerError(f"probabilities must be finite: {self.runtime} computes {probabilities.tolist()}")
         self.invalid_in_a_row = 0
-        return Classification(probabilities, (prepared - begun) * 1e3, (done - prepared) * 1e3)
+        return probabilities
 
 
 def with_temperature(probabilities: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:

@@ -238,14 +238,14 @@ def check_golden_windows(interpreter: Interpreter) -> Finding:
     """Whether this machine computes what the exporter did."""
     results = check_golden(interpreter)
     if not results:
-        return Finding("golden windows", WARNING, "the file has none to verify it with", "export it again: tmgc-export")
+        return Finding("golden-windows", WARNING, "the file has none to verify it with", "export it again: tmgc-export")
     failed = [result for result in results if not result.passed]
     if failed:
         fix = "update the interpreter, or take another export of the model"
-        return Finding("golden windows", PROBLEM, failed[0].failure(interpreter.runtime), fix)
+        return Finding("golden-windows", PROBLEM, failed[0].failure(interpreter.runtime), fix)
     largest = max(result.difference for result in results)
     found = f"{len(results)} of {len(results)} as exported, by {interpreter.runtime}: largest difference {largest:.1g}"
-    return Finding("golden windows", OK, f"{found} (tolerance {results[0].tolerance:g})")
+    return Finding("golden-windows", OK, f"{found} (tolerance {results[0].tolerance:g})")
 
 
 def self_test(interpreter: Interpreter) -> Finding:

@@ -16,10 +16,8 @@ from edge_runtime.errors import TmgcError, UntrustedModelError
 from edge_runtime.golden_windows import (
     GoldenResult,
     check_golden,
-    golden_document,
     golden_windows,
     open_verified,
-    predict_golden,
 )
 from edge_runtime.interpreters import litert, open_interpreter
 from export.metadata import write_with_card
@@ -37,14 +35,9 @@ BREAKS: dict[str, Break] = {
 
 
 @pytest.fixture
-def golden(graphs: dict[str, Path], card: ModelCard, tmp_path: Path) -> Path:
+def golden(models: dict[str, Path]) -> Path:
     """A TFLite file with golden windows."""
-    path = tmp_path / "golden.tflite"
-    write_with_card(graphs["tflite"], card, path)
-    found = predict_golden(open_interpreter(path))
-    export = {**card.export, "recipe": "float32", "golden": golden_document("float32", found, found)}
-    write_with_card(graphs["tflite"], card.replace(export=export), path)
-    return path
+    return models["tflite"]
 
 
 @pytest.fixture
@@ -133,9 +126,9 @@ def test_a_service_whose_model_is_not_trusted_is_not_restarted(
     assert f"RestartPreventExitStatus={MISCONFIGURED}\n" in unit_text(ServiceSettings(golden))
 
 
-def test_a_file_without_golden_windows_is_taken_as_it_is(models: dict[str, Path]) -> None:
-    assert check_golden(open_interpreter(models["tflite"])) == []
-    assert open_verified(models["tflite"])
+def test_a_file_without_golden_windows_is_taken_as_it_is(brief_model: Path) -> None:
+    assert check_golden(open_interpreter(brief_model)) == []
+    assert open_verified(brief_model)
 
 
 @pytest.mark.parametrize(
