@@ -33,7 +33,7 @@ def test_a_server_without_a_listener_answers(path: str, server: Server) -> None:
 def test_a_model_whose_answers_are_not_finite_is_not_ready(models: dict[str, Path]) -> None:
     classifier = GenreClassifier.open(models["tflite"])
     invoke, finite = classifier.interpreter.invoke, True
-    classifier.interpreter.invoke = lambda window: invoke(window) * np.float32(1 if finite else np.nan)  # type: ignore[method-assign]
+    classifier.interpreter.invoke = lambda window: invoke(window) * np.float32(1 if finite else np.nan)  # type: ignore[assignment]
     with serve_models([(models["tflite"], classifier)], ServerSettings(port=0)) as server:
         finite = False
         for _ in range(MAX_INVALID):
