@@ -7,21 +7,18 @@ are formulas with a seed, so that a file carries no sound, and they pass the boa
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.audio import Samples
-from edge_runtime.errors import TmgcError, UntrustedModelError
+from edge_runtime.errors import TmgcError, UntrustedModelError, first_line
 from edge_runtime.interpreters import Interpreter, installed_engines, open_interpreter
 from edge_runtime.spectrogram import Spectrogram, SpectrogramSettings
-
-log = logging.getLogger("tmgc.model")
 
 Waveform = NDArray[np.float64]
 """``[shape=(n,)], float64``"""
@@ -29,12 +26,15 @@ Waveform = NDArray[np.float64]
 VERSION = 1
 """Of the sounds: files of another version cannot be compared."""
 
-TOLERANCES = {"float32": 1e-3, "float16": 1e-2, "dynamic": 0.1, "int8": 0.1}
+TOLERANCES = {"float32": 1e-3, "float16": 1e-2, "dynamic": 0.03, "int8": 0.03}
 """Highest difference of a probability from what the exporter computed, by recipe. A right engine differs by the order
 of its sums: 1e-6 in float32; in 8 bits by single steps of a rounding, below 1e-4 between x86-64 and emulated ARM."""
 
 _SUM_TOLERANCE = 1e-2
-"""Probabilities sum to 1 but for 8-bit rounding."""
+"""Probabilities sum to 1 but for rounding."""
+
+_LONGEST = 100_000
+"""Samples that are computed of a sound, two seconds at most rates; longer windows repeat them."""
 
 
 @dataclass(frozen=True)
@@ -68,21 +68,24 @@ class GoldenResult:
         )
 
 
-def golden_windows(settings: SpectrogramSettings) -> dict[str, Samples]:
-    """The sounds, by name.
+def golden_window(name: str, settings: SpectrogramSettings) -> Samples:
+    """One of the sounds.
 
     Parameters
     ----------
+    name : str
+        One of :data:`NAMES`.
     settings : SpectrogramSettings
         Its rate and window length are used.
 
     Returns
     -------
-    windows : dict of str to np.ndarray [shape=(window_samples,)], float32 in [-1, 1]
+    samples : np.ndarray [shape=(window_samples,)], float32 in [-1, 1]
     """
-    count, rate = settings.window_samples, settings.sample_rate
-    seconds = np.arange(count) / rate
-    return {name: _normalised(make(seconds), level) for name, (make, level) in _SOUNDS.items()}
+    make, level = _SOUNDS[name]
+    sound = make(np.arange(min(settings.window_samples, _LONGEST)) / settings.sample_rate)
+    sound *= level / max(float(np.abs(sound).max()), 1e-12)
+    return np.resize(sound.astype(np.float32), settings.window_samples)
 
 
 def golden_document(
@@ -96,23 +99,30 @@ def golden_document(
         Name of the recipe, which sets the tolerance.
     found, keras : mapping of str to sequence of float
         Probabilities of each window by the file and by Keras.
+
+    Raises
+    ------
+    TmgcError
+        One is not finite.
     """
     rounded = {
         name: {window: [round(float(value), 6) for value in values] for window, values in each.items()}
         for name, each in (("probabilities", found), ("keras", keras))
     }
+    if not np.isfinite([*found.values(), *keras.values()]).all():
+        raise TmgcError("a model's probabilities must be finite: those of its golden windows are not. Train it again")
     return {"version": VERSION, "tolerance": TOLERANCES[recipe], **rounded}
 
 
-def predict_golden(interpreter: _Invoked, names: Sequence[str] = ()) -> dict[str, tuple[float, ...]]:
-    """The probabilities of all golden windows, or of some, without temperature scaling."""
+def predict_golden(interpreter: Interpreter, names: Iterable[str]) -> dict[str, tuple[float, ...]]:
+    """The probabilities of golden windows by name, without temperature scaling."""
     card = interpreter.card
     spectrogram = Spectrogram(card.spectrogram, card.colormap_array)
     found = {}
-    for name, samples in golden_windows(card.spectrogram).items():
-        if not names or name in names:
-            window = samples if card.input_kind == "waveform" else spectrogram.image(samples)
-            found[name] = tuple(map(float, interpreter.invoke(window)))
+    for name in names:
+        samples = golden_window(name, card.spectrogram)
+        window = samples if card.input_kind == "waveform" else spectrogram.image(samples)
+        found[name] = tuple(map(float, interpreter.invoke(window)))
     return found
 
 
@@ -129,23 +139,46 @@ def check_golden(interpreter: Interpreter) -> list[GoldenResult]:
     TmgcError
         The card's are malformed.
     """
-    golden = interpreter.card.export.get("golden") or {}
-    if not isinstance(golden, Mapping) or golden.get("version") != VERSION:
+    if "golden" not in interpreter.card.export:
         return []
     try:
-        expected = {str(name): tuple(map(float, values)) for name, values in golden["probabilities"].items()}
-        tolerance = float(golden["tolerance"])
-        if not expected or not set(expected) <= set(_SOUNDS) or not 0 < tolerance <= max(TOLERANCES.values()):
-            raise ValueError("unknown windows or tolerance")
+        golden = interpreter.card.export["golden"]
+        if type(golden["version"]) is not int:
+            raise ValueError("a version is a whole number")
+        if golden["version"] != VERSION:
+            return []
+        tolerance = _numbers([golden["tolerance"]], highest=max(TOLERANCES.values()))[0]
+        expected = {name: _numbers(values, highest=1.0) for name, values in golden["probabilities"].items()}
+        if not expected or not set(expected) <= set(NAMES):
+            raise ValueError("other windows")
         if any(len(values) != len(interpreter.card.genres) for values in expected.values()):
             raise ValueError("another number of genres")
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise TmgcError(f"a model card's golden windows are malformed ({error}): export the model again") from error
-    found = predict_golden(interpreter, list(expected))
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        reason = first_line(error, longest=80)
+        raise TmgcError(f"a model card's golden windows are malformed ({reason}): export the model again") from error
+    found = predict_golden(interpreter, expected)
     return [GoldenResult(name, values, found[name], tolerance) for name, values in expected.items()]
 
 
-def open_verified(path: str | Path, *, threads: int | None = None) -> Interpreter:
+def _numbers(values: Any, *, highest: float) -> tuple[float, ...]:
+    if not isinstance(values, list) or any(type(value) not in (int, float) for value in values):
+        raise TypeError("no list of numbers")
+    if not all(0 <= value <= highest for value in values):
+        raise ValueError("a number is out of range")
+    return tuple(map(float, values))
+
+
+class Verified(NamedTuple):
+    """A model that has computed its golden windows."""
+
+    interpreter: Interpreter
+    results: list[GoldenResult]
+    """Empty for a file that has none."""
+    failed: dict[str, str]
+    """The failure of each other engine that was tried before, by name and version."""
+
+
+def open_verified(path: str | Path, *, threads: int | None = None) -> Verified:
     """Load a model file with the first engine that computes its golden windows as the exporter did.
 
     Parameters
@@ -154,50 +187,36 @@ def open_verified(path: str | Path, *, threads: int | None = None) -> Interprete
     threads : int > 0, optional
         As for :func:`edge_runtime.interpreters.open_interpreter`.
 
-    Returns
-    -------
-    interpreter : Interpreter
-        A file without golden windows is taken as it is: :func:`check_golden` tells.
-
     Raises
     ------
     UntrustedModelError
         No installed engine does.
     TmgcError
-        The file cannot be opened.
+        The file cannot be opened, or its golden windows are malformed.
     """
-    path, failed = Path(path), dict[str, str]()
-    for engine in (None, *installed_engines(path)):  # None is the first that can be imported
+    path, failed, refused = Path(path), dict[str, str](), list[TmgcError]()
+    engines: list[str | None] = [*installed_engines(path)]
+    for engine in engines or [None]:
         try:
             interpreter = open_interpreter(path, threads=threads, engine=engine)
-            failures = [each for each in check_golden(interpreter) if not each.passed]
-        except TmgcError:
-            if not failed:
-                raise
+            results = check_golden(interpreter)
+        except TmgcError as error:
+            refused.append(error)
             continue
-        if not failures:
-            return interpreter
-        if interpreter.runtime not in failed:
-            failed[interpreter.runtime] = failures[0].failure(interpreter.runtime)
-            log.error("%s: %s", path, failed[interpreter.runtime])
-    first = next(iter(failed.values()))
+        if all(result.passed for result in results):
+            return Verified(interpreter, results, failed)
+        failed[interpreter.runtime] = first_failure(results, interpreter.runtime)
+    if not failed:
+        raise refused[0]
     raise UntrustedModelError(
-        f"a model must compute here what it did when it was exported: {path} does not ({first}). Update the "
-        "interpreter, take another export of the model, or, at your own risk, --trust-anyway"
+        f"a model must compute here what it did when it was exported: {path} does not ({next(iter(failed.values()))}). "
+        "Update the interpreter, take another export of the model, or, at your own risk, --trust-anyway"
     )
 
 
-class _Invoked(Protocol):
-    """The part of an interpreter that is needed."""
-
-    @property
-    def card(self) -> Any: ...
-
-    def invoke(self, model_input: Any) -> NDArray[np.float32]: ...
-
-
-def _normalised(sound: Waveform, level: float) -> Samples:
-    return (sound * (level / max(float(np.abs(sound).max()), 1e-12))).astype(np.float32)
+def first_failure(results: Iterable[GoldenResult], runtime: str) -> str:
+    """The first failure in one line; empty where there is none."""
+    return next((result.failure(runtime) for result in results if not result.passed), "")
 
 
 def _noise(seconds: Waveform, seed: int) -> Waveform:
@@ -268,3 +287,6 @@ _SOUNDS: dict[str, tuple[Callable[[Waveform], Waveform], float]] = {
     "noise": (lambda seconds: _noise(seconds, 2), 0.2),
 }
 """Formula and peak of each sound."""
+
+NAMES = tuple(_SOUNDS)
+"""Of the sounds."""

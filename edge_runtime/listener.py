@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.audio import level_dbfs
-from edge_runtime.classifier import GenreClassifier
+from edge_runtime.classifier import MAX_INVALID, GenreClassifier
 from edge_runtime.errors import InvalidAnswerError, TmgcError, UntrustedModelError
 from edge_runtime.model_card import ModelCard
 from edge_runtime.pooling import pool
@@ -27,10 +27,6 @@ MAX_SMOOTH = 10_000
 
 RECOVERY_WINDOWS = 30
 """An overload has ended when so many windows in a row were not dropped: a machine just too slow drops only a few."""
-
-
-MAX_INVALID = 3
-"""Answers in a row that are not finite: then the model is not trusted any more."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +100,7 @@ def listen(
     Raises
     ------
     UntrustedModelError
-        :data:`MAX_INVALID` answers in a row are not finite.
+        Answers in a row are not finite, as many as :class:`~edge_runtime.classifier.ModelHealth` allows.
     """
     settings = settings or ListenSettings()
     predictor = _Predictor(classifier, settings, source.name)
@@ -132,7 +128,7 @@ def listen(
             predictor.clear_smoothing()
             if notify:
                 notify(Event(datetime.now(UTC), source.name, "invalid answer", str(error)))
-            if classifier.invalid_in_a_row >= MAX_INVALID:
+            if classifier.health.failed:
                 raise UntrustedModelError(f"{MAX_INVALID} answers in a row were not finite: {error}") from error
 
 

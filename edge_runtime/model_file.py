@@ -26,6 +26,12 @@ _LONGEST_ARCHIVE = 2 * MAX_BYTES + 128 * 1024
 _METADATA_PROPS = 14
 """Number of the field in ``ModelProto``; each has a key, field 1, and a value, field 2."""
 
+CARD_SHA256_KEY = f"{METADATA_KEY}_sha256"
+"""Name of the digest of an ONNX file's card in its ``metadata_props``; the archive of a TFLite file has a checksum."""
+
+_MOST_FIELDS = 10_000
+"""Of a protobuf message; each is a step of this interpreter."""
+
 _LONGEST_HEAD = 20
 """Bytes of a protobuf field's tag and length at most."""
 
@@ -86,9 +92,9 @@ def check_digest(path: Path, card: ModelCard) -> bool:
     TmgcError
         They differ.
     """
-    expected = card.export.get("graph_sha256")
-    if expected is None:
+    if "graph_sha256" not in card.export:
         return False
+    expected = card.export["graph_sha256"]
     if (found := graph_sha256(path)) != expected:
         raise TmgcError(
             f"a model file must be as it was exported: the SHA-256 of the graph in {path} is {found[:12]}..., its card "
@@ -118,18 +124,36 @@ def _tflite_card(path: Path) -> str:
 
 def _onnx_card(path: Path) -> str:
     with path.open("rb") as file:
-        for field, begin, end in _protobuf_fields(path, file, file.seek(0, os.SEEK_END)):
-            if field == _METADATA_PROPS and end - begin < 2 * MAX_BYTES:
-                file.seek(begin)
-                entry = io.BytesIO(_without_head(file.read(end - begin)))
-                entries = {number: part for number, *part in _protobuf_fields(path, entry, len(entry.getbuffer()))}
-                key, value = (_without_head(entry.getvalue()[slice(*entries.get(each, (0, 0)))]) for each in (1, 2))
-                if key == METADATA_KEY.encode():
-                    return value.decode("utf-8", "replace")
-    raise TmgcError(
-        f"a model file must carry its model card: {path} has none, so its genres and its spectrogram are unknown. Make "
-        "one with tmgc-export"
-    )
+        metadata = _onnx_metadata(path, file)
+    if METADATA_KEY not in metadata:
+        raise TmgcError(
+            f"a model file must carry its model card: {path} has none, so its genres and its spectrogram are unknown. "
+            "Make one with tmgc-export"
+        )
+    card = metadata[METADATA_KEY]
+    if CARD_SHA256_KEY in metadata and metadata[CARD_SHA256_KEY].decode("ascii", "replace") != card_sha256(card):
+        raise TmgcError(f"{path} holds no readable model card (its SHA-256 is another): copy or export it again")
+    return card.decode("utf-8", "replace")
+
+
+def card_sha256(card: bytes) -> str:
+    """SHA-256 of a card's text, in hexadecimal."""
+    import hashlib
+
+    return hashlib.sha256(card).hexdigest()
+
+
+def _onnx_metadata(path: Path, file: BinaryIO) -> dict[str, bytes]:
+    """The ``metadata_props``: values by key."""
+    found = dict[str, bytes]()
+    for field, begin, end in _protobuf_fields(path, file, file.seek(0, os.SEEK_END)):
+        if field == _METADATA_PROPS and end - begin < 2 * MAX_BYTES:
+            file.seek(begin)
+            entry = io.BytesIO(_without_head(file.read(end - begin)))
+            parts = {number: part for number, *part in _protobuf_fields(path, entry, len(entry.getbuffer()))}
+            key, value = (_without_head(entry.getvalue()[slice(*parts.get(each, (0, 0)))]) for each in (1, 2))
+            found[key.decode("utf-8", "replace")] = value
+    return found
 
 
 def _without_head(field: bytes) -> bytes:
@@ -153,7 +177,7 @@ def _graph_parts(path: Path, file: BinaryIO) -> Iterator[tuple[int, int]]:
                 archived = len(end.getbuffer()) - min((each.header_offset for each in archive.infolist()), default=0)
         except (zipfile.BadZipFile, struct.error, EOFError, ValueError, OverflowError):
             archived = 0  # a graph without a card
-        yield 0, size - archived
+        yield 0, max(0, size - archived)
         return
     for field, begin, end_of_field in _protobuf_fields(path, file, size):
         if field != _METADATA_PROPS:
@@ -163,7 +187,9 @@ def _graph_parts(path: Path, file: BinaryIO) -> Iterator[tuple[int, int]]:
 def _protobuf_fields(path: Path, file: BinaryIO, size: int) -> Iterator[tuple[int, int, int]]:
     """Number, begin and end of each field of a message, its tag included: https://protobuf.dev/programming-guides/encoding."""
     begin = 0
-    while begin < size:
+    for _ in range(_MOST_FIELDS):
+        if begin == size:
+            return
         file.seek(begin)
         head = file.read(_LONGEST_HEAD)
         tag, used = _varint(head, 0)
@@ -171,9 +197,10 @@ def _protobuf_fields(path: Path, file: BinaryIO, size: int) -> Iterator[tuple[in
         value, after = _varint(head, used) if kind in (0, 2) else (0, used)
         end = begin + {0: after, 1: used + 8, 2: after + value, 5: used + 4}.get(kind, 0)
         if not begin < end <= size:
-            raise TmgcError(f"{path} cannot be read as an ONNX model: it is damaged. Copy or export it again")
+            break
         yield field, begin, end
         begin = end
+    raise TmgcError(f"{path} cannot be read as an ONNX model: it is damaged. Copy or export it again")
 
 
 def _varint(head: bytes, begin: int) -> tuple[int, int]:

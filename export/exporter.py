@@ -14,7 +14,7 @@ from typing import Any
 
 from edge_runtime.errors import TmgcError
 from edge_runtime.files import PARTIAL, atomic_write, check_writable, sha256_of
-from edge_runtime.golden_windows import golden_document, predict_golden
+from edge_runtime.golden_windows import NAMES, golden_document, predict_golden
 from edge_runtime.interpreters import ModelInput, open_interpreter
 from edge_runtime.model_card import ModelCard
 from edge_runtime.system_info import peak_memory_mb, usable_cores
@@ -331,7 +331,7 @@ class Exporter:
     def _final_card(self, target: Target, parity: ParityReport) -> ModelCard:
         """The card with its parity, and what the file computes from the golden windows."""
         card = self._card(target, parity.summary())
-        found = predict_golden(open_interpreter(self._provisional(target)))
+        found = predict_golden(open_interpreter(self._provisional(target)), NAMES)
         golden = golden_document(target.recipe.name, found, self._golden)
         return card.replace(export={**card.export, "golden": golden})
 

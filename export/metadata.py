@@ -14,7 +14,7 @@ from typing import Any
 
 from edge_runtime.errors import TmgcError, first_line
 from edge_runtime.model_card import METADATA_KEY, ModelCard
-from edge_runtime.model_file import CARD_ENTRY, graph_sha256
+from edge_runtime.model_file import CARD_ENTRY, CARD_SHA256_KEY, card_sha256, graph_sha256
 from train.libraries import library
 
 LABELS_ENTRY = "labels.txt"
@@ -50,7 +50,9 @@ def write_with_card(graph: Path, card: ModelCard, destination: Path) -> None:
         del model.metadata_props[:]
         destination.write_bytes(model.SerializeToString(deterministic=True))
         card = _with_digest(card, destination)
-        model.metadata_props.add(key=METADATA_KEY, value=card.to_json())
+        text = card.to_json()
+        model.metadata_props.add(key=METADATA_KEY, value=text)
+        model.metadata_props.add(key=CARD_SHA256_KEY, value=card_sha256(text.encode()))
         destination.write_bytes(model.SerializeToString(deterministic=True))
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edge_runtime.audio import Samples
 from edge_runtime.errors import TmgcError
-from edge_runtime.golden_windows import golden_windows
+from edge_runtime.golden_windows import NAMES, golden_window
 from edge_runtime.interpreters import ModelInput
 from edge_runtime.model_card import ModelCard
 from edge_runtime.spectrogram import Colormap, Spectrogram, SpectrogramSettings
@@ -184,7 +184,7 @@ def collect_reference(
 
 def keras_golden(model: KerasModel, settings: SpectrogramSettings, colormap: Colormap) -> dict[str, tuple[float, ...]]:
     """Keras' probabilities for the golden windows, by name."""
-    sounds = golden_windows(settings)
+    sounds = {name: golden_window(name, settings) for name in NAMES}
     if model.input_kind == "waveform":
         inputs: ModelInput = np.stack(list(sounds.values()))
     else:

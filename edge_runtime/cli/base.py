@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import logging
-import os
 import signal
 import sys
 import threading
@@ -42,9 +41,10 @@ def _errors_in_one_line() -> Iterator[None]:
     try:
         yield
     except UntrustedModelError as error:
+        from edge_runtime.outputs.systemd import is_service
         from edge_runtime.service import MISCONFIGURED
 
-        _refuse(str(error), MISCONFIGURED if "NOTIFY_SOCKET" in os.environ else 2)
+        _refuse(str(error), MISCONFIGURED if is_service() else 2)
     except TmgcError as error:
         _refuse(str(error))
     except KeyboardInterrupt:

@@ -88,6 +88,11 @@ def open_interpreter(path: str | Path, *, threads: int | None = None, engine: st
         raise TmgcError(f"a model file must exist: there is no file {path}. Make one with tmgc-export")
     if threads is not None and not 1 <= threads <= MAX_THREADS:
         raise TmgcError(f"threads must be at least 1 and at most {MAX_THREADS}, got {threads}")
+    if engine is not None and engine not in installed_engines(path):
+        installed = ", ".join(installed_engines(path)) or "none"
+        raise TmgcError(
+            f"an engine that runs {path.suffix} files is one of those installed ({installed}), got {engine}"
+        )
     threads = threads or default_threads()
     if path.suffix == ".tflite":
         from edge_runtime.interpreters.litert import LiteRTInterpreter
@@ -99,12 +104,17 @@ def open_interpreter(path: str | Path, *, threads: int | None = None, engine: st
 
 
 def installed_engines(path: Path) -> list[str]:
-    """Names of the installed libraries that run a file of this kind, in order of preference."""
+    """Names of the installed libraries that run a file of this kind on a board, in order of preference.
+
+    TensorFlow, which needs half a gigabyte, is none of them: it is taken where there is no other.
+    """
     if path.suffix == ".onnx":
         return ["onnxruntime"] if find_spec("onnxruntime") else []
     from edge_runtime.interpreters.litert import ENGINES
 
-    return [name for name, (module, _) in ENGINES.items() if find_spec(module.partition(".")[0])]
+    return [
+        name for name, (module, _) in ENGINES.items() if name != "tensorflow" and find_spec(module.partition(".")[0])
+    ]
 
 
 def default_threads() -> int:

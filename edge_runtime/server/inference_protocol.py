@@ -73,10 +73,14 @@ class InferenceProtocol:
         return json_response({"live": True})
 
     async def ready(self, request: Request) -> Response:
+        for model in self._models.values():
+            model.check_ready()
         return json_response({"ready": True})
 
     async def model_ready(self, request: Request) -> Response:
-        return json_response({"name": self._selected(request).name, "ready": True})
+        model = self._selected(request)
+        model.check_ready()
+        return json_response({"name": model.name, "ready": True})
 
     async def model(self, request: Request) -> Response:
         model = self._selected(request)

@@ -377,3 +377,12 @@ def test_a_model_opens_whose_path_is_no_text_in_the_locale(form: str, models: di
     command = [sys.executable, "-c", program, str(path)]
     done = subprocess.run(command, capture_output=True, text=True, env=ascii_only, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@FORMATS
+def test_an_engine_that_does_not_run_a_file_is_refused_with_those_that_do(form: str, models: dict[str, Path]) -> None:
+    known = "litert" if form == "tflite" else "onnxruntime"
+    assert open_interpreter(models[form], engine=known).runtime
+    for engine in ("nothing", "onnxruntime" if form == "tflite" else "litert"):
+        with pytest.raises(TmgcError, match=rf"installed: .*{known}.*got {engine}"):
+            open_interpreter(models[form], engine=engine)

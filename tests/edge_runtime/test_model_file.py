@@ -50,6 +50,27 @@ def test_one_changed_byte_of_the_graph_is_refused_in_one_line(
     assert refused > 10
 
 
+def test_a_changed_byte_of_the_card_of_an_onnx_file_is_refused(models: dict[str, Path], tmp_path: Path) -> None:
+    """A TFLite file's archive has a checksum of its own."""
+    content = bytearray(models["onnx"].read_bytes())
+    damaged = tmp_path / "damaged.onnx"
+    begin = content.find(b'"colormap"')
+    for position in range(begin, begin + 2_000, 97):
+        content[position] ^= 1
+        damaged.write_bytes(content)
+        content[position] ^= 1
+        with pytest.raises(TmgcError, match="its SHA-256 is another"):
+            open_interpreter(damaged)
+
+
+def test_a_message_of_millions_of_fields_is_refused_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "many.onnx"
+    for content in (b"\x08\x01" * 1_000_000, b"\x72\xc0\x84\x3d" + b"\x08\x01" * 500_000):
+        path.write_bytes(content)
+        with pytest.raises(TmgcError, match="damaged"):  # and not: without a card, for which each would be read
+            open_interpreter(path)
+
+
 def test_what_is_no_protobuf_message_is_refused_in_one_line(tmp_path: Path) -> None:
     path = tmp_path / "odd.onnx"
     for content in (b"\x07", b"\xff" * 30, b"\x0a\xff\xff\xff\xff\x0f", b"\x0a\x05ab"):
