@@ -190,6 +190,7 @@ def test_the_card_of_an_onnx_file_is_bounded_as_well(models: dict[str, Path], ca
 
     model = onnx.load(models["onnx"])
     model.metadata_props[0].value = _changed(card.to_json(), network={"text": "a" * 1_000_000}).decode()
+    del model.metadata_props[1]  # the card's digest
     (tmp_path / "large.onnx").write_bytes(model.SerializeToString())
     with pytest.raises(TmgcError, match="at most 1,000,000 bytes"):
         open_interpreter(tmp_path / "large.onnx")
@@ -384,5 +385,5 @@ def test_an_engine_that_does_not_run_a_file_is_refused_with_those_that_do(form: 
     known = "litert" if form == "tflite" else "onnxruntime"
     assert open_interpreter(models[form], engine=known).runtime
     for engine in ("nothing", "onnxruntime" if form == "tflite" else "litert"):
-        with pytest.raises(TmgcError, match=rf"installed: .*{known}.*got {engine}"):
+        with pytest.raises(TmgcError, match=rf"installed \(.*{known}.*\), got {engine}"):
             open_interpreter(models[form], engine=engine)

@@ -226,7 +226,7 @@ def test_an_answer_that_is_not_finite_is_an_event_and_no_prediction(classifier: 
     assert [each.probabilities for each in predictions] == [expected[index].probabilities for index in (0, 3, 5)]
     assert predictions[1].smoothed_confidence == predictions[1].confidence, "smoothing begins anew"
     assert [event.event for event in events] == ["invalid answer"] * 3
-    assert "nan" in events[0].reason
+    assert "3 of 3" in events[0].reason
 
 
 def test_three_answers_in_a_row_that_are_not_finite_end_the_listening(classifier: GenreClassifier) -> None:
