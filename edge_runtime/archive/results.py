@@ -1,8 +1,8 @@
 """The files of an archive's results: what stands in them, and reading them in the order of the manifest.
 
-A folder of results holds ``archive.json``, ``manifest.parquet`` and ``shards/``. The manifest lists the songs; shard
-number n holds the results of the n-th :attr:`Archive.shard_songs` of them. Its name says what it was computed from, so
-a shard of an older manifest, another model or other settings is another file, and is never read by mistake.
+A folder of results holds ``archive.json``, ``manifest.parquet`` and ``shards/``. The manifest lists the songs, and
+:func:`manifest_parts` divides it among shards. The name of a shard says what its rows were computed from, so a shard of
+an older manifest, another model or other settings is another file, and is never read by mistake.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from edge_runtime.errors import TmgcError, first_line
 
@@ -143,24 +145,90 @@ def schema(genres: Sequence[str], *, embeddings: bool = False) -> pa.Schema:
     return pa.schema(fields)
 
 
-def shard_name(number: int, songs: pa.RecordBatch, *, model_sha256: str, settings: Mapping[str, Any]) -> str:
-    """File name of a shard: its number, and the hash of what its rows follow from.
+def manifest_parts(manifest: Path, *, shard_songs: int) -> Iterator[pa.RecordBatch]:
+    """The songs of each shard, in the order of the manifest.
+
+    A shard ends behind a song that a hash of size and time of change selects, one in ``shard_songs``, or after four
+    times as many. So a song that is added, removed or changed leaves all shards as they are but its own, and at most
+    the next one.
 
     Parameters
     ----------
-    number : int >= 0
+    manifest : Path
+    shard_songs : int > 0
+        Songs of a shard on average.
+
+    Yields
+    ------
     songs : pyarrow.RecordBatch
-        Its part of the manifest.
+    """
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    longest = 4 * shard_songs
+    with parquet.ParquetFile(manifest) as file:
+        rest = file.schema_arrow.empty_table()
+        for group in range(file.num_row_groups):
+            songs = pa.concat_tables([rest, file.read_row_group(group)]).combine_chunks()
+            begin = 0
+            for end in (*_ends(songs, shard_songs), None):
+                while (songs.num_rows if end is None else end) - begin > longest:
+                    yield _part(songs, begin, begin + longest)
+                    begin += longest
+                if end is not None:
+                    yield _part(songs, begin, end)
+                    begin = end
+            rest = songs.slice(begin)
+        if rest.num_rows:
+            yield _part(rest.combine_chunks(), 0, rest.num_rows)
+
+
+def _part(songs: pa.Table, begin: int, end: int) -> pa.RecordBatch:
+    return songs.slice(begin, end - begin).to_batches()[0]
+
+
+def _ends(songs: pa.Table, shard_songs: int) -> list[int]:
+    """Where shards end: behind which songs."""
+    size, mtime = (songs.column(name).to_numpy().astype(np.uint64) for name in ("size", "mtime_ns"))
+    mixed = (size + _ODD[0]) * _ODD[1] ^ (mtime + _ODD[1]) * _ODD[2]
+    mixed = (mixed ^ mixed >> np.uint64(32)) * _ODD[0] >> np.uint64(32)
+    ends: list[int] = (np.flatnonzero(mixed % np.uint64(shard_songs) == 0) + 1).tolist()
+    return ends
+
+
+_ODD = np.array([0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB], np.uint64)
+"""Multipliers of SplitMix64."""
+
+
+def results_key(model_sha256: str, settings: Mapping[str, Any]) -> str:
+    """What the names of shards of a model with its settings begin with.
+
+    Parameters
+    ----------
     model_sha256 : str
     settings : mapping
         Of ``archive.json``: values of JSON.
     """
-    key = hashlib.sha256(json.dumps([SCHEMA, model_sha256, settings], sort_keys=True).encode())
+    text = json.dumps([SCHEMA, model_sha256, settings], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def shard_name(songs: pa.RecordBatch, *, model_sha256: str, settings: Mapping[str, Any]) -> str:
+    """File name of a shard: a hash of model and settings, and one of its songs.
+
+    Parameters
+    ----------
+    songs : pyarrow.RecordBatch
+        Its part of the manifest.
+    model_sha256, settings
+        As of :func:`results_key`.
+    """
+    key = hashlib.sha256()
     for name in ("path", "root"):
         key.update("\0".join(songs.column(name).to_pylist()).encode())
     for name in ("size", "mtime_ns"):
         key.update(songs.column(name).to_numpy().tobytes())
-    return f"{number:06d}-{key.hexdigest()[:24]}.parquet"
+    return f"{results_key(model_sha256, settings)}-{key.hexdigest()[:24]}.parquet"
 
 
 @dataclass(frozen=True)
@@ -178,7 +246,7 @@ class Archive:
     settings: Mapping[str, Any]
     """What rows depend on beside song and model: ``windows`` and others."""
     shard_songs: int
-    """Songs of every shard but the last."""
+    """Songs of a shard on average."""
     roots: tuple[str, ...]
     """Folders or addresses that the paths are relative to, as :func:`stored_path` spells them."""
     version: str
@@ -273,13 +341,11 @@ def read_archive_json(folder: Path) -> dict[str, Any]:
 def _shard_names(folder: Path, document: Mapping[str, Any]) -> list[tuple[str, int]]:
     """File name and number of songs of each shard of the manifest."""
     import pyarrow as pa
-    from pyarrow import parquet
 
     key = {"model_sha256": document["model_sha256"], "settings": document["settings"]}
     try:
-        with parquet.ParquetFile(folder / MANIFEST) as file:
-            parts = file.iter_batches(batch_size=document["shard_songs"])
-            return [(shard_name(number, part, **key), len(part)) for number, part in enumerate(parts)]
+        parts = manifest_parts(folder / MANIFEST, shard_songs=document["shard_songs"])
+        return [(shard_name(part, **key), len(part)) for part in parts]
     except FileNotFoundError as error:
         raise TmgcError(f"a folder of results holds {MANIFEST}: {folder} does not. Run tmgc-tag again") from error
     except (pa.ArrowException, OSError) as error:

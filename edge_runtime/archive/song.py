@@ -1,0 +1,230 @@
+"""A song to its row: the function that every engine runs, whichever process or machine it runs it on."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from time import perf_counter
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from edge_runtime.archive.results import local_path
+from edge_runtime.audio import Samples, level_dbfs
+from edge_runtime.audio_file import AudioFile
+from edge_runtime.classifier import GenreClassifier
+from edge_runtime.errors import TmgcError, first_line
+from edge_runtime.pooling import Pool
+from edge_runtime.predictions import SILENCE, UNKNOWN, apply_threshold
+from edge_runtime.spectrogram import SpectrogramSettings
+from edge_runtime.terminal import printable
+from edge_runtime.windowing import cut_windows
+
+MOST_WINDOWS = 100
+"""Of a song that is not read as a whole: they are in memory together."""
+
+SILENCE_DBFS = -50.0
+"""Level below which a window is silence, as in ``tmgc-listen``."""
+
+_MARGIN_SECONDS = 0.05
+"""Read beyond a window: resampling gives a sample more or less."""
+
+_LONGEST_LINE = 300
+
+
+class Song(NamedTuple):
+    """A song of the manifest."""
+
+    number: int
+    """Its row in the manifest."""
+    path: str
+    root: str
+    size: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True)
+class TagSettings:
+    """How a song is classified."""
+
+    windows: int | None = 8
+    """Windows of a song, spread over its length; None takes all of it, window by window."""
+    embeddings: bool = False
+    """Whether a row has an embedding of the song."""
+
+    def __post_init__(self) -> None:
+        if self.windows is not None and not 1 <= self.windows <= MOST_WINDOWS:
+            raise TmgcError(f"--windows must be 1 to {MOST_WINDOWS}, or all, got {self.windows}")
+
+    def to_json(self) -> dict[str, Any]:
+        """As in ``archive.json``."""
+        windows = "all" if self.windows is None else self.windows
+        return {"windows": windows, "embeddings": self.embeddings, "silence_dbfs": SILENCE_DBFS}
+
+
+class Row(NamedTuple):
+    """What is found out about a song; the columns of :func:`~edge_runtime.archive.results.schema`."""
+
+    duration: float | None = None
+    windows: int = 0
+    genre: str | None = None
+    confidence: float | None = None
+    probabilities: tuple[float, ...] | None = None
+    """In the order of the card; None where there is an error or all is silence."""
+    unknown_share: float = 0.0
+    silent_share: float = 0.0
+    agreement: float = 0.0
+    level_dbfs: float | None = None
+    decode_ms: float = 0.0
+    model_ms: float = 0.0
+    """Spectrogram and model."""
+    warning: str | None = None
+    error: str | None = None
+
+
+def tag_song(song: Song, beat: Callable[[], None], *, model: Path, settings: TagSettings) -> Row:
+    """Classify a song.
+
+    Parameters
+    ----------
+    song : Song
+    beat : callable
+        Called again and again while it works.
+    model : Path
+    settings : TagSettings
+
+    Returns
+    -------
+    row : Row
+        With ``error`` where the song cannot be read.
+    """
+    path = Path(local_path(song.root), local_path(song.path))
+    classifier = _classifier(model)
+    try:
+        return _tag(path, beat, classifier, settings)
+    except Exception as error:  # of whatever a decoder raises: a song does not end the work on all others
+        reason = str(error) if isinstance(error, TmgcError) else f"cannot be read: {first_line(error)}"
+        return Row(error=_line(reason, path))
+
+
+@cache
+def _classifier(model: Path) -> GenreClassifier:
+    """The classifier of this process, on one thread: there is a process for each core."""
+    return GenreClassifier.open(model, threads=1)
+
+
+def _tag(path: Path, beat: Callable[[], None], classifier: GenreClassifier, settings: TagSettings) -> Row:
+    begun = perf_counter()
+    answers = _Answers(classifier)
+    spectrogram = classifier.card.spectrogram
+    with AudioFile(path, sample_rate=spectrogram.sample_rate) as file:
+        windows = (
+            _all_windows(file, spectrogram)
+            if settings.windows is None
+            else _spread(file, spectrogram, settings.windows)
+        )
+        for samples in windows:
+            answers.add(samples)
+            beat()
+        if not answers.windows:
+            raise TmgcError(
+                f"a song must hold at least one window of {spectrogram.window_seconds:g} s: {path} holds "
+                f"{file.read_seconds:.2f} s"
+            )
+        duration = file.stated_seconds
+        warning = _line("; ".join(line.removeprefix(f"{file.name} ") for line in file.warnings), path) or None
+    spent = (perf_counter() - begun) * 1e3
+    row = answers.row()
+    return row._replace(
+        duration=duration if math.isfinite(duration) else None, decode_ms=spent - row.model_ms, warning=warning
+    )
+
+
+def _all_windows(file: AudioFile, settings: SpectrogramSettings) -> Iterator[Samples]:
+    """One window after the other, to the end."""
+    for window in cut_windows(file.blocks(), settings, hop_seconds=settings.window_seconds):
+        yield window.samples
+
+
+def _spread(file: AudioFile, settings: SpectrogramSettings, count: int) -> list[Samples]:
+    """Windows from the middles of ``count`` equal parts of the song; fewer where they would overlap."""
+    length = file.stated_seconds
+    if math.isinf(length):
+        length = file.seconds
+    windows = _read(file, settings, length, count)
+    if len(windows) < count and file.end_seconds is not None and file.end_seconds < length:
+        windows = _read(file, settings, file.end_seconds, count)  # it is shorter than its header states
+    return windows
+
+
+def _read(file: AudioFile, settings: SpectrogramSettings, length: float, count: int) -> list[Samples]:
+    seconds = settings.window_seconds
+    part = length / max(1, min(count, int(length / seconds)))
+    windows = list[Samples]()
+    for number in range(round(length / part)):
+        start = max(0.0, min((number + 0.5) * part - seconds / 2, length - seconds))
+        read = seconds + _MARGIN_SECONDS
+        blocks = list(file.blocks(start_seconds=start, seconds=read, block_seconds=read))
+        samples = np.concatenate([np.zeros(0, np.float32), *blocks])[: settings.window_samples]
+        if len(samples) == settings.window_samples:
+            windows.append(samples)
+    return windows
+
+
+class _Answers:
+    """Adds up the windows of a song in constant memory."""
+
+    def __init__(self, classifier: GenreClassifier) -> None:
+        self._classifier = classifier
+        self._card = classifier.card
+        self._pool = Pool(self._card.pooling, threshold=self._card.threshold)
+        self._most_probable = Counter[str]()
+        self._unknown = 0
+        self._power = 0.0
+        self._model_ms = 0.0
+        self.windows = 0
+
+    def add(self, samples: Samples) -> None:
+        level = level_dbfs(samples)
+        self.windows += 1
+        self._power += 10 ** (level / 10)
+        if level < SILENCE_DBFS:
+            return
+        classified = self._classifier.classify(samples)
+        self._model_ms += classified.latency_ms
+        self._pool.add(classified.probabilities)
+        self._most_probable[self._card.genres[int(classified.probabilities.argmax())]] += 1
+        self._unknown += bool(classified.probabilities.max() < self._card.threshold)
+
+    def row(self) -> Row:
+        """Of at least one window."""
+        heard = self._pool.windows
+        common = Row(
+            windows=self.windows,
+            genre=SILENCE,
+            confidence=0.0,
+            unknown_share=self._unknown / self.windows,
+            silent_share=1 - heard / self.windows,
+            level_dbfs=10 * math.log10(self._power / self.windows),
+            model_ms=self._model_ms,
+        )
+        if not heard:
+            return common
+        pooled = dict(zip(self._card.genres, self._pool.probabilities().tolist(), strict=True))
+        genre, confidence = apply_threshold(pooled, self._card.threshold)
+        winner = max(pooled, key=pooled.__getitem__) if genre == UNKNOWN else genre
+        return common._replace(
+            genre=genre,
+            confidence=confidence,
+            probabilities=tuple(pooled.values()),
+            agreement=self._most_probable[winner] / heard,
+        )
+
+
+def _line(text: str, path: Path) -> str:
+    """One line of valid text for the results, in which the song is not named again."""
+    return printable(text.replace(str(path), "this song"))[:_LONGEST_LINE]

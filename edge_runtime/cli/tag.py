@@ -1,0 +1,119 @@
+"""``tmgc-tag MUSIC... OUT``: the genres of a library of songs, and what is done with them."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edge_runtime.cli.base import CommandWithSubcommands
+from edge_runtime.errors import TmgcError
+
+if TYPE_CHECKING:
+    from edge_runtime.archive.song import TagSettings
+    from edge_runtime.archive.tagging import Engine, Outcome, Progress, Share
+
+log = logging.getLogger("tmgc.archive")
+
+SUBCOMMANDS = dict[str, str]()
+
+INCOMPLETE = 1
+"""Exit code where a folder of songs could not be read."""
+
+
+@click.command("tmgc-tag", cls=CommandWithSubcommands, subcommands=SUBCOMMANDS)
+@click.argument("paths", nargs=-1, metavar="MUSIC... OUT")
+@click.option(
+    "--model",
+    type=click.Path(path_type=Path),
+    help="A .tflite or .onnx file of tmgc-export. Default: the newest under ./runs, else a small one.",
+)
+@click.option("--windows", default="8", show_default=True, metavar="N|all", help="Of a song, spread over its length.")
+@click.option("--workers", type=click.IntRange(min=1), help="Processes. Default: one for each usable core.")
+@click.option("--shard", default="1/1", metavar="I/N", help="Do the I-th of N parts of the work.")
+@click.option("--force", is_flag=True, help="Do songs that are done again.")
+@click.option("--retry-failed", is_flag=True, help="Do songs that could not be read again.")
+@click.version_option(package_name="tmgc")
+def main(paths: tuple[str, ...], **options: Any) -> None:
+    """Classify every song in the folders MUSIC, and keep the results in the folder OUT.
+
+    The same command again does only what is missing or has changed.
+
+    Exit code 0: every song has a row, those that cannot be read one with the reason; 1: a folder of songs could not be
+    read; 2: a folder, the model or an option was refused, or the disk is full; 130: Ctrl-C.
+    """
+    from edge_runtime.archive.tagging import Job, tag
+    from edge_runtime.models import default_model
+
+    if len(paths) < 2:
+        raise TmgcError("songs and results are two folders: tmgc-tag MUSIC OUT")
+    *roots, out = paths
+    model = (options["model"] or default_model()).absolute()
+    settings = _settings(options)
+    job = Job(
+        tuple(roots),
+        Path(out),
+        model,
+        settings,
+        share=_share(options["shard"]),
+        force=options["force"],
+        retry_failed=options["retry_failed"],
+    )
+    engine, cores = _engine(model, settings, options)
+    begun = monotonic()
+    with _shown_progress(cores) as progress:
+        outcome = tag(job, engine, progress)
+    _summarise(outcome, monotonic() - begun, cores)
+    if outcome.unread:
+        log.warning("%d folders could not be read: see above", outcome.unread)
+        sys.exit(INCOMPLETE)
+
+
+def _settings(options: dict[str, Any]) -> TagSettings:
+    from edge_runtime.archive.song import TagSettings
+
+    text = options["windows"]
+    if text != "all" and not text.isdecimal():
+        raise TmgcError(f"--windows is a number or all, got {text!r}")
+    return TagSettings(None if text == "all" else int(text))
+
+
+def _share(text: str) -> Share:
+    from edge_runtime.archive.tagging import Share
+
+    number, _, of = text.partition("/")
+    if not (number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of)):
+        raise TmgcError(f"--shard is I/N, with I from 1 to N, got {text!r}: try 1/2")
+    return Share(int(number), int(of))
+
+
+def _engine(model: Path, settings: TagSettings, options: dict[str, Any]) -> tuple[Engine, int]:
+    """The engine, and the number of cores that it takes."""
+    from edge_runtime.archive.local import tag_locally
+    from edge_runtime.system_info import usable_cores
+
+    workers = options["workers"] or usable_cores()
+    return partial(tag_locally, model=model, settings=settings, workers=workers), workers
+
+
+@contextmanager
+def _shown_progress(cores: int) -> Iterator[Progress]:
+    from edge_runtime.archive.tagging import Progress
+
+    yield Progress()
+
+
+def _summarise(outcome: Outcome, seconds: float, cores: int) -> None:
+    rate = outcome.computed / seconds / cores
+    log.info("%d songs, %d of them computed: %.2f songs/s a core", outcome.songs, outcome.computed, rate)
+
+
+if __name__ == "__main__":
+    main()
