@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -94,6 +95,16 @@ class Plan:
                 found.add(name)
         return found
 
+    def genres(self, names: Iterable[str]) -> Counter[Any]:
+        """Songs by genre in shards; those without one, which could not be read, by None."""
+        from pyarrow import parquet
+
+        counts = Counter[Any]()
+        for name in names:
+            for pair in parquet.read_table(self.path(name), columns=["genre"])["genre"].value_counts().to_pylist():
+                counts[pair["values"]] += pair["counts"]
+        return counts
+
 
 class OlderRows:
     """Rows of shards that are read again, by song: what has not changed is not computed again.
@@ -148,8 +159,10 @@ class Shards:
         self._common = {"model_sha256": plan.model_sha256, "version": version("tmgc")}
         self._open = dict[int, _Shard]()
 
-    def open(self, names: Collection[str], older: OlderRows) -> Iterator[Song]:
-        """The songs of shards that have no older row; the others have theirs."""
+    def open(
+        self, names: Collection[str], older: OlderRows, taken_over: Callable[[int], None] = lambda songs: None
+    ) -> Iterator[Song]:
+        """The songs of shards that have no older row; those that have one are counted to a callable."""
         number = 0
         for songs in self.plan.manifest_parts():
             if (name := self.plan.name(songs)) in names:
@@ -161,6 +174,7 @@ class Shards:
                         shard.waiting += 1
                     else:
                         shard.rows[song.number] = {**row, "root": song.root}
+                taken_over(len(shard.rows))
                 self._write_if_complete(shard)
                 yield from (song for song in shard.listed() if song.number in self._open)
             number += songs.num_rows

@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -76,6 +76,9 @@ class Progress:
     def begin(self, songs: int, done: int) -> None:
         """Work begins: of so many songs so many are done already."""
 
+    def taken_over(self, songs: int) -> None:
+        """So many more songs have a row of an earlier run."""
+
     def song(self, row: Row) -> None:
         """One more song is done."""
 
@@ -85,7 +88,10 @@ class Outcome(NamedTuple):
 
     songs: int
     """Of the library, or of this share of it."""
-    computed: int
+    genres: Mapping[str, int]
+    """Songs by genre."""
+    failed: int
+    """Songs with an error."""
     unread: int
     """Folders that could not be read."""
 
@@ -130,18 +136,18 @@ def _work(job: Job, shards: Shards, engine: Engine, progress: Progress) -> Outco
     older = OlderRows([shards.plan.path(name) for name in superseded | again if not job.force], failed=not again)
     missing = [part for part in mine if part.name not in done]
     progress.begin(sum(part.songs for part in mine), sum(part.songs for part in mine if part.name in done))
-    computed = 0
-    songs = shards.open({part.name for part in missing}, older)
+    songs = shards.open({part.name for part in missing}, older, progress.taken_over)
     with shards, closing(engine(songs)) as rows:
         for song, row in rows:
             _check_root(song, row)
             shards.add(song, row)
             progress.song(row)
-            computed += 1
     if job.share.of == 1:
         for name in superseded:
             shards.plan.path(name).unlink(missing_ok=True)
-    return Outcome(sum(part.songs for part in mine), computed, 0)
+    genres = shards.plan.genres(part.name for part in mine)
+    failed = genres.pop(None, 0)
+    return Outcome(sum(part.songs for part in mine), genres, failed, 0)
 
 
 def _roots(job: Job) -> tuple[str, ...]:

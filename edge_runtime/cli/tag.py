@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,7 +15,7 @@ from edge_runtime.errors import TmgcError
 
 if TYPE_CHECKING:
     from edge_runtime.archive.song import TagSettings
-    from edge_runtime.archive.tagging import Engine, Outcome, Progress, Share
+    from edge_runtime.archive.tagging import Engine, Share
 
 log = logging.getLogger("tmgc.archive")
 
@@ -50,6 +47,7 @@ def main(paths: tuple[str, ...], **options: Any) -> None:
     read; 2: a folder, the model or an option was refused, or the disk is full; 130: Ctrl-C.
     """
     from edge_runtime.archive.tagging import Job, tag
+    from edge_runtime.cli.tag_progress import ShownProgress
     from edge_runtime.models import default_model
 
     if len(paths) < 2:
@@ -67,10 +65,9 @@ def main(paths: tuple[str, ...], **options: Any) -> None:
         retry_failed=options["retry_failed"],
     )
     engine, cores = _engine(model, settings, options)
-    begun = monotonic()
-    with _shown_progress(cores) as progress:
+    with ShownProgress(cores) as progress:
         outcome = tag(job, engine, progress)
-    _summarise(outcome, monotonic() - begun, cores)
+    progress.summarise(outcome, job.out)
     if outcome.unread:
         log.warning("%d folders could not be read: see above", outcome.unread)
         sys.exit(INCOMPLETE)
@@ -101,18 +98,6 @@ def _engine(model: Path, settings: TagSettings, options: dict[str, Any]) -> tupl
 
     workers = options["workers"] or usable_cores()
     return partial(tag_locally, model=model, settings=settings, workers=workers), workers
-
-
-@contextmanager
-def _shown_progress(cores: int) -> Iterator[Progress]:
-    from edge_runtime.archive.tagging import Progress
-
-    yield Progress()
-
-
-def _summarise(outcome: Outcome, seconds: float, cores: int) -> None:
-    rate = outcome.computed / seconds / cores
-    log.info("%d songs, %d of them computed: %.2f songs/s a core", outcome.songs, outcome.computed, rate)
 
 
 if __name__ == "__main__":
