@@ -101,7 +101,9 @@ class ShownProgress(Progress):
         else:
             log.info("nothing has changed")
         if outcome.failed:
-            log.warning("could not be read: %d of %d songs; tmgc-tag report %s says why", outcome.failed, outcome.songs, out)
+            log.warning(
+                "could not be read: %d of %d songs; tmgc-tag report %s says why", outcome.failed, outcome.songs, out
+            )
 
 
 def _counted(genres: Mapping[str, int]) -> str:

@@ -17,6 +17,7 @@ from edge_runtime.archive.results import (
     SCHEMA,
     SHARDS,
     Archive,
+    manifest_parts,
     manifest_schema,
     read_archive,
     schema,
@@ -66,9 +67,10 @@ def make_archive(folder: Path, rows: Iterable[Mapping[str, Any]], genres: Sequen
     manifest = table.select(manifest_schema().names)
     (folder / SHARDS).mkdir(parents=True)
     parquet.write_table(manifest, folder / MANIFEST)
-    for number, begin in enumerate(range(0, len(table), SHARD_SONGS)):
-        part = manifest.slice(begin, SHARD_SONGS).to_batches()[0]
-        parquet.write_table(table.slice(begin, SHARD_SONGS), folder / SHARDS / shard_name(number, part, **MODEL))
+    begin = 0
+    for part in manifest_parts(folder / MANIFEST, shard_songs=SHARD_SONGS):
+        parquet.write_table(table.slice(begin, len(part)), folder / SHARDS / shard_name(part, **MODEL))
+        begin += len(part)
     document = {
         "schema": SCHEMA,
         "model": "models/tiny.tflite",
