@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from edge_runtime.archive.journal import OwnChanges, State
 from edge_runtime.archive.remote import is_address, remote_files
 from edge_runtime.archive.results import MANIFEST, local_path, manifest_schema, stored_path
 from edge_runtime.audio_file import AUDIO_SUFFIXES
@@ -49,9 +50,10 @@ class Library(NamedTuple):
     """Folders that could not be read."""
 
 
-def find_songs(roots: Sequence[str], before: pa.Table | None) -> Library:
+def find_songs(roots: Sequence[str], before: pa.Table | None, own: OwnChanges) -> Library:
     """The songs of all roots.
 
+    A song whose tags ``tmgc-tag write`` has changed stands there as it was before, so that it is not classified again.
     Songs of an earlier manifest in a folder that cannot be read are kept: they are not gone.
 
     Parameters
@@ -60,6 +62,8 @@ def find_songs(roots: Sequence[str], before: pa.Table | None) -> Library:
         Addresses, or folders as :func:`~edge_runtime.archive.results.stored_path` spells them.
     before : pyarrow.Table or None
         The earlier manifest.
+    own : OwnChanges
+        Of the folder of results.
 
     Raises
     ------
@@ -79,7 +83,7 @@ def find_songs(roots: Sequence[str], before: pa.Table | None) -> Library:
                     kept = _below(before, root, entry.path)
                     log.warning("%s/%s: %s; songs kept from before: %d", root, entry.path, entry.unread, len(kept))
                     found.append(kept)
-            found.append(_table(root, [entry for entry in chunk if not entry.unread]))
+            found.append(_table(root, [_original(root, entry, own) for entry in chunk if not entry.unread]))
         if not sum(map(len, found)):
             raise _without_songs(root, len(_below(before, root, "")))
         _tell_gone(root, _below(before, root, ""), pa.concat_tables(found))
@@ -123,6 +127,11 @@ def _entry(folder: Path, path: str) -> Entry:
     except OSError:  # its row will say why
         return Entry(stored_path(path), 0, 0)
     return Entry(stored_path(path), status.st_size, status.st_mtime_ns)
+
+
+def _original(root: str, entry: Entry, own: OwnChanges) -> Entry:
+    size, mtime_ns = own.original(root, entry.path, State(entry.size, entry.mtime_ns))
+    return entry._replace(size=size, mtime_ns=mtime_ns)
 
 
 def _table(root: str, entries: Sequence[Entry]) -> pa.Table:

@@ -23,7 +23,7 @@ from edge_runtime.archive.results import (
     shard_name,
 )
 from edge_runtime.archive.song import Row, Song
-from edge_runtime.files import atomic_write
+from edge_runtime.files import atomic_write, sync_folder
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -256,15 +256,4 @@ def write_parquet(path: Path, table: pa.Table, *, row_group_size: int | None = N
         parquet.write_table(table, partial, row_group_size=row_group_size, compression="zstd")
         with partial.open("rb+") as file:
             os.fsync(file.fileno())
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Have the system write a folder's names to the disk, where it can."""
-    if os.name == "nt":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_folder(path.parent)

@@ -23,6 +23,7 @@ from importlib.metadata import version
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
+from edge_runtime.archive.journal import OwnChanges
 from edge_runtime.archive.manifest import find_songs, read_manifest, write_manifest
 from edge_runtime.archive.remote import check_address, is_address, is_there
 from edge_runtime.archive.results import (
@@ -119,8 +120,8 @@ def tag(job: Job, engine: Engine, progress: Progress | None = None) -> Outcome:
     card = GenreClassifier.open(job.model, threads=1).card
     roots = _roots(job)
     _check_out(job.out)
-    with _lock(job.out, shared=job.share.of > 1):
-        library = find_songs(roots, read_manifest(job.out))
+    with lock_results(job.out, shared=job.share.of > 1):
+        library = find_songs(roots, read_manifest(job.out), OwnChanges(job.out))
         write_manifest(job.out, library.songs)
         plan = Plan(job.out, sha256_of(job.model), job.settings.to_json(), job.shard_songs)
         _write_archive_json(job, roots, card, plan)
@@ -177,7 +178,7 @@ def _check_out(out: Path) -> None:
 
 
 @contextmanager
-def _lock(out: Path, *, shared: bool) -> Iterator[None]:
+def lock_results(out: Path, *, shared: bool) -> Iterator[None]:
     """Lock the results against other runs, where the system supports it; several shares may run at once."""
     (out / SHARDS).mkdir(parents=True, exist_ok=True)
     try:

@@ -21,7 +21,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("tmgc.archive")
 
-SUBCOMMANDS = dict[str, str]()
+SUBCOMMANDS = {
+    "report": "edge_runtime.cli.tag_uses:report",
+    "write": "edge_runtime.cli.tag_uses:write",
+    "undo": "edge_runtime.cli.tag_uses:undo",
+    "playlist": "edge_runtime.cli.tag_uses:playlist",
+}
 
 INCOMPLETE = 1
 """Exit code where a folder of songs could not be read."""
