@@ -166,8 +166,6 @@ def _roots(job: Job) -> tuple[str, ...]:
 
 def _check_out(out: Path) -> None:
     """Refuse a folder that holds something else."""
-    if is_address(str(out)):
-        raise TmgcError(f"results go into a folder of this machine: got the address {out}. Name a folder, and copy it")
     if os.path.lexists(out) and not out.is_dir():
         raise TmgcError(f"results go into a folder: {out} is something else. Name another")
     if out.is_dir() and not (out / ARCHIVE_JSON).is_file():

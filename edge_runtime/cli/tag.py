@@ -55,6 +55,7 @@ def main(paths: tuple[str, ...], **options: Any) -> None:
     Exit code 0: every song has a row, those that cannot be read one with the reason; 1: a folder of songs could not be
     read; 2: a folder, the model or an option was refused, or the disk is full; 130: Ctrl-C.
     """
+    from edge_runtime.archive.remote import is_address
     from edge_runtime.archive.tagging import Job, tag
     from edge_runtime.cli.tag_progress import ShownProgress
     from edge_runtime.models import default_model
@@ -62,6 +63,8 @@ def main(paths: tuple[str, ...], **options: Any) -> None:
     if len(paths) < 2:
         raise TmgcError("songs and results are two folders: tmgc-tag MUSIC OUT")
     *roots, out = paths
+    if is_address(out):
+        raise TmgcError(f"results go into a folder of this machine: got {out}. Name a folder, and copy it afterwards")
     model = (options["model"] or default_model()).absolute()
     settings = _settings(options)
     job = Job(
