@@ -28,7 +28,8 @@ TRIES_KILLED = 5
 _GRACE_SECONDS = 2.0
 """How long processes may finish their items at the end before they are killed."""
 
-_BEAT_SECONDS = 1.0
+_BEATS = 10
+"""Messages at most until a silent process is killed."""
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 """Variables by which libraries of numerics learn how many threads to start: one, since there is a process a core."""
@@ -118,11 +119,11 @@ class _Task(Generic[Item]):
 class _Worker(Generic[Item]):
     """A process, and what it works on."""
 
-    def __init__(self, function: Callable[..., Any], *, beats: bool) -> None:
+    def __init__(self, function: Callable[..., Any], hang_seconds: float) -> None:
         # "spawn" is the only start method that works everywhere and next to TensorFlow's threads.
         context = get_context("spawn")
         self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(function, theirs, beats), daemon=True)
+        self.process = context.Process(target=_serve, args=(function, theirs, hang_seconds), daemon=True)
         with _single_threaded(), _without_interrupts():
             self.process.start()
         theirs.close()
@@ -130,9 +131,9 @@ class _Worker(Generic[Item]):
         self.heard = monotonic()
 
     def stop(self) -> None:
-        """Kill it."""
+        """Kill it. A process that waits for a disk that does not answer ends when the disk does."""
         self.process.kill()
-        self.process.join()
+        self.process.join(_GRACE_SECONDS)
         self.connection.close()
 
 
@@ -191,7 +192,7 @@ class _Team(Generic[Item, Result]):
             worker.stop()
 
     def _new(self) -> _Worker[Item]:
-        return _Worker(self._function, beats=math.isfinite(self._limit))
+        return _Worker(self._function, self._limit)
 
     def _received(self, worker: _Worker[Item]) -> Any:
         """The result of a process; nothing where it only says that it is at work."""
@@ -221,10 +222,10 @@ def _death(worker: _Worker[Any]) -> _Death:
 _BEAT, _DONE, _ERROR = range(3)
 
 
-def _serve(function: Callable[..., Any], connection: Connection, beats: bool) -> None:
+def _serve(function: Callable[..., Any], connection: Connection, hang_seconds: float) -> None:
     """The life of a worker process."""
     _begin()
-    arguments = (_Beat(connection),) if beats else ()
+    arguments = (_Beat(connection, hang_seconds / _BEATS),) if math.isfinite(hang_seconds) else ()
     with suppress(EOFError, OSError):  # the parent is done
         while True:
             item = connection.recv()
@@ -236,14 +237,15 @@ def _serve(function: Callable[..., Any], connection: Connection, beats: bool) ->
 
 
 class _Beat:
-    """Tells the parent, once a second at most, that this process is at work."""
+    """Tells the parent, once in some seconds at most, that this process is at work."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, seconds: float) -> None:
         self._connection = connection
+        self._seconds = seconds
         self._last = monotonic()
 
     def __call__(self) -> None:
-        if (now := monotonic()) - self._last > _BEAT_SECONDS:
+        if (now := monotonic()) - self._last > self._seconds:
             self._last = now
             self._connection.send((_BEAT, None))
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from edge_runtime.archive.journal import OwnChanges, State
+from edge_runtime.archive.remote import is_address, remote_files
 from edge_runtime.archive.results import MANIFEST, local_path, manifest_schema, stored_path
 from edge_runtime.audio_file import AUDIO_SUFFIXES
 from edge_runtime.errors import TmgcError
@@ -58,7 +59,7 @@ def find_songs(roots: Sequence[str], before: pa.Table | None, own: OwnChanges) -
     Parameters
     ----------
     roots : sequence of str
-        Folders, as :func:`~edge_runtime.archive.results.stored_path` spells them.
+        Addresses, or folders as :func:`~edge_runtime.archive.results.stored_path` spells them.
     before : pyarrow.Table or None
         The earlier manifest.
     own : OwnChanges
@@ -85,6 +86,7 @@ def find_songs(roots: Sequence[str], before: pa.Table | None, own: OwnChanges) -
             found.append(_table(root, [_original(root, entry, own) for entry in chunk if not entry.unread]))
         if not sum(map(len, found)):
             raise _without_songs(root, len(_below(before, root, "")))
+        _tell_gone(root, _below(before, root, ""), pa.concat_tables(found))
         parts += found
     return Library(pa.concat_tables(parts).sort_by([("root", "ascending"), ("path", "ascending")]), unread)
 
@@ -105,6 +107,10 @@ def write_manifest(out: Path, songs: pa.Table) -> None:
 
 
 def _entries(root: str) -> Iterator[Entry]:
+    if is_address(root):
+        files = remote_files(root)
+        yield from (Entry(*file) for file in files if file.path.lower().endswith(AUDIO_SUFFIXES))
+        return
     folder = Path(local_path(root))
     if not folder.is_dir():
         raise TmgcError(f"songs are in a folder: there is no folder {folder}. Check the path, or mount its disk")
@@ -143,6 +149,13 @@ def _below(before: pa.Table | None, root: str, folder: str) -> pa.Table:
         return manifest_schema().empty_table()
     of_root = before.filter(pc.equal(before["root"], root))
     return of_root.filter(pc.starts_with(of_root["path"], f"{folder}/")) if folder else of_root
+
+
+def _tell_gone(root: str, before: pa.Table, now: pa.Table) -> None:
+    """Warn of songs that were there before."""
+    gone = before.join(now, keys=["path"], join_type="left anti", use_threads=False) if len(before) else before
+    if len(gone):
+        log.warning("gone from %s since the last run: %d songs, such as %s", root, len(gone), gone["path"][0])
 
 
 def _without_songs(root: str, before: int) -> TmgcError:

@@ -95,6 +95,16 @@ class Plan:
                 found.add(name)
         return found
 
+    def all_there(self, names: Iterable[str]) -> list[str]:
+        """Those shards of earlier manifests of which no song is gone."""
+        from pyarrow import parquet
+
+        songs = {name: parquet.read_table(self.path(name), columns=["path"])["path"].to_pylist() for name in names}
+        gone = {path for paths in songs.values() for path in paths}
+        for part in self.manifest_parts() if gone else ():
+            gone.difference_update(part.column("path").to_pylist())
+        return [name for name, paths in songs.items() if gone.isdisjoint(paths)]
+
     def genres(self, names: Iterable[str]) -> Counter[Any]:
         """Songs by genre in shards; those without one, which could not be read, by None."""
         from pyarrow import parquet
@@ -109,14 +119,16 @@ class Plan:
 class OlderRows:
     """Rows of shards that are read again, by song: what has not changed is not computed again.
 
+    A song is known by its path within its root, its size and its time of change: a library may move.
+
     Parameters
     ----------
-    shards : sequence of Path
+    shards : iterable of Path
     failed : bool
         Whether rows with an error count.
     """
 
-    def __init__(self, shards: Sequence[Path], *, failed: bool) -> None:
+    def __init__(self, shards: Iterable[Path], *, failed: bool) -> None:
         import pyarrow as pa
         import pyarrow.compute as pc
         from pyarrow import parquet

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from edge_runtime.archive.remote import fetched, is_address
 from edge_runtime.archive.results import local_path
 from edge_runtime.audio import Samples, level_dbfs
 from edge_runtime.audio_file import AudioFile
@@ -101,12 +103,25 @@ def tag_song(song: Song, beat: Callable[[], None], *, model: Path, settings: Tag
     -------
     row : Row
         With ``error`` where the song cannot be read.
+
+    Raises
+    ------
+    TmgcError
+        The model cannot be run.
+    OSError
+        There is no room for a song that is fetched.
     """
-    path = Path(local_path(song.root), local_path(song.path))
     classifier = _classifier(model)
+    path = Path(local_path(song.root), local_path(song.path))
     try:
-        return _tag(path, beat, classifier, settings)
+        if not is_address(song.root):
+            return _tag(path, beat, classifier, settings)
+        with fetched(song.root, song.path, song.size) as path:
+            beat()
+            return _tag(path, beat, classifier, settings)
     except Exception as error:  # of whatever a decoder raises: a song does not end the work on all others
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            raise
         reason = str(error) if isinstance(error, TmgcError) else f"cannot be read: {first_line(error)}"
         return Row(error=_line(reason, path))
 

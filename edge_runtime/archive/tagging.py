@@ -7,7 +7,8 @@ It can be interrupted at any moment and goes on where it was:
 3. Songs of other shards that are in a shard of an earlier manifest, unchanged, have their rows taken over.
 4. The engine classifies all others. A shard is written when its last song is done; an interruption writes the rows that
    are done to shards of their own, from which the next run takes them over.
-5. When all shards are there, those of earlier manifests are removed.
+5. When all shards are there, those of earlier manifests are removed, but for those with songs that are gone: these may
+   come back with their disk.
 """
 
 from __future__ import annotations
@@ -19,11 +20,12 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import NamedTuple
 
 from edge_runtime.archive.journal import OwnChanges
 from edge_runtime.archive.manifest import find_songs, read_manifest, write_manifest
+from edge_runtime.archive.remote import check_address, is_address, is_there
 from edge_runtime.archive.results import (
     ARCHIVE_JSON,
     MANIFEST,
@@ -134,8 +136,9 @@ def _work(job: Job, shards: Shards, engine: Engine, progress: Progress) -> Outco
     again = shards.plan.failed(there) if job.retry_failed else set[str]()
     done = set[str]() if job.force else there - again
     superseded = there - {part.name for part in parts}
-    older = OlderRows([shards.plan.path(name) for name in superseded | again if not job.force], failed=not again)
     missing = [part for part in mine if part.name not in done]
+    reused = superseded | again if missing and not job.force else set[str]()
+    older = OlderRows(map(shards.plan.path, reused), failed=not job.retry_failed)
     progress.begin(sum(part.songs for part in mine), sum(part.songs for part in mine if part.name in done))
     songs = shards.open({part.name for part in missing}, older, progress.taken_over)
     with shards, closing(engine(songs)) as rows:
@@ -144,21 +147,21 @@ def _work(job: Job, shards: Shards, engine: Engine, progress: Progress) -> Outco
             shards.add(song, row)
             progress.song(row)
     if job.share.of == 1:
-        for name in superseded:
-            shards.plan.path(name).unlink(missing_ok=True)
+        for name in shards.plan.all_there(superseded):
+            shards.plan.path(name).unlink()
     genres = shards.plan.genres(part.name for part in mine)
     failed = genres.pop(None, 0)
     return Outcome(sum(part.songs for part in mine), genres, failed, 0)
 
 
 def _roots(job: Job) -> tuple[str, ...]:
-    """The roots by their absolute paths, as results hold them; none lies in another."""
-    paths = [Path(root).resolve() for root in job.roots]
-    for path in paths:
-        for other in paths:
-            if path is not other and path.is_relative_to(other):
-                raise TmgcError(f"a song belongs to one folder: {path} lies in {other}. Leave it out")
-    return tuple(stored_path(str(path)) for path in paths)
+    """The roots as results hold them: addresses, or absolute paths; none lies in another."""
+    roots = [check_address(root) if is_address(root) else str(Path(root).resolve()) for root in job.roots]
+    for number, root in enumerate(roots):
+        for other in roots[:number] + roots[number + 1 :]:
+            if PurePath(root).is_relative_to(other):
+                raise TmgcError(f"a song belongs to one folder: {root} lies in {other}. Leave it out")
+    return tuple(map(stored_path, roots))
 
 
 def _check_out(out: Path) -> None:
@@ -218,10 +221,13 @@ def _check_root(song: Song, row: Row) -> None:
     """End where a song cannot be read since the disk of its folder has gone: that says nothing about the song."""
     if row.error is None:
         return
-    root = Path(local_path(song.root))
+    root = local_path(song.root)
+    if not (is_there(root) if is_address(root) else _holds_something(Path(root))):
+        raise TmgcError(f"songs must stay where they are: {root} has gone. Bring it back, then run the same again")
+
+
+def _holds_something(folder: Path) -> bool:
     try:
-        is_there = any(True for _ in os.scandir(root))
+        return any(True for _ in folder.iterdir())
     except OSError:
-        is_there = False
-    if not is_there:
-        raise TmgcError(f"songs must stay where they are: {root} has gone. Mount its disk, then run the same again")
+        return False

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import FrameType
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -39,6 +41,8 @@ INCOMPLETE = 1
 )
 @click.option("--windows", default="8", show_default=True, metavar="N|all", help="Of a song, spread over its length.")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes. Default: one for each usable core.")
+@click.option("--engine", default="local", show_default=True, type=click.Choice(["local", "ray"]), help="Who works.")
+@click.option("--hang-seconds", default=60.0, hidden=True, type=click.FloatRange(min=0, min_open=True))
 @click.option("--shard", default="1/1", metavar="I/N", help="Do the I-th of N parts of the work.")
 @click.option("--force", is_flag=True, help="Do songs that are done again.")
 @click.option("--retry-failed", is_flag=True, help="Do songs that could not be read again.")
@@ -51,6 +55,7 @@ def main(paths: tuple[str, ...], **options: Any) -> None:
     Exit code 0: every song has a row, those that cannot be read one with the reason; 1: a folder of songs could not be
     read; 2: a folder, the model or an option was refused, or the disk is full; 130: Ctrl-C.
     """
+    from edge_runtime.archive.remote import is_address
     from edge_runtime.archive.tagging import Job, tag
     from edge_runtime.cli.tag_progress import ShownProgress
     from edge_runtime.models import default_model
@@ -58,6 +63,8 @@ def main(paths: tuple[str, ...], **options: Any) -> None:
     if len(paths) < 2:
         raise TmgcError("songs and results are two folders: tmgc-tag MUSIC OUT")
     *roots, out = paths
+    if is_address(out):
+        raise TmgcError(f"results go into a folder of this machine: got {out}. Name a folder, and copy it afterwards")
     model = (options["model"] or default_model()).absolute()
     settings = _settings(options)
     job = Job(
@@ -70,12 +77,17 @@ def main(paths: tuple[str, ...], **options: Any) -> None:
         retry_failed=options["retry_failed"],
     )
     engine, cores = _engine(model, settings, options)
+    signal.signal(signal.SIGTERM, _end)  # a job scheduler's: what is done is kept, as with Ctrl-C
     with ShownProgress(cores) as progress:
         outcome = tag(job, engine, progress)
     progress.summarise(outcome, job.out)
     if outcome.unread:
         log.warning("%d folders could not be read: see above", outcome.unread)
         sys.exit(INCOMPLETE)
+
+
+def _end(number: int, frame: FrameType | None) -> NoReturn:
+    sys.exit(128 + number)
 
 
 def _settings(options: dict[str, Any]) -> TagSettings:
@@ -98,11 +110,17 @@ def _share(text: str) -> Share:
 
 def _engine(model: Path, settings: TagSettings, options: dict[str, Any]) -> tuple[Engine, int]:
     """The engine, and the number of cores that it takes."""
-    from edge_runtime.archive.local import tag_locally
     from edge_runtime.system_info import usable_cores
 
+    common = {"model": model, "settings": settings, "hang_seconds": options["hang_seconds"]}
+    if options["engine"] == "ray":
+        from edge_runtime.archive.ray_engine import connect, tag_with_ray
+
+        return partial(tag_with_ray, **common, workers=options["workers"]), connect(options["workers"])
+    from edge_runtime.archive.local import tag_locally
+
     workers = options["workers"] or usable_cores()
-    return partial(tag_locally, model=model, settings=settings, workers=workers), workers
+    return partial(tag_locally, **common, workers=workers), workers
 
 
 if __name__ == "__main__":
