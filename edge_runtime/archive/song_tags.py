@@ -308,8 +308,8 @@ def _save_to(copy: Path, file: Any, size: int | None) -> None:
 
     def padding(info: PaddingInfo) -> int:
         if size is not None:
-            return max(0, info.padding + grow)
-        return info.padding if info.padding >= 0 else info.get_default_padding()
+            return max(0, int(info.padding) + grow)
+        return int(info.padding if info.padding >= 0 else info.get_default_padding())
 
     file.save(copy, padding=padding)
 

@@ -124,8 +124,12 @@ def test_further_genres_are_further_values(music: Path) -> None:
 
 
 def test_songs_without_a_sure_genre_stay_as_they_are(music: Path, tmp_path: Path) -> None:
-    answers = [("song.flac", "unknown", 0.4), ("song.ogg", "silence", 0.0), ("song.opus", None, 0.0)]
-    rows = [row(*answer[:1], music, *answer[1:]) for answer in [*answers, ("v24.mp3", "Pop", 0.79)]]
+    rows = [
+        row("song.flac", music, "unknown", 0.4),
+        row("song.ogg", music, "silence", 0.0),
+        row("song.opus", music, None),
+        row("v24.mp3", music, "Pop", 0.79),
+    ]
     archive = make_archive(tmp_path / "out", rows)
     assert [song.outcome for song in write(archive).values()] == ["no genre", "no genre", "no genre", "unsure"]
     assert not (tmp_path / "out" / JOURNAL).read_bytes()
