@@ -71,16 +71,16 @@ def write(out: Path, id3v2_version: str, yes: bool, **options: Any) -> None:
     archive = read_archive(out)
     with _journal(out, yes) as journal:
         counts = _show(tags.write_tags(archive, settings, journal=journal))
-    for outcome, line in (
-        (tags.SAME, "%d songs have their genre already"),
-        (tags.KEPT, "%d songs keep the genre that they have: --replace replaces it"),
-        (tags.UNSURE, "%d songs are below --min-confidence"),
-        (tags.NO_GENRE, "%d songs have no genre: unknown, silence, or not read"),
-        (tags.REMOTE, "%d songs are on another machine, where no tags are written"),
+    for outcome, what in (
+        (tags.SAME, "songs that have their genre already"),
+        (tags.KEPT, "songs that keep another genre, which --replace replaces"),
+        (tags.UNSURE, "songs below --min-confidence"),
+        (tags.NO_GENRE, "songs without a genre: unknown, silent or not read"),
+        (tags.REMOTE, "songs on another machine, where no tags are written"),
     ):
         if counts[outcome]:
-            log.info(line, counts[outcome])
-    _end(counts, yes, "tags of %d songs written")
+            log.info("%s: %d", what, counts[outcome])
+    _end(counts, yes, "written")
 
 
 @click.command("undo", cls=OneLineCommand)
@@ -98,7 +98,7 @@ def undo(out: Path, yes: bool) -> None:
     read_archive_json(out)
     with _journal(out, yes) as journal:
         counts = _show(undo_tags(out, journal=journal))
-    _end(counts, yes, "tags of %d songs restored")
+    _end(counts, yes, "restored")
 
 
 @click.command("playlist", cls=OneLineCommand)
@@ -147,12 +147,14 @@ def _show(songs: Iterable[Done]) -> Counter[str]:
     return counts
 
 
-def _end(counts: Counter[str], yes: bool, line: str) -> None:
+def _end(counts: Counter[str], yes: bool, done: str) -> None:
     """Log the result, and end the process."""
     from edge_runtime.archive.tags import REFUSED, WRITTEN
 
-    dry = f"{line.replace('songs', 'songs would be')}: nothing was changed, add --yes"
-    log.info(line if yes else dry, counts[WRITTEN])
+    if yes:
+        log.info("tags %s: %d", done, counts[WRITTEN])
+    else:
+        log.info("tags that would be %s: %d. Nothing was changed: add --yes", done, counts[WRITTEN])
     if counts[REFUSED]:
-        log.warning("%d songs were refused: see above", counts[REFUSED])
+        log.warning("songs that were refused, see above: %d", counts[REFUSED])
         sys.exit(INCOMPLETE)
