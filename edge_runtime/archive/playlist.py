@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePath
 from typing import Any
 
-from edge_runtime.archive.results import Archive, is_remote, local_path
+from edge_runtime.archive.remote import is_address
+from edge_runtime.archive.results import Archive, local_path
 from edge_runtime.errors import TmgcError
 from edge_runtime.predictions import SILENCE, UNKNOWN
 from edge_runtime.terminal import printable
@@ -75,7 +76,7 @@ def _title(row: dict[str, Any]) -> str:
 
 def _place(row: dict[str, Any], relative_to: Path | None) -> str:
     root, path = local_path(row["root"]), local_path(row["path"])
-    if is_remote(root):
+    if is_address(root):
         return f"{root}/{path}"
     place = os.path.abspath(Path(root, path))  # noqa: PTH100, resolve() would follow links
     if relative_to is None:

@@ -33,7 +33,8 @@ from edge_runtime.archive.journal import (
     changes_by_song,
     to_restore,
 )
-from edge_runtime.archive.results import PROBABILITY, Archive, is_remote, local_path
+from edge_runtime.archive.remote import is_address
+from edge_runtime.archive.results import PROBABILITY, Archive, local_path
 from edge_runtime.archive.song_tags import GENRE, SEPARATOR_V23, SongTags, open_tags
 from edge_runtime.errors import TmgcError, first_line
 from edge_runtime.files import PARTIAL, sync_folder
@@ -117,7 +118,7 @@ def write_tags(archive: Archive, settings: WriteSettings, *, journal: Journal | 
             yield Done(path, NO_GENRE)
         elif row["confidence"] < settings.min_confidence:
             yield Done(path, UNSURE)
-        elif is_remote(row["root"]):
+        elif is_address(row["root"]):
             yield Done(path, REMOTE)
         else:
             values = _values(row, archive, settings)
