@@ -55,8 +55,7 @@ class Change:
     """Both as in the manifest."""
     before: State
     after: State
-    field: str = ""
-    """Empty for ``undo``, which restores every field."""
+    field: str
     had_tags: bool = True
     """Whether the song had tags at all."""
     values: Any = None
@@ -155,7 +154,7 @@ def to_restore(changes: Iterable[Change]) -> dict[str, Change]:
     found = dict[str, Change]()
     for change in changes:
         if change.action == UNDO:
-            found.clear()
+            found.pop(change.field, None)
         else:
             found.setdefault(change.field, change)
     return found
@@ -204,8 +203,8 @@ def _parsed(path: Path, number: int, line: bytes) -> Change | None:
             raise TmgcError(
                 f"{path} must be of schema {SCHEMA}: line {number} is not. Use the tmgc that has written it"
             )
-        states = {key: State(*map(int, document.pop(key))) for key in ("before", "after")}
-        return Change(**document, **states)
+        document |= {key: State(*map(int, document[key])) for key in ("before", "after")}
+        return Change(**document)
     except (ValueError, KeyError, TypeError, AttributeError):
         log.warning("line %d of %s is damaged: that change of tags cannot be undone", number, path)
         return None

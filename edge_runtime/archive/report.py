@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path, PurePath
 from typing import Any
 
-from edge_runtime.archive.results import Archive, is_remote
+from edge_runtime.archive.remote import is_address
+from edge_runtime.archive.results import Archive
 from edge_runtime.archive.statistics import BINS, Reason, Statistics, UncertainSong, in_order, statistics_of
 from edge_runtime.files import atomic_write
 from edge_runtime.predictions import SILENCE
@@ -118,7 +119,7 @@ def _uncertain(song: UncertainSong) -> dict[str, Any]:
     return {
         "name": printable(path.name),
         "folder": printable(str(path.parent)) if path.parent.name else "",
-        "address": None if is_remote(song.root) else Path(song.root, path).absolute().as_uri(),
+        "address": None if is_address(song.root) else Path(song.root, path).absolute().as_uri(),
         "genres": [(genre, _percent(probability, 1)) for genre, probability in song.genres],
     }
 

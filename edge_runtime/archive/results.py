@@ -70,11 +70,6 @@ def _to_private_use(found: re.Match[str]) -> str:
     return "".join(chr(0xEF00 + byte) for byte in raw)
 
 
-def is_remote(root: str) -> bool:
-    """Whether a root is an address such as ``s3://bucket/music``, not a folder of this machine."""
-    return "://" in root
-
-
 def require_archive_extra(*modules: str) -> None:
     """Check that packages of the ``archive`` extra are installed.
 

@@ -145,11 +145,8 @@ def _add_reasons(found: Statistics, batch: pa.RecordBatch) -> None:
 
 
 def _without_particulars(line: str, path: str) -> str:
-    """The reason without the song's name and numbers, so that songs with the same reason count together."""
-    names = sorted({path, local_path(path), PurePath(path).name}, key=len, reverse=True)
-    for name in names:
-        line = re.sub(rf"\S*{re.escape(name)}", "SONG", line)
-    return re.sub(r"\d+(\.\d+)?", "N", line).removeprefix("SONG ")
+    """The reason without the song's name and without numbers, so that songs with the same reason count together."""
+    return re.sub(r"\d+(\.\d+)?", "N", line.replace(PurePath(local_path(path)).name, "this song"))
 
 
 def _add_uncertain(

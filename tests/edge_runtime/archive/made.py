@@ -56,7 +56,7 @@ def row(path: str, root: Path | str, genre: str | None = "Arabesk", confidence: 
         "decode_ms": 30.0,
         "model_ms": 10.0,
         "warning": None,
-        "error": None if genre else f"an audio file must hold music: {file} does not (it is empty)",
+        "error": None if genre else "an audio file must hold music: this song does not (it is empty)",
         **values,
     }
 

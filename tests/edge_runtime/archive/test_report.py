@@ -31,11 +31,11 @@ def test_the_songs_to_label_next_are_those_of_the_smallest_margin(tmp_path: Path
 
 
 def test_failures_with_the_same_reason_count_together(tmp_path: Path) -> None:
-    damaged = row("w.mp3", MUSIC, "Pop", warning=f"{MUSIC}/w.mp3 is truncated: 12.50 s could be decoded")
+    damaged = row("w.mp3", MUSIC, "Pop", warning="is truncated: 12.50 s could be decoded")
     rows = [row(f"album {number}/{number}.mp3", MUSIC, None) for number in range(6)]
     found = statistics_of(make_archive(tmp_path, [*rows, damaged]))
     ((reason, failures),) = found.errors.items()
-    assert reason == "an audio file must hold music: SONG does not (it is empty)"
+    assert reason == "an audio file must hold music: this song does not (it is empty)"
     assert (failures.songs, failures.examples) == (6, [f"album {number}/{number}.mp3" for number in range(3)])
     assert list(found.warnings) == ["is truncated: N s could be decoded"]
 
