@@ -5,6 +5,7 @@ from __future__ import annotations
 import faulthandler
 import logging
 import os
+import socket
 import tempfile
 from collections.abc import Generator, Iterable
 from functools import cache
@@ -51,17 +52,27 @@ def connect(workers: int | None = None) -> int:
         raise TmgcError("--engine ray needs ray, which is not installed: pip install 'tmgc[ray]'") from error
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
+    _check_answers(os.environ.get("RAY_ADDRESS", ""))
     try:
         ray.init(address="auto", **quiet)
-    except ConnectionError as error:
-        if address := os.environ.get("RAY_ADDRESS"):
-            raise TmgcError(
-                f"RAY_ADDRESS names a cluster that runs: {address} does not answer ({first_line(error)}). Start it, or "
-                "leave RAY_ADDRESS out to start one on this machine"
-            ) from error
+    except ConnectionError:  # there is none
         ray.init(address="local", num_cpus=workers, include_dashboard=False, **quiet)
     log.info("Ray: %d machine(s), %d cores", len(ray.nodes()), cores := _cores(ray, workers))
     return cores
+
+
+def _check_answers(address: str) -> None:
+    """Refuse an address where nobody listens: Ray itself waits for minutes, and then ends the process."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except OSError as error:
+        raise TmgcError(
+            f"RAY_ADDRESS names a cluster that runs: {address} does not answer ({first_line(error)}). Start it, or "
+            "leave RAY_ADDRESS out to start one on this machine"
+        ) from error
 
 
 def tag_with_ray(

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 SHARD_SONGS = 256
 """Songs of a shard on average: a file of some 30 kB, and a minute of work for a small machine."""
+
+SAVE_SECONDS = 30.0
+"""Work that is lost at most where this process is killed."""
 
 
 class Part(NamedTuple):
@@ -136,7 +140,10 @@ class OlderRows:
         self._rows: dict[tuple[str, int, int], tuple[int, int]] = {}
         self._tables = list[pa.Table]()
         for path in shards:
-            table = parquet.read_table(path)
+            try:
+                table = parquet.read_table(path)
+            except FileNotFoundError:  # the run of another share has completed it
+                continue
             if not failed:
                 table = table.filter(pc.is_null(table["error"]))
             columns = (table[name].to_pylist() for name in ("path", "size", "mtime_ns"))
@@ -155,7 +162,8 @@ class OlderRows:
 class Shards:
     """Collects rows, in whatever order they come, and writes a shard when its last row has come.
 
-    A context manager: where it is left before all rows have come, those that have are written to shards of their own.
+    A context manager: where it is left before all rows have come, those that have are written to shards of their own;
+    and so they are from time to time, since a process may be killed.
 
     Parameters
     ----------
@@ -170,6 +178,7 @@ class Shards:
         self._probabilities = [PROBABILITY + genre for genre in genres]
         self._common = {"model_sha256": plan.model_sha256, "version": version("tmgc")}
         self._open = dict[int, _Shard]()
+        self._saved = monotonic()
 
     def open(
         self, names: Collection[str], older: OlderRows, taken_over: Callable[[int], None] = lambda songs: None
@@ -177,8 +186,8 @@ class Shards:
         """The songs of shards that have no older row; those that have one are counted to a callable."""
         number = 0
         for songs in self.plan.manifest_parts():
-            if (name := self.plan.name(songs)) in names:
-                shard = _Shard(name, songs, number)
+            if self.plan.name(songs) in names:
+                shard = _Shard(songs, number)
                 for song in shard.listed():
                     row = older.find(song.path, song.size, song.mtime_ns)
                     if row is None:
@@ -200,6 +209,8 @@ class Shards:
         shard.rows[song.number] = {**values, **dict(zip(self._probabilities, probabilities, strict=True))}
         shard.waiting -= 1
         self._write_if_complete(shard)
+        if monotonic() - self._saved > SAVE_SECONDS:
+            self._save()
 
     def __enter__(self) -> Shards:
         return self
@@ -207,31 +218,42 @@ class Shards:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        with suppress(OSError):  # the disk may be full, which is why this is the end
+            self._save()
+
+    def _save(self) -> None:
+        """Write the rows of shards that are not complete to shards of their own, instead of what was saved before."""
         for shard in {id(shard): shard for shard in self._open.values()}.values():
-            with suppress(OSError):  # the disk may be full, which is why this is the end
-                self._write(shard)
+            before, shard.saved = shard.saved, self._write(shard)
+            if before and before != shard.saved:
+                self.plan.path(before).unlink(missing_ok=True)
+        self._saved = monotonic()
 
     def _write_if_complete(self, shard: _Shard) -> None:
         if not shard.waiting:
             self._write(shard)
+            if shard.saved:
+                self.plan.path(shard.saved).unlink(missing_ok=True)
 
-    def _write(self, shard: _Shard) -> None:
-        """Write the rows that are there, under the name of a shard of these songs alone."""
+    def _write(self, shard: _Shard) -> str:
+        """Write the rows that are there, under the name of a shard of these songs alone, which is returned."""
         import pyarrow as pa
 
         if not shard.rows:
-            return
+            return ""
         table = pa.Table.from_pylist([row for _, row in sorted(shard.rows.items())], schema=self._columns)
-        songs = table.select(manifest_schema().names).combine_chunks().to_batches()[0]
-        write_parquet(self.plan.path(self.plan.name(songs)), table)
+        name = self.plan.name(table.select(manifest_schema().names).combine_chunks().to_batches()[0])
+        write_parquet(self.plan.path(name), table)
+        return name
 
 
 class _Shard:
     """A shard whose rows come in."""
 
-    def __init__(self, name: str, songs: pa.RecordBatch, first: int) -> None:
-        self.name = name
+    def __init__(self, songs: pa.RecordBatch, first: int) -> None:
         self.waiting = 0
+        self.saved = ""
+        """Name of the shard of the rows that were there before."""
         self.rows = dict[int, dict[str, Any]]()
         self._songs = songs
         self._first = first

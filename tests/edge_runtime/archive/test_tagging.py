@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pyarrow import parquet
 
 from edge_runtime import TmgcError
 from edge_runtime.archive.results import SHARDS, read_archive
@@ -136,6 +137,21 @@ def test_an_interruption_keeps_the_rows_that_are_done(music: Path, tmp_path: Pat
     tag_library(music, tmp_path / "undisturbed", model)
     assert rows(out) == rows(tmp_path / "undisturbed")
     assert len(list((out / SHARDS).iterdir())) == len(read_archive(out).shards), "nothing is there twice"
+
+
+def test_rows_are_saved_from_time_to_time(
+    music: Path, tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, saved = tmp_path / "out", set[int]()
+
+    class Watching(Progress):
+        def song(self, row: Row) -> None:
+            saved.update(parquet.read_metadata(path).num_rows for path in (out / SHARDS).iterdir())
+
+    monkeypatch.setattr("edge_runtime.archive.shards.SAVE_SECONDS", 0.0)
+    tag_library(music, out, model, progress=Watching())
+    assert saved == set(range(1, 13))
+    assert len(list((out / SHARDS).iterdir())) == len(read_archive(out).shards)
 
 
 def test_shares_add_up_to_the_whole(music: Path, tmp_path: Path, model: Path) -> None:
