@@ -91,7 +91,7 @@ def check_memory(total_mb: float | None = None) -> Finding:
     total_mb = total_mb or os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e6
     if total_mb >= SMALL_MEMORY_MB:
         return Finding("memory", OK, f"{total_mb:.0f} MB")
-    return Finding("memory", WARNING, f"{total_mb:.0f} MB", "take a small network: --architecture mobilenet_v3_small")
+    return Finding("memory", WARNING, f"{total_mb:.0f} MB", "take a small network: tmgc-train distil")
 
 
 def check_temperature(system: Path = Path("/sys")) -> Finding:
@@ -260,7 +260,7 @@ def check_latency(latencies_ms: list[float]) -> Finding:
         return Finding("self-test", OK, found)
     if any(keeps_up.values()):
         return Finding("self-test", WARNING, found, "listen with --hop 2, or take the int8 export or a small network")
-    return Finding("self-test", PROBLEM, found, "take the int8 export, or a small network: mobilenet_v3_small")
+    return Finding("self-test", PROBLEM, found, "take the int8 export, or a small network: tmgc-train distil")
 
 
 def examine(model: Path | None, device: str | None = None) -> Iterator[Finding]:

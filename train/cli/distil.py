@@ -14,7 +14,7 @@ from edge_runtime.files import sha256_of
 from edge_runtime.terminal import print_lines
 from train.cli.cross_validate import write_result
 from train.cli.fit import fit_options, fit_settings
-from train.cli.options import SEED, image_options, require_keras
+from train.cli.options import SEED, Options, require_keras, student_image_options
 from train.cli.trainings import Begun, resumed_by_the_same_command, train_and_evaluate
 
 if TYPE_CHECKING:
@@ -22,7 +22,15 @@ if TYPE_CHECKING:
     from train.run import Run
     from train.training import TrainingConfig
 
-_fit_options = fit_options.without("architecture")
+_fit_options = Options(
+    click.option(
+        "--width",
+        type=float,
+        help="Factor for the channels of the layers. Default: 0.5 for an architecture that has widths, such as "
+        "mobilenet_v2 and efficientnet_lite0.",
+    ),
+    *fit_options.without("architecture").without("width"),
+)
 
 
 @click.command()
@@ -31,7 +39,7 @@ _fit_options = fit_options.without("architecture")
 @click.option(
     "--student", "architecture", default="mobilenet_v2", show_default=True, help="Architecture, as of tmgc-train fit."
 )
-@image_options
+@student_image_options
 @click.option(
     "--music",
     type=click.Path(path_type=Path),
@@ -56,6 +64,8 @@ def distil(run: Path, student: Path, **options: Any) -> None:
     if options["recipe"] == "reference":
         raise TmgcError("--recipe reference trains without a teacher: leave it out to make a student")
     require_keras()
+    if options["width"] is None:
+        options["width"] = _default_width(options["architecture"])
     work = _Distillation(run, student, options)
     with resumed_by_the_same_command():
         work.prepare()
@@ -64,6 +74,12 @@ def distil(run: Path, student: Path, **options: Any) -> None:
         lines = work.result()
     print_lines(lines)
     say(f"next: tmgc-export {work.pairs[0].student.run.folder}")
+
+
+def _default_width(architecture: str) -> float:
+    from train.training.architectures import find_architecture
+
+    return 0.5 if find_architecture(architecture).of_width else 1.0
 
 
 class _Pair(NamedTuple):

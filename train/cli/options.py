@@ -63,23 +63,30 @@ class _ImageSize(click.ParamType[tuple[int, int]]):
         return int(height), int(width or height)
 
 
-image_options = Options(
-    click.option(
-        "--image-size",
-        type=_ImageSize(),
-        default="224",
-        show_default=True,
-        help="Pixels of the images: 224 is square, 64x173 is height x width.",
-    ),
-    click.option(
-        "--colormap",
-        type=click.Choice(["magma", "gray"]),
-        default="magma",
-        show_default=True,
-        help="Colours of the images: magma makes three channels, gray one.",
-    ),
-)
+def _images(size: str, colormap: str) -> Options:
+    return Options(
+        click.option(
+            "--image-size",
+            type=_ImageSize(),
+            default=size,
+            show_default=True,
+            help="Pixels of the images: 224 is square, 64x173 is height x width.",
+        ),
+        click.option(
+            "--colormap",
+            type=click.Choice(["magma", "gray"]),
+            default=colormap,
+            show_default=True,
+            help="Colours of the images: magma makes three channels, gray one.",
+        ),
+    )
+
+
+image_options = _images("224", "magma")
 """How a spectrogram becomes an image."""
+
+student_image_options = _images("64x173", "gray")
+"""The same for a small network: as many rows as mel bands, half as many columns as frames, one channel."""
 
 
 def require_keras() -> None:

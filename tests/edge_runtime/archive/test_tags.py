@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+import random
 import shutil
 import stat
 import subprocess
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from edge_runtime.archive.tags import Done, WriteSettings, undo_tags, write_tags
 from edge_runtime.errors import TmgcError
 from edge_runtime.files import PARTIAL
 from tests.edge_runtime.archive.encoded import NAMES, audio_md5, probed
+from tests.edge_runtime.archive.library import TAG, tag_command
 from tests.edge_runtime.archive.made import make_archive, row
 
 GENRE = WriteSettings()
@@ -359,3 +362,42 @@ def test_a_full_disk_ends_the_work_and_leaves_songs_whole(
 def test_no_field_of_others_is_written(field: str) -> None:
     with pytest.raises(TmgcError, match="--field is GENRE or a name such as TMGC_GENRE"):
         WriteSettings(field=field)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_a_song_of_somebody_else_is_left_to_them(music: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    song = only(music, "song.flac")
+    os.chown(song, 12345, 12345)
+
+    def forbidden(*_: object) -> None:  # as it is for everybody else
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "chown", forbidden)
+    assert write(archive_of(music))["song.flac"].reason == "it belongs to somebody else, and would belong to you"
+    assert [path.name for path in music.iterdir()] == ["song.flac"]
+
+
+@pytest.mark.full
+def test_however_often_it_is_killed_every_song_is_whole(encoded: Path, tmp_path: Path) -> None:
+    music, rounds = tmp_path / "music", random.Random(1)
+    for number in range(20):
+        shutil.copytree(encoded, music / f"{number:02d}")
+    before = {path: path.read_bytes() for path in music.rglob("*.*")}
+    out = archive_of(music).folder
+    for action in ("write", "undo"):
+        for _ in range(6):
+            running = subprocess.Popen([*TAG, action, str(out), "--yes"], stdout=subprocess.DEVNULL)
+            with suppress(subprocess.TimeoutExpired):
+                running.wait(rounds.uniform(0.4, 1.2))
+            running.kill()
+            running.wait()
+            for path in before:
+                assert mutagen.File(path) is not None, "it is the old song or the new one"
+        assert tag_command(action, out, "--yes").returncode == 0
+        assert {path for path in music.rglob("*") if path.is_file()} == set(before), "nothing is left behind"
+        for path in before:
+            assert read_back(path) == (["Arabesk"] if action == "write" else [])
+        for number in (0, 9, 19):
+            assert audio_md5(music / f"{number:02d}") == audio_md5(encoded)
+    same = ("bare.mp3", "v1.mp3", "song.flac", "song.ogg", "song.opus")
+    assert all(path.read_bytes() == content for path, content in before.items() if path.name in same)
