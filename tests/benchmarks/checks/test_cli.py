@@ -45,15 +45,16 @@ def test_the_checks_are_listed_and_described(bench: Bench) -> None:
             ["invoke", "memory of tmgc-listen", "last sample to prediction, less invoke", "ratio"],
         ),
         (("soak", SMALL_MODEL, "--hours", 0.05, "--threads", 1), ["audio", "memory", "ratio", "left behind"]),
-        (
+        pytest.param(
             ("archive", SMALL_MODEL, "--songs", 4, "--sample", 2, "--seconds", 20, "--planned", 100),
             [
                 "plain loop over songs of 20 s",
                 "tmgc-tag --engine local",
                 "ratio",
                 "memory of a process",
-                "planning of 100 songs that are done, in 1 shards",
+                "planning of 100 songs that are done, in 2 shards",
             ],
+            marks=pytest.mark.full,
         ),
     ],
 )
