@@ -165,6 +165,7 @@ def time_archive(
     ray : bool
         Whether Ray is timed, too.
     """
+    GenreClassifier.open(model)  # which may be refused, before songs are made
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         paths = write_songs(folder / "music", songs, seconds=seconds)
