@@ -24,7 +24,7 @@ from edge_runtime.archive.manifest import ROW_GROUP
 from edge_runtime.archive.ray_engine import connect, tag_with_ray
 from edge_runtime.archive.results import MANIFEST, SHARDS, manifest_schema
 from edge_runtime.archive.shards import Plan
-from edge_runtime.archive.song import Row, TagSettings
+from edge_runtime.archive.song import Row, Tagger, TagSettings
 from edge_runtime.archive.tagging import Engine, Job, Progress, Share, tag
 from edge_runtime.audio_file import read_audio
 from edge_runtime.classifier import GenreClassifier
@@ -172,24 +172,22 @@ def time_archive(
         chosen = [paths[number * songs // sample] for number in range(sample)]
         _plain_loop(model, chosen[:1])  # what the libraries do once
         plain = _plain_loop(model, chosen[: sample // 2])
-        settings = TagSettings(windows)
-        engines = _engines(model, settings, ray=ray)
+        tagger = Tagger.of(model, TagSettings(windows))
+        engines = _engines(tagger, ray=ray)
         runs = []
         for engine, (cores, function) in engines.items():
-            job = Job((str(folder / "music"),), folder / engine, model, settings, Share())
+            job = Job((str(folder / "music"),), folder / engine, tagger, Share())
             runs.append(_time_tagging(job, engine, function, cores))
         plain += _plain_loop(model, chosen[sample // 2 :])
         planning = _time_planning(folder / "planned", planned)
     return ArchiveCheck(windows, seconds, plain, tuple(runs), planning)
 
 
-def _engines(model: Path, settings: TagSettings, *, ray: bool) -> dict[str, tuple[int, Engine]]:
+def _engines(tagger: Tagger, *, ray: bool) -> dict[str, tuple[int, Engine]]:
     cores = usable_cores()
-    found: dict[str, tuple[int, Engine]] = {
-        "local": (cores, partial(tag_locally, model=model, settings=settings, workers=cores))
-    }
+    found: dict[str, tuple[int, Engine]] = {"local": (cores, partial(tag_locally, tagger=tagger, workers=cores))}
     if ray:
-        found["ray"] = connect(cores), partial(tag_with_ray, model=model, settings=settings)
+        found["ray"] = connect(cores), partial(tag_with_ray, tagger=tagger)
     return found
 
 

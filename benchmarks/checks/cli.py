@@ -164,7 +164,7 @@ def serve(model: Path | None, seconds: float, threads: int, as_json: bool) -> No
 @click.option("--songs", default=200, show_default=True, type=click.IntRange(min=2), help="Songs to tag.")
 @click.option("--seconds", default=180.0, show_default=True, type=FiniteRange(min=3), help="Of each song.")
 @click.option("--sample", default=10, show_default=True, type=click.IntRange(min=2), help="Songs of the plain loop.")
-@click.option("--windows", default=8, show_default=True, type=click.IntRange(min=1, max=100), help="Of each song.")
+@click.option("--windows", default=8, show_default=True, type=click.IntRange(min=1, max=50), help="Of each song.")
 @click.option("--planned", default=10_000_000, show_default=True, type=click.IntRange(min=1), help="Songs to plan.")
 @click.option("--ray", is_flag=True, help="Time Ray on this machine, too.")
 def archive(

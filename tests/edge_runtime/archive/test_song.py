@@ -12,25 +12,25 @@ import pytest
 import soundfile
 
 from edge_runtime import AudioFile, GenreClassifier, TmgcError
-from edge_runtime.archive.song import MOST_WINDOWS, Row, Song, TagSettings, tag_song
+from edge_runtime.archive.song import MOST_WINDOWS, Row, Song, Tagger, TagSettings
 from tests.edge_runtime.archive.library import RATE, write_song
 
-Tagger = Callable[..., Row]
+Tagged = Callable[..., Row]
 
 
 @pytest.fixture
-def tagged(models: dict[str, Path]) -> Tagger:
+def tagged(models: dict[str, Path]) -> Tagged:
     """The row of a file."""
 
     def tag(path: Path, windows: int | None = 4) -> Row:
         song = Song(0, path.name, str(path.parent), 1, 1)
-        return tag_song(song, lambda: None, model=models["tflite"], settings=TagSettings(windows))
+        return Tagger.of(models["tflite"], TagSettings(windows))(song, lambda: None)
 
     return tag
 
 
 @pytest.mark.parametrize("suffix", [".mp3", ".flac", ".ogg", ".wav", ".opus", ".m4a"])
-def test_windows_are_spread_over_a_song_of_any_format(suffix: str, tmp_path: Path, tagged: Tagger) -> None:
+def test_windows_are_spread_over_a_song_of_any_format(suffix: str, tmp_path: Path, tagged: Tagged) -> None:
     song = write_song(tmp_path / "song.wav", seconds=21.0)
     if suffix in (".opus", ".m4a"):
         if not shutil.which("ffmpeg"):
@@ -53,7 +53,7 @@ def test_windows_are_spread_over_a_song_of_any_format(suffix: str, tmp_path: Pat
     assert row.model_ms > 0
 
 
-def test_windows_lie_in_the_middles_of_equal_parts(tmp_path: Path, tagged: Tagger, models: dict[str, Path]) -> None:
+def test_windows_lie_in_the_middles_of_equal_parts(tmp_path: Path, tagged: Tagged, models: dict[str, Path]) -> None:
     """Sound only where windows are expected, and silence between them."""
     sound = np.zeros(40 * RATE, np.float32)
     for middle in (5, 15, 25, 35):
@@ -65,7 +65,7 @@ def test_windows_lie_in_the_middles_of_equal_parts(tmp_path: Path, tagged: Tagge
 
 
 def test_all_windows_of_a_song_give_what_the_classifier_gives(
-    tmp_path: Path, tagged: Tagger, models: dict[str, Path]
+    tmp_path: Path, tagged: Tagged, models: dict[str, Path]
 ) -> None:
     song = write_song(tmp_path / "song.flac", seconds=7.0)
     row = tagged(song, None)
@@ -77,12 +77,12 @@ def test_all_windows_of_a_song_give_what_the_classifier_gives(
     np.testing.assert_allclose(row.probabilities or (), np.mean(expected, axis=0), atol=1e-6)
 
 
-def test_a_song_with_room_for_fewer_windows_has_fewer(tmp_path: Path, tagged: Tagger) -> None:
+def test_a_song_with_room_for_fewer_windows_has_fewer(tmp_path: Path, tagged: Tagged) -> None:
     assert tagged(write_song(tmp_path / "song.mp3", seconds=7.0), MOST_WINDOWS).windows == 3
     assert tagged(write_song(tmp_path / "brief.mp3", seconds=2.1), 8).windows == 1
 
 
-def test_a_song_that_is_cut_has_its_windows_in_what_is_left(tmp_path: Path, tagged: Tagger) -> None:
+def test_a_song_that_is_cut_has_its_windows_in_what_is_left(tmp_path: Path, tagged: Tagged) -> None:
     whole = write_song(tmp_path / "whole.flac", seconds=40.0)
     cut = tmp_path / "cut.flac"
     cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
@@ -94,7 +94,7 @@ def test_a_song_that_is_cut_has_its_windows_in_what_is_left(tmp_path: Path, tagg
     assert row.duration == pytest.approx(20.0, abs=2.0)
 
 
-def test_silence_is_no_genre(tmp_path: Path, tagged: Tagger) -> None:
+def test_silence_is_no_genre(tmp_path: Path, tagged: Tagged) -> None:
     row = tagged(write_song(tmp_path / "song.wav", level=1e-4))
     assert (row.genre, row.confidence, row.silent_share, row.probabilities) == ("silence", 0.0, 1.0, None)
     assert (row.agreement, row.unknown_share) == (0.0, 0.0)
@@ -109,7 +109,7 @@ def test_silence_is_no_genre(tmp_path: Path, tagged: Tagger) -> None:
     ],
 )
 def test_what_cannot_be_read_has_the_reason_in_one_line(
-    content: bytes | None, reason: str, tmp_path: Path, tagged: Tagger
+    content: bytes | None, reason: str, tmp_path: Path, tagged: Tagged
 ) -> None:
     song = tmp_path / "a\nsong.mp3"
     if content is not None:
@@ -122,7 +122,7 @@ def test_what_cannot_be_read_has_the_reason_in_one_line(
     assert row == Row(error=row.error)
 
 
-def test_a_song_shorter_than_a_window_says_so(tmp_path: Path, tagged: Tagger) -> None:
+def test_a_song_shorter_than_a_window_says_so(tmp_path: Path, tagged: Tagged) -> None:
     for windows in (4, None):
         row = tagged(write_song(tmp_path / "song.wav", seconds=1.0), windows)
         assert row.error is not None
@@ -131,5 +131,23 @@ def test_a_song_shorter_than_a_window_says_so(tmp_path: Path, tagged: Tagger) ->
 
 def test_settings_out_of_range_are_refused() -> None:
     for windows in (0, -1, MOST_WINDOWS + 1):
-        with pytest.raises(TmgcError, match="--windows must be 1 to 100, or all"):
+        with pytest.raises(TmgcError, match="--windows must be 1 to 50, or all"):
             TagSettings(windows)
+
+
+def test_a_model_that_changes_meanwhile_is_refused(tmp_path: Path, models: dict[str, Path]) -> None:
+    model = Path(shutil.copy(models["tflite"], tmp_path / "model.tflite"))
+    tagger = Tagger.of(model, TagSettings())
+    model.write_bytes(models["tflite"].read_bytes() + b"x")
+    with pytest.raises(TmgcError, match="a model stays as it is while songs are classified"):
+        tagger(Song(0, "song.mp3", str(tmp_path), 1, 1), lambda: None)
+
+
+def test_it_says_that_it_is_at_work_in_every_part_of_a_long_song(tmp_path: Path, models: dict[str, Path]) -> None:
+    song = write_song(tmp_path / "song.wav", seconds=21.0)
+    beats = list[int]()
+    for windows in (3, None):
+        Tagger.of(models["tflite"], TagSettings(windows))(
+            Song(0, song.name, str(tmp_path), 1, 1), lambda: beats.append(1)
+        )
+    assert len(beats) == 3 + 3 + 10
