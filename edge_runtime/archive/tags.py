@@ -243,18 +243,15 @@ def _song(root: str, stored: str) -> tuple[Path, State]:
 
 
 def _opened(path: Path, field: str, id3v2_version: int = 4) -> SongTags:
-    from mutagen import MutagenError
-
     try:
         return open_tags(path, field, id3v2_version=id3v2_version)
     except TmgcError:
         raise
-    except MutagenError as error:
-        if isinstance(error.__context__, OSError):
+    except Exception as error:  # MutagenError, and whatever else damage does to it
+        if isinstance(error.__context__, OSError) and error.__context__.errno:
             raise error.__context__ from error
-        raise TmgcError(f"its tags cannot be read: {first_line(error)}") from error
-    except Exception as error:  # of whatever damage does to mutagen
-        raise TmgcError(f"its tags cannot be read: {first_line(error)}") from error
+        reason = first_line(error).replace(repr(str(path)), "it") if str(error) else "they are damaged"
+        raise TmgcError(f"its tags cannot be read: {reason}") from error
 
 
 def _exchange(

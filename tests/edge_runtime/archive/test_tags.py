@@ -329,7 +329,7 @@ def test_a_song_that_is_changed_meanwhile_is_left_to_who_changes_it(
 
 
 def test_a_change_of_the_sound_is_refused(music: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    song = only(music, "song.ogg")
+    song = only(music, "song.flac")
     archive = archive_of(music)
     finish = tags_module._check
 
@@ -340,7 +340,7 @@ def test_a_change_of_the_sound_is_refused(music: Path, monkeypatch: pytest.Monke
         finish(path, copy, tags)
 
     monkeypatch.setattr(tags_module, "_check", damage_and_check)
-    assert write(archive)["song.ogg"].reason == "its sound would not stay as it is: it is left as it is"
+    assert write(archive)["song.flac"].reason == "its sound would not stay as it is: it is left as it is"
     assert read_back(song) == []
 
 
