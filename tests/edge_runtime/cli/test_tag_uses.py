@@ -70,7 +70,9 @@ def test_songs_that_are_refused_are_one_line_each_and_exit_code_1(tmp_path: Path
     assert done.exit_code == 1
     assert done.stdout == ""
     assert "\x1b" not in done.stderr
-    assert done.stderr.splitlines()[0].startswith(f"warning: {tmp_path}/a\\x1b[31m.mp3: its tags cannot be read")
+    assert done.stderr.splitlines()[0].startswith(
+        f"warning: {tmp_path}/a\\x1b[31m.mp3: its tags cannot be read or written"
+    )
     assert len(done.stderr.splitlines()) == 4
 
 
