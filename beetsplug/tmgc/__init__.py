@@ -13,7 +13,7 @@ from beets import ui
 from beets.plugins import BeetsPlugin
 
 from edge_runtime.archive.results import stored_path
-from edge_runtime.archive.song import Row, Song, TagSettings, tag_song
+from edge_runtime.archive.song import Song, Tagger, TagSettings
 from edge_runtime.errors import TmgcError
 from edge_runtime.models import default_model
 from edge_runtime.predictions import SILENCE, UNKNOWN
@@ -58,11 +58,13 @@ class TmgcPlugin(BeetsPlugin):
         """
         field = self.config["field"].as_str()
         overwrite = self.config["overwrite"].get(bool)
+        tagger = self._tagger()
         for item in items:
             if item.get(field) and not overwrite:
                 self._log.debug("{}: has {} already", item, field)
                 continue
-            row = self._row(Path(item.filepath))
+            path = Path(item.filepath)
+            row = tagger(Song(0, stored_path(path.name), stored_path(str(path.parent)), 0, 0), lambda: None)
             if row.error is not None or row.genre is None or row.confidence is None:
                 self._log.warning("{}: {}", item, row.error)
             elif row.genre in (UNKNOWN, SILENCE) or row.confidence < self.config["min_confidence"].get(float):
@@ -74,11 +76,10 @@ class TmgcPlugin(BeetsPlugin):
                     item.try_write()
                 item.store()
 
-    def _row(self, path: Path) -> Row:
-        """What the model says of a song."""
-        song = Song(0, stored_path(path.name), stored_path(str(path.parent)), 0, 0)
+    def _tagger(self) -> Tagger:
+        """What classifies songs, by the settings."""
         try:
             model = Path(self.config["model"].as_filename()) if self.config["model"].get() else default_model()
-            return tag_song(song, lambda: None, model=model, settings=TagSettings(self.config["windows"].get(int)))
+            return Tagger.of(model, TagSettings(self.config["windows"].get(int)))
         except TmgcError as error:
             raise ui.UserError(str(error)) from error

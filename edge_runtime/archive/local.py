@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable
-from functools import partial
-from pathlib import Path
 
-from edge_runtime.archive.song import Row, Song, TagSettings, tag_song
+from edge_runtime.archive.song import Row, Song, Tagger
 from edge_runtime.workers import Lost, work_through
 
 HANG_SECONDS = 60.0
@@ -14,15 +12,14 @@ HANG_SECONDS = 60.0
 
 
 def tag_locally(
-    songs: Iterable[Song], *, model: Path, settings: TagSettings, workers: int, hang_seconds: float = HANG_SECONDS
+    songs: Iterable[Song], tagger: Tagger, *, workers: int, hang_seconds: float = HANG_SECONDS
 ) -> Generator[tuple[Song, Row], None, None]:
     """Classify songs in processes of this machine.
 
     Parameters
     ----------
     songs : iterable of Song
-    model : Path
-    settings : TagSettings
+    tagger : Tagger
     workers : int > 0
     hang_seconds : float > 0
 
@@ -31,6 +28,5 @@ def tag_locally(
     song : Song
     row : Row
     """
-    function = partial(tag_song, model=model, settings=settings)
-    for song, row in work_through(function, songs, workers=workers, hang_seconds=hang_seconds):
+    for song, row in work_through(tagger, songs, workers=workers, hang_seconds=hang_seconds):
         yield song, Row(error=row.reason) if isinstance(row, Lost) else row

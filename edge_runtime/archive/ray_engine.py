@@ -8,13 +8,14 @@ import os
 import socket
 import tempfile
 from collections.abc import Generator, Iterable
+from dataclasses import replace
 from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from edge_runtime.archive.local import HANG_SECONDS
-from edge_runtime.archive.song import Row, Song, TagSettings, tag_song
+from edge_runtime.archive.song import Row, Song, Tagger
 from edge_runtime.errors import TmgcError, first_line
 from edge_runtime.files import atomic_write, sha256_of
 
@@ -77,9 +78,8 @@ def _check_answers(address: str) -> None:
 
 def tag_with_ray(
     songs: Iterable[Song],
+    tagger: Tagger,
     *,
-    model: Path,
-    settings: TagSettings,
     workers: int | None = None,
     hang_seconds: float = HANG_SECONDS,
 ) -> Generator[tuple[Song, Row], None, None]:
@@ -91,8 +91,7 @@ def tag_with_ray(
     Parameters
     ----------
     songs : iterable of Song
-    model : Path
-    settings : TagSettings
+    tagger : Tagger
     workers : int > 0, optional
         Cores to take; all of the cluster by default.
     hang_seconds : float > 0
@@ -105,13 +104,12 @@ def tag_with_ray(
     import ray
 
     task = ray.remote(num_cpus=1, max_retries=RETRIES)(_tag)
-    content = ray.put(model.read_bytes())
-    key = f"{sha256_of(model)}{model.suffix}"
+    content = ray.put(tagger.model.read_bytes())
     waiting, running = iter(songs), dict[Any, Song]()
     try:
         while True:
             for song in islice(waiting, max(0, _AHEAD * _cores(ray, workers) - len(running))):
-                running[task.remote(song, [content], key, settings, hang_seconds)] = song
+                running[task.remote(song, [content], tagger, hang_seconds)] = song
             if not running:
                 return
             for done in ray.wait(list(running), timeout=1.0)[0]:
@@ -138,8 +136,8 @@ def _result(ray: Any, done: Any) -> Row:
         return Row(error=_LOST)
 
 
-def _tag(song: Song, content: list[Any], key: str, settings: TagSettings, hang_seconds: float) -> Row:
-    """The task: :func:`~edge_runtime.archive.song.tag_song` in a process that ends where a window takes too long."""
+def _tag(song: Song, content: list[Any], tagger: Tagger, hang_seconds: float) -> Row:
+    """The task, in a process that ends where a window takes too long."""
     nowhere = _nowhere()
 
     def beat() -> None:
@@ -147,7 +145,7 @@ def _tag(song: Song, content: list[Any], key: str, settings: TagSettings, hang_s
 
     beat()
     try:
-        return tag_song(song, beat, model=_model_file(key, content[0]), settings=settings)
+        return _with_model_here(tagger, content[0])(song, beat)
     finally:
         faulthandler.cancel_dump_traceback_later()
 
@@ -158,12 +156,12 @@ def _nowhere() -> Any:
 
 
 @cache
-def _model_file(key: str, content: Any) -> Path:
-    """The model as a file of this machine; written once, and only where its content is not that already."""
+def _with_model_here(tagger: Tagger, content: Any) -> Tagger:
+    """With the model as a file of this machine, which is written where there is none of this content."""
     import ray
 
-    path = Path(tempfile.gettempdir(), f"tmgc-{key}")
-    if not (path.is_file() and key.startswith(sha256_of(path))):
+    path = Path(tempfile.gettempdir(), f"tmgc-{tagger.sha256}{tagger.model.suffix}")
+    if not (path.is_file() and sha256_of(path) == tagger.sha256):
         with atomic_write(path) as partial:
             partial.write_bytes(ray.get(content))
-    return path
+    return replace(tagger, model=path)

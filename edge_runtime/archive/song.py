@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -20,14 +20,15 @@ from edge_runtime.audio import Samples, level_dbfs
 from edge_runtime.audio_file import AudioFile
 from edge_runtime.classifier import GenreClassifier
 from edge_runtime.errors import TmgcError, first_line
+from edge_runtime.files import sha256_of
 from edge_runtime.pooling import Pool
 from edge_runtime.predictions import SILENCE, UNKNOWN, apply_threshold
 from edge_runtime.spectrogram import SpectrogramSettings
 from edge_runtime.terminal import printable
 from edge_runtime.windowing import cut_windows
 
-MOST_WINDOWS = 100
-"""Of a song that is not read as a whole: they are in memory together."""
+MOST_WINDOWS = 50
+"""Of a song that is not classified as a whole: four times as many may be in memory together, 70 MB."""
 
 SILENCE_DBFS = -50.0
 """Level below which a window is silence, as in ``tmgc-listen``."""
@@ -88,47 +89,74 @@ class Row(NamedTuple):
     error: str | None = None
 
 
-def tag_song(song: Song, beat: Callable[[], None], *, model: Path, settings: TagSettings) -> Row:
-    """Classify a song.
+@dataclass(frozen=True)
+class Tagger:
+    """Classifies songs with a model: a function that can be sent to another process.
 
-    Parameters
-    ----------
-    song : Song
-    beat : callable
-        Called again and again while it works.
-    model : Path
-    settings : TagSettings
-
-    Returns
-    -------
-    row : Row
-        With ``error`` where the song cannot be read.
-
-    Raises
-    ------
-    TmgcError
-        The model cannot be run.
-    OSError
-        There is no room for a song that is fetched.
+    See :meth:`of`.
     """
-    classifier = _classifier(model)
-    path = Path(local_path(song.root), local_path(song.path))
-    try:
-        if not is_address(song.root):
-            return _tag(path, beat, classifier, settings)
-        with fetched(song.root, song.path, song.size) as path:
-            beat()
-            return _tag(path, beat, classifier, settings)
-    except Exception as error:  # of whatever a decoder raises: a song does not end the work on all others
-        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-            raise
-        reason = str(error) if isinstance(error, TmgcError) else f"cannot be read: {first_line(error)}"
-        return Row(error=_line(reason, path))
+
+    model: Path
+    sha256: str
+    """Of the model: a process that is started later must not take another one."""
+    genres: tuple[str, ...]
+    threshold: float
+    """Both of its card."""
+    settings: TagSettings
+
+    @classmethod
+    def of(cls, model: Path, settings: TagSettings) -> Tagger:
+        """With a model as it is now.
+
+        Raises
+        ------
+        TmgcError
+            The model cannot be run.
+        """
+        card = GenreClassifier.open(model, threads=1).card
+        return cls(model, sha256_of(model), card.genres, card.threshold, settings)
+
+    def __call__(self, song: Song, beat: Callable[[], None]) -> Row:
+        """Classify a song.
+
+        Parameters
+        ----------
+        song : Song
+        beat : callable
+            Called again and again while it works.
+
+        Returns
+        -------
+        row : Row
+            With ``error`` where the song cannot be read.
+
+        Raises
+        ------
+        TmgcError
+            The model cannot be run, or has changed.
+        OSError
+            There is no room for a song that is fetched.
+        """
+        classifier = _classifier(self.model, self.sha256)
+        path = Path(local_path(song.root), local_path(song.path))
+        try:
+            if not is_address(song.root):
+                return _tag(path, beat, classifier, self.settings)
+            with fetched(song.root, song.path, song.size) as path:
+                beat()
+                return _tag(path, beat, classifier, self.settings)
+        except Exception as error:  # of whatever a decoder raises: a song does not end the work on all others
+            if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+                raise
+            reason = str(error) if isinstance(error, TmgcError) else f"cannot be read: {first_line(error)}"
+            return Row(error=_line(reason, path))
 
 
 @cache
-def _classifier(model: Path) -> GenreClassifier:
+def _classifier(model: Path, sha256: str) -> GenreClassifier:
     """The classifier of this process, on one thread: there is a process for each core."""
+    if sha256_of(model) != sha256:
+        raise TmgcError(f"a model stays as it is while songs are classified: {model} has changed. Run the same again")
     return GenreClassifier.open(model, threads=1)
 
 
@@ -137,12 +165,7 @@ def _tag(path: Path, beat: Callable[[], None], classifier: GenreClassifier, sett
     answers = _Answers(classifier)
     spectrogram = classifier.card.spectrogram
     with AudioFile(path, sample_rate=spectrogram.sample_rate) as file:
-        windows = (
-            _all_windows(file, spectrogram)
-            if settings.windows is None
-            else _spread(file, spectrogram, settings.windows)
-        )
-        for samples in windows:
+        for samples in _windows(file, spectrogram, settings.windows, beat):
             answers.add(samples)
             beat()
         if not answers.windows:
@@ -152,11 +175,24 @@ def _tag(path: Path, beat: Callable[[], None], classifier: GenreClassifier, sett
             )
         duration = file.stated_seconds
         warning = _line("; ".join(line.removeprefix(f"{file.name} ") for line in file.warnings), path) or None
-    spent = (perf_counter() - begun) * 1e3
     row = answers.row()
-    return row._replace(
-        duration=duration if math.isfinite(duration) else None, decode_ms=spent - row.model_ms, warning=warning
-    )
+    decode_ms = (perf_counter() - begun) * 1e3 - row.model_ms
+    return row._replace(duration=duration if math.isfinite(duration) else None, decode_ms=decode_ms, warning=warning)
+
+
+def _windows(
+    file: AudioFile, settings: SpectrogramSettings, count: int | None, beat: Callable[[], None]
+) -> Iterable[Samples]:
+    """All windows of a song, or as many as are asked for, from the middles of equal parts of it."""
+    if count is None:
+        return _all_windows(file, settings)
+    length = file.stated_seconds
+    if math.isinf(length):
+        return _passed(file, settings, count, beat)
+    windows = _sought(file, settings, length, count, beat)
+    if len(windows) < count and file.end_seconds is not None and file.end_seconds < length:
+        windows = _sought(file, settings, file.end_seconds, count, beat)  # it is shorter than its header states
+    return windows
 
 
 def _all_windows(file: AudioFile, settings: SpectrogramSettings) -> Iterator[Samples]:
@@ -165,18 +201,10 @@ def _all_windows(file: AudioFile, settings: SpectrogramSettings) -> Iterator[Sam
         yield window.samples
 
 
-def _spread(file: AudioFile, settings: SpectrogramSettings, count: int) -> list[Samples]:
-    """Windows from the middles of ``count`` equal parts of the song; fewer where they would overlap."""
-    length = file.stated_seconds
-    if math.isinf(length):
-        length = file.seconds
-    windows = _read(file, settings, length, count)
-    if len(windows) < count and file.end_seconds is not None and file.end_seconds < length:
-        windows = _read(file, settings, file.end_seconds, count)  # it is shorter than its header states
-    return windows
-
-
-def _read(file: AudioFile, settings: SpectrogramSettings, length: float, count: int) -> list[Samples]:
+def _sought(
+    file: AudioFile, settings: SpectrogramSettings, length: float, count: int, beat: Callable[[], None]
+) -> list[Samples]:
+    """Windows of a song of known length, each from its place; fewer where they would overlap."""
     seconds = settings.window_seconds
     part = length / max(1, min(count, int(length / seconds)))
     windows = list[Samples]()
@@ -187,7 +215,24 @@ def _read(file: AudioFile, settings: SpectrogramSettings, length: float, count: 
         samples = np.concatenate([np.zeros(0, np.float32), *blocks])[: settings.window_samples]
         if len(samples) == settings.window_samples:
             windows.append(samples)
+        beat()
     return windows
+
+
+def _passed(file: AudioFile, settings: SpectrogramSettings, count: int, beat: Callable[[], None]) -> list[Samples]:
+    """Windows of a song that is decoded from its beginning to its end, where its length is told.
+
+    Where four times as many are kept as are needed, every second is dropped.
+    """
+    kept, every = list[Samples](), 1
+    for number, samples in enumerate(_all_windows(file, settings)):
+        if number % every == 0:
+            kept.append(samples)
+        if len(kept) == 4 * count:
+            kept, every = kept[::2], 2 * every
+        beat()
+    taken = min(count, len(kept))
+    return [kept[(2 * number + 1) * len(kept) // (2 * taken)] for number in range(taken)]
 
 
 class _Answers:

@@ -36,11 +36,9 @@ from edge_runtime.archive.results import (
     stored_path,
 )
 from edge_runtime.archive.shards import SHARD_SONGS, OlderRows, Plan, Shards
-from edge_runtime.archive.song import Row, Song, TagSettings
-from edge_runtime.classifier import GenreClassifier
+from edge_runtime.archive.song import Row, Song, Tagger
 from edge_runtime.errors import TmgcError
-from edge_runtime.files import PARTIAL, atomic_write, check_writable, remove_partial, sha256_of
-from edge_runtime.model_card import ModelCard
+from edge_runtime.files import PARTIAL, atomic_write, check_writable, remove_partial
 
 log = logging.getLogger("tmgc.archive")
 
@@ -63,8 +61,7 @@ class Job:
     roots: tuple[str, ...]
     """Folders of songs."""
     out: Path
-    model: Path
-    settings: TagSettings
+    tagger: Tagger
     share: Share
     force: bool = False
     """Whether songs that are done are done again."""
@@ -106,7 +103,7 @@ def tag(job: Job, engine: Engine, progress: Progress | None = None) -> Outcome:
     ----------
     job : Job
     engine : callable
-        Classifies songs with the job's model and settings.
+        Classifies songs with the job's tagger.
     progress : Progress, optional
 
     Raises
@@ -117,15 +114,16 @@ def tag(job: Job, engine: Engine, progress: Progress | None = None) -> Outcome:
         The results cannot be written.
     """
     require_archive_extra()
-    card = GenreClassifier.open(job.model, threads=1).card
     roots = _roots(job)
     _check_out(job.out)
     with lock_results(job.out, shared=job.share.of > 1):
         library = find_songs(roots, read_manifest(job.out), OwnChanges(job.out))
         write_manifest(job.out, library.songs)
-        plan = Plan(job.out, sha256_of(job.model), job.settings.to_json(), job.shard_songs)
-        _write_archive_json(job, roots, card, plan)
-        return _work(job, Shards(plan, card.genres), engine, progress or Progress())._replace(unread=library.unread)
+        plan = Plan(job.out, job.tagger.sha256, job.tagger.settings.to_json(), job.shard_songs)
+        _write_archive_json(job, roots, plan)
+        return _work(job, Shards(plan, job.tagger.genres), engine, progress or Progress())._replace(
+            unread=library.unread
+        )
 
 
 def _work(job: Job, shards: Shards, engine: Engine, progress: Progress) -> Outcome:
@@ -193,6 +191,8 @@ def lock_results(out: Path, *, shared: bool) -> Iterator[None]:
                 f"one run at a time works on results: another is at work on {out}. Wait for it, or start all with "
                 "--shard"
             ) from None
+        except OSError:  # some network file systems lock no folder
+            pass
         if not shared:
             remove_partial(out)
             remove_partial(out / SHARDS)
@@ -201,13 +201,13 @@ def lock_results(out: Path, *, shared: bool) -> Iterator[None]:
         os.close(folder)
 
 
-def _write_archive_json(job: Job, roots: Sequence[str], card: ModelCard, plan: Plan) -> None:
+def _write_archive_json(job: Job, roots: Sequence[str], plan: Plan) -> None:
     document = {
         "schema": SCHEMA,
-        "model": stored_path(str(job.model.resolve())),
+        "model": stored_path(str(job.tagger.model.resolve())),
         "model_sha256": plan.model_sha256,
-        "genres": list(card.genres),
-        "threshold": card.threshold,
+        "genres": list(job.tagger.genres),
+        "threshold": job.tagger.threshold,
         "settings": plan.settings,
         "shard_songs": plan.shard_songs,
         "roots": list(roots),

@@ -16,7 +16,7 @@ from edge_runtime.cli.base import CommandWithSubcommands
 from edge_runtime.errors import TmgcError
 
 if TYPE_CHECKING:
-    from edge_runtime.archive.song import TagSettings
+    from edge_runtime.archive.song import Tagger, TagSettings
     from edge_runtime.archive.tagging import Engine, Share
 
 log = logging.getLogger("tmgc.archive")
@@ -56,6 +56,8 @@ def main(paths: tuple[str, ...], **options: Any) -> None:
     read; 2: a folder, the model or an option was refused, or the disk is full; 130: Ctrl-C.
     """
     from edge_runtime.archive.remote import is_address
+    from edge_runtime.archive.results import require_archive_extra
+    from edge_runtime.archive.song import Tagger
     from edge_runtime.archive.tagging import Job, tag
     from edge_runtime.cli.tag_progress import ShownProgress
     from edge_runtime.models import default_model
@@ -65,18 +67,11 @@ def main(paths: tuple[str, ...], **options: Any) -> None:
     *roots, out = paths
     if is_address(out):
         raise TmgcError(f"results go into a folder of this machine: got {out}. Name a folder, and copy it afterwards")
-    model = (options["model"] or default_model()).absolute()
-    settings = _settings(options)
-    job = Job(
-        tuple(roots),
-        Path(out),
-        model,
-        settings,
-        share=_share(options["shard"]),
-        force=options["force"],
-        retry_failed=options["retry_failed"],
-    )
-    engine, cores = _engine(model, settings, options)
+    require_archive_extra()
+    share = _share(options["shard"])
+    tagger = Tagger.of((options["model"] or default_model()).absolute(), _settings(options))
+    job = Job(tuple(roots), Path(out), tagger, share, force=options["force"], retry_failed=options["retry_failed"])
+    engine, cores = _engine(tagger, options)
     signal.signal(signal.SIGTERM, _end)  # a job scheduler's: what is done is kept, as with Ctrl-C
     with ShownProgress(cores) as progress:
         outcome = tag(job, engine, progress)
@@ -108,11 +103,11 @@ def _share(text: str) -> Share:
     return Share(int(number), int(of))
 
 
-def _engine(model: Path, settings: TagSettings, options: dict[str, Any]) -> tuple[Engine, int]:
+def _engine(tagger: Tagger, options: dict[str, Any]) -> tuple[Engine, int]:
     """The engine, and the number of cores that it takes."""
     from edge_runtime.system_info import usable_cores
 
-    common = {"model": model, "settings": settings, "hang_seconds": options["hang_seconds"]}
+    common = {"tagger": tagger, "hang_seconds": options["hang_seconds"]}
     if options["engine"] == "ray":
         from edge_runtime.archive.ray_engine import connect, tag_with_ray
 

@@ -13,7 +13,7 @@ import numpy as np
 import soundfile
 
 from edge_runtime.archive.results import read_archive
-from edge_runtime.archive.song import Row, Song, TagSettings, tag_song
+from edge_runtime.archive.song import Row, Song, Tagger, TagSettings
 from edge_runtime.archive.tagging import Job, Outcome, Progress, Share, tag
 
 RATE = 22_050
@@ -59,13 +59,13 @@ def tag_library(
 ) -> Outcome:
     """Run with an engine without processes of its own."""
     roots = (str(music),) if isinstance(music, Path) else tuple(music)
-    settings = TagSettings(windows)
+    tagger = Tagger.of(model, TagSettings(windows))
 
     def engine(songs: Iterable[Song]) -> Generator[tuple[Song, Row], None, None]:
         for song in songs:
-            yield song, tag_song(song, lambda: None, model=model, settings=settings)
+            yield song, tagger(song, lambda: None)
 
-    return tag(Job(roots, out, model, settings, share=share, **options), engine, progress)
+    return tag(Job(roots, out, tagger, share, **options), engine, progress)
 
 
 def rows(out: Path) -> list[dict[str, Any]]:

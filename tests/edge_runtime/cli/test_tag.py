@@ -44,7 +44,7 @@ def test_it_says_what_there_is_and_the_second_time_that_nothing_has_changed(
         (["nowhere", "out"], "there is no folder"),
         (["empty", "out"], "holds none"),
         (["music", "out", "--windows", "some"], "--windows is a number or all, got 'some'"),
-        (["music", "out", "--windows", "0"], "--windows must be 1 to 100, or all, got 0"),
+        (["music", "out", "--windows", "0"], "--windows must be 1 to 50, or all, got 0"),
         (["music", "out", "--shard", "3/2"], "--shard is I/N, with I from 1 to N, got '3/2'"),
         (["music", "out", "--model", "missing.tflite"], "a model file must exist"),
         (["sftp://me:secret@host/music", "out"], "so it holds no password"),
