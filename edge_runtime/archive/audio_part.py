@@ -108,16 +108,27 @@ def _ogg(file: BinaryIO) -> Iterator[bytes]:
 
 
 def _ogg_page(file: BinaryIO) -> OggPage | None:
-    """The next page; None, at its beginning, where there is no whole one."""
+    """The next page; None, at its beginning, where there is no whole one.
+
+    Raises
+    ------
+    ValueError
+        Its checksum is wrong: a decoder skips it, and would no longer if it were written again.
+    """
     from mutagen import MutagenError
     from mutagen.ogg import OggPage
 
     begin = file.tell()
     try:
-        return OggPage(file)
+        page = OggPage(file)
     except (MutagenError, EOFError):
         file.seek(begin)
         return None
+    end = file.tell()
+    file.seek(begin)
+    if file.read(end - begin) != page.write():
+        raise ValueError(f"the page at byte {begin} has a wrong checksum")
+    return page
 
 
 def _header_packets(page: OggPage) -> int:
@@ -142,7 +153,7 @@ _TAGS = (b"udta", b"meta")
 
 def _mp4(file: BinaryIO) -> Iterator[bytes]:
     """All atoms but tags and free space; the positions of samples relative to the data that they are in."""
-    tops = list(_atoms(file, 0, os.fstat(file.fileno()).st_size))
+    tops = list(_atoms(file, 0, os.fstat(file.fileno()).st_size, whole=False))
     data = [atom for atom in tops if atom.name == b"mdat"]
     for atom in tops:
         if atom.name == b"moov":
@@ -176,7 +187,8 @@ def _places(table: bytes, is_wide: bool, data: list[_Atom]) -> bytes:
     return struct.pack(f">{len(places)}q", *places)
 
 
-def _atoms(file: BinaryIO, begin: int, end: int) -> Iterator[_Atom]:
+def _atoms(file: BinaryIO, begin: int, end: int, *, whole: bool = True) -> Iterator[_Atom]:
+    """The atoms between two positions; the last one may be longer only if they need not be whole."""
     while begin + 8 <= end:
         file.seek(begin)
         size, name = struct.unpack(">I4s", file.read(8))
@@ -187,6 +199,8 @@ def _atoms(file: BinaryIO, begin: int, end: int) -> Iterator[_Atom]:
         stop = end if size == 0 else begin + size
         if size and size < header:
             raise ValueError("an atom is shorter than its header")
+        if whole and stop > end:
+            raise ValueError("an atom is longer than what it is in")
         yield _Atom(name, begin + header, min(stop, end))
         begin = stop
 

@@ -7,11 +7,13 @@ also whether somebody else has changed the song since.
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -65,6 +67,10 @@ class Change:
     """UTC."""
 
 
+class JournalError(OSError):
+    """The journal cannot be written, so no song may be changed."""
+
+
 class Journal:
     """Appends changes; a context manager.
 
@@ -78,7 +84,7 @@ class Journal:
         self._path = folder / JOURNAL
 
     def __enter__(self) -> Journal:
-        self._file = self._path.open("ab")
+        self._file = self._path.open("ab", buffering=0)
         self._file.truncate(_whole_bytes(self._path))
         sync_folder(self._path.parent)
         return self
@@ -89,11 +95,24 @@ class Journal:
         self._file.close()
 
     def append(self, change: Change) -> None:
-        """Write a line, which is on the disk when this returns."""
+        """Write a line, which is on the disk when this returns.
+
+        Raises
+        ------
+        JournalError
+            It is not, and no part of it has stayed.
+        """
         document = asdict(change) | {"time": datetime.now(UTC).isoformat(timespec="seconds")}
-        self._file.write(json.dumps(document, ensure_ascii=False).encode() + b"\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        line = json.dumps(document, ensure_ascii=False).encode() + b"\n"
+        end = self._path.stat().st_size
+        try:
+            if self._file.write(line) != len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            with suppress(OSError):
+                self._file.truncate(end)
+            raise JournalError(error.errno, error.strerror, str(self._path)) from error
 
 
 def read_changes(folder: Path) -> Iterator[Change]:

@@ -15,7 +15,7 @@ import stat
 import struct
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,6 +27,7 @@ from edge_runtime.archive.journal import (
     WRITE,
     Change,
     Journal,
+    JournalError,
     OwnChanges,
     State,
     applied,
@@ -159,7 +160,7 @@ def _attempt(path: str, change: Callable[[], Done]) -> Done:
     except TmgcError as error:
         return Done(path, REFUSED, reason=str(error))
     except OSError as error:
-        if error.errno in _FULL:
+        if isinstance(error, JournalError) or error.errno in _FULL:
             raise
         return Done(path, REFUSED, reason=f"the system refuses: {error.strerror or error}")
 
@@ -243,18 +244,23 @@ def _song(root: str, stored: str) -> tuple[Path, State]:
 
 
 def _opened(path: Path, field: str, id3v2_version: int = 4) -> SongTags:
-    from mutagen import MutagenError
-
-    try:
+    with _errors_of_mutagen(path):
         return open_tags(path, field, id3v2_version=id3v2_version)
+
+
+@contextmanager
+def _errors_of_mutagen(path: Path) -> Iterator[None]:
+    """Turn what mutagen says of damage, or of the system, into errors of ours."""
+    try:
+        yield
     except TmgcError:
         raise
-    except MutagenError as error:
-        if isinstance(error.__context__, OSError):
-            raise error.__context__ from error
-        raise TmgcError(f"its tags cannot be read: {first_line(error)}") from error
-    except Exception as error:  # of whatever damage does to mutagen
-        raise TmgcError(f"its tags cannot be read: {first_line(error)}") from error
+    except Exception as error:  # of whatever damage does to it
+        for cause in (error, error.__context__):
+            if isinstance(cause, OSError) and cause.errno:
+                raise cause from None
+        reason = first_line(error).replace(repr(str(path)), "it") if str(error) else "they are damaged"
+        raise TmgcError(f"its tags cannot be read or written: {reason}") from error
 
 
 def _exchange(
@@ -270,7 +276,8 @@ def _exchange(
     """Replace a song by a copy with its new tags, of which nothing else differs."""
     copy = _file_beside(path)
     try:
-        tags.save(copy, size=size, keep_tags=keep_tags)
+        with _errors_of_mutagen(path):
+            tags.save(copy, size=size, keep_tags=keep_tags)
         _check(path, copy, tags)
         _finish(path, copy, state)
         after = State.of(copy.lstat())

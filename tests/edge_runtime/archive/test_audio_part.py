@@ -22,6 +22,15 @@ KINDS = {
 }
 
 
+def hash_of(song: Path, kind: str) -> str | None:
+    """None where it is refused: a page of Ogg has a checksum, and an atom of MP4 a length."""
+    try:
+        return audio_hash(song, kind)
+    except ValueError:
+        assert kind in ("ogg", "mp4")
+        return None
+
+
 @pytest.mark.parametrize("name", KINDS)
 def test_only_tags_may_change(music: Path, name: str) -> None:
     song, kind = music / name, KINDS[name]
@@ -34,9 +43,9 @@ def test_only_tags_may_change(music: Path, name: str) -> None:
     for place in range(len(content) - 12_000, len(content), 997):
         song.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
         if kind != "mp4" or content[:place].rfind(b"mdat") > content[:place].rfind(b"moov"):
-            assert audio_hash(song, kind) != before, place
+            assert hash_of(song, kind) != before, place
     song.write_bytes(content[:-1])
-    assert audio_hash(song, kind) != before or name in ("end.m4a", "bare.m4a"), "whose tags come last"
+    assert hash_of(song, kind) != before
 
 
 @pytest.mark.parametrize("name", ["song.m4a", "end.m4a"])

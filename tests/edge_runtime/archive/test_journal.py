@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from edge_runtime.archive.journal import (
     WRITE,
     Change,
     Journal,
+    JournalError,
     OwnChanges,
     State,
     applied,
@@ -62,6 +65,20 @@ def test_a_damaged_line_is_told_and_others_count(tmp_path: Path, caplog: pytest.
     with caplog.at_level(logging.WARNING, "tmgc"):
         assert untimed(list(read_changes(tmp_path))) == [FIRST, SECOND]
     assert [message.partition(" of ")[0] for message in caplog.messages] == ["line 1", "line 2"]
+
+
+def test_of_a_line_that_cannot_be_written_nothing_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with Journal(tmp_path) as journal:
+        journal.append(FIRST)
+        with monkeypatch.context() as disk:
+            disk.setattr(os, "fsync", broken)
+            with pytest.raises(JournalError, match="Input/output error"):
+                journal.append(SECOND)
+        journal.append(UNDONE)
+    assert untimed(list(read_changes(tmp_path))) == [FIRST, UNDONE]
 
 
 def test_a_journal_of_another_schema_is_refused(tmp_path: Path) -> None:

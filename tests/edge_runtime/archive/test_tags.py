@@ -16,10 +16,11 @@ from typing import Any
 
 import mutagen
 import pytest
+from mutagen.flac import FLAC
 from mutagen.id3 import ID3
 
 from edge_runtime.archive import tags as tags_module
-from edge_runtime.archive.journal import JOURNAL, Journal, OwnChanges, read_changes
+from edge_runtime.archive.journal import JOURNAL, Journal, JournalError, OwnChanges, read_changes
 from edge_runtime.archive.manifest import find_songs
 from edge_runtime.archive.results import Archive, stored_path
 from edge_runtime.archive.tags import Done, WriteSettings, undo_tags, write_tags
@@ -329,7 +330,7 @@ def test_a_song_that_is_changed_meanwhile_is_left_to_who_changes_it(
 
 
 def test_a_change_of_the_sound_is_refused(music: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    song = only(music, "song.ogg")
+    song = only(music, "song.flac")
     archive = archive_of(music)
     finish = tags_module._check
 
@@ -340,8 +341,29 @@ def test_a_change_of_the_sound_is_refused(music: Path, monkeypatch: pytest.Monke
         finish(path, copy, tags)
 
     monkeypatch.setattr(tags_module, "_check", damage_and_check)
-    assert write(archive)["song.ogg"].reason == "its sound would not stay as it is: it is left as it is"
+    assert write(archive)["song.flac"].reason == "its sound would not stay as it is: it is left as it is"
     assert read_back(song) == []
+
+
+def test_what_a_library_refuses_to_write_is_one_line(music: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise mutagen.MutagenError("block is too long")
+
+    monkeypatch.setattr(FLAC, "save", refuse)
+    songs = write(archive_of(music))
+    assert songs["song.flac"].reason == "its tags cannot be read or written: block is too long"
+    assert songs["song.ogg"].outcome == "written"
+
+
+def test_without_its_journal_no_song_is_changed(encoded: Path, music: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: object, change: object) -> None:
+        raise JournalError(errno.EIO, os.strerror(errno.EIO))
+
+    archive = archive_of(music)
+    monkeypatch.setattr(Journal, "append", broken)
+    with pytest.raises(JournalError):
+        write(archive)
+    assert all((music / name).read_bytes() == (encoded / name).read_bytes() for name in NAMES)
 
 
 def test_a_full_disk_ends_the_work_and_leaves_songs_whole(

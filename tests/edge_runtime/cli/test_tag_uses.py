@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -70,7 +71,9 @@ def test_songs_that_are_refused_are_one_line_each_and_exit_code_1(tmp_path: Path
     assert done.exit_code == 1
     assert done.stdout == ""
     assert "\x1b" not in done.stderr
-    assert done.stderr.splitlines()[0].startswith(f"warning: {tmp_path}/a\\x1b[31m.mp3: its tags cannot be read")
+    assert done.stderr.splitlines()[0].startswith(
+        f"warning: {tmp_path}/a\\x1b[31m.mp3: its tags cannot be read or written"
+    )
     assert len(done.stderr.splitlines()) == 4
 
 
@@ -115,3 +118,11 @@ def test_two_writers_exclude_each_other(tmp_path: Path) -> None:
     assert done.exit_code == 2
     assert "another is at work" in done.stderr
     assert not (tmp_path / JOURNAL).exists()
+
+
+def test_the_packages_of_the_extra_are_imported_when_they_are_needed() -> None:
+    heavy = "{'pyarrow', 'mutagen', 'jinja2', 'fsspec', 'ray', 'tensorflow', 'keras'}"
+    modules = "edge_runtime.cli.tag, edge_runtime.cli.tag_uses, edge_runtime.archive.tags, edge_runtime.archive.report"
+    code = f"import sys, {modules}, edge_runtime.archive.playlist; sys.exit(', '.join({heavy} & set(sys.modules)) or 0)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
