@@ -214,7 +214,7 @@ def models_markdown(report: ModelsReport) -> str:
 
 def models_html(report: ModelsReport, plots: Sequence[Plot]) -> str:
     """The same as one HTML page that needs no other file, with plots."""
-    from train.html import render
+    from edge_runtime.html import render
 
     return render(
         "benchmarks",

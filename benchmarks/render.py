@@ -97,7 +97,7 @@ def html_report(report: Report, plots: Sequence[Plot] = ()) -> str:
     document : str
         HTML without a reference to anything outside it.
     """
-    from train.html import render
+    from edge_runtime.html import render
 
     return render(
         "benchmarks",

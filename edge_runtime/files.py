@@ -63,6 +63,18 @@ def atomic_write(path: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
+def sync_folder(folder: Path) -> None:
+    """Have the system write a folder's names to the disk, where it can."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # some network file systems refuse
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def remove_partial(folder: Path) -> None:
     """Remove what interruptions of :func:`atomic_write` left behind in a folder, where that is allowed.
 

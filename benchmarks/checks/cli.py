@@ -159,6 +159,39 @@ def serve(model: Path | None, seconds: float, threads: int, as_json: bool) -> No
     sys.exit(0 if result.passed else 1)
 
 
+@_command("archive", "tmgc-tag against a plain loop over songs")
+@click.argument("model", required=False, type=click.Path(path_type=Path))
+@click.option("--songs", default=200, show_default=True, type=click.IntRange(min=2), help="Songs to tag.")
+@click.option("--seconds", default=180.0, show_default=True, type=FiniteRange(min=3), help="Of each song.")
+@click.option("--sample", default=10, show_default=True, type=click.IntRange(min=2), help="Songs of the plain loop.")
+@click.option("--windows", default=8, show_default=True, type=click.IntRange(min=1, max=50), help="Of each song.")
+@click.option("--planned", default=10_000_000, show_default=True, type=click.IntRange(min=1), help="Songs to plan.")
+@click.option("--ray", is_flag=True, help="Time Ray on this machine, too.")
+def archive(
+    model: Path | None,
+    songs: int,
+    seconds: float,
+    sample: int,
+    windows: int,
+    planned: int,
+    ray: bool,
+    as_json: bool,
+) -> None:
+    """Time tmgc-tag with MODEL (default: that of tmgc-listen) on synthesised mp3 songs, and plan a simulated library.
+
+    Exit code 0: memory and planning are within their limits; 1: they are not; 2: the model was refused.
+    """
+    from benchmarks.checks.archive import time_archive
+
+    model = model or default_model()
+    log.info("%s: %d mp3 songs of %g s ...", model, songs, seconds)
+    result = time_archive(
+        model, songs, sample=min(sample, songs), windows=windows, planned=planned, seconds=seconds, ray=ray
+    )
+    _print(result, result.lines, as_json=as_json)
+    sys.exit(0 if result.passed else 1)
+
+
 @_command("streamed-spectrogram", "Streamed frames against whole windows")
 @click.option("--windows", default=100, show_default=True, type=click.IntRange(min=2), help="Windows to time.")
 @click.option("--hop", default=1.0, show_default=True, type=_HOP, help="Seconds between them.")

@@ -28,9 +28,19 @@ ENGINES = {
 
 
 class LiteRTInterpreter:
-    """A loaded ``.tflite`` file."""
+    """A loaded ``.tflite`` file.
 
-    def __init__(self, path: Path, *, threads: int, engine: str | None = None) -> None:
+    Parameters
+    ----------
+    path : Path
+    threads : int > 0
+    engine : str, optional
+        One of :data:`ENGINES`; the first that is installed by default.
+    content : bytes, optional
+        Is loaded instead of the file: the same model with further outputs.
+    """
+
+    def __init__(self, path: Path, *, threads: int, engine: str | None = None, content: bytes | None = None) -> None:
         self.card = read_card(path)
         check_digest(path, self.card)
         self.threads = threads
@@ -41,9 +51,10 @@ class LiteRTInterpreter:
                 "Use the int8 or the float32 export, or pip install ai-edge-litert"
             )
         try:
+            source = {"model_content": content} if content else {"model_path": os.fsencode(path)}
             with silence_native_stderr(), warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # TensorFlow's own interpreter is deprecated
-                self._interpreter: Any = module.Interpreter(model_path=os.fsencode(path), num_threads=threads)
+                self._interpreter: Any = module.Interpreter(**source, num_threads=threads)
                 self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError, TypeError) as error:
             raise TmgcError(
@@ -52,7 +63,9 @@ class LiteRTInterpreter:
                 "ai-edge-litert, or take the int8 export"
             ) from error
         inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
-        self.input, self.output = check_signature(path, self.card, map(_info, inputs), map(_info, outputs))
+        self.input, self.output = check_signature(
+            path, self.card, map(_info, inputs), map(_info, outputs[:1] if content else outputs)
+        )
         self._path, self._input_index, self._output_index = path, inputs[0]["index"], outputs[0]["index"]
 
     @property

@@ -8,6 +8,7 @@ import shlex
 import shutil
 from collections.abc import Iterator
 from importlib import import_module
+from itertools import takewhile
 from pathlib import Path
 
 import click
@@ -24,6 +25,7 @@ COMMANDS = {
     "tmgc-export": "export.cli:main",
     "tmgc-listen": "edge_runtime.cli.listen:main",
     "tmgc-serve": "edge_runtime.cli.serve:main",
+    "tmgc-tag": "edge_runtime.cli.tag:main",
     "tmgc-bench": "benchmarks.cli:main",
 }
 
@@ -45,8 +47,7 @@ def calls(text: str) -> Iterator[tuple[str, list[str]]]:
         words = shlex.split(line, comments=True)
         for number, word in enumerate(words):
             if Path(word).name in COMMANDS:
-                rest = words[number + 1 :]
-                yield Path(word).name, rest[: rest.index("|")] if "|" in rest else rest
+                yield Path(word).name, list(takewhile(lambda word: word not in ("|", ">", ":::"), words[number + 1 :]))
 
 
 def parse(name: str, arguments: list[str]) -> None:
@@ -99,7 +100,9 @@ def all_options(found: click.Command) -> set[str]:
 
 def test_every_option_that_a_page_names_exists() -> None:
     known = set().union(*(all_options(command(name)) for name in COMMANDS)) | OF_OTHER_PROGRAMS | {"--help"}
-    named = {option for page in PAGES for span in inline_code(page) for option in re.findall(r"--[a-z][a-z-]+", span)}
+    named = {
+        option for page in PAGES for span in inline_code(page) for option in re.findall(r"--[a-z][a-z0-9-]+", span)
+    }
     assert not named - known
 
 

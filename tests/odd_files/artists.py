@@ -70,7 +70,7 @@ def _id3v22(name: str) -> Tagger:
 
 def _ape(key: str, name: str) -> Tagger:
     def tag(path: Path) -> None:
-        tags = APEv2()  # type: ignore[no-untyped-call]
+        tags = APEv2()
         tags[key] = name
         tags.save(path)
 

@@ -28,6 +28,7 @@ from edge_runtime.errors import TmgcError
 from edge_runtime.files import PARTIAL, atomic_write, check_writable, csv_cell, remove_tree
 from edge_runtime.spectrogram import Colormap
 from edge_runtime.system_info import usable_cores
+from edge_runtime.workers import Lost, work_through
 from train.dataset.artists import artist_keys, spelled
 from train.dataset.corrections import add_corrections
 from train.dataset.dataset import COLORMAPS, Clip, Dataset, DatasetConfig, write_dataset
@@ -45,7 +46,6 @@ from train.dataset.split import (
     split_units,
     too_few,
 )
-from train.dataset.workers import work_through
 from train.libraries import silence
 from train.progress import Reporter
 from train.run import SPLITS, Run
@@ -259,8 +259,10 @@ def _extracted(jobs: Sequence[Job], workers: int | None) -> Generator[ExtractedS
             yield result
     elif jobs:
         for job, found in work_through(extract_song, jobs, workers=min(len(jobs), workers or usable_cores())):
-            song = job.song.relative_path
-            yield found or ExtractedSong(song, "", "", (), (Skipped(song, "the decoder crashed on it"),))
+            if isinstance(found, Lost):
+                song = job.song.relative_path
+                found = ExtractedSong(song, "", "", (), (Skipped(song, found.reason),))
+            yield found
 
 
 _FAILURE_NAME = "skipped.failed.csv"

@@ -13,10 +13,10 @@ from typing import NamedTuple
 from edge_runtime.audio_file import AUDIO_SUFFIXES
 from edge_runtime.errors import TmgcError
 from edge_runtime.model_card import check_genres
+from edge_runtime.walk import SAME_AS, Found, no_music, walk
 from train.dataset.file_names import quoted, readable, readable_paths
 from train.dataset.genres import check_genre_names, genre_name
 from train.dataset.layout import Layout, check_split_folders, warn_of_genres_inside
-from train.dataset.walk import SAME_AS, Found, no_music, walk
 from train.run import SPLITS
 
 _log = getLogger("tmgc.dataset")
@@ -70,7 +70,7 @@ def find_songs(folder: Path, *, split_folders: bool = False) -> tuple[list[Song]
     Raises
     ------
     TmgcError
-        The folder does not exist, cannot be read, holds more than :data:`train.dataset.walk.MOST_FILES` files, or
+        The folder does not exist, cannot be read, holds more than :data:`edge_runtime.walk.MOST_FILES` files, or
         does not hold songs of at least two genres; genres have names that cannot stand side by side; or folders are
         splits and ``split_folders`` is not set, or the other way round.
     """

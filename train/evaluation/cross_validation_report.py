@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edge_runtime.html import render
 from train.evaluation.comparison import points
 from train.evaluation.cross_validation import CrossValidation, MethodScores
 from train.evaluation.metrics import Interval, percent
 from train.evaluation.plots import confusion_figure, new_figure, write_figure
-from train.html import render
 from train.run import SPLITS, Run
 
 if TYPE_CHECKING:

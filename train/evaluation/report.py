@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from edge_runtime.audio_file import read_audio
+from edge_runtime.html import render
 from edge_runtime.model_card import ModelCard
 from train.dataset.dataset import Dataset
 from train.evaluation.metrics import Interval, percent, with_ci
 from train.evaluation.results import Evaluation, Misclassified
-from train.html import render
 from train.run import SPLITS
 
 _THUMBNAIL_PIXELS = 160

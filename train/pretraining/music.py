@@ -24,12 +24,12 @@ from edge_runtime.errors import TmgcError, first_line
 from edge_runtime.files import PARTIAL, atomic_write, remove_tree
 from edge_runtime.spectrogram import Colormap, Spectrogram, SpectrogramSettings
 from edge_runtime.system_info import usable_cores
+from edge_runtime.walk import walk
 from edge_runtime.windowing import cut_windows
+from edge_runtime.workers import Lost, work_through
 from train.dataset.discover import NOT_AUDIO, Skipped
 from train.dataset.extract import SILENT_DBFS
 from train.dataset.file_names import readable_paths
-from train.dataset.walk import walk
-from train.dataset.workers import work_through
 from train.libraries import silence
 from train.progress import Reporter
 from train.teachers import Teacher
@@ -273,7 +273,7 @@ def _extracted(jobs: Sequence[_Job], workers: int | None) -> Generator[tuple[Pie
             yield job.piece, result
     elif jobs:
         for job, found in work_through(_extract, jobs, workers=min(len(jobs), workers or usable_cores())):
-            yield job.piece, found or "the decoder crashed on it"
+            yield job.piece, found.reason if isinstance(found, Lost) else found
 
 
 def _extract(job: _Job) -> _Extracted | str:

@@ -15,7 +15,7 @@ from train.run import Run
 
 Bench = Callable[..., Any]
 
-CHECKS = ("start-up", "soak", "preparing", "listening", "streamed-spectrogram", "peak")
+CHECKS = ("start-up", "soak", "preparing", "listening", "streamed-spectrogram", "archive", "peak")
 
 
 def test_the_checks_are_listed_and_described(bench: Bench) -> None:
@@ -45,6 +45,17 @@ def test_the_checks_are_listed_and_described(bench: Bench) -> None:
             ["invoke", "memory of tmgc-listen", "last sample to prediction, less invoke", "ratio"],
         ),
         (("soak", SMALL_MODEL, "--hours", 0.05, "--threads", 1), ["audio", "memory", "ratio", "left behind"]),
+        pytest.param(
+            ("archive", SMALL_MODEL, "--songs", 4, "--sample", 2, "--seconds", 20, "--planned", 100),
+            [
+                "plain loop over songs of 20 s",
+                "tmgc-tag --engine local",
+                "ratio",
+                "memory of a process",
+                "planning of 100 songs that are done, in 2 shards",
+            ],
+            marks=pytest.mark.full,
+        ),
     ],
 )
 def test_a_check_prints_its_ratio_the_machine_and_the_versions(

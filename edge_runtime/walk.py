@@ -41,7 +41,7 @@ class Found(NamedTuple):
     """Why it is left out, or empty."""
 
 
-def walk(folder: Path) -> Iterator[Found]:
+def walk(folder: Path, *, most_files: int | None = None) -> Iterator[Found]:
     """Every file below a folder, in any order.
 
     A folder is read by its own path if it has one, else by the first of the links to it. A link to a folder that is
@@ -51,20 +51,23 @@ def walk(folder: Path) -> Iterator[Found]:
     Parameters
     ----------
     folder : Path
+    most_files : int > 0, optional
+        :data:`MOST_FILES` by default.
 
     Raises
     ------
     TmgcError
-        There are more than :data:`MOST_FILES` files and folders.
+        There are more files and folders than that.
     """
-    return iter(_Walk(folder))
+    return iter(_Walk(folder, MOST_FILES if most_files is None else most_files))
 
 
 class _Walk:
     """Folders that wait to be read, and the links that wait until all others are."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, most_files: int) -> None:
         self._folder = folder
+        self._most_files = most_files
         self._read = {_identity(above): "" for above in (folder, *folder.resolve().parents)}
         self._waiting = [Found("", "")]
         self._links: list[str] = []
@@ -98,12 +101,12 @@ class _Walk:
 
     def _entries(self, inside: str) -> list[os.DirEntry[str]]:
         with os.scandir(self._folder / inside) as found:
-            entries = list(islice(found, MOST_FILES + 1 - self._count))
+            entries = list(islice(found, self._most_files + 1 - self._count))
         self._count += len(entries)
-        if self._count > MOST_FILES:
+        if self._count > self._most_files:
             raise TmgcError(
-                f"a folder of songs may hold {MOST_FILES:,} files and folders: {self._folder} holds more, the last "
-                f"ones in {self._folder / inside}. Remove links to other folders, or prepare a part of it"
+                f"a folder of songs may hold {self._most_files:,} files and folders: {self._folder} holds more, the "
+                f"last ones in {self._folder / inside}. Remove links to other folders, or prepare a part of it"
             )
         return entries
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from jinja2 import UndefinedError
 
-from train.html import environment, render
+from edge_runtime.html import environment, render
 
 ODD = "<i>\"&'"
 ESCAPED = "&lt;i&gt;&#34;&amp;&#39;"

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 def environment(package: str) -> Environment:
     """The Jinja2 environment of a package's reports.
 
-    A template is looked up in ``<package>/templates``, then in ``train/templates``, which holds ``base.html`` and
-    ``macros.html``. Every value is escaped; an undefined variable is an error. The filter ``data_uri(media_type)``
+    A template is looked up in ``<package>/templates``, then in ``edge_runtime/templates``, which holds ``base.html``
+    and ``macros.html``. Every value is escaped; an undefined variable is an error. The filter ``data_uri(media_type)``
     embeds bytes in the page.
 
     Parameters
@@ -32,7 +32,7 @@ def environment(package: str) -> Environment:
     from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
-        loader=ChoiceLoader([PackageLoader(name) for name in dict.fromkeys((package, "train"))]),
+        loader=ChoiceLoader([PackageLoader(name) for name in dict.fromkeys((package, "edge_runtime"))]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

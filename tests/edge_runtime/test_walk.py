@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from edge_runtime import TmgcError
+from edge_runtime.walk import walk
 from tests.train.dataset.test_discover import touch
-from train.dataset.walk import walk
 
 
 @pytest.fixture
@@ -128,7 +128,7 @@ def test_a_folder_that_goes_away_meanwhile_is_a_path_with_a_reason(
 
 def test_more_files_than_a_music_collection_has_are_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     touch(*(folder / "Caz" / f"song {number}.mp3" for number in range(16)))
-    monkeypatch.setattr("train.dataset.walk.MOST_FILES", 20)
+    monkeypatch.setattr("edge_runtime.walk.MOST_FILES", 20)
     assert len(walked(folder)) == 16
     touch(folder / "Caz" / "one more.mp3")
     with pytest.raises(TmgcError, match=r"may hold 20 files and folders: .*holds more"):

@@ -1,0 +1,288 @@
+"""How fast a library is tagged, against a plain loop over its songs; and how fast a large one is planned.
+
+The loop decodes whole songs and classifies their windows in one process, on one thread, which is what one writes at
+first. Half of its songs come before the tagging and half after it. Links to a few songs are as good as songs of their
+own: nothing is remembered of a song.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+
+from benchmarks.checks.preparing import write_songs
+from edge_runtime.archive.local import tag_locally
+from edge_runtime.archive.manifest import ROW_GROUP
+from edge_runtime.archive.ray_engine import connect, tag_with_ray
+from edge_runtime.archive.results import MANIFEST, SHARDS, manifest_schema
+from edge_runtime.archive.shards import Plan
+from edge_runtime.archive.song import Row, Tagger, TagSettings
+from edge_runtime.archive.tagging import Engine, Job, Progress, Share, tag
+from edge_runtime.audio_file import read_audio
+from edge_runtime.classifier import GenreClassifier
+from edge_runtime.system_info import peak_memory_mb, usable_cores
+
+SONG_SECONDS = 180.0
+
+MOST_PROCESS_MB = 250.0
+MOST_PLAN_SECONDS = 10.0
+MOST_PLAN_MB = 300.0
+
+
+@dataclass(frozen=True)
+class PlainLoop:
+    """What the loop took."""
+
+    songs: int = 0
+    windows: int = 0
+    decode_seconds: float = 0.0
+    model_seconds: float = 0.0
+
+    def __add__(self, other: PlainLoop) -> PlainLoop:
+        pairs = zip(vars(self).values(), vars(other).values(), strict=True)
+        return PlainLoop(*(one + another for one, another in pairs))
+
+    def songs_a_second(self, windows: int | None) -> float:
+        """Of so many windows a song; None is all of them."""
+        share = 1.0 if windows is None else min(1.0, windows * self.songs / self.windows)
+        return self.songs / (self.decode_seconds + share * self.model_seconds)
+
+
+@dataclass(frozen=True)
+class Tagging:
+    """What a run took, from its start to its last shard."""
+
+    engine: str
+    songs: int
+    cores: int
+    seconds: float
+    decode_ms: float
+    """Of a song, on average."""
+    model_ms: float
+    early_mb: float
+    """Highest resident memory of a worker process until a quarter of the songs was done; 0 where it is not known."""
+    process_mb: float
+    """The same until the end."""
+
+    @property
+    def songs_a_second_a_core(self) -> float:
+        """The rate that libraries are planned with."""
+        return self.songs / self.seconds / self.cores
+
+    @property
+    def line(self) -> str:
+        """For people."""
+        decoding = self.decode_ms / (self.decode_ms + self.model_ms)
+        return (
+            f"tmgc-tag --engine {self.engine}: {self.songs_a_second_a_core:.2f} songs/s a core ({self.songs} songs, "
+            f"{self.cores} cores); a song: decoding {self.decode_ms:.0f} ms ({decoding:.0%}), model "
+            f"{self.model_ms:.0f} ms"
+        )
+
+
+@dataclass(frozen=True)
+class Planning:
+    """What it takes to see that nothing is left to do."""
+
+    songs: int
+    shards: int
+    seconds: float
+    peak_mb: float
+    """Resident memory of the process, with Python and its libraries."""
+
+
+@dataclass(frozen=True)
+class ArchiveCheck:
+    """All figures."""
+
+    windows: int
+    song_seconds: float
+    plain: PlainLoop
+    runs: tuple[Tagging, ...]
+    planning: Planning
+
+    @property
+    def passed(self) -> bool:
+        """Whether memory and planning are within their limits."""
+        return (
+            max(run.process_mb for run in self.runs) <= MOST_PROCESS_MB
+            and self.planning.seconds <= MOST_PLAN_SECONDS
+            and self.planning.peak_mb <= MOST_PLAN_MB
+        )
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The figures for people."""
+        local, *others = self.runs
+        same, all_windows = (self.plain.songs_a_second(windows) for windows in (self.windows, None))
+        rate = local.songs_a_second_a_core
+        return (
+            f"plain loop over songs of {self.song_seconds:g} s: {all_windows:.2f} songs/s a core with all windows, "
+            f"{same:.2f} with {self.windows} ({self.plain.songs} songs)",
+            *(run.line for run in self.runs),
+            f"ratio: {rate / all_windows:.1f} to the loop with all windows, {rate / same:.1f} to that with as many",
+            *(f"ratio: {run.songs_a_second_a_core / rate:.2f} of {run.engine} to local processes" for run in others),
+            f"memory of a process: {local.early_mb:.0f} MB after a quarter of the songs, {local.process_mb:.0f} MB at "
+            f"the end (at most {MOST_PROCESS_MB:.0f} MB)",
+            f"planning of {self.planning.songs:,} songs that are done, in {self.planning.shards:,} shards: "
+            f"{self.planning.seconds:.1f} s and {self.planning.peak_mb:.0f} MB (at most {MOST_PLAN_SECONDS:.0f} s and "
+            f"{MOST_PLAN_MB:.0f} MB)",
+        )
+
+
+def time_archive(
+    model: Path,
+    songs: int,
+    *,
+    sample: int,
+    windows: int,
+    planned: int,
+    seconds: float = SONG_SECONDS,
+    ray: bool = False,
+) -> ArchiveCheck:
+    """Tag synthesised mp3 songs, and plan a simulated library.
+
+    Parameters
+    ----------
+    model : Path
+    songs : int > 0
+    sample : int > 1
+        Songs of the plain loop.
+    windows : int > 0
+        Of a song.
+    planned : int > 0
+        Songs of the simulated library.
+    seconds : float > 0
+        Of a song.
+    ray : bool
+        Whether Ray is timed, too.
+    """
+    GenreClassifier.open(model)  # which may be refused, before songs are made
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        paths = write_songs(folder / "music", songs, seconds=seconds)
+        chosen = [paths[number * songs // sample] for number in range(sample)]
+        _plain_loop(model, chosen[:1])  # what the libraries do once
+        plain = _plain_loop(model, chosen[: sample // 2])
+        tagger = Tagger.of(model, TagSettings(windows))
+        engines = _engines(tagger, ray=ray)
+        runs = []
+        for engine, (cores, function) in engines.items():
+            job = Job((str(folder / "music"),), folder / engine, tagger, Share())
+            runs.append(_time_tagging(job, engine, function, cores))
+        plain += _plain_loop(model, chosen[sample // 2 :])
+        planning = _time_planning(folder / "planned", planned)
+    return ArchiveCheck(windows, seconds, plain, tuple(runs), planning)
+
+
+def _engines(tagger: Tagger, *, ray: bool) -> dict[str, tuple[int, Engine]]:
+    cores = usable_cores()
+    found: dict[str, tuple[int, Engine]] = {"local": (cores, partial(tag_locally, tagger=tagger, workers=cores))}
+    if ray:
+        found["ray"] = connect(cores), partial(tag_with_ray, tagger=tagger)
+    return found
+
+
+def _plain_loop(model: Path, songs: Sequence[Path]) -> PlainLoop:
+    classifier = GenreClassifier.open(model, threads=1)
+    spectrogram = classifier.card.spectrogram
+    loop = PlainLoop()
+    for song in songs:
+        begun = perf_counter()
+        samples = read_audio(song, sample_rate=spectrogram.sample_rate)
+        decoded = perf_counter()
+        count = len(samples) // spectrogram.window_samples
+        for window in samples[: count * spectrogram.window_samples].reshape(count, -1):
+            classifier.classify(window)
+        loop += PlainLoop(1, count, decoded - begun, perf_counter() - decoded)
+    return loop
+
+
+@dataclass
+class _Watch(Progress):
+    """Adds up the times of songs, and looks at the memory of this process's children."""
+
+    decode_ms: float = 0.0
+    model_ms: float = 0.0
+    songs: int = 0
+    peaks: list[float] = field(default_factory=list)
+    """Of all children, MB, after each song."""
+
+    def song(self, row: Row) -> None:
+        import psutil
+
+        self.songs += 1
+        self.decode_ms += row.decode_ms
+        self.model_ms += row.model_ms
+        resident = [0.0]
+        for child in psutil.Process().children():
+            try:
+                resident.append(child.memory_info().rss / 1e6)
+            except psutil.NoSuchProcess:
+                continue
+        self.peaks.append(max(resident))
+
+
+def _time_tagging(job: Job, name: str, engine: Engine, cores: int) -> Tagging:
+    watch = _Watch()
+    begun = perf_counter()
+    tag(job, engine, watch)
+    spent = perf_counter() - begun
+    of_workers = watch.peaks if name == "local" else [0.0]  # Ray's processes are no children of this one
+    return Tagging(
+        engine=name,
+        songs=watch.songs,
+        cores=cores,
+        seconds=spent,
+        decode_ms=watch.decode_ms / watch.songs,
+        model_ms=watch.model_ms / watch.songs,
+        early_mb=max(of_workers[: len(of_workers) // 4 + 1]),
+        process_mb=max(of_workers),
+    )
+
+
+def _time_planning(out: Path, songs: int) -> Planning:
+    """Plan in a process of its own, whose memory is that of planning."""
+    _write_manifest(out, songs)
+    plan = Plan(out, "0" * 64, TagSettings().to_json())
+    for part in plan.parts():
+        plan.path(part.name).touch()
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(_plan, plan).result()
+
+
+def _plan(plan: Plan) -> Planning:
+    begun = perf_counter()
+    parts, there = plan.parts(), plan.existing()
+    missing = [part for part in parts if part.name not in there]
+    spent = perf_counter() - begun
+    assert not missing
+    return Planning(sum(part.songs for part in parts), len(parts), spent, peak_memory_mb())
+
+
+def _write_manifest(out: Path, songs: int) -> None:
+    """The manifest of a library that there is not."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    from pyarrow import parquet
+
+    (out / SHARDS).mkdir(parents=True)
+    generator = np.random.default_rng(0)
+    with parquet.ParquetWriter(out / MANIFEST, manifest_schema(), compression="zstd") as file:
+        for begin in range(0, songs, ROW_GROUP):
+            numbers = pa.array(np.arange(begin, min(songs, begin + ROW_GROUP)))
+            digits = pc.utf8_lpad(numbers.cast(pa.string()), 9, "0")
+            album = pc.utf8_slice_codeunits(digits, 0, 7)
+            paths = pc.binary_join_element_wise(album, "/Name of an album/", digits, " Title of a song.mp3", "")
+            sizes = generator.integers(10**6, 10**7, len(numbers))
+            times = generator.integers(10**18, 2 * 10**18, len(numbers))
+            columns = [paths, pa.array(["/mnt/archive/music"] * len(numbers)), sizes, times]
+            file.write_table(pa.table(columns, schema=manifest_schema()))

@@ -1,0 +1,287 @@
+"""Shards: which ones there are, which are missing, and how they are written."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from time import monotonic
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from edge_runtime.archive.results import (
+    MANIFEST,
+    PROBABILITY,
+    SHARDS,
+    damaged,
+    manifest_parts,
+    manifest_schema,
+    results_key,
+    schema,
+    shard_name,
+)
+from edge_runtime.archive.song import Row, Song
+from edge_runtime.files import atomic_write, sync_folder
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SHARD_SONGS = 256
+"""Songs of a shard on average: a file of some 30 kB, and a minute of work for a small machine."""
+
+SAVE_SECONDS = 30.0
+"""Work that is lost at most where this process is killed."""
+
+
+class Part(NamedTuple):
+    """A shard before it is there."""
+
+    name: str
+    songs: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The shards of a manifest.
+
+    Parameters
+    ----------
+    out : Path
+        Folder of results, with its manifest.
+    model_sha256 : str
+    settings : dict
+        Of ``archive.json``.
+    """
+
+    out: Path
+    model_sha256: str
+    settings: dict[str, Any]
+    shard_songs: int = SHARD_SONGS
+
+    def parts(self) -> list[Part]:
+        """Name and number of songs of each shard."""
+        return [Part(self.name(songs), songs.num_rows) for songs in self.manifest_parts()]
+
+    def manifest_parts(self) -> Iterator[pa.RecordBatch]:
+        """The songs of each shard."""
+        return manifest_parts(self.out / MANIFEST, shard_songs=self.shard_songs)
+
+    def name(self, songs: pa.RecordBatch) -> str:
+        """File name of the shard of these songs."""
+        return shard_name(songs, model_sha256=self.model_sha256, settings=self.settings)
+
+    def path(self, name: str) -> Path:
+        """Of a shard."""
+        return self.out / SHARDS / name
+
+    def existing(self) -> set[str]:
+        """Names of all shards of this model and these settings, also those of earlier manifests."""
+        with os.scandir(self.out / SHARDS) as entries:
+            return {entry.name for entry in entries if entry.name.startswith(self._beginning)}
+
+    @property
+    def _beginning(self) -> str:
+        return f"{results_key(self.model_sha256, self.settings)}-"
+
+    def failed(self, names: Iterable[str]) -> set[str]:
+        """Those that hold a song with an error."""
+        errors = ((name, read_parquet(self.path(name), "error")["error"]) for name in names)
+        return {name for name, column in errors if column.null_count < len(column)}
+
+    def all_there(self, names: Iterable[str]) -> list[str]:
+        """Those shards of earlier manifests of which no song is gone."""
+        songs = {name: read_parquet(self.path(name), "path")["path"].to_pylist() for name in names}
+        gone = {path for paths in songs.values() for path in paths}
+        for part in self.manifest_parts() if gone else ():
+            gone.difference_update(part.column("path").to_pylist())
+        return [name for name, paths in songs.items() if gone.isdisjoint(paths)]
+
+    def genres(self, names: Iterable[str]) -> Counter[Any]:
+        """Songs by genre in shards; those without one, which could not be read, by None."""
+        counts = Counter[Any]()
+        for name in names:
+            for pair in read_parquet(self.path(name), "genre")["genre"].value_counts().to_pylist():
+                counts[pair["values"]] += pair["counts"]
+        return counts
+
+
+class OlderRows:
+    """Rows without an error of shards that are read again, by song: what has not changed is not computed again.
+
+    A song is known by its path within its root, its size and its time of change: a library may move.
+
+    Parameters
+    ----------
+    shards : iterable of Path
+    """
+
+    def __init__(self, shards: Iterable[Path]) -> None:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        self._rows: dict[tuple[str, int, int], tuple[int, int]] = {}
+        self._tables = list[pa.Table]()
+        for path in shards:
+            try:
+                table = read_parquet(path)
+            except FileNotFoundError:  # the run of another share has completed it
+                continue
+            table = table.filter(pc.is_null(table["error"]))
+            columns = (table[name].to_pylist() for name in ("path", "size", "mtime_ns"))
+            for row, key in enumerate(zip(*columns, strict=True)):
+                self._rows[key] = len(self._tables), row
+            self._tables.append(table)
+
+    def find(self, path: str, size: int, mtime_ns: int) -> dict[str, Any] | None:
+        """The row of a song; None where there is none."""
+        if (found := self._rows.get((path, size, mtime_ns))) is None:
+            return None
+        row: dict[str, Any] = self._tables[found[0]].slice(found[1], 1).to_pylist()[0]
+        return row
+
+
+class Shards:
+    """Collects rows, in whatever order they come, and writes a shard when its last row has come.
+
+    A context manager: where it is left before all rows have come, those that have are written to shards of their own;
+    and so they are from time to time, since a process may be killed.
+
+    Parameters
+    ----------
+    plan : Plan
+    genres : sequence of str
+        Of the model card.
+    """
+
+    def __init__(self, plan: Plan, genres: Sequence[str]) -> None:
+        self.plan = plan
+        self._columns = schema(genres, embeddings=plan.settings["embeddings"])
+        self._probabilities = [PROBABILITY + genre for genre in genres]
+        self._common = {"model_sha256": plan.model_sha256, "version": version("tmgc")}
+        self._open = dict[int, _Shard]()
+        self._saved = monotonic()
+
+    def open(
+        self, names: Collection[str], older: OlderRows, taken_over: Callable[[int], None] = lambda songs: None
+    ) -> Iterator[Song]:
+        """The songs of shards that have no older row; those that have one are counted to a callable."""
+        number = 0
+        for songs in self.plan.manifest_parts():
+            if self.plan.name(songs) in names:
+                shard = _Shard(songs, number)
+                for song in shard.listed():
+                    row = older.find(song.path, song.size, song.mtime_ns)
+                    if row is None:
+                        self._open[song.number] = shard
+                        shard.waiting += 1
+                    else:
+                        shard.rows[song.number] = {**row, "root": song.root}
+                taken_over(len(shard.rows))
+                self._write_if_complete(shard)
+                yield from (song for song in shard.listed() if song.number in self._open)
+            number += songs.num_rows
+
+    def add(self, song: Song, row: Row) -> None:
+        """Add the row of a song."""
+        shard = self._open.pop(song.number)
+        values = {**song._asdict(), **row._asdict(), **self._common}
+        del values["number"]
+        probabilities = values.pop("probabilities") or [None] * len(self._probabilities)
+        shard.rows[song.number] = {**values, **dict(zip(self._probabilities, probabilities, strict=True))}
+        shard.waiting -= 1
+        self._write_if_complete(shard)
+        if monotonic() - self._saved > SAVE_SECONDS:
+            self._save()
+
+    def __enter__(self) -> Shards:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        with suppress(OSError):  # the disk may be full, which is why this is the end
+            self._save()
+
+    def _save(self) -> None:
+        """Write the rows of shards that are not complete to shards of their own, instead of what was saved before."""
+        for shard in {id(shard): shard for shard in self._open.values()}.values():
+            before, shard.saved = shard.saved, self._write(shard)
+            if before and before != shard.saved:
+                self.plan.path(before).unlink(missing_ok=True)
+        self._saved = monotonic()
+
+    def _write_if_complete(self, shard: _Shard) -> None:
+        if not shard.waiting:
+            self._write(shard)
+            if shard.saved:
+                self.plan.path(shard.saved).unlink(missing_ok=True)
+
+    def _write(self, shard: _Shard) -> str:
+        """Write the rows that are there, under the name of a shard of these songs alone, which is returned."""
+        import pyarrow as pa
+
+        if not shard.rows:
+            return ""
+        table = pa.Table.from_pylist([row for _, row in sorted(shard.rows.items())], schema=self._columns)
+        name = self.plan.name(table.select(manifest_schema().names).combine_chunks().to_batches()[0])
+        write_parquet(self.plan.path(name), table)
+        return name
+
+
+class _Shard:
+    """A shard whose rows come in."""
+
+    def __init__(self, songs: pa.RecordBatch, first: int) -> None:
+        self.waiting = 0
+        self.saved = ""
+        """Name of the shard of the rows that were there before."""
+        self.rows = dict[int, dict[str, Any]]()
+        self._songs = songs
+        self._first = first
+
+    def listed(self) -> Iterator[Song]:
+        """Its songs."""
+        for number, row in enumerate(self._songs.to_pylist(), start=self._first):
+            yield Song(number, **row)
+
+
+def read_parquet(path: Path, *columns: str) -> pa.Table:
+    """A file of results, or columns of it.
+
+    Raises
+    ------
+    TmgcError
+        It is damaged.
+    FileNotFoundError
+        There is none.
+    """
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        return parquet.read_table(path, columns=list(columns) or None, partitioning=None)
+    except FileNotFoundError:
+        raise
+    except (pa.ArrowException, OSError) as error:
+        raise damaged(path, error) from error
+
+
+def write_parquet(path: Path, table: pa.Table, *, row_group_size: int | None = None) -> None:
+    """Write a file that is whole or not there, also after a power failure.
+
+    Raises
+    ------
+    OSError
+        It cannot be written.
+    """
+    from pyarrow import parquet
+
+    with atomic_write(path) as partial:
+        parquet.write_table(table, partial, row_group_size=row_group_size, compression="zstd")
+        with partial.open("rb+") as file:
+            os.fsync(file.fileno())
+    sync_folder(path.parent)

@@ -1,0 +1,238 @@
+"""A library to its results: finds the songs, has an engine classify what is missing, and writes shard by shard.
+
+It can be interrupted at any moment and goes on where it was:
+
+1. The manifest is written, and ``archive.json`` with the model and the settings.
+2. Shards that are there already are done: their names say what they were computed from.
+3. Songs of other shards that are in a shard of an earlier manifest, unchanged and without an error, have their rows
+   taken over.
+4. The engine classifies all others. A shard is written when its last song is done; an interruption writes the rows that
+   are done to shards of their own, from which the next run takes them over.
+5. When all shards are there, those of earlier manifests are removed, but for those with songs that are gone: these may
+   come back with their disk.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path, PurePath
+from typing import NamedTuple
+
+from edge_runtime.archive.journal import OwnChanges
+from edge_runtime.archive.manifest import find_songs, read_manifest, write_manifest
+from edge_runtime.archive.remote import check_address, is_address, is_there
+from edge_runtime.archive.results import (
+    ARCHIVE_JSON,
+    MANIFEST,
+    SCHEMA,
+    SHARDS,
+    local_path,
+    require_archive_extra,
+    stored_path,
+)
+from edge_runtime.archive.shards import SHARD_SONGS, OlderRows, Plan, Shards
+from edge_runtime.archive.song import Row, Song, Tagger
+from edge_runtime.errors import TmgcError
+from edge_runtime.files import PARTIAL, atomic_write, check_writable, remove_partial
+
+log = logging.getLogger("tmgc.archive")
+
+Engine = Callable[[Iterable[Song]], Generator[tuple[Song, Row], None, None]]
+"""Classifies songs, in any order."""
+
+
+class Share(NamedTuple):
+    """The part of the work of this process: every n-th shard."""
+
+    number: int = 1
+    """1 to ``of``."""
+    of: int = 1
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be done."""
+
+    roots: tuple[str, ...]
+    """Folders of songs."""
+    out: Path
+    tagger: Tagger
+    share: Share
+    force: bool = False
+    """Whether songs that are done are done again."""
+    retry_failed: bool = False
+    """Whether songs with an error are done again."""
+    shard_songs: int = SHARD_SONGS
+
+
+class Progress:
+    """Receives the progress. This one ignores it; subclasses show it."""
+
+    def begin(self, songs: int, done: int) -> None:
+        """Work begins: of so many songs so many are done already."""
+
+    def taken_over(self, songs: int) -> None:
+        """So many more songs have a row of an earlier run."""
+
+    def song(self, row: Row) -> None:
+        """One more song is done."""
+
+
+class Outcome(NamedTuple):
+    """The end of a run."""
+
+    songs: int
+    """Of the library, or of this share of it."""
+    genres: Mapping[str, int]
+    """Songs by genre."""
+    failed: int
+    """Songs with an error."""
+    unread: int
+    """Folders that could not be read."""
+
+
+def tag(job: Job, engine: Engine, progress: Progress | None = None) -> Outcome:
+    """Bring the results of a library up to date.
+
+    Parameters
+    ----------
+    job : Job
+    engine : callable
+        Classifies songs with the job's tagger.
+    progress : Progress, optional
+
+    Raises
+    ------
+    TmgcError
+        A folder or the model is refused, or another run works on the results.
+    OSError
+        The results cannot be written.
+    """
+    require_archive_extra()
+    roots = _roots(job)
+    _check_out(job.out)
+    with lock_results(job.out, shared=job.share.of > 1):
+        unread = _update_manifest(job.out, roots)
+        plan = Plan(job.out, job.tagger.sha256, job.tagger.settings.to_json(), job.shard_songs)
+        _write_archive_json(job, roots, plan)
+        return _work(job, Shards(plan, job.tagger.genres), engine, progress or Progress())._replace(unread=unread)
+
+
+def _update_manifest(out: Path, roots: Sequence[str]) -> int:
+    """Write the songs that there are; returns the number of folders that could not be read."""
+    library = find_songs(roots, read_manifest(out), OwnChanges(out))
+    write_manifest(out, library.songs)
+    return library.unread
+
+
+def _work(job: Job, shards: Shards, engine: Engine, progress: Progress) -> Outcome:
+    """Have the engine classify what is missing, and remove what is superseded when all is there."""
+    parts = shards.plan.parts()
+    mine = parts[job.share.number - 1 :: job.share.of]
+    there = shards.plan.existing()
+    again = shards.plan.failed(there) if job.retry_failed else set[str]()
+    done = set[str]() if job.force else there - again
+    superseded = there - {part.name for part in parts}
+    missing = [part for part in mine if part.name not in done]
+    reused = superseded | again if missing and not job.force else set[str]()
+    older = OlderRows(map(shards.plan.path, reused))
+    progress.begin(sum(part.songs for part in mine), sum(part.songs for part in mine if part.name in done))
+    songs = shards.open({part.name for part in missing}, older, progress.taken_over)
+    with shards, closing(engine(songs)) as rows:
+        for song, row in rows:
+            _check_root(song, row)
+            shards.add(song, row)
+            progress.song(row)
+    if job.share.of == 1:
+        for name in shards.plan.all_there(superseded):
+            shards.plan.path(name).unlink()
+    genres = shards.plan.genres(part.name for part in mine)
+    failed = genres.pop(None, 0)
+    return Outcome(sum(part.songs for part in mine), genres, failed, 0)
+
+
+def _roots(job: Job) -> tuple[str, ...]:
+    """The roots as results hold them: addresses, or absolute paths; none lies in another."""
+    roots = [check_address(root) if is_address(root) else str(Path(root).resolve()) for root in job.roots]
+    for number, root in enumerate(roots):
+        for other in roots[:number] + roots[number + 1 :]:
+            if PurePath(root).is_relative_to(other):
+                raise TmgcError(f"a song belongs to one folder: {root} lies in {other}. Leave it out")
+    return tuple(map(stored_path, roots))
+
+
+def _check_out(out: Path) -> None:
+    """Refuse a folder that holds something else."""
+    if os.path.lexists(out) and not out.is_dir():
+        raise TmgcError(f"results go into a folder: {out} is something else. Name another")
+    if out.is_dir() and not (out / ARCHIVE_JSON).is_file():
+        others = [path for path in out.iterdir() if path.name != MANIFEST and not path.name.startswith(PARTIAL)]
+        if others:
+            raise TmgcError(f"results go into a new folder: {out} holds other files. Name another")
+    check_writable(out)
+
+
+@contextmanager
+def lock_results(out: Path, *, shared: bool) -> Iterator[None]:
+    """Lock the results against other runs, where the system supports it; several shares may run at once."""
+    (out / SHARDS).mkdir(parents=True, exist_ok=True)
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    folder = os.open(out, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(folder, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise TmgcError(
+                f"one run at a time works on results: another is at work on {out}. Wait for it, or start all with "
+                "--shard"
+            ) from None
+        except OSError:  # some network file systems lock no folder
+            pass
+        if not shared:
+            remove_partial(out)
+            remove_partial(out / SHARDS)
+        yield
+    finally:
+        os.close(folder)
+
+
+def _write_archive_json(job: Job, roots: Sequence[str], plan: Plan) -> None:
+    document = {
+        "schema": SCHEMA,
+        "model": stored_path(str(job.tagger.model.resolve())),
+        "model_sha256": plan.model_sha256,
+        "genres": list(job.tagger.genres),
+        "threshold": job.tagger.threshold,
+        "settings": plan.settings,
+        "shard_songs": plan.shard_songs,
+        "roots": list(roots),
+        "version": version("tmgc"),
+    }
+    with atomic_write(job.out / ARCHIVE_JSON) as partial:
+        partial.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _check_root(song: Song, row: Row) -> None:
+    """End where a song cannot be read since the disk of its folder has gone: that says nothing about the song."""
+    if row.error is None:
+        return
+    root = local_path(song.root)
+    if not (is_there(root) if is_address(root) else _holds_something(Path(root))):
+        raise TmgcError(f"songs must stay where they are: {root} has gone. Bring it back, then run the same again")
+
+
+def _holds_something(folder: Path) -> bool:
+    try:
+        return any(True for _ in folder.iterdir())
+    except OSError:
+        return False

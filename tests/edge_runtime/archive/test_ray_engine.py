@@ -1,0 +1,61 @@
+"""Ray's tasks give the rows of local processes, also where a machine goes away."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.conftest import until
+from tests.edge_runtime.archive.library import TAG, rows, tag_command, tag_library, write_library
+
+pytestmark = pytest.mark.full
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """Two nodes with a core each, the first of which holds the cluster together."""
+    pytest.importorskip("ray", reason="no Ray")
+    from ray.cluster_utils import Cluster
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+        yield nodes
+        nodes.shutdown()
+
+
+def busy(node: Any) -> bool:
+    """Whether a process of a node has worked for a while."""
+    raylet = psutil.Process(node.all_processes["raylet"][0].process.pid)
+    return any(child.cpu_times().user > 2.5 for child in raylet.children() if "ray::_tag" in " ".join(child.cmdline()))
+
+
+def test_a_node_that_is_killed_on_the_way_costs_no_row(cluster: Any, tmp_path: Path, models: dict[str, Path]) -> None:
+    music = write_library(tmp_path / "music", 60, broken=[23], seconds=40.0)
+    second = cluster.add_node(num_cpus=1)
+    options = ["--model", str(models["tflite"]), "--windows", "all", "--engine", "ray"]
+    environment = os.environ | {"RAY_ADDRESS": cluster.address}
+    command = [*TAG, str(music), str(tmp_path / "out"), *options]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as driver:
+        until(lambda: busy(second) or driver.poll() is not None)
+        cluster.remove_node(second, allow_graceful=False)
+        _, notices = driver.communicate(timeout=120)
+    assert driver.returncode == 0, notices
+    assert "Ray: 2 machine(s), 2 cores" in notices
+    tag_library(music, tmp_path / "undisturbed", models["tflite"], windows=None)
+    assert rows(tmp_path / "out") == rows(tmp_path / "undisturbed")
+
+
+def test_a_cluster_that_does_not_answer_is_told(tmp_path: Path, models: dict[str, Path]) -> None:
+    (tmp_path / "music").mkdir()
+    done = tag_command(
+        tmp_path / "music", tmp_path / "out", "--engine", "ray", "--model", models["tflite"], RAY_ADDRESS="127.0.0.1:1"
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: RAY_ADDRESS names a cluster that runs: 127.0.0.1:1 does not answer")

@@ -1,0 +1,263 @@
+"""A library is tagged once: what is there is not done again, what changes is, and nothing is lost on the way."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyarrow import parquet
+
+from edge_runtime import TmgcError
+from edge_runtime.archive.results import SHARDS, read_archive
+from edge_runtime.archive.song import Row
+from edge_runtime.archive.tagging import Progress, Share
+from edge_runtime.models import SMALL_MODEL
+from tests.edge_runtime.archive.library import rows, tag_library, write_library, write_song
+
+BROKEN = "00/0007.mp3"
+
+
+class Computed(Progress):
+    """Counts the songs that are classified."""
+
+    def __init__(self) -> None:
+        self.songs = 0
+
+    def song(self, row: Row) -> None:
+        self.songs += 1
+
+
+def computed(*arguments: Any, **options: Any) -> int:
+    """Songs that a run classifies."""
+    progress = Computed()
+    tag_library(*arguments, progress=progress, **options)
+    return progress.songs
+
+
+@pytest.fixture(scope="session")
+def model(models: dict[str, Path]) -> Path:
+    return models["tflite"]
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_library(tmp_path_factory.mktemp("library"), 12, broken=[7])
+
+
+@pytest.fixture
+def music(library: Path, tmp_path: Path) -> Path:
+    """A library that a test may change."""
+    return Path(shutil.copytree(library, tmp_path / "music"))
+
+
+def test_every_song_has_a_row_in_the_order_of_the_manifest_and_those_that_cannot_be_read_have_the_reason(
+    music: Path, tmp_path: Path, model: Path
+) -> None:
+    outcome = tag_library(music, tmp_path / "out", model)
+    found = rows(tmp_path / "out")
+    assert [row["path"] for row in found] == sorted(f"{n // 10:02d}/{n:04d}.mp3" for n in range(12))
+    assert outcome.songs == 12
+    assert outcome.failed == 1
+    assert sum(outcome.genres.values()) == 11
+    for number, row in enumerate(found):
+        status = (music / row["path"]).stat()
+        assert (row["size"], row["mtime_ns"], row["root"]) == (status.st_size, status.st_mtime_ns, str(music))
+        assert (row["error"] is not None) == (number == 7)
+        assert row["windows"] == (0 if number == 7 else 2)
+    assert "this song is not" in found[7]["error"]
+
+
+def test_a_second_run_does_nothing_and_leaves_every_file_as_it_is(music: Path, tmp_path: Path, model: Path) -> None:
+    out = tmp_path / "out"
+    assert computed(music, out, model) == 12
+    before = {path.name: path.stat().st_mtime_ns for path in (out / SHARDS).iterdir()}
+    assert computed(music, out, model) == 0
+    assert {path.name: path.stat().st_mtime_ns for path in (out / SHARDS).iterdir()} == before
+
+
+def test_only_songs_that_are_new_or_have_changed_are_classified(music: Path, tmp_path: Path, model: Path) -> None:
+    out = tmp_path / "out"
+    (music / BROKEN).unlink()
+    tag_library(music, out, model, shard_songs=4)
+    write_song(music / "00" / "new.mp3")
+    os.utime(music / "00" / "0003.mp3", (1, 1))
+    (music / "00" / "0005.mp3").unlink()
+    assert computed(music, out, model, shard_songs=4) == 2
+    assert len(rows(out)) == 11
+
+
+def test_a_library_that_has_moved_is_not_classified_again(music: Path, tmp_path: Path, model: Path) -> None:
+    out = tmp_path / "out"
+    (music / BROKEN).unlink()
+    tag_library(music, out, model)
+    moved = music.rename(tmp_path / "elsewhere")
+    assert computed(moved, out, model) == 0
+    assert {row["root"] for row in rows(out)} == {str(moved)}
+
+
+def test_another_setting_never_mixes_with_rows_of_the_one_before(music: Path, tmp_path: Path, model: Path) -> None:
+    out = tmp_path / "out"
+    tag_library(music, out, model, windows=1)
+    assert computed(music, out, model, windows=2) == 12
+    assert {row["windows"] for row in rows(out)} == {0, 2}
+    assert computed(music, out, model, windows=1) == 0, "those of the one before are still there"
+
+
+def test_embeddings_are_columns_that_later_runs_take_over(music: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    tag_library(music, out, SMALL_MODEL, embeddings=True)
+    before = rows(out)
+    write_song(music / "00" / "new.mp3")
+    assert computed(music, out, SMALL_MODEL, embeddings=True) == 2, "the new one, and the broken one again"
+    lengths = {row["path"]: len(row["embedding"] or ()) for row in before}
+    assert {path for path, length in lengths.items() if length == 128} == set(lengths) - {BROKEN}
+    assert [row for row in rows(out) if row["path"] != "00/new.mp3"] == before
+
+
+def test_embeddings_of_a_model_that_has_none_are_refused(music: Path, tmp_path: Path, models: dict[str, Path]) -> None:
+    for form, reason in {"onnx": "needs a .tflite file", "tflite": "needs a model that ends in a dense layer"}.items():
+        with pytest.raises(TmgcError, match=f"--embeddings {reason}"):
+            tag_library(music, tmp_path / "out", models[form], embeddings=True)
+
+
+def test_another_model_never_mixes_with_rows_of_the_one_before(
+    music: Path, tmp_path: Path, models: dict[str, Path]
+) -> None:
+    out = tmp_path / "out"
+    tag_library(music, out, models["tflite"])
+    (before,) = {row["model_sha256"] for row in rows(out)}
+    assert computed(music, out, models["onnx"]) == 12
+    (after,) = {row["model_sha256"] for row in rows(out)}
+    assert before != after
+
+
+def test_songs_are_done_again_by_force_and_failed_ones_on_request(music: Path, tmp_path: Path, model: Path) -> None:
+    out = tmp_path / "out"
+    tag_library(music, out, model)
+    undisturbed = rows(out)
+    assert computed(music, out, model, retry_failed=True) == 1
+    assert computed(music, out, model, force=True) == 12
+    assert rows(out) == undisturbed
+
+
+def test_a_song_with_an_error_is_tried_again_when_its_shard_changes(music: Path, tmp_path: Path, model: Path) -> None:
+    out = tmp_path / "out"
+    tag_library(music, out, model)
+    write_song(music / "00" / "00070.mp3")
+    assert computed(music, out, model) == 2
+
+
+@pytest.mark.parametrize("name", ["manifest.parquet", "shards/*"])
+def test_a_damaged_file_is_named(name: str, music: Path, tmp_path: Path, model: Path) -> None:
+    out = tmp_path / "out"
+    tag_library(music, out, model)
+    path = next(out.glob(name))
+    path.write_bytes(path.read_bytes()[:-10])
+    with pytest.raises(TmgcError, match="is damaged"):
+        tag_library(music, out, model)
+    path.unlink()
+    tag_library(music, out, model)
+    assert len(rows(out)) == 12
+
+
+def test_an_interruption_keeps_the_rows_that_are_done(music: Path, tmp_path: Path, model: Path) -> None:
+    class Interrupting(Computed):
+        def song(self, row: Row) -> None:
+            super().song(row)
+            if self.songs == 5:
+                raise KeyboardInterrupt
+
+    out = tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt):
+        tag_library(music, out, model, progress=Interrupting())
+    with pytest.raises(TmgcError, match=r"shards of .* are missing"):
+        read_archive(out)
+    assert computed(music, out, model) == 12 - 5
+    tag_library(music, tmp_path / "undisturbed", model)
+    assert rows(out) == rows(tmp_path / "undisturbed")
+    assert len(list((out / SHARDS).iterdir())) == len(read_archive(out).shards), "nothing is there twice"
+
+
+def test_rows_are_saved_from_time_to_time(
+    music: Path, tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, saved = tmp_path / "out", set[int]()
+
+    class Watching(Progress):
+        def song(self, row: Row) -> None:
+            saved.update(parquet.read_metadata(path).num_rows for path in (out / SHARDS).iterdir())
+
+    monkeypatch.setattr("edge_runtime.archive.shards.SAVE_SECONDS", 0.0)
+    tag_library(music, out, model, progress=Watching())
+    assert saved == set(range(1, 13))
+    assert len(list((out / SHARDS).iterdir())) == len(read_archive(out).shards)
+
+
+def test_shares_add_up_to_the_whole(music: Path, tmp_path: Path, model: Path) -> None:
+    out = tmp_path / "out"
+    parts = [computed(music, out, model, share=Share(number, 3), shard_songs=2) for number in (1, 2, 3)]
+    assert sum(parts) == 12
+    assert all(parts)
+    assert len(rows(out)) == 12
+
+
+def test_a_folder_that_has_lost_its_songs_is_refused_and_nothing_is_lost(
+    music: Path, tmp_path: Path, model: Path
+) -> None:
+    out = tmp_path / "out"
+    tag_library(music, out, model)
+    away = music.rename(tmp_path / "unmounted")
+    with pytest.raises(TmgcError, match="there is no folder"):
+        tag_library(music, out, model)
+    music.mkdir()
+    with pytest.raises(TmgcError, match="holds no songs, and held 12 before: is its disk mounted"):
+        tag_library(music, out, model)
+    music.rmdir()
+    away.rename(music)
+    assert computed(music, out, model) == 0
+
+
+def test_a_disk_that_goes_away_during_the_run_ends_it_without_errors_for_its_songs(
+    music: Path, tmp_path: Path, model: Path
+) -> None:
+    class Unmounting(Computed):
+        def song(self, row: Row) -> None:
+            super().song(row)
+            if self.songs == 3:
+                music.rename(tmp_path / "unmounted")
+
+    out = tmp_path / "out"
+    with pytest.raises(TmgcError, match=r"has gone\. Bring it back"):
+        tag_library(music, out, model, progress=Unmounting())
+    (tmp_path / "unmounted").rename(music)
+    assert computed(music, out, model) <= 12 - 3
+    assert sum(row["error"] is not None for row in rows(out)) == 1
+
+
+def test_songs_that_are_gone_are_told_and_are_not_classified_again_when_they_come_back(
+    music: Path, tmp_path: Path, model: Path, notices: list[str]
+) -> None:
+    out = tmp_path / "out"
+    tag_library(music, out, model, shard_songs=2)
+    shutil.move(music / "01", tmp_path / "01")
+    tag_library(music, out, model, shard_songs=2)
+    assert f"warning: gone from {music} since the last run: 2 songs, such as 01/0010.mp3" in notices
+    assert len(rows(out)) == 10
+    tag_library(music, out, model, shard_songs=2)
+    shutil.move(tmp_path / "01", music / "01")
+    assert computed(music, out, model, shard_songs=2) == 0
+    assert len(rows(out)) == 12
+
+
+def test_results_stay_apart_from_songs_other_files_and_other_runs(music: Path, tmp_path: Path, model: Path) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "letter.txt").touch()
+    with pytest.raises(TmgcError, match="holds other files"):
+        tag_library(music, tmp_path / "full", model)
+    with pytest.raises(TmgcError, match="is something else"):
+        tag_library(music, tmp_path / "full" / "letter.txt", model)
+    with pytest.raises(TmgcError, match="belongs to one folder"):
+        tag_library([str(music), str(music / "00")], tmp_path / "out", model)

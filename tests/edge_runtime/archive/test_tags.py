@@ -1,0 +1,425 @@
+"""Genres are written into real files, read back by others, and taken back; whatever else is in the files stays."""
+
+from __future__ import annotations
+
+import errno
+import os
+import random
+import shutil
+import stat
+import subprocess
+import sys
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import mutagen
+import pytest
+from mutagen.flac import FLAC
+from mutagen.id3 import ID3
+
+from edge_runtime.archive import tags as tags_module
+from edge_runtime.archive.journal import JOURNAL, Journal, JournalError, OwnChanges, read_changes
+from edge_runtime.archive.manifest import find_songs
+from edge_runtime.archive.results import Archive, stored_path
+from edge_runtime.archive.tags import Done, WriteSettings, undo_tags, write_tags
+from edge_runtime.errors import TmgcError
+from edge_runtime.files import PARTIAL
+from tests.edge_runtime.archive.encoded import NAMES, audio_md5, probed
+from tests.edge_runtime.archive.library import TAG, tag_command
+from tests.edge_runtime.archive.made import make_archive, row
+
+GENRE = WriteSettings()
+OWN = WriteSettings(field="TMGC_GENRE")
+
+
+def archive_of(music: Path, *, genre: str = "Arabesk", confidence: float = 0.9) -> Archive:
+    names = sorted(path.relative_to(music).as_posix() for path in music.rglob("*") if not path.is_dir())
+    return make_archive(music.parent / "out", [row(name, music, genre, confidence) for name in names])
+
+
+def write(archive: Archive, settings: WriteSettings = GENRE) -> dict[str, Done]:
+    with Journal(archive.folder) as journal:
+        return by_name(write_tags(archive, settings, journal=journal))
+
+
+def undo(archive: Archive) -> dict[str, Done]:
+    with Journal(archive.folder) as journal:
+        return by_name(undo_tags(archive.folder, journal=journal))
+
+
+def by_name(songs: Iterable[Done]) -> dict[str, Done]:
+    return {Path(song.path).name: song for song in songs}
+
+
+def outcomes(songs: dict[str, Done]) -> set[str]:
+    return {song.outcome for song in songs.values()}
+
+
+def only(music: Path, name: str) -> Path:
+    for path in music.iterdir():
+        if path.name != name:
+            path.unlink()
+    return music / name
+
+
+def read_back(path: Path) -> list[str]:
+    easy: Any = mutagen.File(path, easy=True)
+    return list(easy.get("genre", []))
+
+
+def test_every_format_has_the_genre_for_mutagen_and_ffprobe_and_the_same_sound(encoded: Path, music: Path) -> None:
+    assert outcomes(write(archive_of(music))) == {"written"}
+    for name in NAMES:
+        assert read_back(music / name) == ["Arabesk"]
+        before, after = probed(encoded / name), probed(music / name)
+        assert after.pop("genre") == "Arabesk"
+        if name != "v1.mp3":  # whose new tag holds what ID3v1 says
+            assert after == before
+    assert len(set(audio_md5(encoded))) > 5
+    assert audio_md5(music) == audio_md5(encoded)
+
+
+def test_undo_restores_what_was_there_and_its_absence(encoded: Path, music: Path) -> None:
+    archive = archive_of(music)
+    write(archive)
+    write(archive, OWN)
+    assert probed(music / "song.flac")["tmgc_genre"] == "Arabesk"
+    assert outcomes(undo(archive)) == {"written"}
+    same = {name for name in NAMES if (music / name).read_bytes() == (encoded / name).read_bytes()}
+    assert same >= {"bare.mp3", "v1.mp3", "song.flac", "song.ogg", "song.opus"}
+    assert all(probed(music / name) == probed(encoded / name) for name in NAMES if name not in same)
+    assert audio_md5(music) == audio_md5(encoded)
+    assert undo(archive) == {}, "nothing is left to undo"
+    assert outcomes(write(archive)) == {"written"}, "it may be written again"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_replaced_genre_comes_back_with_all_its_values(music: Path, name: str) -> None:
+    archive_of(only(music, name).parent)
+    song: Any = mutagen.File(music / name, easy=True)
+    if song.tags is None:
+        song.add_tags()
+    song["genre"] = ["Türk Sanat Müziği", "Fasıl"]
+    song.save()
+    shutil.rmtree(music.parent / "out")
+    archive = archive_of(music)
+    assert write(archive)[name].outcome == "kept"
+    assert write(archive, WriteSettings(replace=True))[name].before[0].startswith("Türk Sanat Müziği")
+    assert read_back(music / name) == ["Arabesk"]
+    undo(archive)
+    assert read_back(music / name) == ["Türk Sanat Müziği", "Fasıl"]
+
+
+def test_an_id3_tag_keeps_its_version_and_a_new_one_has_the_chosen_one(music: Path) -> None:
+    write(archive_of(music), WriteSettings(id3v2_version=3))
+    versions = {name: ID3(music / name).version[1] for name in NAMES if name.endswith(".mp3")}
+    assert versions == {"v24.mp3": 4, "v23.mp3": 3, "bare.mp3": 3, "v1.mp3": 3}
+    assert str(ID3(music / "v1.mp3")["TIT2"]) == "Song", "players may read the new tag alone"
+
+
+def test_further_genres_are_further_values(music: Path) -> None:
+    write(archive_of(music, confidence=0.5), WriteSettings(min_confidence=0.5, also=0.25))
+    for name in ("song.flac", "song.ogg", "song.opus", "song.m4a", "v24.mp3"):
+        assert read_back(music / name) == ["Arabesk", "Halk", "Pop"]
+    assert ID3(music / "v23.mp3")["TCON"].text == ["Arabesk/Halk/Pop"]
+    assert probed(music / "song.flac")["genre"] == "Arabesk;Halk;Pop"
+
+
+def test_songs_without_a_sure_genre_stay_as_they_are(music: Path, tmp_path: Path) -> None:
+    rows = [
+        row("song.flac", music, "unknown", 0.4),
+        row("song.ogg", music, "silence", 0.0),
+        row("song.opus", music, None),
+        row("v24.mp3", music, "Pop", 0.79),
+    ]
+    archive = make_archive(tmp_path / "out", rows)
+    assert [song.outcome for song in write(archive).values()] == ["no genre", "no genre", "no genre", "unsure"]
+    assert not (tmp_path / "out" / JOURNAL).read_bytes()
+
+
+def test_a_dry_run_says_the_same_and_changes_nothing(encoded: Path, music: Path) -> None:
+    archive = archive_of(music)
+    dry = list(write_tags(archive, GENRE, journal=None))
+    assert all((music / name).read_bytes() == (encoded / name).read_bytes() for name in NAMES)
+    assert dry == list(write(archive).values())
+    written = {path.name: path.read_bytes() for path in music.iterdir()}
+    assert by_name(undo_tags(archive.folder, journal=None)).keys() == written.keys()
+    assert {path.name: path.read_bytes() for path in music.iterdir()} == written
+
+
+def test_written_songs_are_not_classified_again(music: Path) -> None:
+    archive = archive_of(music)
+    root = stored_path(str(music))
+    before = find_songs([root], None, OwnChanges(archive.folder)).songs
+    write(archive)
+    write(archive, OWN)
+    assert find_songs([root], None, OwnChanges(archive.folder)).songs == before
+    assert outcomes(write(archive)) == {"same"}
+    undo(archive)
+    assert find_songs([root], None, OwnChanges(archive.folder)).songs == before
+    (music / "song.flac").write_bytes((music / "song.ogg").read_bytes())
+    assert find_songs([root], None, OwnChanges(archive.folder)).songs != before
+
+
+def test_permissions_and_extended_attributes_are_kept(music: Path) -> None:
+    song = only(music, "song.flac")
+    song.chmod(0o640)
+    if os.geteuid() == 0:
+        os.chown(song, 12345, 23456)
+    with_attribute = True
+    try:
+        os.setxattr(song, "user.note", b"kept")
+    except OSError:
+        with_attribute = False
+    before = song.stat()
+    write(archive_of(music))
+    after = song.stat()
+    assert stat.S_IMODE(after.st_mode) == 0o640
+    assert (after.st_uid, after.st_gid) == (before.st_uid, before.st_gid)
+    assert not with_attribute or os.getxattr(song, "user.note") == b"kept"
+    assert after.st_mtime_ns > before.st_mtime_ns, "backups must see the change"
+    assert [path.name for path in music.iterdir()] == ["song.flac"]
+
+
+def _changed(song: Path) -> None:
+    song.write_bytes(song.read_bytes() + b"\0")
+
+
+def _gone(song: Path) -> None:
+    song.unlink()
+
+
+def _behind_a_link(song: Path) -> None:
+    elsewhere = song.parents[1] / "elsewhere"
+    elsewhere.mkdir()
+    song.rename(elsewhere / song.name)
+    song.symlink_to(elsewhere / song.name)
+
+
+def _in_a_linked_folder(song: Path) -> None:
+    elsewhere = song.parents[1] / "elsewhere"
+    song.parent.rename(elsewhere)
+    song.parent.symlink_to(elsewhere)
+
+
+def _with_two_names(song: Path) -> None:
+    song.with_name("other.flac").hardlink_to(song)
+
+
+def _read_only(song: Path) -> None:
+    song.chmod(0o444)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (_changed, "it has changed since it was classified"),
+        (_gone, "it has gone"),
+        (_behind_a_link, "it is behind a link"),
+        (_in_a_linked_folder, "it is behind a link"),
+        (_with_two_names, "it has 2 names"),
+        (_read_only, "it is write-protected"),
+    ],
+)
+def test_a_song_that_must_not_be_replaced_is_named_and_others_go_on(music: Path, spoil: Any, reason: str) -> None:
+    (music / "album").mkdir()
+    song = (music / "song.flac").rename(music / "album" / "song.flac")
+    for path in music.glob("*.m*"):
+        path.unlink()
+    archive = archive_of(music)
+    content = song.read_bytes()
+    spoil(song)
+    songs = write(archive)
+    assert songs["song.flac"].outcome == "refused"
+    assert songs["song.flac"].reason.startswith(reason)
+    assert songs["song.opus"].outcome == songs["song.ogg"].outcome == "written"
+    assert not song.exists() or song.read_bytes().startswith(content)
+
+
+def test_formats_without_such_tags_and_damaged_ones_are_named(music: Path, tmp_path: Path) -> None:
+    only(music, "song.flac")
+    shutil.copy(music / "song.flac", music / "cut.flac")
+    os.truncate(music / "cut.flac", 60)
+    (music / "text.mp3").write_text("no song")
+    (music / "empty.ogg").touch()
+    command = ["ffmpeg", "-v", "error", "-i", str(music / "song.flac"), str(music / "song.wav")]
+    subprocess.run(command, check=True)
+    before = {path.name: path.read_bytes() for path in music.iterdir()}
+    songs = write(archive_of(music))
+    assert {name for name, song in songs.items() if song.outcome == "refused"} == before.keys() - {"song.flac"}
+    assert songs["song.wav"].reason == "tags are written to MP3, FLAC, Ogg Vorbis, Opus and M4A: it is something else"
+    for name in before.keys() - {"song.flac"}:
+        assert (music / name).read_bytes() == before[name]
+
+
+def test_songs_of_another_machine_are_left_out(tmp_path: Path) -> None:
+    archive = make_archive(tmp_path / "out", [row("song.mp3", "s3://bucket")])
+    assert outcomes(write(archive)) == {"remote"}
+
+
+def test_undo_refuses_a_song_that_has_changed_since_and_restores_others(music: Path) -> None:
+    archive = archive_of(music)
+    write(archive)
+    song: Any = mutagen.File(music / "song.flac")
+    song["title"] = "Yeni"
+    song.save()
+    (music / "song.ogg").unlink()
+    songs = undo(archive)
+    assert songs["song.flac"].reason.startswith("it has changed since its tags were written")
+    assert songs["song.ogg"].reason == "it has gone"
+    assert {name for name, song in songs.items() if song.outcome == "written"} == set(NAMES) - {
+        "song.flac",
+        "song.ogg",
+    }
+    assert read_back(music / "song.flac") == ["Arabesk"]
+
+
+_KILLED = """
+import os, sys
+from pathlib import Path
+from edge_runtime.archive.journal import Journal
+from edge_runtime.archive.results import read_archive
+from edge_runtime.archive.tags import WriteSettings, undo_tags, write_tags
+Path.replace = lambda *_: os._exit(9)
+folder = Path(sys.argv[1])
+with Journal(folder) as journal:
+    list(undo_tags(folder, journal=journal) if sys.argv[2] == "undo"
+         else write_tags(read_archive(folder), WriteSettings(), journal=journal))
+"""
+
+
+def killed(archive: Archive, action: str) -> None:
+    """Run an action in a process that dies between the journal and the first change."""
+    done = subprocess.run([sys.executable, "-c", _KILLED, str(archive.folder), action], check=False)
+    assert done.returncode == 9
+
+
+def test_a_kill_between_the_journal_and_the_change_is_recovered_from(encoded: Path, music: Path) -> None:
+    song = only(music, "song.flac")
+    archive = archive_of(music)
+    killed(archive, "write")
+    assert len(list(read_changes(archive.folder))) == 1
+    assert song.read_bytes() == (encoded / song.name).read_bytes()
+    assert len(list(music.glob(f"{PARTIAL}*"))) == 1, "which the walk leaves out, since it is hidden"
+    assert undo(archive) == {}, "nothing has been written"
+    assert outcomes(write(archive)) == {"written"}
+    assert not list(music.glob(f"{PARTIAL}*"))
+    killed(archive, "undo")
+    assert read_back(song) == ["Arabesk"]
+    assert outcomes(undo(archive)) == {"written"}
+    assert song.read_bytes() == (encoded / song.name).read_bytes()
+
+
+def test_a_song_that_is_changed_meanwhile_is_left_to_who_changes_it(
+    music: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    song = only(music, "song.flac")
+    archive = archive_of(music)
+    check = tags_module._check
+
+    def check_and_change(path: Path, *rest: Any) -> None:
+        check(path, *rest)
+        _changed(path)
+
+    monkeypatch.setattr(tags_module, "_check", check_and_change)
+    assert write(archive)["song.flac"].reason == "it is being changed by another program"
+    assert read_back(song) == []
+    assert [path.name for path in music.iterdir()] == ["song.flac"]
+
+
+def test_a_change_of_the_sound_is_refused(music: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    song = only(music, "song.flac")
+    archive = archive_of(music)
+    finish = tags_module._check
+
+    def damage_and_check(path: Path, copy: Path, tags: Any) -> None:
+        content = bytearray(copy.read_bytes())
+        content[-100] ^= 1
+        copy.write_bytes(content)
+        finish(path, copy, tags)
+
+    monkeypatch.setattr(tags_module, "_check", damage_and_check)
+    assert write(archive)["song.flac"].reason == "its sound would not stay as it is: it is left as it is"
+    assert read_back(song) == []
+
+
+def test_what_a_library_refuses_to_write_is_one_line(music: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise mutagen.MutagenError("block is too long")
+
+    monkeypatch.setattr(FLAC, "save", refuse)
+    songs = write(archive_of(music))
+    assert songs["song.flac"].reason == "its tags cannot be read or written: block is too long"
+    assert songs["song.ogg"].outcome == "written"
+
+
+def test_without_its_journal_no_song_is_changed(encoded: Path, music: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: object, change: object) -> None:
+        raise JournalError(errno.EIO, os.strerror(errno.EIO))
+
+    archive = archive_of(music)
+    monkeypatch.setattr(Journal, "append", broken)
+    with pytest.raises(JournalError):
+        write(archive)
+    assert all((music / name).read_bytes() == (encoded / name).read_bytes() for name in NAMES)
+
+
+def test_a_full_disk_ends_the_work_and_leaves_songs_whole(
+    encoded: Path, music: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    archive = archive_of(music)
+    monkeypatch.setattr(tags_module, "_check", full)
+    with pytest.raises(OSError, match="No space left"):
+        write(archive)
+    assert sorted(path.name for path in music.iterdir()) == NAMES
+    assert all((music / name).read_bytes() == (encoded / name).read_bytes() for name in NAMES)
+
+
+@pytest.mark.parametrize("field", ["genre", "ARTIST", "TMGC", "TMGC_", "TMGC_=", "TMGC_ÇALGI", "TMGC_x", ""])
+def test_no_field_of_others_is_written(field: str) -> None:
+    with pytest.raises(TmgcError, match="--field is GENRE or a name such as TMGC_GENRE"):
+        WriteSettings(field=field)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_a_song_of_somebody_else_is_left_to_them(music: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    song = only(music, "song.flac")
+    os.chown(song, 12345, 12345)
+
+    def forbidden(*_: object) -> None:  # as it is for everybody else
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "chown", forbidden)
+    assert write(archive_of(music))["song.flac"].reason == "it belongs to somebody else, and would belong to you"
+    assert [path.name for path in music.iterdir()] == ["song.flac"]
+
+
+@pytest.mark.full
+def test_however_often_it_is_killed_every_song_is_whole(encoded: Path, tmp_path: Path) -> None:
+    music, rounds = tmp_path / "music", random.Random(1)
+    for number in range(20):
+        shutil.copytree(encoded, music / f"{number:02d}")
+    before = {path: path.read_bytes() for path in music.rglob("*.*")}
+    out = archive_of(music).folder
+    for action in ("write", "undo"):
+        for _ in range(6):
+            running = subprocess.Popen([*TAG, action, str(out), "--yes"], stdout=subprocess.DEVNULL)
+            with suppress(subprocess.TimeoutExpired):
+                running.wait(rounds.uniform(0.4, 1.2))
+            running.kill()
+            running.wait()
+            for path in before:
+                assert mutagen.File(path) is not None, "it is the old song or the new one"
+        assert tag_command(action, out, "--yes").returncode == 0
+        assert {path for path in music.rglob("*") if path.is_file()} == set(before), "nothing is left behind"
+        for path in before:
+            assert read_back(path) == (["Arabesk"] if action == "write" else [])
+        for number in (0, 9, 19):
+            assert audio_md5(music / f"{number:02d}") == audio_md5(encoded)
+    same = ("bare.mp3", "v1.mp3", "song.flac", "song.ogg", "song.opus")
+    assert all(path.read_bytes() == content for path, content in before.items() if path.name in same)
