@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.audio import Samples, without_offset
-from edge_runtime.interpreters import Interpreter, open_interpreter
+from edge_runtime.errors import InvalidAnswerError
+from edge_runtime.golden_windows import open_verified
+from edge_runtime.interpreters import Interpreter, ModelInput, open_interpreter
 from edge_runtime.model_card import ModelCard
 from edge_runtime.spectrogram import Spectrogram
 
@@ -37,6 +39,11 @@ class GenreClassifier:
     ----------
     interpreter : Interpreter
 
+    Attributes
+    ----------
+    invalid_in_a_row : int
+        Answers with a probability that is not finite, since the last one without.
+
     Examples
     --------
     >>> classifier = GenreClassifier.open("demo.int8.tflite")          # doctest: +SKIP
@@ -48,24 +55,28 @@ class GenreClassifier:
         self.card: ModelCard = interpreter.card
         self.runtime = interpreter.runtime
         self.threads = interpreter.threads
+        self.invalid_in_a_row = 0
         self.spectrogram = Spectrogram(self.card.spectrogram, self.card.colormap_array)
 
     @classmethod
-    def open(cls, path: str | Path, *, threads: int | None = None) -> GenreClassifier:
-        """Load a ``.tflite`` or ``.onnx`` file.
+    def open(cls, path: str | Path, *, threads: int | None = None, trust: bool = False) -> GenreClassifier:
+        """Load a ``.tflite`` or ``.onnx`` file, and check that it computes its golden windows as when it was exported.
 
         Parameters
         ----------
         path : str or Path
         threads : int > 0, optional
             All usable cores but one by default, at most four.
+        trust : bool
+            Do not check it.
 
         Raises
         ------
         TmgcError
-            The file is missing, truncated or without a model card, or no installed library can run it.
+            The file is missing, truncated, changed since its export or without a model card, no installed library can
+            run it, or each computes something else than the exporter did.
         """
-        return cls(open_interpreter(path, threads=threads))
+        return cls((open_interpreter if trust else open_verified)(path, threads=threads))
 
     def classify(self, samples: Samples, *, inner_power: NDArray[np.float32] | None = None) -> Classification:
         """Classify one window.
@@ -81,15 +92,45 @@ class GenreClassifier:
         Returns
         -------
         classification : Classification
+
+        Raises
+        ------
+        InvalidAnswerError
+            A probability is not finite.
         """
         begun = perf_counter()
         if inner_power is None:
             samples = without_offset(samples)
         model_input = samples if self.card.input_kind == "waveform" else self.spectrogram.image(samples, inner_power)
         prepared = perf_counter()
-        probabilities = with_temperature(self.interpreter.invoke(model_input), self.card.temperature)
+        probabilities = self.predict(model_input)
         done = perf_counter()
         return Classification(probabilities, (prepared - begun) * 1e3, (done - prepared) * 1e3)
+
+    def predict(self, model_input: ModelInput) -> NDArray[np.float32]:
+        """The probabilities of one window as the model takes it.
+
+        Parameters
+        ----------
+        model_input : np.ndarray [shape=card.input_shape]
+            By ``card.input_kind`` an image, uint8, or a waveform, float32 in [-1, 1].
+
+        Returns
+        -------
+        probabilities : np.ndarray [shape=(n_genres,)], float32 in [0, 1]
+            After temperature scaling.
+
+        Raises
+        ------
+        InvalidAnswerError
+            One is not finite.
+        """
+        probabilities = with_temperature(self.interpreter.invoke(model_input), self.card.temperature)
+        if not np.isfinite(probabilities).all():
+            self.invalid_in_a_row += 1
+            raise InvalidAnswerError(f"probabilities must be finite: {self.runtime} computes {probabilities.tolist()}")
+        self.invalid_in_a_row = 0
+        return probabilities
 
 
 def with_temperature(probabilities: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:

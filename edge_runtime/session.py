@@ -34,7 +34,7 @@ NOTHING_CLASSIFIED = 1
 REFUSED = 2
 """Exit code where a file was refused."""
 
-PROBLEMS = ("device lost", "overload")
+PROBLEMS = ("device lost", "overload", "invalid answer")
 """Events that are logged as warnings; the others end one of these."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -58,7 +59,7 @@ class Interpreter(Protocol):
         """
 
 
-def open_interpreter(path: str | Path, *, threads: int | None = None) -> Interpreter:
+def open_interpreter(path: str | Path, *, threads: int | None = None, engine: str | None = None) -> Interpreter:
     """Load an exported model file.
 
     Parameters
@@ -67,6 +68,8 @@ def open_interpreter(path: str | Path, *, threads: int | None = None) -> Interpr
         A ``.tflite`` or ``.onnx`` file of ``tmgc-export``.
     threads : int > 0, optional
         :func:`default_threads` if None.
+    engine : str, optional
+        One of :func:`installed_engines`; the first if None.
 
     Returns
     -------
@@ -75,7 +78,8 @@ def open_interpreter(path: str | Path, *, threads: int | None = None) -> Interpr
     Raises
     ------
     TmgcError
-        The file is missing, truncated or without a model card, or no installed library can run it.
+        The file is missing, truncated, changed since its export or without a model card, or no installed library can
+        run it.
     """
     path = Path(path)
     if path.suffix not in SUFFIXES:
@@ -88,10 +92,19 @@ def open_interpreter(path: str | Path, *, threads: int | None = None) -> Interpr
     if path.suffix == ".tflite":
         from edge_runtime.interpreters.litert import LiteRTInterpreter
 
-        return LiteRTInterpreter(path, threads=threads)
+        return LiteRTInterpreter(path, threads=threads, engine=engine)
     from edge_runtime.interpreters.onnx import OnnxInterpreter
 
     return OnnxInterpreter(path, threads=threads)
+
+
+def installed_engines(path: Path) -> list[str]:
+    """Names of the installed libraries that run a file of this kind, in order of preference."""
+    if path.suffix == ".onnx":
+        return ["onnxruntime"] if find_spec("onnxruntime") else []
+    from edge_runtime.interpreters.litert import ENGINES
+
+    return [name for name, (module, _) in ENGINES.items() if find_spec(module.partition(".")[0])]
 
 
 def default_threads() -> int:

@@ -22,6 +22,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from edge_runtime.files import csv_cell
+from edge_runtime.listener import MAX_INVALID
 from edge_runtime.outputs.json_lines import iso8601
 from edge_runtime.server.corrections import Corrections, correction_routes
 from edge_runtime.server.hub import Hub, Message, Subscription, heartbeat
@@ -146,6 +147,10 @@ class _Api:
         state, reason = self._hub.state() if self._hub else ("listening", "")
         if reason:
             raise RefusedError(503, "a model is loaded and sound arrives", f"{state}: {reason}", "see /v1/events")
+        for model in self._models.values():
+            if model.classifier.invalid_in_a_row >= MAX_INVALID:
+                found = f"{model.name} has given {model.classifier.invalid_in_a_row} in a row"
+                raise RefusedError(503, "a model's answers are finite", found, "see tmgc-listen doctor")
         return _json({"ready": True})
 
     async def models(self, request: Request) -> Response:

@@ -8,7 +8,7 @@ from benchmarks.documents import from_document, to_document
 from edge_runtime.errors import TmgcError
 from edge_runtime.files import PARTIAL
 from edge_runtime.model_card import ModelCard
-from export.metadata import read_card
+from edge_runtime.model_file import read_card
 from train.run import Run
 
 from .conftest import write_onnx, write_tflite
