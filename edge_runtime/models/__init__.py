@@ -1,7 +1,7 @@
 """The default model: the newest export, or else the small model of this package.
 
-``small.int8.tflite`` is a MobileNetV2 of width 0.5 that has learned the answers of an InceptionResNetV2 to the synthesised
-music of ``tmgc-train demo-corpus``; ``make small-model`` trains both.
+``small.int8.tflite`` is a MobileNetV2 of width 0.5 that has learned the answers of an InceptionResNetV2 to the
+synthesised music of ``tmgc-train demo-corpus``; ``make small-model`` trains both.
 """
 
 from __future__ import annotations
