@@ -100,7 +100,7 @@ def listen(
     Raises
     ------
     UntrustedModelError
-        Answers in a row are not finite, as many as :class:`~edge_runtime.classifier.ModelHealth` allows.
+        Three answers in a row are not finite.
     """
     settings = settings or ListenSettings()
     predictor = _Predictor(classifier, settings, source.name)
