@@ -163,6 +163,19 @@ def test_written_songs_are_not_classified_again(music: Path) -> None:
     assert find_songs([root], None, OwnChanges(archive.folder)).songs != before
 
 
+def test_names_may_be_of_any_bytes(encoded: Path, music: Path) -> None:
+    names = [b"\xfeark\xfd.flac", "new\nline \u202e.flac".encode(), b" -'\"$(x)`;.flac", "ş".encode() * 120 + b".flac"]
+    song = only(music, "song.flac")
+    for name in names:
+        shutil.copy(song, music / os.fsdecode(name))
+    archive = archive_of(music)
+    assert outcomes(write(archive)) == {"written"}
+    assert {os.fsencode(path.name) for path in music.iterdir()} == {*names, b"song.flac"}
+    assert all(read_back(path) == ["Arabesk"] for path in music.iterdir())
+    undo(archive)
+    assert {path.read_bytes() for path in music.iterdir()} == {(encoded / "song.flac").read_bytes()}
+
+
 def test_permissions_and_extended_attributes_are_kept(music: Path) -> None:
     song = only(music, "song.flac")
     song.chmod(0o640)
