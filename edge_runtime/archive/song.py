@@ -13,7 +13,9 @@ from time import perf_counter
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
+from edge_runtime.archive.embedding import EmbeddingInterpreter
 from edge_runtime.archive.remote import fetched, is_address
 from edge_runtime.archive.results import local_path
 from edge_runtime.audio import Samples, level_dbfs
@@ -87,6 +89,8 @@ class Row(NamedTuple):
     """Spectrogram and model."""
     warning: str | None = None
     error: str | None = None
+    embedding: tuple[np.float16, ...] | None = None
+    """Mean of the windows that are not silent; None where the settings ask for none, or all is silence."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +117,7 @@ class Tagger:
         TmgcError
             The model cannot be run.
         """
-        card = GenreClassifier.open(model, threads=1).card
+        card = _opened(model, settings).card
         return cls(model, sha256_of(model), card.genres, card.threshold, settings)
 
     def __call__(self, song: Song, beat: Callable[[], None]) -> Row:
@@ -137,7 +141,7 @@ class Tagger:
         OSError
             There is no room for a song that is fetched.
         """
-        classifier = _classifier(self.model, self.sha256)
+        classifier = _classifier(self)
         path = Path(local_path(song.root), local_path(song.path))
         try:
             if not is_address(song.root):
@@ -153,10 +157,19 @@ class Tagger:
 
 
 @cache
-def _classifier(model: Path, sha256: str) -> GenreClassifier:
-    """The classifier of this process, on one thread: there is a process for each core."""
-    if sha256_of(model) != sha256:
-        raise TmgcError(f"a model stays as it is while songs are classified: {model} has changed. Run the same again")
+def _classifier(tagger: Tagger) -> GenreClassifier:
+    """The classifier of this process."""
+    if sha256_of(tagger.model) != tagger.sha256:
+        raise TmgcError(
+            f"a model stays as it is while songs are classified: {tagger.model} has changed. Run the same again"
+        )
+    return _opened(tagger.model, tagger.settings)
+
+
+def _opened(model: Path, settings: TagSettings) -> GenreClassifier:
+    """A classifier on one thread, since there is a process for each core."""
+    if settings.embeddings:
+        return GenreClassifier(EmbeddingInterpreter(model, threads=1))
     return GenreClassifier.open(model, threads=1)
 
 
@@ -246,6 +259,7 @@ class _Answers:
         self._unknown = 0
         self._power = 0.0
         self._model_ms = 0.0
+        self._embedding: NDArray[np.float32] | None = None
         self.windows = 0
 
     def add(self, samples: Samples) -> None:
@@ -258,6 +272,9 @@ class _Answers:
         self._model_ms += classified.latency_ms
         self._pool.add(classified.probabilities)
         self._most_probable[self._card.genres[int(classified.probabilities.argmax())]] += 1
+        if isinstance(self._classifier.interpreter, EmbeddingInterpreter):
+            embedding = self._classifier.interpreter.embedding
+            self._embedding = embedding if self._embedding is None else self._embedding + embedding
         self._unknown += bool(classified.probabilities.max() < self._card.threshold)
 
     def row(self) -> Row:
@@ -282,6 +299,7 @@ class _Answers:
             confidence=confidence,
             probabilities=tuple(pooled.values()),
             agreement=self._most_probable[winner] / heard,
+            embedding=None if self._embedding is None else tuple((self._embedding / heard).astype(np.float16)),
         )
 
 

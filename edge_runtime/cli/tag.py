@@ -44,6 +44,7 @@ INCOMPLETE = 1
 @click.option("--engine", default="local", show_default=True, type=click.Choice(["local", "ray"]), help="Who works.")
 @click.option("--hang-seconds", default=60.0, hidden=True, type=click.FloatRange(min=0, min_open=True))
 @click.option("--shard", default="1/1", metavar="I/N", help="Do the I-th of N parts of the work.")
+@click.option("--embeddings", is_flag=True, help="Keep a vector of each song, for songs like it; of .tflite files.")
 @click.option("--force", is_flag=True, help="Do songs that are done again.")
 @click.option("--retry-failed", is_flag=True, help="Do songs that could not be read again.")
 @click.version_option(package_name="tmgc")
@@ -91,7 +92,7 @@ def _settings(options: dict[str, Any]) -> TagSettings:
     text = options["windows"]
     if text != "all" and not text.isdecimal():
         raise TmgcError(f"--windows is a number or all, got {text!r}")
-    return TagSettings(None if text == "all" else int(text))
+    return TagSettings(None if text == "all" else int(text), options["embeddings"])
 
 
 def _share(text: str) -> Share:

@@ -33,9 +33,17 @@ _RUNTIMES = (
 
 
 class LiteRTInterpreter:
-    """A loaded ``.tflite`` file."""
+    """A loaded ``.tflite`` file.
 
-    def __init__(self, path: Path, *, threads: int) -> None:
+    Parameters
+    ----------
+    path : Path
+    threads : int > 0
+    content : bytes, optional
+        Is loaded instead of the file: the same model with further outputs.
+    """
+
+    def __init__(self, path: Path, *, threads: int, content: bytes | None = None) -> None:
         self.card = read_card(path)
         self.threads = threads
         module, self.runtime = import_runtime()
@@ -46,7 +54,8 @@ class LiteRTInterpreter:
             )
         try:
             with silence_native_stderr():
-                self._interpreter: Any = module.Interpreter(model_path=os.fsencode(path), num_threads=threads)
+                source = {"model_content": content} if content else {"model_path": os.fsencode(path)}
+                self._interpreter: Any = module.Interpreter(**source, num_threads=threads)
                 self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError, TypeError) as error:
             raise TmgcError(
@@ -55,7 +64,9 @@ class LiteRTInterpreter:
                 "ai-edge-litert, or take the int8 export"
             ) from error
         inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
-        self.input, self.output = check_signature(path, self.card, map(_info, inputs), map(_info, outputs))
+        self.input, self.output = check_signature(
+            path, self.card, map(_info, inputs), map(_info, outputs[:1] if content else outputs)
+        )
         self._path, self._input_index, self._output_index = path, inputs[0]["index"], outputs[0]["index"]
 
     @property

@@ -53,13 +53,14 @@ def tag_library(
     model: Path,
     *,
     windows: int | None = 2,
+    embeddings: bool = False,
     share: Share = Share(),  # noqa: B008  # a tuple
     progress: Progress | None = None,
     **options: Any,
 ) -> Outcome:
     """Run with an engine without processes of its own."""
     roots = (str(music),) if isinstance(music, Path) else tuple(music)
-    tagger = Tagger.of(model, TagSettings(windows))
+    tagger = Tagger.of(model, TagSettings(windows, embeddings))
 
     def engine(songs: Iterable[Song]) -> Generator[tuple[Song, Row], None, None]:
         for song in songs:

@@ -14,6 +14,7 @@ from edge_runtime import TmgcError
 from edge_runtime.archive.results import SHARDS, read_archive
 from edge_runtime.archive.song import Row
 from edge_runtime.archive.tagging import Progress, Share
+from edge_runtime.models import SMALL_MODEL
 from tests.edge_runtime.archive.library import rows, tag_library, write_library, write_song
 
 
@@ -99,6 +100,23 @@ def test_another_setting_never_mixes_with_rows_of_the_one_before(music: Path, tm
     assert computed(music, out, model, windows=2) == 12
     assert {row["windows"] for row in rows(out)} == {0, 2}
     assert computed(music, out, model, windows=1) == 0, "those of the one before are still there"
+
+
+def test_embeddings_are_columns_that_later_runs_take_over(music: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    tag_library(music, out, SMALL_MODEL, embeddings=True)
+    before = rows(out)
+    write_song(music / "00" / "new.mp3")
+    assert computed(music, out, SMALL_MODEL, embeddings=True) == 1
+    lengths = {row["path"]: len(row["embedding"] or ()) for row in before}
+    assert {path for path, length in lengths.items() if length == 128} == set(lengths) - {"00/0007.mp3"}
+    assert [row for row in rows(out) if row["path"] != "00/new.mp3"] == before
+
+
+def test_embeddings_of_a_model_that_has_none_are_refused(music: Path, tmp_path: Path, models: dict[str, Path]) -> None:
+    for form, reason in {"onnx": "needs a .tflite file", "tflite": "needs a model that ends in a dense layer"}.items():
+        with pytest.raises(TmgcError, match=f"--embeddings {reason}"):
+            tag_library(music, tmp_path / "out", models[form], embeddings=True)
 
 
 def test_another_model_never_mixes_with_rows_of_the_one_before(

@@ -1,0 +1,97 @@
+"""The manifest lists every song of a library once, and never fewer than there are without a word."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edge_runtime import TmgcError
+from edge_runtime.archive.journal import OwnChanges
+from edge_runtime.archive.manifest import find_songs, read_manifest, write_manifest
+from edge_runtime.archive.results import local_path
+
+_NOBODY = 65534
+
+
+@pytest.fixture
+def music(tmp_path: Path) -> Path:
+    for name in ("Caz/b.MP3", "Caz/a.opus", "Halk/c.flac", "d.wav", "Halk/cover.jpg", ".hidden/x.mp3", "Caz/._a.mp3"):
+        path = tmp_path / "music" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(bytes(len(name)))
+    return tmp_path / "music"
+
+
+@pytest.fixture
+def no_privileges() -> Iterator[None]:
+    """Root may read everything: be somebody else meanwhile."""
+    if os.geteuid() == 0:
+        os.seteuid(_NOBODY)
+        yield
+        os.seteuid(0)
+    else:
+        yield
+
+
+def found(*roots: Path | str, before: Path | None = None) -> list[str]:
+    songs = find_songs(list(map(str, roots)), read_manifest(before) if before else None, OwnChanges(Path("nowhere")))
+    return songs.songs["path"].to_pylist()
+
+
+def test_songs_are_listed_in_order_with_size_and_time(music: Path, tmp_path: Path) -> None:
+    assert found(music) == ["Caz/a.opus", "Caz/b.MP3", "Halk/c.flac", "d.wav"]
+    library = find_songs([str(music)], None, OwnChanges(tmp_path))
+    write_manifest(tmp_path, library.songs)
+    for song in library.songs.to_pylist():
+        status = (music / song["path"]).stat()
+        assert (song["size"], song["mtime_ns"]) == (status.st_size, status.st_mtime_ns)
+    assert read_manifest(tmp_path) == library.songs
+    assert read_manifest(tmp_path / "nowhere") is None
+
+
+def test_several_roots_stand_one_after_the_other(music: Path) -> None:
+    assert found(music / "Halk", music / "Caz") == ["a.opus", "b.MP3", "c.flac"]
+
+
+def test_a_link_to_nothing_and_one_to_itself_are_songs_whose_rows_will_say_so(music: Path) -> None:
+    (music / "gone.mp3").symlink_to("nowhere.mp3")
+    (music / "loop.mp3").symlink_to("loop.mp3")
+    assert {"gone.mp3", "loop.mp3"} < set(found(music))
+
+
+def test_names_that_are_no_text_come_back_exactly(music: Path) -> None:
+    names = {b"\xfeark\xfd.mp3", "Şarkı.mp3".encode(), b"line\nbreak.mp3"}
+    for name in names:
+        with open(os.path.join(os.fsencode(music), name), "wb"):  # noqa: PTH118, PTH123  # of bytes
+            pass
+    assert names < {os.fsencode(local_path(path)) for path in found(music)}
+
+
+def test_songs_of_a_folder_that_cannot_be_read_are_kept_and_told(
+    music: Path, tmp_path: Path, notices: list[str], monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    monkeypatch.chdir(music)  # folders above are closed, too
+    own = OwnChanges(tmp_path)
+    library = find_songs(["."], None, own)
+    write_manifest(tmp_path, library.songs)
+    before = read_manifest(tmp_path)
+    (music / "Halk").chmod(0)
+    request.getfixturevalue("no_privileges")
+    again = find_songs(["."], before, own)
+    assert again.songs == library.songs
+    assert again.unread == 1
+    assert notices == ["warning: ./Halk: the folder cannot be read: Permission denied; songs kept from before: 1"]
+
+
+@pytest.mark.parametrize("kind", ["missing", "empty", "file"])
+def test_a_root_without_songs_is_refused(kind: str, tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    if kind == "empty":
+        root.mkdir()
+    elif kind == "file":
+        root.touch()
+    with pytest.raises(TmgcError, match="holds none" if kind == "empty" else "there is no folder"):
+        found(root)
