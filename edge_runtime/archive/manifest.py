@@ -92,11 +92,17 @@ def find_songs(roots: Sequence[str], before: pa.Table | None, own: OwnChanges) -
 
 
 def read_manifest(out: Path) -> pa.Table | None:
-    """The manifest of a folder of results; None where there is none."""
-    from pyarrow import parquet
+    """The manifest of a folder of results; None where there is none.
+
+    Raises
+    ------
+    TmgcError
+        It is damaged.
+    """
+    from edge_runtime.archive.shards import read_parquet
 
     path = out / MANIFEST
-    return parquet.read_table(path) if path.is_file() else None
+    return read_parquet(path) if path.is_file() else None
 
 
 def write_manifest(out: Path, songs: pa.Table) -> None:

@@ -285,7 +285,7 @@ class Archive:
                 with parquet.ParquetFile(shard) as file:
                     yield from file.iter_batches(columns=list(columns) if columns is not None else None)
             except (pa.ArrowException, OSError) as error:
-                raise _damaged(shard, error) from error
+                raise damaged(shard, error) from error
 
     def rows(self, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
         """The same as one dictionary a song."""
@@ -340,7 +340,7 @@ def read_archive_json(folder: Path) -> dict[str, Any]:
         document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         found = document["schema"]
     except (ValueError, TypeError, KeyError) as error:
-        raise _damaged(path, error) from error
+        raise damaged(path, error) from error
     if found != SCHEMA:
         raise TmgcError(f"{path} must be of schema {SCHEMA}: it is of {found!r}. Use the tmgc that has written it")
     for key, kind in _KINDS.items():
@@ -370,8 +370,9 @@ def _shard_names(folder: Path, document: Mapping[str, Any]) -> list[tuple[str, i
     except FileNotFoundError as error:
         raise TmgcError(f"a folder of results holds {MANIFEST}: {folder} does not. Run tmgc-tag again") from error
     except (pa.ArrowException, OSError) as error:
-        raise _damaged(folder / MANIFEST, error) from error
+        raise damaged(folder / MANIFEST, error) from error
 
 
-def _damaged(path: Path, error: Exception) -> TmgcError:
+def damaged(path: Path, error: Exception) -> TmgcError:
+    """The error of a file of results that cannot be read."""
     return TmgcError(f"{path} is damaged ({first_line(error)}): remove it and run the same tmgc-tag again")

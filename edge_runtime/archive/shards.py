@@ -17,6 +17,7 @@ from edge_runtime.archive.results import (
     MANIFEST,
     PROBABILITY,
     SHARDS,
+    damaged,
     manifest_parts,
     manifest_schema,
     results_key,
@@ -88,22 +89,12 @@ class Plan:
 
     def failed(self, names: Iterable[str]) -> set[str]:
         """Those that hold a song with an error."""
-        from pyarrow import parquet
-
-        found = set[str]()
-        for name in names:
-            groups = parquet.read_metadata(self.path(name))
-            column = groups.schema.names.index("error")
-            statistics = (groups.row_group(group).column(column).statistics for group in range(groups.num_row_groups))
-            if sum(group.null_count for group in statistics) < groups.num_rows:
-                found.add(name)
-        return found
+        errors = ((name, read_parquet(self.path(name), "error")["error"]) for name in names)
+        return {name for name, column in errors if column.null_count < len(column)}
 
     def all_there(self, names: Iterable[str]) -> list[str]:
         """Those shards of earlier manifests of which no song is gone."""
-        from pyarrow import parquet
-
-        songs = {name: parquet.read_table(self.path(name), columns=["path"])["path"].to_pylist() for name in names}
+        songs = {name: read_parquet(self.path(name), "path")["path"].to_pylist() for name in names}
         gone = {path for paths in songs.values() for path in paths}
         for part in self.manifest_parts() if gone else ():
             gone.difference_update(part.column("path").to_pylist())
@@ -111,41 +102,35 @@ class Plan:
 
     def genres(self, names: Iterable[str]) -> Counter[Any]:
         """Songs by genre in shards; those without one, which could not be read, by None."""
-        from pyarrow import parquet
-
         counts = Counter[Any]()
         for name in names:
-            for pair in parquet.read_table(self.path(name), columns=["genre"])["genre"].value_counts().to_pylist():
+            for pair in read_parquet(self.path(name), "genre")["genre"].value_counts().to_pylist():
                 counts[pair["values"]] += pair["counts"]
         return counts
 
 
 class OlderRows:
-    """Rows of shards that are read again, by song: what has not changed is not computed again.
+    """Rows without an error of shards that are read again, by song: what has not changed is not computed again.
 
     A song is known by its path within its root, its size and its time of change: a library may move.
 
     Parameters
     ----------
     shards : iterable of Path
-    failed : bool
-        Whether rows with an error count.
     """
 
-    def __init__(self, shards: Iterable[Path], *, failed: bool) -> None:
+    def __init__(self, shards: Iterable[Path]) -> None:
         import pyarrow as pa
         import pyarrow.compute as pc
-        from pyarrow import parquet
 
         self._rows: dict[tuple[str, int, int], tuple[int, int]] = {}
         self._tables = list[pa.Table]()
         for path in shards:
             try:
-                table = parquet.read_table(path)
+                table = read_parquet(path)
             except FileNotFoundError:  # the run of another share has completed it
                 continue
-            if not failed:
-                table = table.filter(pc.is_null(table["error"]))
+            table = table.filter(pc.is_null(table["error"]))
             columns = (table[name].to_pylist() for name in ("path", "size", "mtime_ns"))
             for row, key in enumerate(zip(*columns, strict=True)):
                 self._rows[key] = len(self._tables), row
@@ -262,6 +247,27 @@ class _Shard:
         """Its songs."""
         for number, row in enumerate(self._songs.to_pylist(), start=self._first):
             yield Song(number, **row)
+
+
+def read_parquet(path: Path, *columns: str) -> pa.Table:
+    """A file of results, or columns of it.
+
+    Raises
+    ------
+    TmgcError
+        It is damaged.
+    FileNotFoundError
+        There is none.
+    """
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        return parquet.read_table(path, columns=list(columns) or None, partitioning=None)
+    except FileNotFoundError:
+        raise
+    except (pa.ArrowException, OSError) as error:
+        raise damaged(path, error) from error
 
 
 def write_parquet(path: Path, table: pa.Table, *, row_group_size: int | None = None) -> None:

@@ -4,7 +4,8 @@ It can be interrupted at any moment and goes on where it was:
 
 1. The manifest is written, and ``archive.json`` with the model and the settings.
 2. Shards that are there already are done: their names say what they were computed from.
-3. Songs of other shards that are in a shard of an earlier manifest, unchanged, have their rows taken over.
+3. Songs of other shards that are in a shard of an earlier manifest, unchanged and without an error, have their rows
+   taken over.
 4. The engine classifies all others. A shard is written when its last song is done; an interruption writes the rows that
    are done to shards of their own, from which the next run takes them over.
 5. When all shards are there, those of earlier manifests are removed, but for those with songs that are gone: these may
@@ -117,13 +118,17 @@ def tag(job: Job, engine: Engine, progress: Progress | None = None) -> Outcome:
     roots = _roots(job)
     _check_out(job.out)
     with lock_results(job.out, shared=job.share.of > 1):
-        library = find_songs(roots, read_manifest(job.out), OwnChanges(job.out))
-        write_manifest(job.out, library.songs)
+        unread = _update_manifest(job.out, roots)
         plan = Plan(job.out, job.tagger.sha256, job.tagger.settings.to_json(), job.shard_songs)
         _write_archive_json(job, roots, plan)
-        return _work(job, Shards(plan, job.tagger.genres), engine, progress or Progress())._replace(
-            unread=library.unread
-        )
+        return _work(job, Shards(plan, job.tagger.genres), engine, progress or Progress())._replace(unread=unread)
+
+
+def _update_manifest(out: Path, roots: Sequence[str]) -> int:
+    """Write the songs that there are; returns the number of folders that could not be read."""
+    library = find_songs(roots, read_manifest(out), OwnChanges(out))
+    write_manifest(out, library.songs)
+    return library.unread
 
 
 def _work(job: Job, shards: Shards, engine: Engine, progress: Progress) -> Outcome:
@@ -136,7 +141,7 @@ def _work(job: Job, shards: Shards, engine: Engine, progress: Progress) -> Outco
     superseded = there - {part.name for part in parts}
     missing = [part for part in mine if part.name not in done]
     reused = superseded | again if missing and not job.force else set[str]()
-    older = OlderRows(map(shards.plan.path, reused), failed=not job.retry_failed)
+    older = OlderRows(map(shards.plan.path, reused))
     progress.begin(sum(part.songs for part in mine), sum(part.songs for part in mine if part.name in done))
     songs = shards.open({part.name for part in missing}, older, progress.taken_over)
     with shards, closing(engine(songs)) as rows:

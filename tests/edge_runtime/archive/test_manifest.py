@@ -38,7 +38,7 @@ def no_privileges() -> Iterator[None]:
 
 def found(*roots: Path | str, before: Path | None = None) -> list[str]:
     songs = find_songs(list(map(str, roots)), read_manifest(before) if before else None, OwnChanges(Path("nowhere")))
-    return songs.songs["path"].to_pylist()
+    return list(map(str, songs.songs["path"].to_pylist()))
 
 
 def test_songs_are_listed_in_order_with_size_and_time(music: Path, tmp_path: Path) -> None:

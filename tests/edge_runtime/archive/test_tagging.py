@@ -17,6 +17,8 @@ from edge_runtime.archive.tagging import Progress, Share
 from edge_runtime.models import SMALL_MODEL
 from tests.edge_runtime.archive.library import rows, tag_library, write_library, write_song
 
+BROKEN = "00/0007.mp3"
+
 
 class Computed(Progress):
     """Counts the songs that are classified."""
@@ -78,16 +80,18 @@ def test_a_second_run_does_nothing_and_leaves_every_file_as_it_is(music: Path, t
 
 def test_only_songs_that_are_new_or_have_changed_are_classified(music: Path, tmp_path: Path, model: Path) -> None:
     out = tmp_path / "out"
+    (music / BROKEN).unlink()
     tag_library(music, out, model, shard_songs=4)
     write_song(music / "00" / "new.mp3")
     os.utime(music / "00" / "0003.mp3", (1, 1))
     (music / "00" / "0005.mp3").unlink()
     assert computed(music, out, model, shard_songs=4) == 2
-    assert len(rows(out)) == 12
+    assert len(rows(out)) == 11
 
 
 def test_a_library_that_has_moved_is_not_classified_again(music: Path, tmp_path: Path, model: Path) -> None:
     out = tmp_path / "out"
+    (music / BROKEN).unlink()
     tag_library(music, out, model)
     moved = music.rename(tmp_path / "elsewhere")
     assert computed(moved, out, model) == 0
@@ -107,9 +111,9 @@ def test_embeddings_are_columns_that_later_runs_take_over(music: Path, tmp_path:
     tag_library(music, out, SMALL_MODEL, embeddings=True)
     before = rows(out)
     write_song(music / "00" / "new.mp3")
-    assert computed(music, out, SMALL_MODEL, embeddings=True) == 1
+    assert computed(music, out, SMALL_MODEL, embeddings=True) == 2, "the new one, and the broken one again"
     lengths = {row["path"]: len(row["embedding"] or ()) for row in before}
-    assert {path for path, length in lengths.items() if length == 128} == set(lengths) - {"00/0007.mp3"}
+    assert {path for path, length in lengths.items() if length == 128} == set(lengths) - {BROKEN}
     assert [row for row in rows(out) if row["path"] != "00/new.mp3"] == before
 
 
@@ -137,6 +141,26 @@ def test_songs_are_done_again_by_force_and_failed_ones_on_request(music: Path, t
     assert computed(music, out, model, retry_failed=True) == 1
     assert computed(music, out, model, force=True) == 12
     assert rows(out) == undisturbed
+
+
+def test_a_song_with_an_error_is_tried_again_when_its_shard_changes(music: Path, tmp_path: Path, model: Path) -> None:
+    out = tmp_path / "out"
+    tag_library(music, out, model)
+    write_song(music / "00" / "00070.mp3")
+    assert computed(music, out, model) == 2
+
+
+@pytest.mark.parametrize("name", ["manifest.parquet", "shards/*"])
+def test_a_damaged_file_is_named(name: str, music: Path, tmp_path: Path, model: Path) -> None:
+    out = tmp_path / "out"
+    tag_library(music, out, model)
+    path = next(out.glob(name))
+    path.write_bytes(path.read_bytes()[:-10])
+    with pytest.raises(TmgcError, match="is damaged"):
+        tag_library(music, out, model)
+    path.unlink()
+    tag_library(music, out, model)
+    assert len(rows(out)) == 12
 
 
 def test_an_interruption_keeps_the_rows_that_are_done(music: Path, tmp_path: Path, model: Path) -> None:
