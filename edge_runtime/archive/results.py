@@ -345,7 +345,7 @@ def read_archive_json(folder: Path) -> dict[str, Any]:
         raise TmgcError(f"{path} must be of schema {SCHEMA}: it is of {found!r}. Use the tmgc that has written it")
     for key, kind in _KINDS.items():
         if not isinstance(document.get(key), kind):
-            raise _damaged(path, TmgcError(f"its {key} is missing or of a wrong type"))
+            raise damaged(path, TmgcError(f"its {key} is missing or of a wrong type"))
     return document
 
 

@@ -368,6 +368,17 @@ def test_what_a_library_refuses_to_write_is_one_line(music: Path, monkeypatch: p
     assert songs["song.ogg"].outcome == "written"
 
 
+def test_what_the_system_refuses_is_told(music: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        try:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        except OSError as error:
+            raise mutagen.MutagenError from error
+
+    monkeypatch.setattr(FLAC, "save", refuse)
+    assert write(archive_of(music))["song.flac"].reason == "the system refuses: Input/output error"
+
+
 def test_without_its_journal_no_song_is_changed(encoded: Path, music: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(_: object, change: object) -> None:
         raise JournalError(errno.EIO, os.strerror(errno.EIO))
