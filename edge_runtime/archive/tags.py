@@ -50,7 +50,7 @@ WRITTEN, SAME, KEPT, UNSURE, NO_GENRE, REMOTE, REFUSED = (
 unread, lies on another machine, or could not be changed."""
 
 _STEP_NS = 2_000_000_000
-"""Times of change are whole even seconds, which every file system can store."""
+"""Modification times are whole even seconds, which every file system can store."""
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 """What ends the work: no other song could be written either."""
@@ -234,15 +234,15 @@ def _song(root: str, stored: str) -> tuple[Path, State]:
     try:
         status = path.lstat()
     except FileNotFoundError:
-        raise TmgcError("it has gone") from None
+        raise TmgcError("it no longer exists") from None
     if path.resolve() != folder.resolve() / local_path(stored):
-        raise TmgcError("it is behind a link: its tags are written where it lies itself")
+        raise TmgcError("it is reached through a symbolic link: tag the folder that it is in")
     if not stat.S_ISREG(status.st_mode):
         raise TmgcError("it is not a file")
     if status.st_nlink > 1:
-        raise TmgcError(f"it has {status.st_nlink} names (hard links), of which only one would change")
+        raise TmgcError(f"it has {status.st_nlink} hard links, of which only one would change")
     if not (status.st_mode & 0o222 and os.access(path, os.W_OK)):
-        raise TmgcError("it is write-protected")
+        raise TmgcError("it is read-only")
     return path, State.of(status)
 
 
@@ -282,7 +282,7 @@ def _file_beside(path: Path) -> Path:
 
 
 def _check(path: Path, copy: Path, tags: SongTags) -> None:
-    """Check that a copy has the tags that it should have, and the sound of the song.
+    """Check that a copy has the tags that it should have, and the audio of the song.
 
     Raises
     ------
@@ -293,23 +293,23 @@ def _check(path: Path, copy: Path, tags: SongTags) -> None:
 
     written = open_tags(copy, tags.field)
     if (written.stored, written.others) != (tags.stored, tags.others):
-        raise TmgcError("its other tags would not stay as they are: it is left as it is")
+        raise TmgcError("its other tags would change: it is left as it is")
     try:
         is_same = audio_hash(path, tags.kind) == audio_hash(copy, tags.kind)
     except (ValueError, IndexError, struct.error, RecursionError, MutagenError) as error:
         raise TmgcError(f"its format is damaged: {first_line(error)}") from error
     if not is_same:
-        raise TmgcError("its sound would not stay as it is: it is left as it is")
+        raise TmgcError("its audio would change: it is left as it is")
 
 
 def _finish(path: Path, copy: Path, state: State) -> None:
-    """Give a copy the owner and the permissions of the song and a new time of change, and write it to the disk."""
+    """Give a copy the owner and the permissions of the song and a new modification time, and write it to the disk."""
     status = path.lstat()
     if hasattr(os, "chown") and (status.st_uid, status.st_gid) != (copy.lstat().st_uid, copy.lstat().st_gid):
         try:
             os.chown(copy, status.st_uid, status.st_gid)
         except PermissionError:
-            raise TmgcError("it belongs to somebody else, and would belong to you") from None
+            raise TmgcError("its owner cannot be kept: it belongs to another user") from None
     with suppress(PermissionError):
         shutil.copystat(path, copy)
     changed = max(time.time_ns(), state.mtime_ns + _STEP_NS) // _STEP_NS * _STEP_NS

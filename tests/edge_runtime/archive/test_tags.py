@@ -229,11 +229,11 @@ def _read_only(song: Path) -> None:
     ("spoil", "reason"),
     [
         (_changed, "it has changed since it was classified"),
-        (_gone, "it has gone"),
-        (_behind_a_link, "it is behind a link"),
-        (_in_a_linked_folder, "it is behind a link"),
-        (_with_two_names, "it has 2 names"),
-        (_read_only, "it is write-protected"),
+        (_gone, "it no longer exists"),
+        (_behind_a_link, "it is reached through a symbolic link"),
+        (_in_a_linked_folder, "it is reached through a symbolic link"),
+        (_with_two_names, "it has 2 hard links"),
+        (_read_only, "it is read-only"),
     ],
 )
 def test_a_song_that_must_not_be_replaced_is_named_and_others_go_on(music: Path, spoil: Any, reason: str) -> None:
@@ -281,7 +281,7 @@ def test_undo_refuses_a_song_that_has_changed_since_and_restores_others(music: P
     (music / "song.ogg").unlink()
     songs = undo(archive)
     assert songs["song.flac"].reason.startswith("it has changed since its tags were written")
-    assert songs["song.ogg"].reason == "it has gone"
+    assert songs["song.ogg"].reason == "it no longer exists"
     assert {name for name, song in songs.items() if song.outcome == "written"} == set(NAMES) - {
         "song.flac",
         "song.ogg",
@@ -354,7 +354,7 @@ def test_a_change_of_the_sound_is_refused(music: Path, monkeypatch: pytest.Monke
         finish(path, copy, tags)
 
     monkeypatch.setattr(tags_module, "_check", damage_and_check)
-    assert write(archive)["song.flac"].reason == "its sound would not stay as it is: it is left as it is"
+    assert write(archive)["song.flac"].reason == "its audio would change: it is left as it is"
     assert read_back(song) == []
 
 
@@ -419,7 +419,7 @@ def test_a_song_of_somebody_else_is_left_to_them(music: Path, monkeypatch: pytes
         raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
 
     monkeypatch.setattr(os, "chown", forbidden)
-    assert write(archive_of(music))["song.flac"].reason == "it belongs to somebody else, and would belong to you"
+    assert write(archive_of(music))["song.flac"].reason == "its owner cannot be kept: it belongs to another user"
     assert [path.name for path in music.iterdir()] == ["song.flac"]
 
 
