@@ -16,6 +16,8 @@ from multiprocessing.connection import Connection, wait
 from time import monotonic
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from edge_runtime.errors import TmgcError
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -27,6 +29,9 @@ TRIES_KILLED = 5
 
 _GRACE_SECONDS = 2.0
 """How long processes may finish their items at the end before they are killed."""
+
+_START_SECONDS = 60.0
+"""How long a process may take to start, at least: a small machine imports for seconds."""
 
 _BEATS = 10
 """Messages at most until a silent process is killed."""
@@ -64,6 +69,11 @@ def work_through(
     ------
     item : Item
     result : Result or Lost
+
+    Raises
+    ------
+    TmgcError
+        Processes end before they begin to work.
     """
     team = _Team[Item, Result](function, hang_seconds)
     waiting, again = iter(items), deque[_Task[Item]]()
@@ -128,7 +138,13 @@ class _Worker(Generic[Item]):
             self.process.start()
         theirs.close()
         self.task: _Task[Item] | None = None
-        self.heard = monotonic()
+        self.started = False
+        self._limit = hang_seconds
+        self.listen()
+
+    def listen(self) -> None:
+        """Wait for its next message from now on, until :attr:`deadline`."""
+        self.deadline = monotonic() + (self._limit if self.started else max(self._limit, _START_SECONDS))
 
     def stop(self) -> None:
         """Kill it. A process that waits for a disk that does not answer ends when the disk does."""
@@ -160,19 +176,20 @@ class _Team(Generic[Item, Result]):
             except OSError:  # it was killed while it was idle
                 worker.stop()
                 continue
-            worker.task, worker.heard = task, monotonic()
+            worker.task = task
+            worker.listen()
             self.busy.append(worker)
             return
 
     def results(self) -> Iterator[tuple[_Task[Item], Result | _Death]]:
         """Wait for at least one task that is done, or whose process has ended, or for a message or the limit."""
-        patience = min(worker.heard for worker in self.busy) + self._limit - monotonic()
+        patience = min(worker.deadline for worker in self.busy) - monotonic()
         ready = wait([worker.connection for worker in self.busy], None if math.isinf(patience) else max(0.0, patience))
         for worker in self.busy[:]:
             result: Any = _NONE
             if worker.connection in ready:
                 result = self._received(worker)
-            elif monotonic() - worker.heard > self._limit:
+            elif monotonic() > worker.deadline:
                 worker.stop()
                 result = _Death(f"the decoder hung on it for {self._limit:g} s", killed=False)
             if result is not _NONE:
@@ -196,11 +213,12 @@ class _Team(Generic[Item, Result]):
 
     def _received(self, worker: _Worker[Item]) -> Any:
         """The result of a process; nothing where it only says that it is at work."""
-        worker.heard = monotonic()
         try:
             kind, content = worker.connection.recv()
         except (EOFError, OSError):
             return _death(worker)
+        worker.started = True
+        worker.listen()
         if kind == _BEAT:
             return _NONE
         self._idle.append(worker)
@@ -215,6 +233,11 @@ def _death(worker: _Worker[Any]) -> _Death:
     worker.stop()
     code = worker.process.exitcode or 0
     killed = -code == getattr(signal, "SIGKILL", None)
+    if not worker.started and not killed:
+        raise TmgcError(
+            f"work is done by processes of its own, and these end as they start (exit code {code}): see above, and "
+            "check the memory that they may take"
+        )
     what = "its process was killed each time; memory may have run out" if killed else "the decoder crashed on it"
     return _Death(what, killed)
 
@@ -227,6 +250,7 @@ def _serve(function: Callable[..., Any], connection: Connection, hang_seconds: f
     _begin()
     arguments = (_Beat(connection, hang_seconds / _BEATS),) if math.isfinite(hang_seconds) else ()
     with suppress(EOFError, OSError):  # the parent is done
+        connection.send((_BEAT, None))
         while True:
             item = connection.recv()
             try:

@@ -1,6 +1,6 @@
-"""What of a song is sound: its hash is the same before and after its tags are changed, or the change is not made.
+"""The audio of a song file without its tags: its hash must be the same before and after the tags are changed.
 
-Whatever is not the container of the tags themselves counts as sound, so that nothing else can get lost.
+Whatever is not the container of the tags itself counts as audio, so that nothing else can get lost.
 """
 
 from __future__ import annotations

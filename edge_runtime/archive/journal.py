@@ -1,8 +1,8 @@
 """``journal.jsonl``: every change of a song's tags, on the disk before the song changes, so that it can be undone.
 
-A line says which song changes, what its field holds, and the song's size and time of change before and after. So a song
-tells by its size and time which of the changes have taken place: also after a kill between a line and its change, and
-also whether somebody else has changed the song since.
+A line says which song changes, what its field holds, and the song's size and modification time before and after. So its
+size and time tell which of the changes have taken place, also after a kill between a line and its change, and whether
+somebody else has changed the song since.
 """
 
 from __future__ import annotations

@@ -343,7 +343,20 @@ def read_archive_json(folder: Path) -> dict[str, Any]:
         raise damaged(path, error) from error
     if found != SCHEMA:
         raise TmgcError(f"{path} must be of schema {SCHEMA}: it is of {found!r}. Use the tmgc that has written it")
+    for key, kind in _KINDS.items():
+        if not isinstance(document.get(key), kind):
+            raise damaged(path, TmgcError(f"its {key} is missing or of a wrong type"))
     return document
+
+
+_KINDS = {
+    **dict.fromkeys(("model", "model_sha256", "version"), str),
+    **dict.fromkeys(("genres", "roots"), list),
+    "threshold": int | float,
+    "settings": dict,
+    "shard_songs": int,
+}
+"""What stands in ``archive.json``."""
 
 
 def _shard_names(folder: Path, document: Mapping[str, Any]) -> list[tuple[str, int]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -28,6 +29,8 @@ from edge_runtime.predictions import SILENCE, UNKNOWN, apply_threshold
 from edge_runtime.spectrogram import SpectrogramSettings
 from edge_runtime.terminal import printable
 from edge_runtime.windowing import cut_windows
+
+log = logging.getLogger("tmgc.archive")
 
 MOST_WINDOWS = 50
 """Of a song that is not classified as a whole: four times as many may be in memory together, 70 MB."""
@@ -110,7 +113,7 @@ class Tagger:
 
     @classmethod
     def of(cls, model: Path, settings: TagSettings) -> Tagger:
-        """With a model as it is now.
+        """With a model as it is now; a reason not to trust it is logged.
 
         Raises
         ------
@@ -118,6 +121,8 @@ class Tagger:
             The model cannot be run.
         """
         card = _opened(model, settings).card
+        if card.warning:
+            log.warning("%s", card.warning)
         return cls(model, sha256_of(model), card.genres, card.threshold, settings)
 
     def __call__(self, song: Song, beat: Callable[[], None]) -> Row:

@@ -107,7 +107,9 @@ class _Id3(SongTags):
     @property
     def values(self) -> list[str]:
         frame = self._tags.get(self._key)
-        return _texts(frame.genres if self._key == "TCON" else frame.text) if frame else []
+        if frame is None:
+            return []
+        return _texts(frame.genres if self._key == "TCON" else frame.text)
 
     @property
     def elsewhere(self) -> list[str]:
@@ -137,7 +139,7 @@ class _Id3(SongTags):
     @property
     def stored(self) -> Any:
         frame = self._tags.get(self._key)
-        return {"encoding": int(frame.encoding), "text": list(map(str, frame.text))} if frame else None
+        return None if frame is None else {"encoding": int(frame.encoding), "text": list(map(str, frame.text))}
 
     @property
     def others(self) -> object:
@@ -153,12 +155,11 @@ class _Id3(SongTags):
         from mutagen.id3 import TCON, TXXX
 
         self._tags.delall(self._key)
-        if stored and self._version == 3:  # which has neither UTF-8 nor UTF-16 without a byte order mark
+        if stored is None:
+            return
+        if self._version == 3:  # which has neither UTF-8 nor UTF-16 without a byte order mark
             stored = stored | {"encoding": min(stored["encoding"], 1)}
-        if stored and self._key == "TCON":
-            self._tags.add(TCON(**stored))
-        elif stored:
-            self._tags.add(TXXX(desc=self.field, **stored))
+        self._tags.add(TCON(**stored) if self._key == "TCON" else TXXX(desc=self.field, **stored))
 
     def save(self, copy: Path, *, size: int | None = None, keep_tags: bool = True) -> None:
         with self._path.open("rb") as song, copy.open("wb") as file:

@@ -15,7 +15,7 @@ import stat
 import struct
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -50,7 +50,7 @@ WRITTEN, SAME, KEPT, UNSURE, NO_GENRE, REMOTE, REFUSED = (
 unread, lies on another machine, or could not be changed."""
 
 _STEP_NS = 2_000_000_000
-"""Times of change are whole even seconds, which every file system can store."""
+"""Modification times are whole even seconds, which every file system can store."""
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 """What ends the work: no other song could be written either."""
@@ -158,11 +158,14 @@ def _attempt(path: str, change: Callable[[], Done]) -> Done:
     try:
         return change()
     except TmgcError as error:
-        return Done(path, REFUSED, reason=str(error))
-    except OSError as error:
-        if isinstance(error, JournalError) or error.errno in _FULL:
-            raise
-        return Done(path, REFUSED, reason=f"the system refuses: {error.strerror or error}")
+        reason = str(error)
+    except Exception as error:  # of mutagen, which hides what the system says, or whatever damage does to it
+        system = next((each for each in (error, error.__context__) if isinstance(each, OSError) and each.errno), None)
+        if system and (isinstance(system, JournalError) or system.errno in _FULL):
+            raise system from None
+        said = first_line(error).replace(repr(path), "it") if str(error) else "they are damaged"
+        reason = f"the system refuses: {system.strerror}" if system else f"its tags cannot be read or written: {said}"
+    return Done(path, REFUSED, reason=reason)
 
 
 def _values(row: dict[str, Any], archive: Archive, settings: WriteSettings) -> tuple[str, ...]:
@@ -181,7 +184,7 @@ def _write(
     path, state = _song(root, stored)
     if own.original(root, stored, state) != (row["size"], row["mtime_ns"]):
         raise TmgcError("it has changed since it was classified: run tmgc-tag again")
-    tags = _opened(path, settings.field, settings.id3v2_version)
+    tags = open_tags(path, settings.field, id3v2_version=settings.id3v2_version)
     before = tuple(tags.values)
     kept = before or tuple(tags.elsewhere)
     done = Done(str(path), WRITTEN, kept, tuple(values))
@@ -207,7 +210,7 @@ def _undo(root: str, stored: str, changes: Sequence[Change], journal: Journal | 
         raise TmgcError("it has changed since its tags were written: they are left as they are")
     done = Done(str(path), SAME)
     for field, change in reversed(to_restore(past).items()):  # the first one may have brought the tags themselves
-        tags = _opened(path, field)
+        tags = open_tags(path, field)
         before = tuple(tags.values)
         tags.restore(change.values)
         done = Done(str(path), WRITTEN, (*done.before, *before), (*done.after, *tags.values))
@@ -231,36 +234,16 @@ def _song(root: str, stored: str) -> tuple[Path, State]:
     try:
         status = path.lstat()
     except FileNotFoundError:
-        raise TmgcError("it has gone") from None
+        raise TmgcError("it no longer exists") from None
     if path.resolve() != folder.resolve() / local_path(stored):
-        raise TmgcError("it is behind a link: its tags are written where it lies itself")
+        raise TmgcError("it is reached through a symbolic link: tag the folder that it is in")
     if not stat.S_ISREG(status.st_mode):
         raise TmgcError("it is not a file")
     if status.st_nlink > 1:
-        raise TmgcError(f"it has {status.st_nlink} names (hard links), of which only one would change")
+        raise TmgcError(f"it has {status.st_nlink} hard links, of which only one would change")
     if not (status.st_mode & 0o222 and os.access(path, os.W_OK)):
-        raise TmgcError("it is write-protected")
+        raise TmgcError("it is read-only")
     return path, State.of(status)
-
-
-def _opened(path: Path, field: str, id3v2_version: int = 4) -> SongTags:
-    with _errors_of_mutagen(path):
-        return open_tags(path, field, id3v2_version=id3v2_version)
-
-
-@contextmanager
-def _errors_of_mutagen(path: Path) -> Iterator[None]:
-    """Turn what mutagen says of damage, or of the system, into errors of ours."""
-    try:
-        yield
-    except TmgcError:
-        raise
-    except Exception as error:  # of whatever damage does to it
-        for cause in (error, error.__context__):
-            if isinstance(cause, OSError) and cause.errno:
-                raise cause from None
-        reason = first_line(error).replace(repr(str(path)), "it") if str(error) else "they are damaged"
-        raise TmgcError(f"its tags cannot be read or written: {reason}") from error
 
 
 def _exchange(
@@ -276,8 +259,7 @@ def _exchange(
     """Replace a song by a copy with its new tags, of which nothing else differs."""
     copy = _file_beside(path)
     try:
-        with _errors_of_mutagen(path):
-            tags.save(copy, size=size, keep_tags=keep_tags)
+        tags.save(copy, size=size, keep_tags=keep_tags)
         _check(path, copy, tags)
         _finish(path, copy, state)
         after = State.of(copy.lstat())
@@ -300,7 +282,7 @@ def _file_beside(path: Path) -> Path:
 
 
 def _check(path: Path, copy: Path, tags: SongTags) -> None:
-    """Check that a copy has the tags that it should have, and the sound of the song.
+    """Check that a copy has the tags that it should have, and the audio of the song.
 
     Raises
     ------
@@ -309,25 +291,25 @@ def _check(path: Path, copy: Path, tags: SongTags) -> None:
     """
     from mutagen import MutagenError
 
-    written = _opened(copy, tags.field)
+    written = open_tags(copy, tags.field)
     if (written.stored, written.others) != (tags.stored, tags.others):
-        raise TmgcError("its other tags would not stay as they are: it is left as it is")
+        raise TmgcError("its other tags would change: it is left as it is")
     try:
         is_same = audio_hash(path, tags.kind) == audio_hash(copy, tags.kind)
     except (ValueError, IndexError, struct.error, RecursionError, MutagenError) as error:
         raise TmgcError(f"its format is damaged: {first_line(error)}") from error
     if not is_same:
-        raise TmgcError("its sound would not stay as it is: it is left as it is")
+        raise TmgcError("its audio would change: it is left as it is")
 
 
 def _finish(path: Path, copy: Path, state: State) -> None:
-    """Give a copy the owner and the permissions of the song and a new time of change, and write it to the disk."""
+    """Give a copy the owner and the permissions of the song and a new modification time, and write it to the disk."""
     status = path.lstat()
     if hasattr(os, "chown") and (status.st_uid, status.st_gid) != (copy.lstat().st_uid, copy.lstat().st_gid):
         try:
             os.chown(copy, status.st_uid, status.st_gid)
         except PermissionError:
-            raise TmgcError("it belongs to somebody else, and would belong to you") from None
+            raise TmgcError("its owner cannot be kept: it belongs to another user") from None
     with suppress(PermissionError):
         shutil.copystat(path, copy)
     changed = max(time.time_ns(), state.mtime_ns + _STEP_NS) // _STEP_NS * _STEP_NS

@@ -117,7 +117,3 @@ def _engine(tagger: Tagger, options: dict[str, Any]) -> tuple[Engine, int]:
 
     workers = options["workers"] or usable_cores()
     return partial(tag_locally, **common, workers=workers), workers
-
-
-if __name__ == "__main__":
-    main()

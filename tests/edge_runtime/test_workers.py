@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from edge_runtime import TmgcError
 from edge_runtime.workers import TRIES, TRIES_KILLED, Lost, work_through
 
 
@@ -57,8 +58,8 @@ def sleeps(seconds: float, beat: Callable[[], None]) -> float:
 
 
 def test_an_item_that_hangs_is_lost_and_one_that_only_takes_long_is_not() -> None:
-    results = dict(work_through(sleeps, [0.0, -9.0, 1.5, 0.1], workers=2, hang_seconds=1.0))
-    assert results == {0.0: 0.0, -9.0: Lost("the decoder hung on it for 1 s"), 1.5: 1.5, 0.1: 0.1}
+    results = dict(work_through(sleeps, [0.0, -9.0, 3.0, 0.1], workers=2, hang_seconds=2.0))
+    assert results == {0.0: 0.0, -9.0: Lost("the decoder hung on it for 2 s"), 3.0: 3.0, 0.1: 0.1}
 
 
 def test_what_the_work_raises_is_raised_here() -> None:
@@ -75,3 +76,18 @@ def test_a_process_computes_with_one_thread_and_the_environment_stays() -> None:
     before = dict(os.environ)
     assert dict(work_through(threads, [0], workers=1)) == {0: "1"}
     assert dict(os.environ) == before
+
+
+class EndsAtOnce:
+    """What a process ends at when it is sent there."""
+
+    def __call__(self, item: int) -> int:
+        return item
+
+    def __reduce__(self) -> tuple[object, tuple[int]]:
+        return os._exit, (3,)
+
+
+def test_processes_that_do_not_start_are_no_fault_of_the_items() -> None:
+    with pytest.raises(TmgcError, match="these end as they start \\(exit code 3\\)"):
+        list(work_through(EndsAtOnce(), [1, 2], workers=1))

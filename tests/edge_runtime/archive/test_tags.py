@@ -163,6 +163,19 @@ def test_written_songs_are_not_classified_again(music: Path) -> None:
     assert find_songs([root], None, OwnChanges(archive.folder)).songs != before
 
 
+def test_names_may_be_of_any_bytes(encoded: Path, music: Path) -> None:
+    names = [b"\xfeark\xfd.flac", "new\nline \u202e.flac".encode(), b" -'\"$(x)`;.flac", "ş".encode() * 120 + b".flac"]
+    song = only(music, "song.flac")
+    for name in names:
+        shutil.copy(song, music / os.fsdecode(name))
+    archive = archive_of(music)
+    assert outcomes(write(archive)) == {"written"}
+    assert {os.fsencode(path.name) for path in music.iterdir()} == {*names, b"song.flac"}
+    assert all(read_back(path) == ["Arabesk"] for path in music.iterdir())
+    undo(archive)
+    assert {path.read_bytes() for path in music.iterdir()} == {(encoded / "song.flac").read_bytes()}
+
+
 def test_permissions_and_extended_attributes_are_kept(music: Path) -> None:
     song = only(music, "song.flac")
     song.chmod(0o640)
@@ -216,11 +229,11 @@ def _read_only(song: Path) -> None:
     ("spoil", "reason"),
     [
         (_changed, "it has changed since it was classified"),
-        (_gone, "it has gone"),
-        (_behind_a_link, "it is behind a link"),
-        (_in_a_linked_folder, "it is behind a link"),
-        (_with_two_names, "it has 2 names"),
-        (_read_only, "it is write-protected"),
+        (_gone, "it no longer exists"),
+        (_behind_a_link, "it is reached through a symbolic link"),
+        (_in_a_linked_folder, "it is reached through a symbolic link"),
+        (_with_two_names, "it has 2 hard links"),
+        (_read_only, "it is read-only"),
     ],
 )
 def test_a_song_that_must_not_be_replaced_is_named_and_others_go_on(music: Path, spoil: Any, reason: str) -> None:
@@ -268,7 +281,7 @@ def test_undo_refuses_a_song_that_has_changed_since_and_restores_others(music: P
     (music / "song.ogg").unlink()
     songs = undo(archive)
     assert songs["song.flac"].reason.startswith("it has changed since its tags were written")
-    assert songs["song.ogg"].reason == "it has gone"
+    assert songs["song.ogg"].reason == "it no longer exists"
     assert {name for name, song in songs.items() if song.outcome == "written"} == set(NAMES) - {
         "song.flac",
         "song.ogg",
@@ -341,7 +354,7 @@ def test_a_change_of_the_sound_is_refused(music: Path, monkeypatch: pytest.Monke
         finish(path, copy, tags)
 
     monkeypatch.setattr(tags_module, "_check", damage_and_check)
-    assert write(archive)["song.flac"].reason == "its sound would not stay as it is: it is left as it is"
+    assert write(archive)["song.flac"].reason == "its audio would change: it is left as it is"
     assert read_back(song) == []
 
 
@@ -353,6 +366,17 @@ def test_what_a_library_refuses_to_write_is_one_line(music: Path, monkeypatch: p
     songs = write(archive_of(music))
     assert songs["song.flac"].reason == "its tags cannot be read or written: block is too long"
     assert songs["song.ogg"].outcome == "written"
+
+
+def test_what_the_system_refuses_is_told(music: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        try:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        except OSError as error:
+            raise mutagen.MutagenError from error
+
+    monkeypatch.setattr(FLAC, "save", refuse)
+    assert write(archive_of(music))["song.flac"].reason == "the system refuses: Input/output error"
 
 
 def test_without_its_journal_no_song_is_changed(encoded: Path, music: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -395,7 +419,7 @@ def test_a_song_of_somebody_else_is_left_to_them(music: Path, monkeypatch: pytes
         raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
 
     monkeypatch.setattr(os, "chown", forbidden)
-    assert write(archive_of(music))["song.flac"].reason == "it belongs to somebody else, and would belong to you"
+    assert write(archive_of(music))["song.flac"].reason == "its owner cannot be kept: it belongs to another user"
     assert [path.name for path in music.iterdir()] == ["song.flac"]
 
 
