@@ -14,8 +14,8 @@ from edge_runtime.errors import TmgcError
 from edge_runtime.files import PARTIAL
 from edge_runtime.input_kinds import INPUT_KINDS
 from edge_runtime.interpreters import SUFFIXES
+from edge_runtime.model_file import read_card
 from edge_runtime.models import SMALL_MODEL
-from export.metadata import read_card
 from train.run import Run
 
 PipelineName = Literal["reference", "keras-predict", "keras-compiled", "export", "tflite-runtime", "packaged"]

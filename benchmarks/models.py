@@ -41,7 +41,7 @@ from benchmarks.system_info import describe_machine, thermal_state
 from edge_runtime.errors import TmgcError, first_line
 from edge_runtime.interpreters import SUFFIXES
 from edge_runtime.model_card import ModelCard
-from export.metadata import read_card
+from edge_runtime.model_file import read_card
 from train.run import Run
 
 

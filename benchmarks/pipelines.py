@@ -71,8 +71,10 @@ class ExportPipeline:
 
     def __init__(self, model: Path, *, threads: int) -> None:
         from edge_runtime.classifier import GenreClassifier
+        from edge_runtime.interpreters import open_interpreter
 
-        self._classifier = GenreClassifier.open(model, threads=threads)
+        # without golden windows, since its first inference is timed
+        self._classifier = GenreClassifier(open_interpreter(model, threads=threads))
         self.runtime = self._classifier.runtime
 
     def read(self, excerpt: Excerpt) -> Samples:

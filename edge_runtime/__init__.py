@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from edge_runtime.audio_file import AudioFile, read_audio
     from edge_runtime.classifier import Classification, GenreClassifier
-    from edge_runtime.errors import TmgcError
+    from edge_runtime.errors import InvalidAnswerError, TmgcError, UntrustedModelError
     from edge_runtime.listener import ListenSettings, listen
     from edge_runtime.model_card import ModelCard
     from edge_runtime.predictions import Event, Prediction, Summarizer, Summary
@@ -32,6 +32,7 @@ __all__ = [
     "Classification",
     "Event",
     "GenreClassifier",
+    "InvalidAnswerError",
     "ListenSettings",
     "Microphone",
     "ModelCard",
@@ -41,6 +42,7 @@ __all__ = [
     "Summarizer",
     "Summary",
     "TmgcError",
+    "UntrustedModelError",
     "listen",
     "read_audio",
 ]
@@ -58,7 +60,9 @@ _MODULES = {
     "SpectrogramSettings": "spectrogram",
     "Summarizer": "predictions",
     "Summary": "predictions",
+    "InvalidAnswerError": "errors",
     "TmgcError": "errors",
+    "UntrustedModelError": "errors",
     "listen": "listener",
     "read_audio": "audio_file",
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import NamedTuple
@@ -10,9 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.audio import Samples, without_offset
-from edge_runtime.interpreters import Interpreter, open_interpreter
+from edge_runtime.errors import InvalidAnswerError
+from edge_runtime.golden_windows import check_golden, first_failure, open_verified
+from edge_runtime.interpreters import Interpreter, ModelInput, open_interpreter
 from edge_runtime.model_card import ModelCard
 from edge_runtime.spectrogram import Spectrogram
+
+log = logging.getLogger("tmgc.model")
 
 
 class Classification(NamedTuple):
@@ -30,12 +36,31 @@ class Classification(NamedTuple):
         return self.spectrogram_ms + self.model_ms
 
 
+MAX_INVALID = 3
+"""Answers in a row that are not finite: then a model is not trusted any more."""
+
+
+@dataclass
+class ModelHealth:
+    """Whether a model's answers are numbers."""
+
+    invalid_in_a_row: int = 0
+    """Answers with a probability that is not finite, since the last one without."""
+
+    @property
+    def failed(self) -> bool:
+        """Whether there were :data:`MAX_INVALID` in a row."""
+        return self.invalid_in_a_row >= MAX_INVALID
+
+
 class GenreClassifier:
     """Classifies windows of audio with an exported model.
 
     Parameters
     ----------
     interpreter : Interpreter
+    health : ModelHealth, optional
+        Of an interpreter that classifiers share.
 
     Examples
     --------
@@ -43,29 +68,41 @@ class GenreClassifier:
     >>> classifier.classify(samples).probabilities                     # doctest: +SKIP
     """
 
-    def __init__(self, interpreter: Interpreter) -> None:
+    def __init__(self, interpreter: Interpreter, health: ModelHealth | None = None) -> None:
         self.interpreter = interpreter
         self.card: ModelCard = interpreter.card
         self.runtime = interpreter.runtime
         self.threads = interpreter.threads
+        self.health = health or ModelHealth()
         self.spectrogram = Spectrogram(self.card.spectrogram, self.card.colormap_array)
 
     @classmethod
-    def open(cls, path: str | Path, *, threads: int | None = None) -> GenreClassifier:
-        """Load a ``.tflite`` or ``.onnx`` file.
+    def open(cls, path: str | Path, *, threads: int | None = None, trust: bool = False) -> GenreClassifier:
+        """Load a ``.tflite`` or ``.onnx`` file, and check that it computes its golden windows as when it was exported.
 
         Parameters
         ----------
         path : str or Path
         threads : int > 0, optional
             All usable cores but one by default, at most four.
+        trust : bool
+            Run it also where it computes something else, which is then logged.
 
         Raises
         ------
         TmgcError
-            The file is missing, truncated or without a model card, or no installed library can run it.
+            The file is missing, truncated, changed since its export or without a model card, no installed library can
+            run it, or each computes something else than the exporter did.
         """
-        return cls(open_interpreter(path, threads=threads))
+        if trust:
+            interpreter = open_interpreter(path, threads=threads)
+            if failure := first_failure(check_golden(interpreter), interpreter.runtime):
+                log.warning("%s is trusted although it fails: %s", path, failure)
+            return cls(interpreter)
+        verified = open_verified(path, threads=threads)
+        for failure in verified.failed.values():
+            log.warning("%s: %s; taking %s instead", path, failure, verified.interpreter.runtime)
+        return cls(verified.interpreter)
 
     def classify(self, samples: Samples, *, inner_power: NDArray[np.float32] | None = None) -> Classification:
         """Classify one window.
@@ -81,15 +118,49 @@ class GenreClassifier:
         Returns
         -------
         classification : Classification
+
+        Raises
+        ------
+        InvalidAnswerError
+            A probability is not finite.
         """
         begun = perf_counter()
         if inner_power is None:
             samples = without_offset(samples)
         model_input = samples if self.card.input_kind == "waveform" else self.spectrogram.image(samples, inner_power)
         prepared = perf_counter()
-        probabilities = with_temperature(self.interpreter.invoke(model_input), self.card.temperature)
+        probabilities = self.predict(model_input)
         done = perf_counter()
         return Classification(probabilities, (prepared - begun) * 1e3, (done - prepared) * 1e3)
+
+    def predict(self, model_input: ModelInput) -> NDArray[np.float32]:
+        """The probabilities of one window as the model takes it.
+
+        Parameters
+        ----------
+        model_input : np.ndarray [shape=card.input_shape]
+            By ``card.input_kind`` an image, uint8, or a waveform, float32 in [-1, 1].
+
+        Returns
+        -------
+        probabilities : np.ndarray [shape=(n_genres,)], float32 in [0, 1]
+            After temperature scaling.
+
+        Raises
+        ------
+        InvalidAnswerError
+            One is not finite.
+        """
+        probabilities = self.interpreter.invoke(model_input)
+        invalid = np.count_nonzero(~np.isfinite(probabilities))
+        if invalid:
+            self.health.invalid_in_a_row += 1
+            raise InvalidAnswerError(
+                f"probabilities must be finite: {invalid} of {len(probabilities)} by {self.runtime} are not. See: "
+                "tmgc-listen doctor"
+            )
+        self.health.invalid_in_a_row = 0
+        return with_temperature(probabilities, self.card.temperature)
 
 
 def with_temperature(probabilities: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from edge_runtime.audio import MonoResampler, level_dbfs
 from edge_runtime.classifier import GenreClassifier
-from edge_runtime.errors import TmgcError
+from edge_runtime.errors import InvalidAnswerError, TmgcError
+from edge_runtime.golden_windows import open_verified
 from edge_runtime.interpreters import Interpreter, open_interpreter
 from edge_runtime.interpreters.litert import LiteRTInterpreter, import_runtime
 from edge_runtime.models import default_model
@@ -205,6 +206,7 @@ def check_model(model: Path | None) -> Iterator[Finding]:
         return
     yield _card_finding(model, interpreter)
     yield check_acceleration(interpreter)
+    yield check_golden_windows(model)
     yield self_test(interpreter)
 
 
@@ -232,11 +234,32 @@ def check_acceleration(interpreter: Interpreter) -> Finding:
     return Finding("XNNPACK", WARNING, "does not run", "pip install --upgrade ai-edge-litert")
 
 
+def check_golden_windows(model: Path) -> Finding:
+    """Whether this machine computes what the exporter did."""
+    fix = "update the interpreter, or take another export of the model"
+    try:
+        verified = open_verified(model)
+    except TmgcError as error:
+        return Finding("golden-windows", PROBLEM, str(error), fix)
+    results, runtime = verified.results, verified.interpreter.runtime
+    if not results:
+        return Finding("golden-windows", WARNING, "the file has none to verify it with", "export it again: tmgc-export")
+    largest = max(result.difference for result in results)
+    found = f"{len(results)} of {len(results)} as exported, by {runtime}: largest difference {largest:.1g}"
+    found += f" (tolerance {results[0].tolerance:g})"
+    if verified.failed:
+        return Finding("golden-windows", WARNING, f"{next(iter(verified.failed.values()))}; {found}", fix)
+    return Finding("golden-windows", OK, found)
+
+
 def self_test(interpreter: Interpreter) -> Finding:
     """The latency of three windows of noise, and the hops that the machine keeps up with."""
     classifier = GenreClassifier(interpreter)
     noise = np.random.default_rng(0).normal(0, 0.1, (3, classifier.card.spectrogram.window_samples))
-    results = [classifier.classify(window.astype(np.float32)) for window in noise]
+    try:
+        results = [classifier.classify(window.astype(np.float32)) for window in noise]
+    except InvalidAnswerError as error:
+        return Finding("self-test", PROBLEM, str(error), "copy the model again, or another one")
     if not all(math.isclose(float(result.probabilities.sum()), 1, abs_tol=1e-2) for result in results):
         return Finding("self-test", PROBLEM, "probabilities do not add up to 1", "copy the model again, or another one")
     return check_latency([result.latency_ms for result in results])

@@ -12,6 +12,14 @@ class TmgcError(Exception):
     """Bad input or usage: a command prints the message as one line and exits with 2."""
 
 
+class UntrustedModelError(TmgcError):
+    """A model computes something else here than it did when it was exported, or no numbers."""
+
+
+class InvalidAnswerError(TmgcError):
+    """A model's answer to one window is not finite: it is never published."""
+
+
 def first_line(error: BaseException, *, longest: int = 200) -> str:
     """The first line of a library's error message, or the name of its class where there is none."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:longest]

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.audio import level_dbfs
-from edge_runtime.classifier import GenreClassifier
-from edge_runtime.errors import TmgcError
+from edge_runtime.classifier import MAX_INVALID, GenreClassifier
+from edge_runtime.errors import InvalidAnswerError, TmgcError, UntrustedModelError
 from edge_runtime.model_card import ModelCard
 from edge_runtime.pooling import pool
 from edge_runtime.predictions import SILENCE, Event, Prediction, apply_threshold
@@ -87,7 +87,7 @@ def listen(
     classifier : GenreClassifier
     settings : ListenSettings, optional
     notify : callable, optional
-        Called with the ``overload`` and ``recovered`` events.
+        Called with the ``overload``, ``recovered`` and ``invalid answer`` events.
     on_frames : callable, optional
         Called with the mel power of spectrogram frames, ``[shape=(frames, n_mels)], float32 >= 0``, as they are
         computed, and with the position in the source where the last one ends, seconds.
@@ -95,6 +95,12 @@ def listen(
     Yields
     ------
     prediction : Prediction
+        A window whose answer is not finite has none: it is an ``invalid answer`` event.
+
+    Raises
+    ------
+    UntrustedModelError
+        Answers in a row are not finite, as many as :class:`~edge_runtime.classifier.ModelHealth` allows.
     """
     settings = settings or ListenSettings()
     predictor = _Predictor(classifier, settings, source.name)
@@ -114,8 +120,16 @@ def listen(
         stale = overload.is_stale(waited)
         if overload.change and notify:
             notify(Event(datetime.now(UTC), source.name, *overload.change))
-        if not stale:
+        if stale:
+            continue
+        try:
             yield predictor.predict(window, waited_seconds=waited, dropped_windows=overload.dropped)
+        except InvalidAnswerError as error:
+            predictor.clear_smoothing()
+            if notify:
+                notify(Event(datetime.now(UTC), source.name, "invalid answer", str(error)))
+            if classifier.health.failed:
+                raise UntrustedModelError(f"{MAX_INVALID} answers in a row were not finite: {error}") from error
 
 
 class _OverloadDetector:

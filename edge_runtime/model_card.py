@@ -189,12 +189,17 @@ class ModelCard:
         Raises
         ------
         TmgcError
-            It is larger than :data:`MAX_BYTES`.
+            It is larger than :data:`MAX_BYTES`, or holds a number that is not finite.
         """
         document: dict[str, Any] = {"schema": SCHEMA}
         document |= {item.name: getattr(self, item.name) for item in fields(self)}
         document["spectrogram"] = self.spectrogram.to_json()
-        text = json.dumps(document, ensure_ascii=False)
+        try:
+            text = json.dumps(document, ensure_ascii=False, allow_nan=False)
+        except ValueError as error:
+            raise TmgcError(
+                f"a model card's numbers are finite: one of {self.name}'s is not. Train it again"
+            ) from error
         _check_size(text)
         return text
 

@@ -90,7 +90,7 @@ class Event:
     """One line for a person."""
 
 
-EVENTS = ("device lost", "device back", "overload", "recovered", "file refused")
+EVENTS = ("device lost", "device back", "overload", "recovered", "invalid answer", "file refused")
 """Kinds of :class:`Event`."""
 
 

@@ -19,6 +19,9 @@ from edge_runtime.files import atomic_write
 NAME = "tmgc"
 """Name of the unit, and of its state folder under ``/var/lib``."""
 
+MISCONFIGURED = 78
+"""Exit code of a service whose model cannot be trusted: systemd does not restart it. EX_CONFIG of sysexits.h."""
+
 PROGRAM = Path("/opt/tmgc")
 """The virtual environment of the service, with its model; home folders are invisible to the service."""
 
@@ -38,6 +41,7 @@ WorkingDirectory=%S/{name}
 UMask=0027
 Restart=always
 RestartSec=5
+RestartPreventExitStatus={misconfigured}
 # The watchdog is notified every second, also while waiting for a microphone.
 WatchdogSec=60
 TimeoutStartSec=180
@@ -145,7 +149,9 @@ def unit_text(settings: ServiceSettings) -> str:
     program = settings.program / "bin" / "tmgc-listen"
     token = () if settings.token_file is None else ("--token-file", str(settings.token_file))
     command = (str(program), "--model", str(settings.model), "--wait-device", "inf", *settings.options, *token)
-    return _UNIT.format(command=" ".join(map(_quoted, command)), user=settings.user, name=NAME)
+    return _UNIT.format(
+        command=" ".join(map(_quoted, command)), user=settings.user, name=NAME, misconfigured=MISCONFIGURED
+    )
 
 
 def _quoted(argument: str) -> str:

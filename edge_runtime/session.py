@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from edge_runtime.audio_file import AudioFile, source_name
 from edge_runtime.classifier import GenreClassifier
 from edge_runtime.decoding.pcm import PcmFormat
-from edge_runtime.errors import TmgcError
+from edge_runtime.errors import TmgcError, UntrustedModelError
 from edge_runtime.listener import ListenSettings, listen
 from edge_runtime.outputs import Output
 from edge_runtime.predictions import Event, Summarizer, Summary
@@ -34,7 +34,7 @@ NOTHING_CLASSIFIED = 1
 REFUSED = 2
 """Exit code where a file was refused."""
 
-PROBLEMS = ("device lost", "overload")
+PROBLEMS = ("device lost", "overload", "invalid answer")
 """Events that are logged as warnings; the others end one of these."""
 
 
@@ -150,6 +150,8 @@ class Session:
                     f"a file must hold at least one window of {self._window_seconds} s: {file.name} holds "
                     f"{file.read_seconds:.2f} s. Choose a longer one"
                 )
+        except UntrustedModelError:
+            raise
         except TmgcError as error:
             log.error("%s", error)
             self._send(Event(datetime.now(UTC), source_name(path), "file refused", str(error)))
@@ -174,7 +176,10 @@ class Session:
             if self.stop.requested:
                 break
         _log_new(source.warnings, warned)
-        return summarizer.summary(overflows=source.overflows, idle_seconds=source.idle_seconds - idle_before)
+        summary = summarizer.summary(overflows=source.overflows, idle_seconds=source.idle_seconds - idle_before)
+        if not summary.windows and self.classifier.health.invalid_in_a_row:
+            raise UntrustedModelError(f"no answer about {source.name} was finite. See: tmgc-listen doctor")
+        return summary
 
     def _frame_receiver(self) -> OnFrames | None:
         receivers = [output.frames for output in self.outputs if output.wants_frames]

@@ -14,7 +14,8 @@ from typing import Any
 
 from edge_runtime.errors import TmgcError
 from edge_runtime.files import PARTIAL, atomic_write, check_writable, sha256_of
-from edge_runtime.interpreters import ModelInput
+from edge_runtime.golden_windows import NAMES, golden_document, predict_golden
+from edge_runtime.interpreters import ModelInput, open_interpreter
 from edge_runtime.model_card import ModelCard
 from edge_runtime.system_info import peak_memory_mb, usable_cores
 from export import onnx, tflite
@@ -22,7 +23,7 @@ from export.calibration import CALIBRATION_SEED, calibration_clips, calibration_
 from export.frontend import KerasModel
 from export.metadata import graph_facts, write_with_card
 from export.parity import ParityReport
-from export.parity_reference import ParityReference, collect_reference
+from export.parity_reference import ParityReference, collect_reference, keras_golden
 from export.recipes import (
     CALIBRATION_CLIPS,
     FLOAT32,
@@ -246,6 +247,8 @@ class Exporter:
                 self._references[split] = collect_reference(
                     model, dataset, split, input_kind=input_kind, labelled=source.labelled
                 )
+        with self._steps.step("Predicting golden windows with Keras"):
+            self._golden = keras_golden(model, dataset.spectrogram, dataset.colormap)
         with self._steps.step("Saving the network for its converters"):
             model.save(folder / "saved_model", source.card.replace(input_kind=input_kind))
         # The network itself is freed at the end of this function: its converters need the memory.
@@ -279,7 +282,7 @@ class Exporter:
         path, other = (file, failed) if parity.passed else (failed, file)
         with self._steps.step(f"Writing {path}"):
             with atomic_write(path) as partial:
-                write_with_card(self._cache.graph(target), self._card(target, parity.summary()), partial)
+                write_with_card(self._cache.graph(target), self._final_card(target, parity), partial)
             remove_with_checksum(other)
             sha256 = write_checksum(path)
             report = {"file": str(path), "reason": reason, "sha256": sha256, **self._facts(target, path)}
@@ -313,18 +316,30 @@ class Exporter:
         return self._compared[target, split]
 
     def _compute_parity(self, target: Target, split: str) -> ParityReport:
-        graph, reference = self._cache.graph(target), self._references[split]
+        self._cache.graph(target)
+        reference = self._references[split]
         windows = len(reference.keras)
         with self._steps.step(f"Comparing {target} with Keras on {windows} windows of the {split} split"):
-            provisional = self._folder / f"provisional{target.format.suffix}"
-            write_with_card(graph, self._card(target, {}), provisional)
             return reference.report(
-                provisional,
+                self._provisional(target),
                 self._source.card,
                 recipe=target.recipe.name,
                 input_kind=target.input_kind,
                 threads=usable_cores(),
             )
+
+    def _final_card(self, target: Target, parity: ParityReport) -> ModelCard:
+        """The card with its parity, and what the file computes from the golden windows."""
+        card = self._card(target, parity.summary())
+        found = predict_golden(open_interpreter(self._provisional(target)), NAMES)
+        golden = golden_document(target.recipe.name, found, self._golden)
+        return card.replace(export={**card.export, "golden": golden})
+
+    def _provisional(self, target: Target) -> Path:
+        """The file of a target with a card that has no parity yet."""
+        path = self._folder / f"provisional{target.format.suffix}"
+        write_with_card(self._cache.graph(target), self._card(target, {}), path)
+        return path
 
     def _card(self, target: Target, parity: dict[str, Any]) -> ModelCard:
         clips = [clip.name for clip in self._calibration] if target.recipe.calibrated else []

@@ -13,8 +13,8 @@ from shutil import copyfile
 from typing import Any
 
 from edge_runtime.errors import TmgcError, first_line
-from edge_runtime.interpreters import litert
 from edge_runtime.model_card import METADATA_KEY, ModelCard
+from edge_runtime.model_file import CARD_ENTRY, CARD_SHA256_KEY, card_sha256, graph_sha256
 from train.libraries import library
 
 LABELS_ENTRY = "labels.txt"
@@ -25,7 +25,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def write_with_card(graph: Path, card: ModelCard, destination: Path) -> None:
-    """Copy a model file and put a card inside; its graph and weights stay as they are.
+    """Copy a model file and put a card inside, with the digest of the graph; graph and weights stay as they are.
 
     A TFLite file is followed by a zip archive, the container that TFLite's own metadata tools use: an interpreter reads
     the flatbuffer, whose offsets count from the start of the file, and does not look behind it. An ONNX file keeps its
@@ -41,30 +41,23 @@ def write_with_card(graph: Path, card: ModelCard, destination: Path) -> None:
     """
     if graph.suffix == ".tflite":
         copyfile(graph, destination)
+        card = _with_digest(card, destination)
         with zipfile.ZipFile(destination, "a") as archive:
-            for name, text in ((LABELS_ENTRY, "\n".join(card.genres) + "\n"), (litert.CARD_ENTRY, card.to_json())):
+            for name, text in ((LABELS_ENTRY, "\n".join(card.genres) + "\n"), (CARD_ENTRY, card.to_json())):
                 archive.writestr(zipfile.ZipInfo(name, _EPOCH), text.encode())
     else:
         model = _load_onnx(graph)
         del model.metadata_props[:]
-        model.metadata_props.add(key=METADATA_KEY, value=card.to_json())
+        destination.write_bytes(model.SerializeToString(deterministic=True))
+        card = _with_digest(card, destination)
+        text = card.to_json()
+        model.metadata_props.add(key=METADATA_KEY, value=text)
+        model.metadata_props.add(key=CARD_SHA256_KEY, value=card_sha256(text.encode()))
         destination.write_bytes(model.SerializeToString(deterministic=True))
 
 
-def read_card(file: Path) -> ModelCard:
-    """The card inside a ``.tflite`` or ``.onnx`` file, without loading it into an interpreter.
-
-    Raises
-    ------
-    TmgcError
-        The file is damaged or has no card, or the library that reads it is not installed.
-    """
-    if file.suffix == ".tflite":
-        return litert.read_card(file)
-    for entry in _load_onnx(file).metadata_props:
-        if entry.key == METADATA_KEY:
-            return ModelCard.from_json(entry.value, where=str(file))
-    raise TmgcError(f"a model file must carry its model card: {file} has none. Make one with tmgc-export")
+def _with_digest(card: ModelCard, graph: Path) -> ModelCard:
+    return card.replace(export={**card.export, "graph_sha256": graph_sha256(graph)})
 
 
 def _load_onnx(file: Path) -> Any:

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from edge_runtime.audio import Samples
 from edge_runtime.errors import TmgcError
+from edge_runtime.golden_windows import NAMES, golden_window
 from edge_runtime.interpreters import ModelInput
 from edge_runtime.model_card import ModelCard
-from edge_runtime.spectrogram import Spectrogram, SpectrogramSettings
+from edge_runtime.spectrogram import Colormap, Spectrogram, SpectrogramSettings
 from edge_runtime.windowing import hop_samples
 from export.calibration import spectrogram_images
 from export.frontend import KerasModel
@@ -179,3 +180,15 @@ def collect_reference(
     else:
         predictions = model.predict(inputs.images), model.predict(images)
     return ParityReference(inputs, predictions[0], stress, images, predictions[1])
+
+
+def keras_golden(model: KerasModel, settings: SpectrogramSettings, colormap: Colormap) -> dict[str, tuple[float, ...]]:
+    """Keras' probabilities for the golden windows, by name."""
+    sounds = {name: golden_window(name, settings) for name in NAMES}
+    if model.input_kind == "waveform":
+        inputs: ModelInput = np.stack(list(sounds.values()))
+    else:
+        spectrogram = Spectrogram(settings, colormap)
+        inputs = np.stack([spectrogram.image(sound) for sound in sounds.values()])
+    predicted = model.predict(inputs)
+    return {name: tuple(map(float, row)) for name, row in zip(sounds, predicted, strict=True)}

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import click
 
-from edge_runtime.errors import TmgcError, first_line
+from edge_runtime.errors import TmgcError, UntrustedModelError, first_line
 from edge_runtime.logs import setup_logging
 from edge_runtime.memory_limit import LISTENING_MB, is_lack_of_memory, memory_line, require_memory
 from edge_runtime.terminal import prepare_streams
@@ -23,6 +23,11 @@ log = logging.getLogger("tmgc.cli")
 
 INTERRUPTED = 130
 """Exit code of a command that Ctrl-C has ended, as shells define it."""
+
+
+trust_option = click.option(
+    "--trust-anyway", is_flag=True, help="Run a model that fails its golden windows on this machine, at your own risk."
+)
 
 
 def say(line: str) -> None:
@@ -35,6 +40,11 @@ def _errors_in_one_line() -> Iterator[None]:
     """A :class:`TmgcError`, or what the system refuses, is one line and exit code 2; Ctrl-C is one line, too."""
     try:
         yield
+    except UntrustedModelError as error:
+        from edge_runtime.outputs.systemd import is_service
+        from edge_runtime.service import MISCONFIGURED
+
+        _refuse(str(error), MISCONFIGURED if is_service() else 2)
     except TmgcError as error:
         _refuse(str(error))
     except KeyboardInterrupt:
@@ -141,6 +151,6 @@ class CommandWithSubcommands(OneLineGroup):
         return click.Command.collect_usage_pieces(self, ctx)
 
 
-def _refuse(reason: str) -> NoReturn:
+def _refuse(reason: str, code: int = 2) -> NoReturn:
     log.error("%s", reason)
-    sys.exit(2)
+    sys.exit(code)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edge_runtime.cli.base import OneLineCommand
+from edge_runtime.cli.base import OneLineCommand, trust_option
 from edge_runtime.errors import TmgcError
 
 if TYPE_CHECKING:
@@ -103,9 +103,10 @@ def announce(address: str, token: str | None) -> None:
 @click.argument("models", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="MODEL...")
 @click.option("--address", default="8321", show_default=True, metavar="[HOST:]PORT", help="Where to serve.")
 @click.option("--threads", type=int, help="Threads of each model. Default: all usable cores but one, at most 4.")
+@trust_option
 @access_options
 @click.version_option(package_name="tmgc")
-def main(models: tuple[Path, ...], address: str, threads: int | None, **access: Any) -> None:
+def main(models: tuple[Path, ...], address: str, threads: int | None, trust_anyway: bool, **access: Any) -> None:
     """Answer sound that is sent over HTTP with its genres, by one or several MODELs; and a page to try it.
 
     The first MODEL is the default; ?model= names another one by its file name without the ending.
@@ -119,7 +120,7 @@ def main(models: tuple[Path, ...], address: str, threads: int | None, **access: 
     from edge_runtime.shutdown import Shutdown
 
     with Shutdown(on_check=Watchdog()) as stop:
-        opened = [(path, GenreClassifier.open(path, threads=threads)) for path in models]
+        opened = [(path, GenreClassifier.open(path, threads=threads, trust=trust_anyway)) for path in models]
         with serve_models(opened, settings) as server:
             announce(server.address, settings.token)
             sd_notify("READY=1", "STATUS=serving")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -58,7 +59,7 @@ class Interpreter(Protocol):
         """
 
 
-def open_interpreter(path: str | Path, *, threads: int | None = None) -> Interpreter:
+def open_interpreter(path: str | Path, *, threads: int | None = None, engine: str | None = None) -> Interpreter:
     """Load an exported model file.
 
     Parameters
@@ -67,6 +68,8 @@ def open_interpreter(path: str | Path, *, threads: int | None = None) -> Interpr
         A ``.tflite`` or ``.onnx`` file of ``tmgc-export``.
     threads : int > 0, optional
         :func:`default_threads` if None.
+    engine : str, optional
+        One of :func:`installed_engines`; the first if None.
 
     Returns
     -------
@@ -75,7 +78,8 @@ def open_interpreter(path: str | Path, *, threads: int | None = None) -> Interpr
     Raises
     ------
     TmgcError
-        The file is missing, truncated or without a model card, or no installed library can run it.
+        The file is missing, truncated, changed since its export or without a model card, or no installed library can
+        run it.
     """
     path = Path(path)
     if path.suffix not in SUFFIXES:
@@ -84,14 +88,33 @@ def open_interpreter(path: str | Path, *, threads: int | None = None) -> Interpr
         raise TmgcError(f"a model file must exist: there is no file {path}. Make one with tmgc-export")
     if threads is not None and not 1 <= threads <= MAX_THREADS:
         raise TmgcError(f"threads must be at least 1 and at most {MAX_THREADS}, got {threads}")
+    if engine is not None and engine not in installed_engines(path):
+        installed = ", ".join(installed_engines(path)) or "none"
+        raise TmgcError(
+            f"an engine that runs {path.suffix} files is one of those installed ({installed}), got {engine}"
+        )
     threads = threads or default_threads()
     if path.suffix == ".tflite":
         from edge_runtime.interpreters.litert import LiteRTInterpreter
 
-        return LiteRTInterpreter(path, threads=threads)
+        return LiteRTInterpreter(path, threads=threads, engine=engine)
     from edge_runtime.interpreters.onnx import OnnxInterpreter
 
     return OnnxInterpreter(path, threads=threads)
+
+
+def installed_engines(path: Path) -> list[str]:
+    """Names of the installed libraries that run a file of this kind on a board, in order of preference.
+
+    TensorFlow, which needs half a gigabyte, is none of them: it is taken where there is no other.
+    """
+    if path.suffix == ".onnx":
+        return ["onnxruntime"] if find_spec("onnxruntime") else []
+    from edge_runtime.interpreters.litert import ENGINES
+
+    return [
+        name for name, (module, _) in ENGINES.items() if name != "tensorflow" and find_spec(module.partition(".")[0])
+    ]
 
 
 def default_threads() -> int:

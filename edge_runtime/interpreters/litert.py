@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import importlib
-import io
 import os
 import platform
-import struct
 import sys
-import zipfile
+import warnings
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -18,18 +16,15 @@ from numpy.typing import NDArray
 
 from edge_runtime.errors import TmgcError, first_line
 from edge_runtime.interpreters import ModelInput, TensorInfo, check_signature, failed_run
-from edge_runtime.model_card import MAX_BYTES, ModelCard
+from edge_runtime.model_file import check_digest, read_card
 from edge_runtime.native_stderr import silence_native_stderr
 
-CARD_ENTRY = "card.json"
-"""Name of the card in the zip archive that is appended to the model."""
-
-_RUNTIMES = (
-    ("ai_edge_litert.interpreter", "ai-edge-litert"),
-    ("tflite_runtime.interpreter", "tflite-runtime"),
-    ("tensorflow.lite.python.interpreter", "tensorflow"),
-)
-"""Module and distribution of each library, in order of preference."""
+ENGINES = {
+    "litert": ("ai_edge_litert.interpreter", "ai-edge-litert"),
+    "tflite-runtime": ("tflite_runtime.interpreter", "tflite-runtime"),
+    "tensorflow": ("tensorflow.lite.python.interpreter", "tensorflow"),
+}
+"""Module and distribution of each library that runs ``.tflite`` files, in order of preference."""
 
 
 class LiteRTInterpreter:
@@ -39,22 +34,26 @@ class LiteRTInterpreter:
     ----------
     path : Path
     threads : int > 0
+    engine : str, optional
+        One of :data:`ENGINES`; the first that is installed by default.
     content : bytes, optional
         Is loaded instead of the file: the same model with further outputs.
     """
 
-    def __init__(self, path: Path, *, threads: int, content: bytes | None = None) -> None:
+    def __init__(self, path: Path, *, threads: int, engine: str | None = None, content: bytes | None = None) -> None:
         self.card = read_card(path)
+        check_digest(path, self.card)
         self.threads = threads
-        module, self.runtime = import_runtime()
+        module, self.runtime = import_runtime(engine)
         if self.runtime.startswith("tflite-runtime") and self.card.export.get("recipe") == "dynamic":
             raise TmgcError(
                 f"a dynamic-range model needs LiteRT: {self.runtime} computes wrong probabilities for {path}. "
                 "Use the int8 or the float32 export, or pip install ai-edge-litert"
             )
         try:
-            with silence_native_stderr():
-                source = {"model_content": content} if content else {"model_path": os.fsencode(path)}
+            source = {"model_content": content} if content else {"model_path": os.fsencode(path)}
+            with silence_native_stderr(), warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # TensorFlow's own interpreter is deprecated
                 self._interpreter: Any = module.Interpreter(**source, num_threads=threads)
                 self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError, TypeError) as error:
@@ -92,49 +91,6 @@ def _info(details: dict[str, Any]) -> TensorInfo:
     return TensorInfo(details["name"], np.dtype(details["dtype"]).name, tuple(map(int, details["shape"])))
 
 
-def read_card(path: Path) -> ModelCard:
-    """Read the model card of a ``.tflite`` file from the zip archive at its end.
-
-    Parameters
-    ----------
-    path : Path
-
-    Raises
-    ------
-    TmgcError
-        The file is no TFLite file, or does not end in a card.
-    """
-    with path.open("rb") as file:
-        header = file.read(8)
-    if header[4:] != b"TFL3":
-        raise TmgcError(f"a model file must be TFLite: {path} is not. Make one with tmgc-export")
-    try:
-        text = _read_entry(path)
-    except (zipfile.BadZipFile, struct.error, EOFError, OSError, ValueError, OverflowError, RuntimeError):
-        raise TmgcError(
-            f"a model file must carry its model card at its end: {path} ({path.stat().st_size} bytes) has none. It was "
-            "copied in part, or not made by tmgc-export: copy it again, or make one with tmgc-export"
-        ) from None
-    return ModelCard.from_json(text, where=str(path))
-
-
-_LONGEST_ARCHIVE = 2 * MAX_BYTES + 128 * 1024
-"""Bytes at the end of a file that hold its archive: the card, its genres once more, and the directory."""
-
-
-def _read_entry(path: Path) -> str:
-    """The card as text; only the end of the file is read, so that no archive needs more memory than that."""
-    with path.open("rb") as file:
-        file.seek(max(0, file.seek(0, os.SEEK_END) - _LONGEST_ARCHIVE))
-        tail = io.BytesIO(file.read())
-    with zipfile.ZipFile(tail) as archive:
-        (entry,) = (entry for entry in archive.infolist() if entry.filename == CARD_ENTRY)
-        # a card is never compressed: a few bytes could become gigabytes
-        if entry.compress_type != zipfile.ZIP_STORED:
-            raise zipfile.BadZipFile
-        return archive.read(entry).decode("utf-8")
-
-
 def _version(distribution: str) -> str:
     """Its version, if it is installed under that name: TensorFlow has several."""
     try:
@@ -143,8 +99,8 @@ def _version(distribution: str) -> str:
         return "(version unknown)"
 
 
-def import_runtime() -> tuple[Any, str]:
-    """Import the first library of :data:`_RUNTIMES` that is installed.
+def import_runtime(engine: str | None = None) -> tuple[Any, str]:
+    """Import a library of :data:`ENGINES`, by default the first that is installed.
 
     Returns
     -------
@@ -158,7 +114,7 @@ def import_runtime() -> tuple[Any, str]:
     TmgcError
         None is installed.
     """
-    for module, distribution in _RUNTIMES:
+    for module, distribution in ENGINES.values() if engine is None else [ENGINES[engine]]:
         try:
             return importlib.import_module(module), f"{distribution} {_version(distribution)}"
         except ImportError:

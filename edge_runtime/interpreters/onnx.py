@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edge_runtime.errors import TmgcError, first_line
 from edge_runtime.interpreters import ModelInput, TensorInfo, check_signature, failed_run
-from edge_runtime.model_card import METADATA_KEY, ModelCard
+from edge_runtime.model_file import check_digest, read_card
 
 _TYPE_NAMES = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}
 
@@ -27,6 +27,8 @@ class OnnxInterpreter:
                 "an .onnx file needs ONNX Runtime, which is not installed: pip install onnxruntime, or listen with a "
                 ".tflite file"
             ) from None
+        self.card = read_card(path)
+        check_digest(path, self.card)
         self.threads = threads
         self.runtime = f"onnxruntime {onnxruntime.__version__}"
         options = onnxruntime.SessionOptions()
@@ -41,13 +43,6 @@ class OnnxInterpreter:
                 f"{path} cannot be run by {self.runtime} ({first_line(error)}): it may be truncated, or made for a "
                 "newer runtime. Copy it again, or update with: pip install --upgrade onnxruntime"
             ) from error
-        text = self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
-        if text is None:
-            raise TmgcError(
-                f"a model file must carry its model card: {path} has none, so its genres and its spectrogram are "
-                "unknown. Make one with tmgc-export"
-            )
-        self.card = ModelCard.from_json(text, where=str(path))
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         self.input, self.output = check_signature(path, self.card, map(_info, inputs), map(_info, outputs))
         self._path = path

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from edge_runtime.classifier import GenreClassifier
 from edge_runtime.errors import TmgcError
 from edge_runtime.history.retention import Retention
 from edge_runtime.outputs import Output
+from edge_runtime.outputs.systemd import ServiceStatus, is_service
 from edge_runtime.predictions import Event, Prediction, Summary
 from edge_runtime.terminal import standard_output
 from edge_runtime.windowing import hop_samples
@@ -114,9 +114,7 @@ def open_outputs(
 
             publisher = MqttPublisher(settings.mqtt, model=classifier.card.name)
             add(OnlyChanges(publisher) if settings.changes else publisher)
-        if os.environ.get("NOTIFY_SOCKET"):
-            from edge_runtime.outputs.systemd import ServiceStatus
-
+        if is_service():
             add(ServiceStatus())
         # The last one is closed first: the live view restores the terminal before the others log their warnings.
         displayed = _open_display(settings, classifier, model)

@@ -146,6 +146,8 @@ class _Api:
         state, reason = self._hub.state() if self._hub else ("listening", "")
         if reason:
             raise RefusedError(503, "a model is loaded and sound arrives", f"{state}: {reason}", "see /v1/events")
+        for model in self._models.values():
+            model.check_ready()
         return _json({"ready": True})
 
     async def models(self, request: Request) -> Response:

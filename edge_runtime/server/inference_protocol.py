@@ -20,7 +20,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from edge_runtime.classifier import with_temperature
+from edge_runtime.errors import InvalidAnswerError
 from edge_runtime.server.bodies import Body
 from edge_runtime.server.models import ServedModel
 from edge_runtime.server.refusals import RefusedError
@@ -73,10 +73,14 @@ class InferenceProtocol:
         return json_response({"live": True})
 
     async def ready(self, request: Request) -> Response:
+        for model in self._models.values():
+            model.check_ready()
         return json_response({"ready": True})
 
     async def model_ready(self, request: Request) -> Response:
-        return json_response({"name": self._selected(request).name, "ready": True})
+        model = self._selected(request)
+        model.check_ready()
+        return json_response({"name": model.name, "ready": True})
 
     async def model(self, request: Request) -> Response:
         model = self._selected(request)
@@ -135,9 +139,10 @@ def _answered(content: bytes, header_length: str | None, model: ServedModel) -> 
 
 
 def _invoked(model: ServedModel, windows: NDArray[Any]) -> NDArray[np.float32]:
-    classifier = model.classifier
-    found = [with_temperature(classifier.interpreter.invoke(window), classifier.card.temperature) for window in windows]
-    return np.stack(found)
+    try:
+        return np.stack([model.classifier.predict(window) for window in windows])
+    except InvalidAnswerError as error:
+        raise RefusedError(503, "a model's answer is finite", str(error), "see tmgc-listen doctor") from error
 
 
 def _parsed(content: bytes, header_length: str | None, model: ServedModel) -> tuple[dict[str, Any], NDArray[Any]]:

@@ -17,6 +17,7 @@ from edge_runtime.classifier import GenreClassifier
 from edge_runtime.errors import TmgcError
 from edge_runtime.interpreters import Interpreter, ModelInput
 from edge_runtime.outputs.json_lines import model_fields
+from edge_runtime.server.refusals import RefusedError
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,18 @@ class ServedModel:
     def fields(self) -> Mapping[str, Any]:
         """What a summary says of the model."""
         return model_fields(self.classifier, self.file)
+
+    def check_ready(self) -> None:
+        """Refuse a model whose last answers were not finite.
+
+        Raises
+        ------
+        RefusedError
+            With 503.
+        """
+        if self.classifier.health.failed:
+            found = f"the last {self.classifier.health.invalid_in_a_row} of {self.name} were not"
+            raise RefusedError(503, "a model's answers are finite", found, "see tmgc-listen doctor")
 
     def to_json(self, *, card: bool) -> dict[str, Any]:
         """The model for ``/v1/models``, and with its card for ``/v1/model``."""
@@ -79,8 +92,8 @@ def share(classifier: GenreClassifier) -> tuple[GenreClassifier, GenreClassifier
     """
     turns = _Turns()
     return (
-        GenreClassifier(_Shared(classifier.interpreter, turns.first)),
-        GenreClassifier(_Shared(classifier.interpreter, turns.second)),
+        GenreClassifier(_Shared(classifier.interpreter, turns.first), classifier.health),
+        GenreClassifier(_Shared(classifier.interpreter, turns.second), classifier.health),
     )
 
 

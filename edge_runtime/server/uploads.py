@@ -22,10 +22,10 @@ from typing import TypeVar
 from edge_runtime.audio import Samples
 from edge_runtime.decoding.ffmpeg import has_ffmpeg
 from edge_runtime.decoding.stream import ForwardReader, to_mono
-from edge_runtime.errors import TmgcError
+from edge_runtime.errors import InvalidAnswerError, TmgcError
 from edge_runtime.listener import ListenSettings, listen
 from edge_runtime.outputs.json_lines import summary_json, window_json
-from edge_runtime.predictions import Summarizer
+from edge_runtime.predictions import Event, Summarizer
 from edge_runtime.server.bodies import Limits, Read
 from edge_runtime.server.limited_decoder import LimitedDecoder, stated_refusal
 from edge_runtime.server.models import ServedModel
@@ -338,6 +338,8 @@ class _Job:
                 self._put(line)
         except RefusedError as refusal:
             self.refuse(refusal)
+        except InvalidAnswerError as error:
+            self.refuse(RefusedError(503, "a model's answer is finite", str(error), "see tmgc-listen doctor"))
         except TmgcError as error:
             self.refuse(_undecodable(str(error)))
         except Exception as error:
@@ -366,7 +368,7 @@ class _Job:
         threshold = settings.listening.threshold_for(card)
         summarizer = Summarizer(self._name, threshold=threshold, pooling=card.pooling)
         source = _Upload(self._name, card.spectrogram.sample_rate, self._blocks)
-        for prediction in listen(source, self._model.classifier, settings.listening):
+        for prediction in listen(source, self._model.classifier, settings.listening, notify=_refuse_invalid):
             if self.requested:
                 return
             summarizer.add(prediction)
@@ -404,6 +406,12 @@ class _Job:
         finally:
             if opened:  # a reader that does not open closes its decoder
                 decoder.close()
+
+
+def _refuse_invalid(event: Event) -> None:
+    """A sound is answered as a whole or not at all."""
+    if event.event == "invalid answer":
+        raise InvalidAnswerError(event.reason)
 
 
 class _Upload:

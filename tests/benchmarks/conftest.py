@@ -16,8 +16,8 @@ import soundfile
 from click.testing import CliRunner
 
 from benchmarks.report import CaseFailure, Report
-from edge_runtime.interpreters.litert import CARD_ENTRY, read_card
 from edge_runtime.model_card import METADATA_KEY, ModelCard
+from edge_runtime.model_file import CARD_ENTRY, read_card
 from edge_runtime.models import SMALL_MODEL
 from edge_runtime.spectrogram import SpectrogramSettings
 from train.dataset.dataset import Clip, Dataset, write_dataset

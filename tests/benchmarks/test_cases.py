@@ -8,7 +8,7 @@ from benchmarks.documents import from_document, to_document
 from edge_runtime.errors import TmgcError
 from edge_runtime.files import PARTIAL
 from edge_runtime.model_card import ModelCard
-from export.metadata import read_card
+from edge_runtime.model_file import read_card
 from train.run import Run
 
 from .conftest import write_onnx, write_tflite
@@ -37,7 +37,7 @@ def names(cases: list[Case]) -> list[str]:
 def test_the_reference_comes_first_then_keras_then_every_export_by_format_and_recipe(run: Run) -> None:
     cases, left_out = find_cases(run)
     exports = ["tflite-float16", "tflite-dynamic", "tflite-int8", "onnx-float32", "onnx-int8"]
-    assert names(cases) == ["reference", "keras-predict", "keras-compiled", *exports, "small-tflite-float16"]
+    assert names(cases) == ["reference", "keras-predict", "keras-compiled", *exports, "small-tflite-int8"]
     assert "my.run.int8.FAILED.tflite failed its parity check" in left_out[0]
 
 
@@ -97,7 +97,7 @@ def test_where_tflite_runtime_is_installed_every_tflite_file_has_a_case_more(
 
 def test_a_report_does_not_tell_where_the_package_is_installed(run: Run) -> None:
     cases, _ = find_cases(run)
-    assert cases[-1].file == "edge_runtime/models/small.float16.tflite"
+    assert cases[-1].file == "edge_runtime/models/small.int8.tflite"
     assert cases[-2].file == str(cases[-2].model)
 
 

@@ -10,12 +10,14 @@ import jsonschema
 import pytest
 
 from benchmarks.benchmark import speedups
-from benchmarks.render import markdown, section_markdown, sections
+from benchmarks.models_report import ModelsReport, models_markdown, models_sections
+from benchmarks.render import Section, markdown, section_markdown, sections
 from benchmarks.report import REPORT_SCHEMA, SOURCES, Report, Verdict
 from benchmarks.statistics import Latency
 
 ROOT = Path(__file__).parents[2]
 KEPT = ROOT / "benchmarks" / "reports" / "inception_resnet_v2_224.json"
+STUDENTS = ROOT / "benchmarks" / "reports" / "students.json"
 
 TABLES = {
     "latency": "From two seconds of audio to a prediction, 2 threads",
@@ -25,27 +27,47 @@ TABLES = {
 }
 """Titles of the tables that a page may quote, by the last word of the marker before them."""
 
-MARKER = re.compile(rf"<!-- bench:{KEPT.stem}:(\w+) -->\n(?:(?!\|).*\n)*((?:\|.*\n)+)")
+STUDENT_TABLES = {"trade": "Accuracy, latency and memory, 1 thread", "networks": "Networks", "students": "Students"}
+"""The same of the report of students."""
 
 
-def quotations() -> list[tuple[str, str, str]]:
-    """Page, table and text of each table of the kept report that the documentation quotes.
+def quotations(report: Path) -> list[tuple[str, str, str]]:
+    """Page, table and text of each table of a kept report that the documentation quotes.
 
     A line ``<!-- bench:inception_resnet_v2_224:latency -->`` stands before each. It may leave out rows and columns.
     """
+    marker = re.compile(rf"<!-- bench:{report.stem}:(\w+) -->\n(?:(?!\|).*\n)*((?:\|.*\n)+)")
     pages = [*ROOT.glob("README*.md"), *ROOT.glob("docs/**/*.md")]
     return [
-        (str(page.relative_to(ROOT)), *found) for page in pages for found in MARKER.findall(page.read_text("utf-8"))
+        (str(page.relative_to(ROOT)), *found) for page in pages for found in marker.findall(page.read_text("utf-8"))
     ]
+
+
+@pytest.fixture(scope="module")
+def students() -> ModelsReport:
+    """The kept report of students."""
+    return ModelsReport.read(STUDENTS)
 
 
 def cells(table: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in table.strip().splitlines()]
 
 
-@pytest.mark.parametrize(("page", "table", "text"), quotations())
+@pytest.mark.parametrize(("page", "table", "text"), quotations(KEPT))
 def test_a_table_in_the_documentation_is_one_of_the_kept_report(kept: Report, page: str, table: str, text: str) -> None:
     (section,) = [each for each in sections(kept) if each.title == TABLES[table]]
+    check_quotation(section, page, text)
+
+
+@pytest.mark.parametrize(("page", "table", "text"), quotations(STUDENTS))
+def test_a_table_of_students_in_the_documentation_is_one_of_the_kept_report(
+    students: ModelsReport, page: str, table: str, text: str
+) -> None:
+    (section,) = [each for each in models_sections(students) if each.title == STUDENT_TABLES[table]]
+    check_quotation(section, page, text)
+
+
+def check_quotation(section: Section, page: str, text: str) -> None:
     headings, _, *rows = cells(section_markdown(section).partition("\n\n")[2])
     quoted_headings, _, *quoted_rows = cells(text)
     columns = [headings.index(heading) for heading in quoted_headings]
@@ -53,6 +75,30 @@ def test_a_table_in_the_documentation_is_one_of_the_kept_report(kept: Report, pa
     assert quoted_rows, page
     for row in quoted_rows:
         assert row == known[row[0]], page
+
+
+def test_the_kept_report_of_students_is_written_as_one_is(students: ModelsReport) -> None:
+    assert STUDENTS.read_text("utf-8") == students.to_json() + "\n"
+    assert STUDENTS.with_suffix(".md").read_text("utf-8").strip() == models_markdown(students).strip()
+    for model in students.models:
+        assert model.case.from_file == Latency.of(model.case.from_file.samples_ms)
+        assert model.invoke_ms == Latency.of(model.case.stages["model"].samples_ms).p50_ms
+
+
+def test_the_kept_students_are_as_small_and_fast_as_the_project_promises(students: ModelsReport) -> None:
+    assert students.reference
+    teacher, *others = students.models
+    assert teacher.architecture == "inception_resnet_v2"
+    assert teacher.image == (224, 224, 3)
+    for student in others:
+        assert student.teacher
+        assert student.accuracy
+        assert student.case.file_mb <= 1.5
+        assert student.listening_mb is not None
+        assert student.listening_mb <= 70
+        assert student.invoke_times_as_fast.median >= 20
+        assert students.reference.from_file.p50_ms / student.case.from_file.p50_ms >= 100
+    assert any(student.teacher and student.teacher.verdict == "as good" for student in others)
 
 
 def test_the_kept_page_is_that_of_the_kept_report(kept: Report) -> None:

@@ -36,7 +36,7 @@ def models_report(measured: tuple[Run, str]) -> ModelsReport:
 
 
 def test_the_fastest_model_of_the_first_run_is_what_the_others_are_compared_with(models_report: ModelsReport) -> None:
-    assert [model.name for model in models_report.models] == ["tiny tflite-float32", "small.float16.tflite"]
+    assert [model.name for model in models_report.models] == ["tiny tflite-float32", "small.int8.tflite"]
     assert models_report.baseline == "tiny tflite-float32"
     assert models_report.models[0].times_as_fast.median == 1.0
 
@@ -45,7 +45,7 @@ def test_what_a_model_is_stands_beside_what_was_measured_of_it(models_report: Mo
     ours, packaged = models_report.models
     assert ours.accuracy is not None
     assert (ours.accuracy.value, ours.accuracy.low, ours.accuracy.high) == (0.8, 0.6, 1.0)
-    assert packaged.architecture == "mobilenet_v3_small"
+    assert packaged.architecture == "mobilenet_v2"
     assert packaged.image == (224, 224, 3)
     assert packaged.listening_mb is not None
     assert 30 < packaged.listening_mb < 150
@@ -56,7 +56,7 @@ def test_terminal_markdown_and_page_show_the_tables_and_the_page_the_plot(measur
     markdown, html = ((run.bench / name).read_text("utf-8") for name in ("models.md", "models.html"))
     for text in (printed, markdown, html):
         assert "80.0 (60-100)" in text
-        assert "mobilenet_v3_small" in text
+        assert "mobilenet_v2" in text
         assert "Pareto front" in text
     assert "data:image/png" in html
 

@@ -9,8 +9,8 @@ from benchmarks.inputs import Excerpt, excerpts_of_run
 from benchmarks.pipelines import ExportPipeline, load_network, read_window
 from benchmarks.worker import open_pipeline
 from edge_runtime.errors import TmgcError
+from edge_runtime.model_file import read_card
 from edge_runtime.spectrogram import SpectrogramSettings
-from export.metadata import read_card
 from tests.conftest import tone
 from train.run import Run
 

@@ -60,7 +60,7 @@ def test_the_examples_with_curl_run(server: str) -> None:
     assert [answer["type"] for answer in windows] == ["window"] * 4 + ["summary"]
     assert [answer["windows"] for answer in summary] == [2]
     assert [answer["source"] for answer in batch] == ["song.mp3", "other.wav"]
-    assert models[0]["models"][0]["id"] == "small.float16"
+    assert models[0]["models"][0]["id"] == "small.int8"
 
 
 @pytest.mark.usefixtures("songs")

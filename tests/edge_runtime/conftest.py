@@ -53,14 +53,20 @@ def graphs(tmp_path_factory: pytest.TempPathFactory, card: ModelCard) -> dict[st
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory, card: ModelCard, graphs: dict[str, Path]) -> dict[str, Path]:
-    """The same, each with its card inside."""
+    """The same, each with its card and its golden windows inside."""
+    from edge_runtime.golden_windows import NAMES, golden_document, predict_golden
+    from edge_runtime.interpreters import open_interpreter
     from export.metadata import write_with_card
 
     folder = tmp_path_factory.mktemp("models")
     made = {}
     for form, graph in graphs.items():
         made[form] = folder / f"tiny.float32.{form}"
-        write_with_card(graph, replace(card, export={"format": form, "recipe": "float32"}), made[form])
+        export: dict[str, Any] = {"format": form, "recipe": "float32"}
+        write_with_card(graph, replace(card, export=export), made[form])
+        found = predict_golden(open_interpreter(made[form]), NAMES)
+        export["golden"] = golden_document("float32", found, found)
+        write_with_card(graph, replace(card, export=export), made[form])
     return made
 
 

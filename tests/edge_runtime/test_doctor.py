@@ -20,6 +20,7 @@ from edge_runtime.doctor import (
     check_acceleration,
     check_bits,
     check_devices,
+    check_golden_windows,
     check_interpreter,
     check_latency,
     check_level,
@@ -30,11 +31,23 @@ from edge_runtime.doctor import (
     check_temperature,
     self_test,
 )
-from edge_runtime.interpreters import open_interpreter
+from edge_runtime.interpreters import litert, open_interpreter
 from edge_runtime.models import SMALL_MODEL
 from edge_runtime.sources.portaudio import Device
 from tests.conftest import tone
 from tests.edge_runtime.fake_portaudio import FakePortAudio
+
+
+def test_golden_windows_that_are_missing_or_missed_are_told(
+    brief_model: Path, models: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert check_golden_windows(brief_model).state == WARNING
+    invoke = litert.LiteRTInterpreter.invoke
+    monkeypatch.setattr(litert.LiteRTInterpreter, "invoke", lambda self, window: invoke(self, window)[::-1])
+    finding = check_golden_windows(models["tflite"])
+    assert finding.state == PROBLEM
+    assert "golden window 'loud'" in finding.found
+    assert [each.check for each in check_model(models["tflite"])][-1] == "self-test", "the other checks go on"
 
 
 def test_the_interpreter_is_named_with_its_version() -> None:
@@ -45,16 +58,17 @@ def test_the_interpreter_is_named_with_its_version() -> None:
 
 
 @pytest.mark.parametrize("form", ["tflite", "onnx"])
-def test_a_sound_model_passes_all_three_checks(form: str, models: dict[str, Path]) -> None:
+def test_a_sound_model_passes_all_checks(form: str, models: dict[str, Path]) -> None:
     findings = list(check_model(models[form]))
     assert [(finding.check, finding.state) for finding in findings] == [
         ("model", OK),
         ("XNNPACK", OK),
+        ("golden-windows", OK),
         ("self-test", OK),
     ]
     assert "Halk, Caz, Rock" in findings[0].found
-    assert "hop 1.0 s: keeps up" in findings[2].found
-    assert "hop 2.0 s: keeps up" in findings[2].found
+    assert "hop 1.0 s: keeps up" in findings[3].found
+    assert "hop 2.0 s: keeps up" in findings[3].found
 
 
 def test_a_network_without_xnnpack_is_noticed(models: dict[str, Path]) -> None:

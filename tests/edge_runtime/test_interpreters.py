@@ -22,6 +22,7 @@ import soundfile
 
 from edge_runtime import ModelCard, SpectrogramSettings, TmgcError
 from edge_runtime.interpreters import default_threads, litert, open_interpreter
+from edge_runtime.model_file import read_card
 from tests.conftest import tone
 from tests.edge_runtime.conftest import SHARPNESS
 from tests.edge_runtime.factories import listen_command
@@ -92,7 +93,7 @@ def test_a_damaged_card_is_refused_wherever_the_damage_is(models: dict[str, Path
             damaged[position] ^= damage
             path.write_bytes(damaged)
             with suppress(TmgcError):  # damage to a date or an attribute may go unnoticed
-                litert.read_card(path)
+                read_card(path)
 
 
 def _archive(
@@ -146,7 +147,7 @@ _READ_EACH = """
 import resource, sys, time
 from pathlib import Path
 from edge_runtime import TmgcError
-from edge_runtime.interpreters.litert import read_card
+from edge_runtime.model_file import read_card
 before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
 for path in sys.argv[1:]:
     try:
@@ -181,7 +182,7 @@ def test_a_card_with_a_comment_behind_it_is_read(graphs: dict[str, Path], card: 
     path = tmp_path / "commented.tflite"
     archive = _archive(("labels.txt", b"Halk"), ("card.json", card.to_json().encode()), comment=b"-" * 65_535)
     path.write_bytes(graphs["tflite"].read_bytes() + archive)
-    assert litert.read_card(path) == card
+    assert read_card(path) == card
 
 
 def test_the_card_of_an_onnx_file_is_bounded_as_well(models: dict[str, Path], card: ModelCard, tmp_path: Path) -> None:
@@ -189,6 +190,7 @@ def test_the_card_of_an_onnx_file_is_bounded_as_well(models: dict[str, Path], ca
 
     model = onnx.load(models["onnx"])
     model.metadata_props[0].value = _changed(card.to_json(), network={"text": "a" * 1_000_000}).decode()
+    del model.metadata_props[1]  # the card's digest
     (tmp_path / "large.onnx").write_bytes(model.SerializeToString())
     with pytest.raises(TmgcError, match="at most 1,000,000 bytes"):
         open_interpreter(tmp_path / "large.onnx")
@@ -251,7 +253,7 @@ def test_a_model_of_several_windows_at_once_is_refused(form: str, card: ModelCar
 def test_a_file_of_another_kind_is_refused(form: str, tmp_path: Path) -> None:
     path = tmp_path / f"model.{form}"
     path.write_text("not a model")
-    with pytest.raises(TmgcError, match=r"Make one with tmgc-export|cannot be run"):
+    with pytest.raises(TmgcError, match=r"Make one with tmgc-export|cannot be read"):
         open_interpreter(path)
 
 
@@ -313,7 +315,7 @@ def error_of(*arguments: object) -> str:
 @pytest.fixture
 def no_interpreter(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine where no library for models is installed."""
-    for module, _ in litert._RUNTIMES:
+    for module, _ in litert.ENGINES.values():
         monkeypatch.setitem(sys.modules, module, None)
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
 
@@ -350,14 +352,17 @@ def test_a_tflite_model_that_is_too_new_for_the_interpreter_is_one_line_with_the
 
 
 def test_an_onnx_model_that_is_too_new_for_the_interpreter_is_one_line_with_the_fix(
-    models: dict[str, Path], song: Path, tmp_path: Path
+    graphs: dict[str, Path], card: ModelCard, song: Path, tmp_path: Path
 ) -> None:
     import onnx
 
-    model = onnx.load(models["onnx"])
+    from export.metadata import write_with_card
+
+    model = onnx.load(graphs["onnx"])
     model.ir_version = NEWEST_VERSION
+    (tmp_path / "graph.onnx").write_bytes(model.SerializeToString())
     newer = tmp_path / "newer.onnx"
-    newer.write_bytes(model.SerializeToString())
+    write_with_card(tmp_path / "graph.onnx", card, newer)
     line = error_of(song, "--model", newer)
     assert "made for a newer runtime" in line
     assert "pip install --upgrade onnxruntime" in line
@@ -373,3 +378,12 @@ def test_a_model_opens_whose_path_is_no_text_in_the_locale(form: str, models: di
     command = [sys.executable, "-c", program, str(path)]
     done = subprocess.run(command, capture_output=True, text=True, env=ascii_only, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@FORMATS
+def test_an_engine_that_does_not_run_a_file_is_refused_with_those_that_do(form: str, models: dict[str, Path]) -> None:
+    known = "litert" if form == "tflite" else "onnxruntime"
+    assert open_interpreter(models[form], engine=known).runtime
+    for engine in ("nothing", "onnxruntime" if form == "tflite" else "litert"):
+        with pytest.raises(TmgcError, match=rf"installed \(.*{known}.*\), got {engine}"):
+            open_interpreter(models[form], engine=engine)

@@ -15,6 +15,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from edge_runtime import AudioFile, Event, GenreClassifier, ListenSettings, Prediction, TmgcError, listen
+from edge_runtime.errors import UntrustedModelError
 from edge_runtime.interpreters import Interpreter, ModelInput, open_interpreter
 from edge_runtime.listener import RECOVERY_WINDOWS
 from edge_runtime.pooling import pool
@@ -199,6 +200,41 @@ def test_settings_that_make_no_sense_are_refused(wrong: dict[str, float]) -> Non
 
 
 STALEST_SECONDS = 4.0
+
+
+class InvalidInterpreter:
+    """An interpreter whose answers to windows of these numbers are not finite."""
+
+    def __init__(self, interpreter: Interpreter, numbers: set[int]) -> None:
+        self.card, self.input, self.output = interpreter.card, interpreter.input, interpreter.output
+        self.runtime, self.threads = interpreter.runtime, interpreter.threads
+        self._interpreter, self._numbers, self._count = interpreter, numbers, 0
+
+    def invoke(self, model_input: ModelInput) -> NDArray[np.float32]:
+        self._count += 1
+        invalid = self._count - 1 in self._numbers
+        return self._interpreter.invoke(model_input) * np.float32(np.nan if invalid else 1)
+
+
+def test_an_answer_that_is_not_finite_is_an_event_and_no_prediction(classifier: GenreClassifier) -> None:
+    broken = GenreClassifier(InvalidInterpreter(classifier.interpreter, {1, 2, 4}))
+    events = list[Event]()
+    settings = ListenSettings(hop_seconds=2.0)
+    predictions = list(listen(Sound(noise(12)), broken, settings, notify=events.append))
+    expected = list(listen(Sound(noise(12)), classifier, settings))
+    assert [prediction.start_seconds for prediction in predictions] == [0, 6, 10]
+    assert [each.probabilities for each in predictions] == [expected[index].probabilities for index in (0, 3, 5)]
+    assert predictions[1].smoothed_confidence == predictions[1].confidence, "smoothing begins anew"
+    assert [event.event for event in events] == ["invalid answer"] * 3
+    assert "3 of 3" in events[0].reason
+
+
+def test_three_answers_in_a_row_that_are_not_finite_end_the_listening(classifier: GenreClassifier) -> None:
+    broken = GenreClassifier(InvalidInterpreter(classifier.interpreter, {1, 2, 3}))
+    predictions = listen(Sound(noise(20)), broken, ListenSettings(hop_seconds=2.0))
+    assert next(predictions).probabilities
+    with pytest.raises(UntrustedModelError, match="3 answers in a row were not finite"):
+        next(predictions)
 
 
 class Performance:

@@ -9,11 +9,12 @@ import pytest
 import soundfile
 
 from edge_runtime import GenreClassifier
+from edge_runtime.golden_windows import open_verified
 from edge_runtime.models import SMALL_MODEL, default_model
 from tests.edge_runtime.factories import listen_command
 from train.demo_corpus import synthesize_song
 
-MOST_BYTES = 4_000_000
+MOST_BYTES = 1_500_000
 
 
 def test_the_newest_complete_export_that_passed_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,6 +34,8 @@ def test_the_small_model_is_small_and_marked_as_a_demonstration() -> None:
     assert SMALL_MODEL.stat().st_size < MOST_BYTES
     assert card.demonstration
     assert card.export["parity"]["passed"]
+    assert card.accuracy["teacher"]["verdict"] == "as good"
+    assert all(result.passed for result in open_verified(SMALL_MODEL).results)
     assert len(card.genres) == 10
 
 

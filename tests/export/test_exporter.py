@@ -15,6 +15,7 @@ import pytest
 
 from edge_runtime import GenreClassifier, SpectrogramSettings, read_audio
 from edge_runtime.errors import TmgcError
+from edge_runtime.golden_windows import check_golden
 from edge_runtime.interpreters import open_interpreter
 from export import exporter, parity, parity_reference, tflite
 from export.exporter import ExportSettings, Steps, export_model
@@ -153,6 +154,18 @@ def test_the_card_inside_has_the_origin_of_the_file(name: str, exports: Reports,
     assert len(card.export["calibration"]) == (40 if calibrated else 0)
     assert training.issuperset(card.export["calibration"])
     assert card.export.get("opset") == (17 if card.export["format"] == "onnx" else None)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_card_inside_has_golden_windows_that_the_file_reaches(name: str, exports: Reports) -> None:
+    interpreter = open_interpreter(exports[name]["file"])
+    golden, recipe = interpreter.card.export["golden"], interpreter.card.export["recipe"]
+    results = check_golden(interpreter)
+    assert len(results) == len(golden["keras"]) == 6
+    assert all(result.passed for result in results)
+    if recipe == "float32":
+        for result in results:
+            assert result.expected == pytest.approx(golden["keras"][result.window], abs=1e-4)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -26,8 +26,8 @@ _fit_options = Options(
     click.option(
         "--width",
         type=float,
-        help="Factor for the channels of the layers. Default: 0.5 for an architecture that has widths, such as "
-        "mobilenet_v2 and efficientnet_lite0.",
+        help="Factor for the channels of the layers. Default: that of the RUN of --weights, else 0.5 for mobilenet_v2 "
+        "and 1 for others.",
     ),
     *fit_options.without("architecture").without("width"),
 )
@@ -65,7 +65,7 @@ def distil(run: Path, student: Path, **options: Any) -> None:
         raise TmgcError("--recipe reference trains without a teacher: leave it out to make a student")
     require_keras()
     if options["width"] is None:
-        options["width"] = _default_width(options["architecture"])
+        options["width"] = _default_width(options["architecture"], options["weights"])
     work = _Distillation(run, student, options)
     with resumed_by_the_same_command():
         work.prepare()
@@ -76,10 +76,18 @@ def distil(run: Path, student: Path, **options: Any) -> None:
     say(f"next: tmgc-export {work.pairs[0].student.run.folder}")
 
 
-def _default_width(architecture: str) -> float:
+def _default_width(architecture: str, weights: str | None) -> float:
+    """Of a run's network, or else one for which there are weights of ImageNet."""
+    from train.pretraining.pretrain import read_pretraining
+    from train.run import Run
     from train.training.architectures import find_architecture
 
-    return 0.5 if find_architecture(architecture).of_width else 1.0
+    run = Run(Path(weights or ""))
+    if weights and run.pretraining_json.is_file():
+        return float(read_pretraining(run)["settings"]["width"])
+    if weights and run.card_json.is_file():
+        return float(run.card().network.get("width", 1.0))
+    return 0.5 if find_architecture(architecture).name == "mobilenet_v2" else 1.0
 
 
 class _Pair(NamedTuple):

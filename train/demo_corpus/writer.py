@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
 import soundfile
@@ -14,6 +12,7 @@ import soundfile
 from edge_runtime.errors import TmgcError
 from edge_runtime.files import atomic_write
 from edge_runtime.system_info import usable_cores
+from edge_runtime.workers import Lost, work_through
 from train.dataset.discover import MARKER
 from train.demo_corpus.composer import check_arguments, synthesize_song
 from train.demo_corpus.genres import GENRES
@@ -124,13 +123,14 @@ def _remove_songs(folder: Path) -> None:
 
 
 def _written(jobs: list[_Job], *, workers: int) -> Iterator[Path]:
-    """Paths of the files, in order, each as soon as it is written."""
+    """Paths of the files, in any order, each as soon as it is written."""
     if workers == 1:
         yield from map(_write_song, jobs)
         return
-    # "spawn" is the only start method that works everywhere and next to TensorFlow's threads.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        yield from pool.map(_write_song, jobs)
+    for job, path in work_through(_write_song, jobs, workers=workers):
+        if isinstance(path, Lost):
+            raise TmgcError(f"{job.path.name} could not be made: {path.reason}. Run it again")
+        yield path
 
 
 def _write_song(job: _Job) -> Path:

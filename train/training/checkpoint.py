@@ -340,7 +340,8 @@ def _card(
     licence = joined_notices(state.licence, teacher.licence if teacher else "")
     training: dict[str, Any] = {
         "dataset_sha256": dataset.fingerprint(),
-        "settings": config.to_json(),
+        "settings": config.to_json()
+        | {"weights": _told(config.weights), "teachers": list(map(_told, config.teachers))},
         "learning_rate": state.learning_rate,
         "head_epochs": phases.count("head"),
         "epochs": phases.count("fine-tuning"),
@@ -362,13 +363,18 @@ def _card(
             "architecture": network.name,
             "width": config.width,
             "parameters": network.count_params(),
-            "initial_weights": config.weights,
+            "initial_weights": _told(config.weights),
             **({"teachers": [asdict(each) for each in teacher.teachers]} if teacher else {}),
             **({"licence": licence} if licence else {}),
         },
         training=training,
         versions=versions(LIBRARIES),
     )
+
+
+def _told(path_or_name: str) -> str:
+    """What a card, which leaves with the model, says of a path: the file or folder and the folder that it is in."""
+    return "/".join(Path(path_or_name).parts[-2:]) if Path(path_or_name).is_absolute() else path_or_name
 
 
 def licence_of_weights(architecture: Architecture, weights: str) -> str:

@@ -19,7 +19,9 @@ from tests import factories
 from tests.factories import SIDE, tiny_dataset, write_songs
 from tests.train.cli.conftest import one_error, tmgc_train
 from tests.train.cli.test_cross_validate import TINY as TINY_FOLDS
+from train.cli.distil import _default_width
 from train.dataset.dataset import read_dataset
+from train.pretraining.pretrain import SCHEMA as PRETRAINING_SCHEMA
 from train.run import Run
 
 TINY = ["--student", "tiny", "--weights", "none", "--head-epochs", 3, "--batch-size", 12, "--learning-rate", 1e-2]
@@ -88,6 +90,16 @@ def test_what_cannot_teach_is_refused_in_one_line_and_nothing_is_written(
     assert dataset.of("test")
     assert "knowing was trained on" in refused(teacher.folder, run, *TINY, *SMALL, "--teacher", knowing)
     assert "a new or empty folder is needed" in one_error(tmgc_train("distil", teacher.folder, knowing, *TINY, *SMALL))
+
+
+def test_a_student_is_as_narrow_as_the_weights_that_it_begins_with(tmp_path: Path) -> None:
+    assert _default_width("mobilenet_v2", None) == 0.5
+    assert _default_width("efficientnet_lite0", None) == 1.0, "ImageNet's weights are of this width"
+    assert _default_width("mobilenet_v3_small", "imagenet") == 1.0
+    assert _default_width("mobilenet_v2", str(tmp_path / "file.keras")) == 0.5
+    settings = {"schema": PRETRAINING_SCHEMA, "settings": {"width": 0.35}, "target_names": [], "target_mean": []}
+    (tmp_path / "pretraining.json").write_text(json.dumps(settings), "utf-8")
+    assert _default_width("efficientnet_lite0", str(tmp_path)) == 0.35
 
 
 @pytest.mark.full
