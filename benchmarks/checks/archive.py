@@ -173,22 +173,20 @@ def time_archive(
         _plain_loop(model, chosen[:1])  # what the libraries do once
         plain = _plain_loop(model, chosen[: sample // 2])
         tagger = Tagger.of(model, TagSettings(windows))
-        engines = _engines(tagger, ray=ray)
-        runs = []
-        for engine, (cores, function) in engines.items():
-            job = Job((str(folder / "music"),), folder / engine, tagger, Share())
-            runs.append(_time_tagging(job, engine, function, cores))
+        runs = [_time_tagging(Job((str(folder / "music"),), folder / "local", tagger, Share()), "local")]
+        if ray:  # after the local run, whose memory and cores are its own
+            runs.append(_time_tagging(Job((str(folder / "music"),), folder / "ray", tagger, Share()), "ray"))
         plain += _plain_loop(model, chosen[sample // 2 :])
         planning = _time_planning(folder / "planned", planned)
     return ArchiveCheck(windows, seconds, plain, tuple(runs), planning)
 
 
-def _engines(tagger: Tagger, *, ray: bool) -> dict[str, tuple[int, Engine]]:
+def _engine(name: str, tagger: Tagger) -> tuple[Engine, int]:
+    """An engine, and the number of its cores."""
     cores = usable_cores()
-    found: dict[str, tuple[int, Engine]] = {"local": (cores, partial(tag_locally, tagger=tagger, workers=cores))}
-    if ray:
-        found["ray"] = connect(cores), partial(tag_with_ray, tagger=tagger)
-    return found
+    if name == "ray":
+        return partial(tag_with_ray, tagger=tagger), connect(cores)
+    return partial(tag_locally, tagger=tagger, workers=cores), cores
 
 
 def _plain_loop(model: Path, songs: Sequence[Path]) -> PlainLoop:
@@ -231,7 +229,8 @@ class _Watch(Progress):
         self.peaks.append(max(resident))
 
 
-def _time_tagging(job: Job, name: str, engine: Engine, cores: int) -> Tagging:
+def _time_tagging(job: Job, name: str) -> Tagging:
+    engine, cores = _engine(name, job.tagger)
     watch = _Watch()
     begun = perf_counter()
     tag(job, engine, watch)

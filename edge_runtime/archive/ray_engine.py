@@ -57,6 +57,7 @@ def connect(workers: int | None = None) -> int:
     try:
         ray.init(address="auto", **quiet)
     except ConnectionError:  # there is none
+        os.environ.setdefault("RAY_worker_niceness", "0")  # as local processes; Ray takes 15
         ray.init(address="local", num_cpus=workers, include_dashboard=False, **quiet)
     log.info("Ray: %d machine(s), %d cores", len(ray.nodes()), cores := _cores(ray, workers))
     return cores
