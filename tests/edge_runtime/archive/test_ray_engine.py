@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import psutil
 import pytest
 
 from tests.conftest import until
+from tests.edge_runtime.archive.chaos import children
 from tests.edge_runtime.archive.library import TAG, rows, tag_command, tag_library, write_library
 
 pytestmark = pytest.mark.full
@@ -32,8 +34,10 @@ def cluster() -> Iterator[Any]:
 
 def busy(node: Any) -> bool:
     """Whether a process of a node has worked for a while."""
-    raylet = psutil.Process(node.all_processes["raylet"][0].process.pid)
-    return any(child.cpu_times().user > 2.5 for child in raylet.children() if "ray::_tag" in " ".join(child.cmdline()))
+    raylet = node.all_processes["raylet"][0].process.pid
+    with contextlib.suppress(psutil.NoSuchProcess):  # one that has just ended
+        return any(child.cpu_times().user > 2.5 for child in children(raylet, "ray::_tag"))
+    return False
 
 
 def test_a_node_that_is_killed_on_the_way_costs_no_row(cluster: Any, tmp_path: Path, models: dict[str, Path]) -> None:
