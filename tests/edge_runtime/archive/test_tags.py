@@ -88,7 +88,7 @@ def test_undo_restores_what_was_there_and_its_absence(encoded: Path, music: Path
     assert probed(music / "song.flac")["tmgc_genre"] == "Arabesk"
     assert outcomes(undo(archive)) == {"written"}
     same = {name for name in NAMES if (music / name).read_bytes() == (encoded / name).read_bytes()}
-    assert same >= {"bare.mp3", "v1.mp3", "song.flac", "song.ogg", "song.opus"}
+    assert same >= {name for name in NAMES if not name.endswith(".m4a")}
     assert all(probed(music / name) == probed(encoded / name) for name in NAMES if name not in same)
     assert audio_md5(music) == audio_md5(encoded)
     assert undo(archive) == {}, "nothing is left to undo"
