@@ -354,6 +354,19 @@ def test_a_kill_between_the_journal_and_the_change_is_recovered_from(encoded: Pa
     assert song.read_bytes() == (encoded / song.name).read_bytes()
 
 
+def test_a_kill_in_an_undo_of_a_song_that_others_have_changed_is_recovered_from(music: Path) -> None:
+    song = only(music, "song.flac")
+    archive = archive_of(music)
+    write(archive)
+    _changed(song)
+    killed(archive, "undo")
+    assert read_back(song) == ["Arabesk"]
+    assert outcomes(undo(archive)) == {"written"}
+    assert read_back(song) == []
+    assert song.read_bytes().endswith(b"\0"), "what others have changed stays"
+    assert [path.name for path in music.iterdir()] == ["song.flac"]
+
+
 def test_a_song_that_is_changed_meanwhile_is_left_to_who_changes_it(
     music: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
