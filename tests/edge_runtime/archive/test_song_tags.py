@@ -182,15 +182,6 @@ def test_an_id3_tag_with_more_than_frames_is_left_as_it_is(music: Path, spoil: A
         open_tags(song, "GENRE")
 
 
-def test_unsynchronised_frames_and_the_sizes_of_old_itunes_are_understood() -> None:
-    picture = Frame(b"APIC", b"\0\0", b"\0image/png\0\3\0" + b"\xff\x00\x01" * 100)
-    plain = Id3Tag(3, 0, [picture]).render(0)
-    body = plain[10:].replace(b"\xff\x00", b"\xff\x00\x00")
-    size = bytes([0, 0, len(body) >> 7, len(body) & 127])
-    assert parse_id3(b"ID3\x03\0\x80" + size + body) == Id3Tag(3, 0, [picture])
-    assert parse_id3(plain[:3] + b"\x04" + plain[4:]) == Id3Tag(4, 0, [picture]), "with sizes of eight bits a byte"
-
-
 COMMENTS = {
     "not UTF-8": b"TITLE=\xdeark\xfd",
     "a genre that is not UTF-8": b"GENRE=T\xfcrk\xfc",
