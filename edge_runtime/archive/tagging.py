@@ -94,7 +94,7 @@ class Outcome(NamedTuple):
     failed: int
     """Songs with an error."""
     unread: int
-    """Folders that could not be read."""
+    """Folders that could not be read, and songs that could before."""
 
 
 def tag(job: Job, engine: Engine, progress: Progress | None = None) -> Outcome:
@@ -125,7 +125,7 @@ def tag(job: Job, engine: Engine, progress: Progress | None = None) -> Outcome:
 
 
 def _update_manifest(out: Path, roots: Sequence[str]) -> int:
-    """Write the songs that there are; returns the number of folders that could not be read."""
+    """Write the songs that there are; returns how many folders and songs could not be read."""
     library = find_songs(roots, read_manifest(out), OwnChanges(out))
     write_manifest(out, library.songs)
     return library.unread

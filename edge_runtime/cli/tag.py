@@ -78,7 +78,7 @@ def main(paths: tuple[str, ...], **options: Any) -> None:
         outcome = tag(job, engine, progress)
     progress.summarise(outcome, job.out)
     if outcome.unread:
-        log.warning("%d folders could not be read: see above", outcome.unread)
+        log.warning("%d folders and songs could not be read: see above", outcome.unread)
         sys.exit(INCOMPLETE)
 
 

@@ -86,6 +86,45 @@ def test_songs_of_a_folder_that_cannot_be_read_are_kept_and_told(
     assert notices == ["warning: ./Halk: the folder cannot be read: Permission denied; songs kept from before: 1"]
 
 
+def test_songs_that_cannot_be_read_any_more_keep_their_size_and_time(
+    music: Path, tmp_path: Path, notices: list[str], monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    """Of a folder that may be listed and not entered, the names are known and nothing else."""
+    monkeypatch.chdir(music)
+    own = OwnChanges(tmp_path)
+    before = find_songs(["."], None, own).songs
+    (music / "Halk" / "new.mp3").touch()
+    (music / "Halk").chmod(0o444)
+    request.getfixturevalue("no_privileges")
+    again = find_songs(["."], before, own)
+    assert [song for song in again.songs.to_pylist() if song["path"] != "Halk/new.mp3"] == before.to_pylist()
+    assert {"path": "Halk/new.mp3", "root": ".", "size": 0, "mtime_ns": 0} in again.songs.to_pylist()
+    assert again.unread == 1
+    assert notices == ["warning: ./Halk/c.flac: cannot be read: Permission denied; its row is kept from before"]
+
+
+def test_songs_behind_a_link_are_kept_while_its_target_is_missing(
+    music: Path, tmp_path: Path, notices: list[str]
+) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    for link in ("Vol. 1", "disk"):
+        (disk / link).mkdir()
+        (disk / link / "e.mp3").touch()
+        (music / link).symlink_to(disk / link)
+    (music / "empty").symlink_to("nowhere")
+    (music / "cover.png").symlink_to("nowhere.png")
+    own = OwnChanges(tmp_path)
+    first = find_songs([str(music)], None, own)
+    assert first.unread == 1
+    disk.rename(tmp_path / "unmounted")
+    again = find_songs([str(music)], first.songs, own)
+    assert again.songs == first.songs
+    assert {"Vol. 1/e.mp3", "disk/e.mp3"} < set(again.songs["path"].to_pylist())
+    assert again.unread == 3
+    assert f"warning: {music}/disk: a broken link; songs kept from before: 1" in notices
+
+
 @pytest.mark.parametrize("kind", ["missing", "empty", "file"])
 def test_a_root_without_songs_is_refused(kind: str, tmp_path: Path) -> None:
     root = tmp_path / "root"
