@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_runtime.archive.local import HANG_SECONDS
+from edge_runtime.archive.results import NOT_READ
 from edge_runtime.archive.song import Row, Song, Tagger
 from edge_runtime.errors import TmgcError, first_line
 from edge_runtime.files import atomic_write, sha256_of
@@ -27,7 +28,7 @@ RETRIES = 3
 _AHEAD = 2
 """Songs that are submitted for each core: enough that none is idle."""
 
-_LOST = "its process crashed, hung or was killed each time, or its machine has gone"
+_LOST = f"{NOT_READ}its process crashed, hung or was killed each time, or its machine has gone"
 
 
 def connect(workers: int | None = None) -> int:

@@ -23,6 +23,10 @@ MOST_BYTES = 4 * 10**9
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 
+class NotFetchedError(TmgcError):
+    """A song cannot be fetched now."""
+
+
 class RemoteFile(NamedTuple):
     """A file below an address."""
 
@@ -88,8 +92,10 @@ def fetched(address: str, path: str, size: int) -> Iterator[Path]:
 
     Raises
     ------
+    NotFetchedError
+        It cannot be fetched.
     TmgcError
-        It cannot be fetched, or is larger than :data:`MOST_BYTES`.
+        It is larger than :data:`MOST_BYTES`.
     OSError
         There is no room for it.
     """
@@ -105,7 +111,7 @@ def fetched(address: str, path: str, size: int) -> Iterator[Path]:
         except Exception as error:  # each service has its own
             if isinstance(error, OSError) and error.errno == errno.ENOSPC:
                 raise
-            raise TmgcError(f"a song must be fetched: this one is not ({first_line(error)})") from error
+            raise NotFetchedError(f"a song must be fetched: this one is not ({first_line(error)})") from error
         yield copy
 
 

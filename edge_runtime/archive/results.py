@@ -33,6 +33,9 @@ SHARDS = "shards"
 PROBABILITY = "p_"
 """Beginning of the name of a genre's column of probabilities."""
 
+NOT_READ = "not read: "
+"""Beginning of an error that says nothing about the song: the next run tries it again."""
+
 _NO_TEXT = re.compile("[\udc80-\udcff\uef80-\uefff]")
 _STORED_BYTE = re.compile("[\uef80-\uefff]")
 _PRIVATE_USE = 0xEF80 - 0xDC80

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edge_runtime.archive.results import (
     MANIFEST,
+    NOT_READ,
     PROBABILITY,
     SHARDS,
     damaged,
@@ -87,10 +88,13 @@ class Plan:
     def _beginning(self) -> str:
         return f"{results_key(self.model_sha256, self.settings)}-"
 
-    def failed(self, names: Iterable[str]) -> set[str]:
-        """Those that hold a song with an error."""
+    def failed(self, names: Iterable[str], *, unread: bool) -> set[str]:
+        """Those that hold a song with an error; with ``unread``, with one that says nothing about the song."""
+        import pyarrow.compute as pc
+
         errors = ((name, read_parquet(self.path(name), "error")["error"]) for name in names)
-        return {name for name, column in errors if column.null_count < len(column)}
+        beginning = NOT_READ if unread else ""
+        return {name for name, column in errors if pc.any(pc.starts_with(column, beginning)).as_py()}
 
     def all_there(self, names: Iterable[str]) -> list[str]:
         """Those shards of earlier manifests of which no song is gone."""

@@ -3,7 +3,8 @@
 It can be interrupted at any moment and goes on where it was:
 
 1. The manifest is written, and ``archive.json`` with the model and the settings.
-2. Shards that are there already are done: their names say what they were computed from.
+2. Shards that are there already are done: their names say what they were computed from. Songs in them with an error
+   that says nothing about the song are not.
 3. Songs of other shards that are in a shard of an earlier manifest, unchanged and without an error, have their rows
    taken over.
 4. The engine classifies all others. A shard is written when its last song is done; an interruption writes the rows that
@@ -136,7 +137,7 @@ def _work(job: Job, shards: Shards, engine: Engine, progress: Progress) -> Outco
     parts = shards.plan.parts()
     mine = parts[job.share.number - 1 :: job.share.of]
     there = shards.plan.existing()
-    again = shards.plan.failed(there) if job.retry_failed else set[str]()
+    again = shards.plan.failed(there & {part.name for part in mine}, unread=not job.retry_failed)
     done = set[str]() if job.force else there - again
     superseded = there - {part.name for part in parts}
     missing = [part for part in mine if part.name not in done]

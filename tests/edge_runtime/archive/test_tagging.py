@@ -11,7 +11,7 @@ import pytest
 from pyarrow import parquet
 
 from edge_runtime import TmgcError
-from edge_runtime.archive.results import SHARDS, read_archive
+from edge_runtime.archive.results import NOT_READ, SHARDS, read_archive
 from edge_runtime.archive.song import Row
 from edge_runtime.archive.tagging import Progress, Share
 from edge_runtime.models import SMALL_MODEL
@@ -148,6 +148,23 @@ def test_a_song_with_an_error_is_tried_again_when_its_shard_changes(music: Path,
     tag_library(music, out, model)
     write_song(music / "00" / "00070.mp3")
     assert computed(music, out, model) == 2
+
+
+def test_a_song_that_was_not_read_is_tried_again_by_the_next_run(music: Path, tmp_path: Path, model: Path) -> None:
+    class Hiding(Progress):
+        """A song goes away and comes back, as on a disk that fails for a moment."""
+
+        def song(self, row: Row) -> None:
+            if hidden.exists():
+                hidden.rename(tmp_path / "hidden")
+
+    out, hidden = tmp_path / "out", music / "01" / "0011.mp3"
+    tag_library(music, out, model, progress=Hiding())
+    assert rows(out)[11]["error"].startswith(NOT_READ)
+    (tmp_path / "hidden").rename(hidden)
+    assert computed(music, out, model) <= 2, "and one that cannot be decoded, if it is of the same shard"
+    assert rows(out)[11]["error"] is None
+    assert computed(music, out, model) == 0
 
 
 @pytest.mark.parametrize("name", ["manifest.parquet", "shards/*"])
