@@ -126,10 +126,10 @@ def _entries(root: str) -> Iterator[Entry]:
 
 def _entry(folder: Path, path: str) -> Entry:
     try:
-        status = (folder / path).stat()
+        state = State.of((folder / path).stat())
     except OSError as error:
         return Entry(stored_path(path), 0, 0, f"cannot be read: {error.strerror}")
-    return Entry(stored_path(path), status.st_size, status.st_mtime_ns)
+    return Entry(stored_path(path), *state)
 
 
 def _kept(root: str, unread: Sequence[Entry], earlier: pa.Table) -> tuple[pa.Table, int]:

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from edge_runtime.archive.results import require_archive_extra
+from edge_runtime.archive.results import require_archive_extra, stored_ns
 from edge_runtime.errors import TmgcError, first_line
 from edge_runtime.walk import no_music
 
@@ -132,7 +132,7 @@ def _mtime_ns(info: dict[str, Any]) -> int:
     for name in ("mtime", "LastModified", "last_modified", "updated"):
         value = info.get(name)
         if isinstance(value, datetime):
-            return round(value.timestamp() * 1e6) * 1000
+            return stored_ns(round(value.timestamp() * 1e6) * 1000)
         if isinstance(value, int | float):
-            return round(value * 1e6) * 1000
+            return stored_ns(round(value * 1e6) * 1000)
     return 0

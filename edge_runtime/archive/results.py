@@ -73,6 +73,11 @@ def _to_private_use(found: re.Match[str]) -> str:
     return "".join(chr(0xEF00 + byte) for byte in raw)
 
 
+def stored_ns(nanoseconds: int) -> int:
+    """A time since 1970 as the results hold it, in 64 bits: the nearest of the years 1678 to 2262."""
+    return max(-(2**63), min(nanoseconds, 2**63 - 1))
+
+
 def require_archive_extra(*modules: str) -> None:
     """Check that packages of the ``archive`` extra are installed.
 

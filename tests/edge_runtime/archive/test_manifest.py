@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edge_runtime import TmgcError
-from edge_runtime.archive.journal import OwnChanges
+from edge_runtime.archive.journal import OwnChanges, State
 from edge_runtime.archive.manifest import find_songs, read_manifest, write_manifest
 from edge_runtime.archive.results import local_path
 
@@ -50,6 +50,18 @@ def test_songs_are_listed_in_order_with_size_and_time(music: Path, tmp_path: Pat
         assert (song["size"], song["mtime_ns"]) == (status.st_size, status.st_mtime_ns)
     assert read_manifest(tmp_path) == library.songs
     assert read_manifest(tmp_path / "nowhere") is None
+
+
+@pytest.mark.parametrize("address", ["", "file://"])
+def test_a_time_beyond_64_bits_is_the_last_one_within(address: str, music: Path, tmp_path: Path) -> None:
+    """``touch -d 2400-01-01``."""
+    future = 13_569_465_600 * 10**9
+    os.utime(music / "d.wav", ns=(future, future))
+    if (music / "d.wav").stat().st_mtime_ns != future:
+        pytest.skip("a file system without such times")
+    song = find_songs([f"{address}{music}"], None, OwnChanges(tmp_path)).songs.to_pylist()[-1]
+    assert (song["path"], song["mtime_ns"]) == ("d.wav", 2**63 - 1)
+    assert State.of((music / "d.wav").stat()).mtime_ns == 2**63 - 1
 
 
 def test_several_roots_stand_one_after_the_other(music: Path) -> None:
