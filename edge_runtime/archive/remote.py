@@ -6,7 +6,7 @@ import errno
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path, PurePosixPath
@@ -87,8 +87,16 @@ def is_there(address: str) -> bool:
 
 
 @contextmanager
-def fetched(address: str, path: str, size: int) -> Iterator[Path]:
+def fetched(address: str, path: str, size: int, beat: Callable[[], None]) -> Iterator[Path]:
     """A temporary copy of a file of so many bytes.
+
+    Parameters
+    ----------
+    address, path : str
+        The path is relative to the address.
+    size : int, bytes
+    beat : callable
+        Called for each part that arrives.
 
     Raises
     ------
@@ -102,12 +110,15 @@ def fetched(address: str, path: str, size: int) -> Iterator[Path]:
     if size > MOST_BYTES:
         raise TmgcError(f"a song that is fetched has at most {MOST_BYTES:,} bytes: this one has {size:,}")
     files, folder = _opened(address)
+    from fsspec import Callback
+
+    progress = Callback(hooks={"beat": lambda *_, **__: beat()})
     # without a name, where the system can: a process that is killed leaves nothing behind
     unnamed = Path("/proc/self/fd").is_dir()
     with tempfile.TemporaryFile() if unnamed else tempfile.NamedTemporaryFile() as place:
         copy = Path(f"/proc/{os.getpid()}/fd/{place.fileno()}") if unnamed else Path(place.name)
         try:
-            files.get_file(f"{folder}/{path}", str(copy))
+            files.get_file(f"{folder}/{path}", str(copy), callback=progress)
         except Exception as error:  # each service has its own
             if isinstance(error, OSError) and error.errno == errno.ENOSPC:
                 raise

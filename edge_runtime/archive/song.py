@@ -158,7 +158,7 @@ class Tagger:
         try:
             if not is_address(song.root):
                 return _tag(path, beat, classifier, self.settings)
-            with fetched(song.root, song.path, song.size) as path:
+            with fetched(song.root, song.path, song.size, beat) as path:
                 beat()
                 return _tag(path, beat, classifier, self.settings)
         except Exception as error:  # of whatever a decoder raises: a song does not end the work on all others
