@@ -9,7 +9,9 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
+from time import monotonic
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -19,6 +21,8 @@ from edge_runtime.walk import no_music
 
 MOST_BYTES = 4 * 10**9
 """Of a song that is fetched: room that each process may take for temporary files."""
+
+_CHECK_SECONDS = 60.0
 
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
@@ -78,7 +82,12 @@ def remote_files(address: str) -> Iterator[RemoteFile]:
 
 
 def is_there(address: str) -> bool:
-    """Whether the address answers and holds something."""
+    """Whether the address answers and holds something, or did within :data:`_CHECK_SECONDS`: it is listed for that."""
+    return _is_there(address, int(monotonic() // _CHECK_SECONDS))
+
+
+@lru_cache
+def _is_there(address: str, _period: int) -> bool:
     try:
         files, folder = _opened(address)
         return bool(files.ls(folder, detail=False, refresh=True))

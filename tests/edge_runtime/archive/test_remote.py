@@ -98,3 +98,17 @@ def test_a_long_fetch_says_that_it_is_at_work() -> None:
     with fetched("memory://long", "song.wav", 1, lambda: beats.append(1)) as copy:
         assert copy.stat().st_size == 3 * files.blocksize
         assert len(beats) >= 3
+
+
+def test_an_address_is_listed_once_a_minute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("fsspec", reason="no fsspec")
+    (tmp_path / "music").mkdir()
+    (tmp_path / "music" / "song.wav").touch()
+    now = 0.0
+    monkeypatch.setattr("edge_runtime.archive.remote.monotonic", lambda: now)
+    assert is_there(f"file://{tmp_path}/music")
+    (tmp_path / "music" / "song.wav").unlink()
+    now = 59.0
+    assert is_there(f"file://{tmp_path}/music")
+    now = 61.0
+    assert not is_there(f"file://{tmp_path}/music")
