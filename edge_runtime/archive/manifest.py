@@ -111,8 +111,9 @@ def write_manifest(out: Path, songs: pa.Table) -> None:
 
 def _entries(root: str) -> Iterator[Entry]:
     if is_address(root):
-        files = remote_files(root)
-        yield from (Entry(*file) for file in files if file.path.lower().endswith(AUDIO_SUFFIXES))
+        for file in remote_files(local_path(root)):
+            if file.path.lower().endswith(AUDIO_SUFFIXES):
+                yield Entry(stored_path(file.path), file.size, file.mtime_ns)
         return
     folder = Path(local_path(root))
     if not folder.is_dir():

@@ -154,11 +154,12 @@ class Tagger:
             There is no room for a song that is fetched.
         """
         classifier = _classifier(self)
-        path = Path(local_path(song.root), local_path(song.path))
+        root, name = local_path(song.root), local_path(song.path)
+        path = Path(root, name)
         try:
             if not is_address(song.root):
                 return _tag(path, beat, classifier, self.settings)
-            with fetched(song.root, song.path, song.size, beat) as path:
+            with fetched(root, name, song.size, beat) as path:
                 beat()
                 return _tag(path, beat, classifier, self.settings)
         except Exception as error:  # of whatever a decoder raises: a song does not end the work on all others

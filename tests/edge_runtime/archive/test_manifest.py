@@ -74,12 +74,13 @@ def test_a_link_to_nothing_and_one_to_itself_are_songs_whose_rows_will_say_so(mu
     assert {"gone.mp3", "loop.mp3"} < set(found(music))
 
 
-def test_names_that_are_no_text_come_back_exactly(music: Path) -> None:
+@pytest.mark.parametrize("address", ["", "file://"])
+def test_names_that_are_no_text_come_back_exactly(address: str, music: Path) -> None:
     names = {b"\xfeark\xfd.mp3", "Şarkı.mp3".encode(), b"line\nbreak.mp3"}
     for name in names:
         with open(os.path.join(os.fsencode(music), name), "wb"):  # noqa: PTH118, PTH123  # of bytes
             pass
-    assert names < {os.fsencode(local_path(path)) for path in found(music)}
+    assert names < {os.fsencode(local_path(path)) for path in found(f"{address}{music}")}
 
 
 def test_songs_of_a_folder_that_cannot_be_read_are_kept_and_told(

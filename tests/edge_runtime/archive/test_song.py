@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -14,7 +15,7 @@ import pytest
 import soundfile
 
 from edge_runtime import AudioFile, GenreClassifier, TmgcError
-from edge_runtime.archive.results import NOT_READ
+from edge_runtime.archive.results import NOT_READ, stored_path
 from edge_runtime.archive.song import MOST_WINDOWS, ModelError, Row, Song, Tagger, TagSettings
 from edge_runtime.errors import InvalidAnswerError
 from tests.edge_runtime.archive.library import RATE, write_song
@@ -186,3 +187,13 @@ def test_it_says_that_it_is_at_work_in_every_part_of_a_long_song(tmp_path: Path,
             Song(0, song.name, str(tmp_path), 1, 1), lambda: beats.append(1)
         )
     assert len(beats) == 3 + 3 + 10
+
+
+def test_a_song_is_fetched_by_a_name_that_is_no_text(tmp_path: Path, models: dict[str, Path]) -> None:
+    pytest.importorskip("fsspec", reason="no fsspec")
+    folder = tmp_path / os.fsdecode(b"m\xfczik")
+    folder.mkdir()
+    write_song(tmp_path / "song.wav").rename(folder / os.fsdecode(b"\xfeark\xfd.wav"))
+    root, name = (stored_path(os.fsdecode(text)) for text in (b"file://" + os.fsencode(folder), b"\xfeark\xfd.wav"))
+    row = Tagger.of(models["tflite"], TagSettings(2))(Song(0, name, root, 1, 1), lambda: None)
+    assert (row.error, row.windows) == (None, 2)
