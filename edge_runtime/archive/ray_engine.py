@@ -18,7 +18,6 @@ from edge_runtime.archive.local import HANG_SECONDS
 from edge_runtime.archive.results import NOT_READ
 from edge_runtime.archive.song import Row, Song, Tagger
 from edge_runtime.errors import TmgcError, first_line
-from edge_runtime.files import atomic_write, sha256_of
 
 log = logging.getLogger("tmgc.archive")
 
@@ -159,11 +158,11 @@ def _nowhere() -> Any:
 
 @cache
 def _with_model_here(tagger: Tagger, content: Any) -> Tagger:
-    """With the model as a file of this machine, which is written where there is none of this content."""
+    """With the model in the memory of this process; its file, which only this user may read, is there until then."""
     import ray
 
-    path = Path(tempfile.gettempdir(), f"tmgc-{tagger.sha256}{tagger.model.suffix}")
-    if not (path.is_file() and sha256_of(path) == tagger.sha256):
-        with atomic_write(path) as partial:
-            partial.write_bytes(ray.get(content))
-    return replace(tagger, model=path)
+    with tempfile.TemporaryDirectory(prefix="tmgc-", ignore_cleanup_errors=True) as folder:
+        here = replace(tagger, model=Path(folder, tagger.model.name))
+        here.model.write_bytes(ray.get(content))
+        here.load()
+    return here

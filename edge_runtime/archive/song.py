@@ -131,6 +131,16 @@ class Tagger:
             log.warning("%s", card.warning)
         return cls(model, sha256_of(model), card.genres, card.threshold, settings)
 
+    def load(self) -> None:
+        """Load the model into this process, which does not need its file from then on.
+
+        Raises
+        ------
+        TmgcError
+            It cannot be run, or has changed.
+        """
+        _classifier(self)
+
     def __call__(self, song: Song, beat: Callable[[], None]) -> Row:
         """Classify a song.
 

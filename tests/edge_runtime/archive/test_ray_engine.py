@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,10 +12,10 @@ from typing import Any
 import psutil
 import pytest
 
+from edge_runtime.archive.ray_engine import _with_model_here
+from edge_runtime.archive.song import Song, Tagger, TagSettings
 from tests.conftest import until
-from tests.edge_runtime.archive.library import TAG, rows, tag_command, tag_library, write_library
-
-pytestmark = pytest.mark.full
+from tests.edge_runtime.archive.library import TAG, rows, tag_command, tag_library, write_library, write_song
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +37,7 @@ def busy(node: Any) -> bool:
     return any(child.cpu_times().user > 2.5 for child in raylet.children() if "ray::_tag" in " ".join(child.cmdline()))
 
 
+@pytest.mark.full
 def test_a_node_that_is_killed_on_the_way_costs_no_row(cluster: Any, tmp_path: Path, models: dict[str, Path]) -> None:
     music = write_library(tmp_path / "music", 60, broken=[23], seconds=40.0)
     second = cluster.add_node(num_cpus=1)
@@ -52,6 +54,7 @@ def test_a_node_that_is_killed_on_the_way_costs_no_row(cluster: Any, tmp_path: P
     assert rows(tmp_path / "out") == rows(tmp_path / "undisturbed")
 
 
+@pytest.mark.full
 def test_a_cluster_that_does_not_answer_is_told(tmp_path: Path, models: dict[str, Path]) -> None:
     (tmp_path / "music").mkdir()
     done = tag_command(
@@ -59,3 +62,20 @@ def test_a_cluster_that_does_not_answer_is_told(tmp_path: Path, models: dict[str
     )
     assert done.returncode == 2
     assert done.stderr.startswith("error: RAY_ADDRESS names a cluster that runs: 127.0.0.1:1 does not answer")
+
+
+def test_a_machine_keeps_no_file_of_the_model(
+    tmp_path: Path, models: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ray = pytest.importorskip("ray", reason="no Ray")
+    temporary, model = tmp_path / "temporary", tmp_path / "elsewhere.tflite"
+    temporary.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    monkeypatch.setattr(ray, "get", lambda content: content)  # of this process, without a cluster
+    shutil.copy(models["tflite"], model)
+    tagger = Tagger.of(model, TagSettings(2))
+    model.unlink()
+    here = _with_model_here(tagger, models["tflite"].read_bytes())
+    assert not list(temporary.iterdir())
+    song = write_song(tmp_path / "song.wav")
+    assert here(Song(0, song.name, str(tmp_path), 1, 1), lambda: None).error is None
