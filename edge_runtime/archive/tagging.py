@@ -24,9 +24,10 @@ from importlib.metadata import version
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
-from edge_runtime.archive.journal import OwnChanges
+from edge_runtime.archive.journal import JOURNAL, OwnChanges
 from edge_runtime.archive.manifest import find_songs, read_manifest, write_manifest
 from edge_runtime.archive.remote import check_address, is_address, is_there
+from edge_runtime.archive.report import REPORT
 from edge_runtime.archive.results import (
     ARCHIVE_JSON,
     MANIFEST,
@@ -39,9 +40,12 @@ from edge_runtime.archive.results import (
 from edge_runtime.archive.shards import SHARD_SONGS, OlderRows, Plan, Shards
 from edge_runtime.archive.song import Row, Song, Tagger
 from edge_runtime.errors import TmgcError
-from edge_runtime.files import PARTIAL, atomic_write, check_writable, remove_partial
+from edge_runtime.files import PARTIAL, atomic_write, check_writable, remove_partial, sync_folder
 
 log = logging.getLogger("tmgc.archive")
+
+_RESULTS = frozenset({ARCHIVE_JSON, MANIFEST, SHARDS, JOURNAL, REPORT})
+"""What a folder of results holds."""
 
 Engine = Callable[[Iterable[Song]], Generator[tuple[Song, Row], None, None]]
 """Classifies songs, in any order."""
@@ -168,12 +172,11 @@ def _roots(job: Job) -> tuple[str, ...]:
 
 
 def _check_out(out: Path) -> None:
-    """Refuse a folder that holds something else."""
+    """Refuse a folder that holds something else; a first run may have ended before it wrote ``archive.json``."""
     if os.path.lexists(out) and not out.is_dir():
         raise TmgcError(f"results go into a folder: {out} is something else. Name another")
     if out.is_dir() and not (out / ARCHIVE_JSON).is_file():
-        others = [path for path in out.iterdir() if path.name != MANIFEST and not path.name.startswith(PARTIAL)]
-        if others:
+        if any(path.name not in _RESULTS and not path.name.startswith(PARTIAL) for path in out.iterdir()):
             raise TmgcError(f"results go into a new folder: {out} holds other files. Name another")
     check_writable(out)
 
@@ -219,7 +222,11 @@ def _write_archive_json(job: Job, roots: Sequence[str], plan: Plan) -> None:
         "version": version("tmgc"),
     }
     with atomic_write(job.out / ARCHIVE_JSON) as partial:
-        partial.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        with partial.open("w", encoding="utf-8") as file:
+            file.write(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+    sync_folder(job.out)
 
 
 def _check_root(song: Song, row: Row) -> None:

@@ -261,3 +261,18 @@ def test_results_stay_apart_from_songs_other_files_and_other_runs(music: Path, t
         tag_library(music, tmp_path / "full" / "letter.txt", model)
     with pytest.raises(TmgcError, match="belongs to one folder"):
         tag_library([str(music), str(music / "00")], tmp_path / "out", model)
+
+
+def test_results_of_a_first_run_that_ended_at_once_or_without_their_description_are_gone_on_with(
+    music: Path, tmp_path: Path, model: Path
+) -> None:
+    out = tmp_path / "out"
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(TmgcError, match="holds none"):
+        tag_library(tmp_path / "empty", out, model)
+    assert computed(music, out, model) == 12
+    (out / "archive.json").unlink()
+    (out / "journal.jsonl").touch()
+    (out / "report.html").touch()
+    assert computed(music, out, model) == 0
+    assert len(rows(out)) == 12
