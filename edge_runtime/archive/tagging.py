@@ -145,9 +145,10 @@ def _work(job: Job, shards: Shards, engine: Engine, progress: Progress) -> Outco
     superseded = there - {part.name for part in parts}
     missing = [part for part in mine if part.name not in done]
     reused = superseded | again if missing and not job.force else set[str]()
-    older = OlderRows(map(shards.plan.path, reused))
+    names = {part.name for part in missing}
+    older = OlderRows(map(shards.plan.path, reused), shards.plan.manifest_parts(names))
     progress.begin(sum(part.songs for part in mine), sum(part.songs for part in mine if part.name in done))
-    songs = shards.open({part.name for part in missing}, older, progress.taken_over)
+    songs = shards.open(names, older, progress.taken_over)
     with shards, closing(engine(songs)) as rows:
         for song, row in rows:
             _check_root(song, row)
@@ -175,9 +176,9 @@ def _check_out(out: Path) -> None:
     """Refuse a folder that holds something else; a first run may have ended before it wrote ``archive.json``."""
     if os.path.lexists(out) and not out.is_dir():
         raise TmgcError(f"results go into a folder: {out} is something else. Name another")
-    if out.is_dir() and not (out / ARCHIVE_JSON).is_file():
-        if any(path.name not in _RESULTS and not path.name.startswith(PARTIAL) for path in out.iterdir()):
-            raise TmgcError(f"results go into a new folder: {out} holds other files. Name another")
+    names = {path.name for path in out.iterdir() if not path.name.startswith(PARTIAL)} if out.is_dir() else set[str]()
+    if ARCHIVE_JSON not in names and names - _RESULTS:
+        raise TmgcError(f"results go into a new folder: {out} holds other files. Name another")
     check_writable(out)
 
 
@@ -221,11 +222,10 @@ def _write_archive_json(job: Job, roots: Sequence[str], plan: Plan) -> None:
         "roots": list(roots),
         "version": version("tmgc"),
     }
-    with atomic_write(job.out / ARCHIVE_JSON) as partial:
-        with partial.open("w", encoding="utf-8") as file:
-            file.write(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+    with atomic_write(job.out / ARCHIVE_JSON) as partial, partial.open("w", encoding="utf-8") as file:
+        file.write(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
     sync_folder(job.out)
 
 
