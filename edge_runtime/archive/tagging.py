@@ -25,9 +25,10 @@ from importlib.metadata import version
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
-from edge_runtime.archive.journal import OwnChanges
+from edge_runtime.archive.journal import JOURNAL, OwnChanges
 from edge_runtime.archive.manifest import find_songs, read_manifest, write_manifest
 from edge_runtime.archive.remote import check_address, is_address, is_there
+from edge_runtime.archive.report import REPORT
 from edge_runtime.archive.results import (
     ARCHIVE_JSON,
     MANIFEST,
@@ -40,9 +41,12 @@ from edge_runtime.archive.results import (
 from edge_runtime.archive.shards import SHARD_SONGS, OlderRows, Plan, Shards
 from edge_runtime.archive.song import Row, Song, Tagger
 from edge_runtime.errors import TmgcError
-from edge_runtime.files import PARTIAL, atomic_write, check_writable, remove_partial
+from edge_runtime.files import PARTIAL, atomic_write, check_writable, remove_partial, sync_folder
 
 log = logging.getLogger("tmgc.archive")
+
+_RESULTS = frozenset({ARCHIVE_JSON, MANIFEST, SHARDS, JOURNAL, REPORT})
+"""What a folder of results holds."""
 
 Engine = Callable[[Iterable[Song]], Generator[tuple[Song, Row], None, None]]
 """Classifies songs, in any order."""
@@ -142,9 +146,10 @@ def _work(job: Job, shards: Shards, engine: Engine, progress: Progress) -> Outco
     superseded = there - {part.name for part in parts}
     missing = [part for part in mine if part.name not in done]
     reused = superseded | again if missing and not job.force else set[str]()
-    older = OlderRows(map(shards.plan.path, reused))
+    names = {part.name for part in missing}
+    older = OlderRows(map(shards.plan.path, reused), shards.plan.manifest_parts(names))
     progress.begin(sum(part.songs for part in mine), sum(part.songs for part in mine if part.name in done))
-    songs = shards.open({part.name for part in missing}, older, progress.taken_over)
+    songs = shards.open(names, older, progress.taken_over)
     with shards, closing(engine(songs)) as rows:
         for song, row in rows:
             _check_root(song, row)
@@ -169,13 +174,12 @@ def _roots(job: Job) -> tuple[str, ...]:
 
 
 def _check_out(out: Path) -> None:
-    """Refuse a folder that holds something else."""
+    """Refuse a folder that holds something else; a first run may have ended before it wrote ``archive.json``."""
     if os.path.lexists(out) and not out.is_dir():
         raise TmgcError(f"results go into a folder: {out} is something else. Name another")
-    if out.is_dir() and not (out / ARCHIVE_JSON).is_file():
-        others = [path for path in out.iterdir() if path.name != MANIFEST and not path.name.startswith(PARTIAL)]
-        if others:
-            raise TmgcError(f"results go into a new folder: {out} holds other files. Name another")
+    names = {path.name for path in out.iterdir() if not path.name.startswith(PARTIAL)} if out.is_dir() else set[str]()
+    if ARCHIVE_JSON not in names and names - _RESULTS:
+        raise TmgcError(f"results go into a new folder: {out} holds other files. Name another")
     check_writable(out)
 
 
@@ -219,8 +223,11 @@ def _write_archive_json(job: Job, roots: Sequence[str], plan: Plan) -> None:
         "roots": list(roots),
         "version": version("tmgc"),
     }
-    with atomic_write(job.out / ARCHIVE_JSON) as partial:
-        partial.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    with atomic_write(job.out / ARCHIVE_JSON) as partial, partial.open("w", encoding="utf-8") as file:
+        file.write(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    sync_folder(job.out)
 
 
 def _check_root(song: Song, row: Row) -> None:

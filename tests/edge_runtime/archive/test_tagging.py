@@ -89,13 +89,27 @@ def test_only_songs_that_are_new_or_have_changed_are_classified(music: Path, tmp
     assert len(rows(out)) == 11
 
 
-def test_a_library_that_has_moved_is_not_classified_again(music: Path, tmp_path: Path, model: Path) -> None:
+def test_equal_paths_of_two_folders_are_two_songs_whatever_their_size_and_time(tmp_path: Path, model: Path) -> None:
+    out, one, other = tmp_path / "out", tmp_path / "one", tmp_path / "other"
+    for folder, level in (one, 0.3), (other, 0.003):
+        os.utime(write_song(folder / "01.wav", level=level), (10**9, 10**9))
+    assert computed([str(one)], out, model) == 1
+    assert computed([str(one), str(other)], out, model) == 1
+    levels = {row["root"]: row["level_dbfs"] for row in rows(out)}
+    assert levels[str(one)] > levels[str(other)] + 30
+
+
+def test_a_library_that_has_moved_is_another_one_and_rows_of_the_first_are_kept(
+    music: Path, tmp_path: Path, model: Path
+) -> None:
     out = tmp_path / "out"
     (music / BROKEN).unlink()
     tag_library(music, out, model)
     moved = music.rename(tmp_path / "elsewhere")
-    assert computed(moved, out, model) == 0
+    assert computed(moved, out, model) == 11
     assert {row["root"] for row in rows(out)} == {str(moved)}
+    moved.rename(music)
+    assert computed(music, out, model) == 0
 
 
 def test_another_setting_never_mixes_with_rows_of_the_one_before(music: Path, tmp_path: Path, model: Path) -> None:
@@ -278,3 +292,18 @@ def test_results_stay_apart_from_songs_other_files_and_other_runs(music: Path, t
         tag_library(music, tmp_path / "full" / "letter.txt", model)
     with pytest.raises(TmgcError, match="belongs to one folder"):
         tag_library([str(music), str(music / "00")], tmp_path / "out", model)
+
+
+def test_results_of_a_first_run_that_ended_at_once_or_without_their_description_are_gone_on_with(
+    music: Path, tmp_path: Path, model: Path
+) -> None:
+    out = tmp_path / "out"
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(TmgcError, match="holds none"):
+        tag_library(tmp_path / "empty", out, model)
+    assert computed(music, out, model) == 12
+    (out / "archive.json").unlink()
+    (out / "journal.jsonl").touch()
+    (out / "report.html").touch()
+    assert computed(music, out, model) == 0
+    assert len(rows(out)) == 12
