@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,11 @@ def cluster() -> Iterator[Any]:
 def busy(node: Any) -> bool:
     """Whether a process of a node has worked for a while."""
     raylet = psutil.Process(node.all_processes["raylet"][0].process.pid)
-    return any(child.cpu_times().user > 2.5 for child in raylet.children() if "ray::_tag" in " ".join(child.cmdline()))
+    for child in raylet.children():
+        with suppress(psutil.Error):  # one that has ended meanwhile
+            if "ray::_tag" in " ".join(child.cmdline()) and child.cpu_times().user > 2.5:
+                return True
+    return False
 
 
 @pytest.mark.full
