@@ -8,8 +8,8 @@ It can be interrupted at any moment and goes on where it was:
    taken over.
 4. The engine classifies all others. A shard is written when its last song is done; an interruption writes the rows that
    are done to shards of their own, from which the next run takes them over.
-5. When all shards are there, those of earlier manifests are removed, but for those with songs that are gone: these may
-   come back with their disk.
+5. When all shards are there, ``shards/`` holds exactly the current rows: superseded shards move to ``older/``, from
+   which rows are taken over when songs come back with their disk, or the model before is asked for again.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from edge_runtime.archive.report import REPORT
 from edge_runtime.archive.results import (
     ARCHIVE_JSON,
     MANIFEST,
+    OLDER,
     SCHEMA,
     SHARDS,
     local_path,
@@ -44,7 +45,7 @@ from edge_runtime.files import PARTIAL, atomic_write, check_writable, remove_par
 
 log = logging.getLogger("tmgc.archive")
 
-_RESULTS = frozenset({ARCHIVE_JSON, MANIFEST, SHARDS, JOURNAL, REPORT})
+_RESULTS = frozenset({ARCHIVE_JSON, MANIFEST, SHARDS, OLDER, JOURNAL, REPORT})
 """What a folder of results holds."""
 
 Engine = Callable[[Iterable[Song]], Generator[tuple[Song, Row], None, None]]
@@ -136,28 +137,28 @@ def _update_manifest(out: Path, roots: Sequence[str]) -> int:
 
 
 def _work(job: Job, shards: Shards, engine: Engine, progress: Progress) -> Outcome:
-    """Have the engine classify what is missing, and remove what is superseded when all is there."""
-    parts = shards.plan.parts()
+    """Have the engine classify what is missing, and put away what is superseded when all is there."""
+    plan = shards.plan
+    parts = plan.parts()
     mine = parts[job.share.number - 1 :: job.share.of]
-    there = shards.plan.existing()
-    again = shards.plan.failed(there) if job.retry_failed else set[str]()
+    plan.bring_back(part.name for part in mine)
+    there = plan.existing()
+    again = plan.failed(there) if job.retry_failed else set[str]()
     done = set[str]() if job.force else there - again
-    superseded = there - {part.name for part in parts}
-    missing = [part for part in mine if part.name not in done]
-    reused = superseded | again if missing and not job.force else set[str]()
-    names = {part.name for part in missing}
-    older = OlderRows(map(shards.plan.path, reused), shards.plan.manifest_parts(names))
+    missing = {part.name for part in mine if part.name not in done}
+    superseded = [plan.path(name) for name in (there - {part.name for part in parts}) | again]
+    superseded += [plan.path(name, OLDER) for name in plan.existing(OLDER)]
+    older = OlderRows(superseded if missing and not job.force else (), plan.manifest_parts(missing))
     progress.begin(sum(part.songs for part in mine), sum(part.songs for part in mine if part.name in done))
-    songs = shards.open(names, older, progress.taken_over)
+    songs = shards.open(missing, older, progress.taken_over)
     with shards, closing(engine(songs)) as rows:
         for song, row in rows:
             _check_root(song, row)
             shards.add(song, row)
             progress.song(row)
     if job.share.of == 1:
-        for name in shards.plan.all_there(superseded):
-            shards.plan.path(name).unlink()
-    genres = shards.plan.genres(part.name for part in mine)
+        plan.put_away({part.name for part in parts})
+    genres = plan.genres(part.name for part in mine)
     failed = genres.pop(None, 0)
     return Outcome(sum(part.songs for part in mine), genres, failed, 0)
 

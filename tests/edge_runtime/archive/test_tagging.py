@@ -277,6 +277,56 @@ def test_results_stay_apart_from_songs_other_files_and_other_runs(music: Path, t
         tag_library([str(music), str(music / "00")], tmp_path / "out", model)
 
 
+def test_after_a_complete_run_the_shards_hold_exactly_one_row_for_each_song(
+    music: Path, tmp_path: Path, models: dict[str, Path]
+) -> None:
+    out = tmp_path / "out"
+
+    def check(folder: Path, model: str, songs: int, new: int) -> None:
+        assert computed(folder, out, models[model], shard_songs=4) == new
+        found = [row for path in (out / SHARDS).glob("*.parquet") for row in parquet.read_table(path).to_pylist()]
+        assert len(found) == songs
+        assert {row["path"] for row in found} == {row["path"] for row in rows(out)}
+
+    check(music, "tflite", songs=12, new=12)
+    (music / "00" / "0005.mp3").rename(tmp_path / "away.mp3")
+    (music / BROKEN).unlink()
+    check(music, "tflite", songs=10, new=0)
+    check(music, "onnx", songs=10, new=10)
+    check(write_library(tmp_path / "other", 3), "onnx", songs=3, new=3)
+    (tmp_path / "away.mp3").rename(music / "00" / "0005.mp3")
+    check(music, "onnx", songs=11, new=1)
+    check(music, "tflite", songs=11, new=0)
+
+
+def test_a_run_that_was_interrupted_twice_goes_on_where_rows_were_saved_before(
+    music: Path, tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Interrupting(Computed):
+        def song(self, row: Row) -> None:
+            super().song(row)
+            if self.songs == 2:
+                raise KeyboardInterrupt
+
+    out = tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt):
+        tag_library(music, out, model, progress=Interrupting(), shard_songs=10_000)
+    (saved,) = (out / SHARDS).iterdir()
+    before = saved.stat().st_mtime_ns
+
+    def interrupt(*_: object) -> Row:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("edge_runtime.archive.song.Tagger.__call__", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            tag_library(music, out, model, shard_songs=10_000)
+    assert [path.name for path in (out / SHARDS).iterdir()] == [saved.name]
+    assert saved.stat().st_mtime_ns == before, "rows of an earlier run are not saved again"
+    assert computed(music, out, model, shard_songs=10_000) == 10
+    assert len(list((out / SHARDS).iterdir())) == 1
+
+
 def test_results_of_a_first_run_that_ended_at_once_or_without_their_description_are_gone_on_with(
     music: Path, tmp_path: Path, model: Path
 ) -> None:
