@@ -1,8 +1,8 @@
 """The files of an archive's results: what stands in them, and reading them in the order of the manifest.
 
 A folder of results holds ``archive.json``, ``manifest.parquet``, ``shards/`` and ``older/``. The manifest lists the
-songs, and :func:`manifest_parts` divides it among shards. The name of a shard says what its rows were computed from, so a shard of
-an older manifest, another model or other settings is another file, and is never read by mistake.
+songs, and :func:`manifest_parts` divides it among shards. The name of a shard says what its rows were computed from, so
+a shard of an older manifest, another model or other settings is another file, and is never read by mistake.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -216,6 +217,56 @@ def test_shares_add_up_to_the_whole(music: Path, tmp_path: Path, model: Path) ->
     assert sum(parts) == 12
     assert all(parts)
     assert len(rows(out)) == 12
+
+
+class WithOthers(Computed):
+    """Has others work once the first song is done."""
+
+    def __init__(self, others: Callable[[], None]) -> None:
+        super().__init__()
+        self._others = others
+
+    def song(self, row: Row) -> None:
+        super().song(row)
+        if self.songs == 1:
+            self._others()
+
+
+def test_shares_that_run_at_once_have_one_manifest_even_when_the_library_changes(
+    music: Path, tmp_path: Path, model: Path
+) -> None:
+    def others() -> None:
+        before = (out / "manifest.parquet").stat().st_ino
+        write_song(music / "00" / "00000.mp3")
+        tag_library(music, out, model, share=Share(2, 2), shard_songs=2)
+        assert (out / "manifest.parquet").stat().st_ino == before
+
+    out = tmp_path / "out"
+    tag_library(music, out, model, share=Share(1, 2), shard_songs=2, progress=WithOthers(others))
+    assert len(rows(out)) == 12
+    assert computed(music, out, model, shard_songs=2) >= 1
+    assert len(rows(out)) == 13
+
+
+def test_shares_of_other_work_and_whole_runs_are_refused_while_a_share_runs(
+    music: Path, tmp_path: Path, models: dict[str, Path]
+) -> None:
+    def others() -> None:
+        share = Share(2, 2)
+        with pytest.raises(TmgcError, match="model_sha256 of those at work on"):
+            tag_library(music, out, models["onnx"], share=share)
+        with pytest.raises(TmgcError, match="settings of those at work on"):
+            tag_library(music, out, models["tflite"], share=share, windows=1)
+        with pytest.raises(TmgcError, match="roots of those at work on"):
+            tag_library(music / "00", out, models["tflite"], share=share)
+        with pytest.raises(TmgcError, match="another is at work on"):
+            tag_library(music, out, models["tflite"])
+
+    out = tmp_path / "out"
+    tag_library(music, out, models["tflite"], share=Share(1, 2), progress=WithOthers(others))
+    assert computed(music / "00", out, models["tflite"], share=Share(1, 1)) == 10, (
+        "when it is done, other work may begin"
+    )
 
 
 def test_a_folder_that_has_lost_its_songs_is_refused_and_nothing_is_lost(
