@@ -1,8 +1,8 @@
 """The files of an archive's results: what stands in them, and reading them in the order of the manifest.
 
-A folder of results holds ``archive.json``, ``manifest.parquet`` and ``shards/``. The manifest lists the songs, and
-:func:`manifest_parts` divides it among shards. The name of a shard says what its rows were computed from, so a shard of
-an older manifest, another model or other settings is another file, and is never read by mistake.
+A folder of results holds ``archive.json``, ``manifest.parquet``, ``shards/`` and ``older/``. The manifest lists the
+songs, and :func:`manifest_parts` divides it among shards. The name of a shard says what its rows were computed from, so
+a shard of an older manifest, another model or other settings is another file, and is never read by mistake.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ SCHEMA = 1
 ARCHIVE_JSON = "archive.json"
 MANIFEST = "manifest.parquet"
 SHARDS = "shards"
+OLDER = "older"
+"""Folder of shards that the current manifest, model or settings have superseded."""
 
 PROBABILITY = "p_"
 """Beginning of the name of a genre's column of probabilities."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from edge_runtime.archive.results import (
     MANIFEST,
     NOT_READ,
+    OLDER,
     PROBABILITY,
     SHARDS,
     damaged,
@@ -26,7 +27,7 @@ from edge_runtime.archive.results import (
     shard_name,
 )
 from edge_runtime.archive.song import Row, Song
-from edge_runtime.files import atomic_write, sync_folder
+from edge_runtime.files import PARTIAL, atomic_write, sync_folder
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -76,14 +77,34 @@ class Plan:
         """File name of the shard of these songs."""
         return shard_name(songs, model_sha256=self.model_sha256, settings=self.settings)
 
-    def path(self, name: str) -> Path:
+    def path(self, name: str, folder: str = SHARDS) -> Path:
         """Of a shard."""
-        return self.out / SHARDS / name
+        return self.out / folder / name
 
-    def existing(self) -> set[str]:
+    def existing(self, folder: str = SHARDS) -> set[str]:
         """Names of all shards of this model and these settings, also those of earlier manifests."""
-        with os.scandir(self.out / SHARDS) as entries:
-            return {entry.name for entry in entries if entry.name.startswith(self._beginning)}
+        return {name for name in self._names(folder) if name.startswith(self._beginning)}
+
+    def bring_back(self, names: Iterable[str]) -> None:
+        """Put shards that were superseded, and are current again, where current ones are."""
+        for name in set(names) & (self.existing(OLDER) - self.existing()):
+            with suppress(FileNotFoundError):  # another share has done it
+                self.path(name, OLDER).replace(self.path(name))
+
+    def put_away(self, current: Collection[str]) -> None:
+        """Leave nothing but the current shards, which are complete.
+
+        Others are kept apart, but for those of this model and these settings whose songs all have a current row.
+        """
+        superseded = self._names(SHARDS) - set(current)
+        for name in self.all_there(superseded & self.existing()):
+            self.path(name).unlink(missing_ok=True)
+        for name in superseded & self._names(SHARDS):
+            (self.out / OLDER).mkdir(exist_ok=True)
+            self.path(name).replace(self.path(name, OLDER))
+
+    def _names(self, folder: str) -> set[str]:
+        return {path.name for path in (self.out / folder).glob("*.parquet") if not path.name.startswith(PARTIAL)}
 
     @property
     def _beginning(self) -> str:
@@ -219,6 +240,7 @@ class Shards:
         probabilities = values.pop("probabilities") or [None] * len(self._probabilities)
         shard.rows[song.number] = {**values, **dict(zip(self._probabilities, probabilities, strict=True))}
         shard.waiting -= 1
+        shard.has_new = True
         self._write_if_complete(shard)
         if monotonic() - self._saved > SAVE_SECONDS:
             self._save()
@@ -233,9 +255,13 @@ class Shards:
             self._save()
 
     def _save(self) -> None:
-        """Write the rows of shards that are not complete to shards of their own, instead of what was saved before."""
-        for shard in {id(shard): shard for shard in self._open.values()}.values():
+        """Write the rows of shards that are not complete to shards of their own, instead of what was saved before.
+
+        Those whose rows are all of an earlier run are on the disk already.
+        """
+        for shard in {id(shard): shard for shard in self._open.values() if shard.has_new}.values():
             before, shard.saved = shard.saved, self._write(shard)
+            shard.has_new = False
             if before and before != shard.saved:
                 self.plan.path(before).unlink(missing_ok=True)
         self._saved = monotonic()
@@ -263,6 +289,8 @@ class _Shard:
 
     def __init__(self, songs: pa.RecordBatch, first: int) -> None:
         self.waiting = 0
+        self.has_new = False
+        """Whether rows have been added since they were saved."""
         self.saved = ""
         """Name of the shard of the rows that were there before."""
         self.rows = dict[int, dict[str, Any]]()
