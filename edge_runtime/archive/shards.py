@@ -104,7 +104,10 @@ class Plan:
             self.path(name).replace(self.path(name, OLDER))
 
     def _names(self, folder: str) -> set[str]:
-        return {path.name for path in (self.out / folder).glob("*.parquet") if not path.name.startswith(PARTIAL)}
+        with suppress(FileNotFoundError), os.scandir(self.out / folder) as entries:
+            names = {entry.name for entry in entries}
+            return {name for name in names if name.endswith(".parquet") and not name.startswith(PARTIAL)}
+        return set()
 
     @property
     def _beginning(self) -> str:
