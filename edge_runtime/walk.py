@@ -18,6 +18,13 @@ MOST_FILES = 200_000
 SAME_AS = "the same folder as"
 """Beginning of the reason against a second way to a folder."""
 
+FOLDER_CANNOT_BE_READ = "the folder cannot be read"
+CANNOT_BE_READ = "cannot be read"
+"""Beginnings of the reasons against a folder, and against a file."""
+
+BROKEN_LINK = "a broken link"
+"""The reason against a link whose target is missing, or cannot be reached."""
+
 _SYSTEM = re.compile(
     r"""
     \$(recycle(\.bin)?|extend|winreagent|windows\.~\w+|sysreset|getcurrent)  # Windows
@@ -87,7 +94,7 @@ class _Walk:
         try:
             entries = self._entries(inside)
         except OSError as error:
-            yield Found(inside, reason or f"the folder cannot be read: {error.strerror}")
+            yield Found(inside, reason or f"{FOLDER_CANNOT_BE_READ}: {error.strerror}")
             return
         for entry in entries:
             path = f"{inside}/{entry.name}" if inside else entry.name
@@ -150,7 +157,7 @@ def _unreadable(entry: os.DirEntry[str]) -> str:
             return ""
         entry.stat()
     except OSError as error:
-        return "a broken link" if entry.is_symlink() else f"cannot be read: {error.strerror}"
+        return BROKEN_LINK if entry.is_symlink() else f"{CANNOT_BE_READ}: {error.strerror}"
     return "a pipe, a socket or a device, not a file"
 
 

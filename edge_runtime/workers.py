@@ -45,6 +45,8 @@ class Lost(NamedTuple):
 
     reason: str
     """One line."""
+    killed: bool = False
+    """Whether it was killed from outside, or where memory ran out, which says little about the item."""
 
 
 def work_through(
@@ -90,7 +92,7 @@ def work_through(
                 if isinstance(result, _Death) and task.lives(result):
                     again.append(task)
                 else:
-                    yield task.item, Lost(result.reason) if isinstance(result, _Death) else result
+                    yield task.item, Lost(*result) if isinstance(result, _Death) else result
     finally:
         with _ignoring_interrupts():
             team.end()

@@ -32,7 +32,16 @@ from edge_runtime.system_info import peak_memory_mb, usable_cores
 
 SONG_SECONDS = 180.0
 
+LEAST_RATE = 3.0
+"""Songs a second a core with a model that takes longer than decoding."""
+LEAST_RATE_DECODE_BOUND = 20.0
+"""The same with a model that takes no longer than decoding."""
+LEAST_RAY_RATIO = 0.9
+"""Of Ray's rate to that of local processes."""
+
 MOST_PROCESS_MB = 250.0
+MOST_GROWTH = 1.1
+"""Of the memory of a process, from a quarter of the songs to the end."""
 MOST_PLAN_SECONDS = 10.0
 MOST_PLAN_MB = 300.0
 
@@ -67,9 +76,9 @@ class Tagging:
     decode_ms: float
     """Of a song, on average."""
     model_ms: float
-    early_mb: float
-    """Highest resident memory of a worker process until a quarter of the songs was done; 0 where it is not known."""
-    process_mb: float
+    early_mb: float | None
+    """Highest resident memory of a worker process until a quarter of the songs was done; None where it is not known."""
+    process_mb: float | None
     """The same until the end."""
 
     @property
@@ -78,19 +87,41 @@ class Tagging:
         return self.songs / self.seconds / self.cores
 
     @property
+    def least_rate(self) -> float:
+        """What the rate must be."""
+        return LEAST_RATE_DECODE_BOUND if self.model_ms <= self.decode_ms else LEAST_RATE
+
+    @property
     def line(self) -> str:
         """For people."""
         decoding = self.decode_ms / (self.decode_ms + self.model_ms)
         return (
-            f"tmgc-tag --engine {self.engine}: {self.songs_a_second_a_core:.2f} songs/s a core ({self.songs} songs, "
-            f"{self.cores} cores); a song: decoding {self.decode_ms:.0f} ms ({decoding:.0%}), model "
-            f"{self.model_ms:.0f} ms"
+            f"tmgc-tag --engine {self.engine}: {self.songs_a_second_a_core:.2f} songs/s a core (at least "
+            f"{self.least_rate:g}; {self.songs} songs, {self.cores} cores); a song: decoding {self.decode_ms:.0f} ms "
+            f"({decoding:.0%}), model {self.model_ms:.0f} ms"
+        )
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether its processes' memory, if it is known, is small and does not grow."""
+        if self.early_mb is None or self.process_mb is None:
+            return True
+        return self.process_mb <= min(MOST_PROCESS_MB, MOST_GROWTH * self.early_mb)
+
+    @property
+    def memory_line(self) -> str:
+        """For people."""
+        if self.early_mb is None or self.process_mb is None:
+            return f"memory of a process of {self.engine}: not measured"
+        return (
+            f"memory of a process: {self.early_mb:.0f} MB after a quarter of the songs, {self.process_mb:.0f} MB at "
+            f"the end (at most {MOST_PROCESS_MB:.0f} MB, and {MOST_GROWTH - 1:.0%} more)"
         )
 
 
 @dataclass(frozen=True)
 class Planning:
-    """What it takes to see that nothing is left to do."""
+    """What it takes to see by a manifest that all shards are there; finding the songs on a disk comes on top."""
 
     songs: int
     shards: int
@@ -111,9 +142,13 @@ class ArchiveCheck:
 
     @property
     def passed(self) -> bool:
-        """Whether memory and planning are within their limits."""
+        """Whether all rates, memory, and planning are within their limits."""
+        local, *others = self.runs
+        rate = local.songs_a_second_a_core
         return (
-            max(run.process_mb for run in self.runs) <= MOST_PROCESS_MB
+            rate >= local.least_rate
+            and all(run.songs_a_second_a_core >= LEAST_RAY_RATIO * rate for run in others)
+            and all(run.is_flat for run in self.runs)
             and self.planning.seconds <= MOST_PLAN_SECONDS
             and self.planning.peak_mb <= MOST_PLAN_MB
         )
@@ -129,10 +164,13 @@ class ArchiveCheck:
             f"{same:.2f} with {self.windows} ({self.plain.songs} songs)",
             *(run.line for run in self.runs),
             f"ratio: {rate / all_windows:.1f} to the loop with all windows, {rate / same:.1f} to that with as many",
-            *(f"ratio: {run.songs_a_second_a_core / rate:.2f} of {run.engine} to local processes" for run in others),
-            f"memory of a process: {local.early_mb:.0f} MB after a quarter of the songs, {local.process_mb:.0f} MB at "
-            f"the end (at most {MOST_PROCESS_MB:.0f} MB)",
-            f"planning of {self.planning.songs:,} songs that are done, in {self.planning.shards:,} shards: "
+            *(
+                f"ratio: {run.songs_a_second_a_core / rate:.2f} of {run.engine} to local processes (at least "
+                f"{LEAST_RAY_RATIO:g})"
+                for run in others
+            ),
+            *(run.memory_line for run in self.runs),
+            f"planning by a manifest of {self.planning.songs:,} songs whose {self.planning.shards:,} shards are there: "
             f"{self.planning.seconds:.1f} s and {self.planning.peak_mb:.0f} MB (at most {MOST_PLAN_SECONDS:.0f} s and "
             f"{MOST_PLAN_MB:.0f} MB)",
         )
@@ -235,7 +273,7 @@ def _time_tagging(job: Job, name: str) -> Tagging:
     begun = perf_counter()
     tag(job, engine, watch)
     spent = perf_counter() - begun
-    of_workers = watch.peaks if name == "local" else [0.0]  # Ray's processes are no children of this one
+    peaks = watch.peaks if name == "local" else []  # Ray's processes are no children of this one
     return Tagging(
         engine=name,
         songs=watch.songs,
@@ -243,8 +281,8 @@ def _time_tagging(job: Job, name: str) -> Tagging:
         seconds=spent,
         decode_ms=watch.decode_ms / watch.songs,
         model_ms=watch.model_ms / watch.songs,
-        early_mb=max(of_workers[: len(of_workers) // 4 + 1]),
-        process_mb=max(of_workers),
+        early_mb=max(peaks[: len(peaks) // 4 + 1], default=None),
+        process_mb=max(peaks, default=None),
     )
 
 

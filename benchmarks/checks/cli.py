@@ -179,7 +179,7 @@ def archive(
 ) -> None:
     """Time tmgc-tag with MODEL (default: that of tmgc-listen) on synthesised mp3 songs, and plan a simulated library.
 
-    Exit code 0: memory and planning are within their limits; 1: they are not; 2: the model was refused.
+    Exit code 0: rates, memory and planning are within their limits; 1: they are not; 2: the model was refused.
     """
     from benchmarks.checks.archive import time_archive
 

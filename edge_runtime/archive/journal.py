@@ -20,6 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
+from edge_runtime.archive.results import stored_ns
 from edge_runtime.errors import TmgcError
 from edge_runtime.files import sync_folder
 
@@ -39,11 +40,12 @@ class State(NamedTuple):
     size: int
     """Bytes."""
     mtime_ns: int
+    """As :func:`~edge_runtime.archive.results.stored_ns` gives it."""
 
     @classmethod
     def of(cls, status: os.stat_result) -> State:
         """From what the system says of a file."""
-        return cls(status.st_size, status.st_mtime_ns)
+        return cls(status.st_size, stored_ns(status.st_mtime_ns))
 
 
 @dataclass(frozen=True)

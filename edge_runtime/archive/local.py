@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable
 
+from edge_runtime.archive.results import NOT_READ
 from edge_runtime.archive.song import Row, Song, Tagger
 from edge_runtime.workers import Lost, work_through
 
@@ -29,4 +30,4 @@ def tag_locally(
     row : Row
     """
     for song, row in work_through(tagger, songs, workers=workers, hang_seconds=hang_seconds):
-        yield song, Row(error=row.reason) if isinstance(row, Lost) else row
+        yield song, Row(error=NOT_READ * row.killed + row.reason) if isinstance(row, Lost) else row

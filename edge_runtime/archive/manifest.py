@@ -6,7 +6,7 @@ import logging
 import sys
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
 from edge_runtime.archive.journal import OwnChanges, State
@@ -14,7 +14,7 @@ from edge_runtime.archive.remote import is_address, remote_files
 from edge_runtime.archive.results import MANIFEST, local_path, manifest_schema, stored_path
 from edge_runtime.audio_file import AUDIO_SUFFIXES
 from edge_runtime.errors import TmgcError
-from edge_runtime.walk import walk
+from edge_runtime.walk import BROKEN_LINK, CANNOT_BE_READ, FOLDER_CANNOT_BE_READ, walk
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -24,12 +24,9 @@ log = logging.getLogger("tmgc.archive")
 ROW_GROUP = 65_536
 """Songs of the manifest that are in memory at a time when it is read."""
 
-_UNREADABLE = ("the folder cannot be read", "cannot be read", "a broken link")
-"""Beginnings of the reasons of :func:`~edge_runtime.walk.walk` that are no choice of its own."""
-
 
 class Entry(NamedTuple):
-    """A song, or a folder that could not be read."""
+    """A song, or a folder that cannot be read."""
 
     path: str
     """As :func:`~edge_runtime.archive.results.stored_path` spells it, relative to the root."""
@@ -38,7 +35,8 @@ class Entry(NamedTuple):
     mtime_ns: int
     """0 where it is not known."""
     unread: str = ""
-    """Why a folder could not be read; empty for a song."""
+    """Why it cannot be read; empty where it can."""
+    folder: bool = False
 
 
 class Library(NamedTuple):
@@ -47,14 +45,15 @@ class Library(NamedTuple):
     songs: pa.Table
     """By :func:`~edge_runtime.archive.results.manifest_schema`."""
     unread: int
-    """Folders that could not be read."""
+    """Folders that could not be read, and songs that could before."""
 
 
 def find_songs(roots: Sequence[str], before: pa.Table | None, own: OwnChanges) -> Library:
     """The songs of all roots.
 
     A song whose tags ``tmgc-tag write`` has changed stands there as it was before, so that it is not classified again.
-    Songs of an earlier manifest in a folder that cannot be read are kept: they are not gone.
+    Songs of an earlier manifest that cannot be read now, or are in a folder that cannot, or behind a link whose target
+    is missing, stand there as they did: they are not gone.
 
     Parameters
     ----------
@@ -75,18 +74,16 @@ def find_songs(roots: Sequence[str], before: pa.Table | None, own: OwnChanges) -
     parts, unread = list[pa.Table](), 0
     for root in roots:
         entries = _entries(root)
+        earlier = _of_root(before, root)
         found = list[pa.Table]()
         while chunk := list(islice(entries, ROW_GROUP)):
-            for entry in chunk:
-                if entry.unread:
-                    unread += 1
-                    kept = _below(before, root, entry.path)
-                    log.warning("%s/%s: %s; songs kept from before: %d", root, entry.path, entry.unread, len(kept))
-                    found.append(kept)
-            found.append(_table(root, [_original(root, entry, own) for entry in chunk if not entry.unread]))
+            kept, count = _kept(root, [entry for entry in chunk if entry.unread], earlier)
+            songs = [_original(root, entry, own) for entry in chunk if not entry.unread]
+            found += [kept, _table(root, songs)]
+            unread += count
         if not sum(map(len, found)):
-            raise _without_songs(root, len(_below(before, root, "")))
-        _tell_gone(root, _below(before, root, ""), pa.concat_tables(found))
+            raise _without_songs(root, len(earlier))
+        _tell_gone(root, earlier, pa.concat_tables(found))
         parts += found
     return Library(pa.concat_tables(parts).sort_by([("root", "ascending"), ("path", "ascending")]), unread)
 
@@ -114,25 +111,51 @@ def write_manifest(out: Path, songs: pa.Table) -> None:
 
 def _entries(root: str) -> Iterator[Entry]:
     if is_address(root):
-        files = remote_files(root)
-        yield from (Entry(*file) for file in files if file.path.lower().endswith(AUDIO_SUFFIXES))
+        for file in remote_files(local_path(root)):
+            if file.path.lower().endswith(AUDIO_SUFFIXES):
+                yield Entry(stored_path(file.path), file.size, file.mtime_ns)
         return
     folder = Path(local_path(root))
     if not folder.is_dir():
         raise TmgcError(f"songs are in a folder: there is no folder {folder}. Check the path, or mount its disk")
     for path, reason in walk(folder, most_files=sys.maxsize - 1):
-        if reason.startswith(_UNREADABLE[0]):
-            yield Entry(stored_path(path), 0, 0, reason)
-        elif path.lower().endswith(AUDIO_SUFFIXES) and (not reason or reason.startswith(_UNREADABLE)):
+        if path.lower().endswith(AUDIO_SUFFIXES) and (not reason or reason.startswith((CANNOT_BE_READ, BROKEN_LINK))):
             yield _entry(folder, path)
+        elif reason.startswith((FOLDER_CANNOT_BE_READ, BROKEN_LINK)):
+            yield Entry(stored_path(path), 0, 0, reason, folder=True)
 
 
 def _entry(folder: Path, path: str) -> Entry:
     try:
-        status = (folder / path).stat()
-    except OSError:  # its row will say why
-        return Entry(stored_path(path), 0, 0)
-    return Entry(stored_path(path), status.st_size, status.st_mtime_ns)
+        state = State.of((folder / path).stat())
+    except OSError as error:
+        return Entry(stored_path(path), 0, 0, f"cannot be read: {error.strerror}")
+    return Entry(stored_path(path), *state)
+
+
+def _kept(root: str, unread: Sequence[Entry], earlier: pa.Table) -> tuple[pa.Table, int]:
+    """What stands in the manifest for all that cannot be read now, and how much of it that is.
+
+    That is what stood there before; a song that did not has its path alone, and its row will say why.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    readable = earlier.filter(pc.or_(pc.not_equal(earlier["size"], 0), pc.not_equal(earlier["mtime_ns"], 0)))
+    songs = {entry.path: entry for entry in unread if not entry.folder}
+    before = readable.filter(pc.is_in(readable["path"], pa.array(list(songs), pa.string()))) if songs else readable[:0]
+    for path in before["path"].to_pylist():
+        log.warning("%s/%s: %s; its row is kept from before", root, path, songs.pop(path).unread)
+    found, count = [before, _table(root, list(songs.values()))], len(before)
+    for entry in unread:
+        if entry.folder:
+            below = earlier.filter(pc.starts_with(earlier["path"], f"{entry.path}/" if entry.path else ""))
+            if entry.unread == BROKEN_LINK and not len(below) and PurePosixPath(entry.path).suffix:
+                continue  # it was one to a picture or a text
+            log.warning("%s/%s: %s; songs kept from before: %d", root, entry.path, entry.unread, len(below))
+            found.append(below)
+            count += 1
+    return pa.concat_tables(found), count
 
 
 def _original(root: str, entry: Entry, own: OwnChanges) -> Entry:
@@ -147,14 +170,11 @@ def _table(root: str, entries: Sequence[Entry]) -> pa.Table:
     return pa.table([paths, [root] * len(entries), sizes, times], schema=manifest_schema())
 
 
-def _below(before: pa.Table | None, root: str, folder: str) -> pa.Table:
-    """The songs of an earlier manifest in a folder of a root; in all of it where that is empty."""
+def _of_root(before: pa.Table | None, root: str) -> pa.Table:
+    """The songs of an earlier manifest in a root."""
     import pyarrow.compute as pc
 
-    if before is None:
-        return manifest_schema().empty_table()
-    of_root = before.filter(pc.equal(before["root"], root))
-    return of_root.filter(pc.starts_with(of_root["path"], f"{folder}/")) if folder else of_root
+    return manifest_schema().empty_table() if before is None else before.filter(pc.equal(before["root"], root))
 
 
 def _tell_gone(root: str, before: pa.Table, now: pa.Table) -> None:

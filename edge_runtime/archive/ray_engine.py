@@ -16,9 +16,9 @@ from time import monotonic
 from typing import Any
 
 from edge_runtime.archive.local import HANG_SECONDS
+from edge_runtime.archive.results import NOT_READ
 from edge_runtime.archive.song import Row, Song, Tagger
 from edge_runtime.errors import TmgcError, first_line
-from edge_runtime.files import atomic_write, sha256_of
 
 log = logging.getLogger("tmgc.archive")
 
@@ -31,7 +31,7 @@ _AHEAD = 2
 _COUNT_SECONDS = 5.0
 """How often the cluster is asked for its cores: machines come and go."""
 
-_LOST = "its process crashed, hung or was killed each time, or its machine has gone"
+_LOST = f"{NOT_READ}its process crashed, hung or was killed each time, or its machine has gone"
 
 
 def connect(workers: int | None = None) -> int:
@@ -165,11 +165,11 @@ def _nowhere() -> Any:
 
 @cache
 def _with_model_here(tagger: Tagger, content: Any) -> Tagger:
-    """With the model as a file of this machine, which is written where there is none of this content."""
+    """With the model in the memory of this process; its file, which only this user may read, is there until then."""
     import ray
 
-    path = Path(tempfile.gettempdir(), f"tmgc-{tagger.sha256}{tagger.model.suffix}")
-    if not (path.is_file() and sha256_of(path) == tagger.sha256):
-        with atomic_write(path) as partial:
-            partial.write_bytes(ray.get(content))
-    return replace(tagger, model=path)
+    with tempfile.TemporaryDirectory(prefix="tmgc-", ignore_cleanup_errors=True) as folder:
+        here = replace(tagger, model=Path(folder, tagger.model.name))
+        here.model.write_bytes(ray.get(content))
+        here.load()
+    return here

@@ -6,21 +6,29 @@ import errno
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
+from time import monotonic
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from edge_runtime.archive.results import require_archive_extra
+from edge_runtime.archive.results import require_archive_extra, stored_ns
 from edge_runtime.errors import TmgcError, first_line
 from edge_runtime.walk import no_music
 
 MOST_BYTES = 4 * 10**9
 """Of a song that is fetched: room that each process may take for temporary files."""
 
+_CHECK_SECONDS = 60.0
+
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
+
+
+class NotFetchedError(TmgcError):
+    """A song cannot be fetched now."""
 
 
 class RemoteFile(NamedTuple):
@@ -74,7 +82,12 @@ def remote_files(address: str) -> Iterator[RemoteFile]:
 
 
 def is_there(address: str) -> bool:
-    """Whether the address answers and holds something."""
+    """Whether the address answers and holds something, or did within :data:`_CHECK_SECONDS`: it is listed for that."""
+    return _is_there(address, int(monotonic() // _CHECK_SECONDS))
+
+
+@lru_cache
+def _is_there(address: str, _period: int) -> bool:
     try:
         files, folder = _opened(address)
         return bool(files.ls(folder, detail=False, refresh=True))
@@ -83,29 +96,42 @@ def is_there(address: str) -> bool:
 
 
 @contextmanager
-def fetched(address: str, path: str, size: int) -> Iterator[Path]:
+def fetched(address: str, path: str, size: int, beat: Callable[[], None]) -> Iterator[Path]:
     """A temporary copy of a file of so many bytes.
+
+    Parameters
+    ----------
+    address, path : str
+        The path is relative to the address.
+    size : int, bytes
+    beat : callable
+        Called for each part that arrives.
 
     Raises
     ------
+    NotFetchedError
+        It cannot be fetched.
     TmgcError
-        It cannot be fetched, or is larger than :data:`MOST_BYTES`.
+        It is larger than :data:`MOST_BYTES`.
     OSError
         There is no room for it.
     """
     if size > MOST_BYTES:
         raise TmgcError(f"a song that is fetched has at most {MOST_BYTES:,} bytes: this one has {size:,}")
     files, folder = _opened(address)
+    from fsspec import Callback
+
+    progress = Callback(hooks={"beat": lambda *_, **__: beat()})
     # without a name, where the system can: a process that is killed leaves nothing behind
     unnamed = Path("/proc/self/fd").is_dir()
     with tempfile.TemporaryFile() if unnamed else tempfile.NamedTemporaryFile() as place:
         copy = Path(f"/proc/{os.getpid()}/fd/{place.fileno()}") if unnamed else Path(place.name)
         try:
-            files.get_file(f"{folder}/{path}", str(copy))
+            files.get_file(f"{folder}/{path}", str(copy), callback=progress)
         except Exception as error:  # each service has its own
             if isinstance(error, OSError) and error.errno == errno.ENOSPC:
                 raise
-            raise TmgcError(f"a song must be fetched: this one is not ({first_line(error)})") from error
+            raise NotFetchedError(f"a song must be fetched: this one is not ({first_line(error)})") from error
         yield copy
 
 
@@ -126,7 +152,7 @@ def _mtime_ns(info: dict[str, Any]) -> int:
     for name in ("mtime", "LastModified", "last_modified", "updated"):
         value = info.get(name)
         if isinstance(value, datetime):
-            return round(value.timestamp() * 1e6) * 1000
+            return stored_ns(round(value.timestamp() * 1e6) * 1000)
         if isinstance(value, int | float):
-            return round(value * 1e6) * 1000
+            return stored_ns(round(value * 1e6) * 1000)
     return 0

@@ -1,8 +1,8 @@
 """The files of an archive's results: what stands in them, and reading them in the order of the manifest.
 
-A folder of results holds ``archive.json``, ``manifest.parquet`` and ``shards/``. The manifest lists the songs, and
-:func:`manifest_parts` divides it among shards. The name of a shard says what its rows were computed from, so a shard of
-an older manifest, another model or other settings is another file, and is never read by mistake.
+A folder of results holds ``archive.json``, ``manifest.parquet``, ``shards/`` and ``older/``. The manifest lists the
+songs, and :func:`manifest_parts` divides it among shards. The name of a shard says what its rows were computed from, so
+a shard of an older manifest, another model or other settings is another file, and is never read by mistake.
 """
 
 from __future__ import annotations
@@ -29,9 +29,14 @@ SCHEMA = 1
 ARCHIVE_JSON = "archive.json"
 MANIFEST = "manifest.parquet"
 SHARDS = "shards"
+OLDER = "older"
+"""Folder of shards that the current manifest, model or settings have superseded."""
 
 PROBABILITY = "p_"
 """Beginning of the name of a genre's column of probabilities."""
+
+NOT_READ = "not read: "
+"""Beginning of an error that says nothing about the song: the next run tries it again."""
 
 _NO_TEXT = re.compile("[\udc80-\udcff\uef80-\uefff]")
 _STORED_BYTE = re.compile("[\uef80-\uefff]")
@@ -68,6 +73,11 @@ def local_path(stored: str) -> str:
 def _to_private_use(found: re.Match[str]) -> str:
     raw = found[0].encode("utf-8", "surrogateescape")
     return "".join(chr(0xEF00 + byte) for byte in raw)
+
+
+def stored_ns(nanoseconds: int) -> int:
+    """A time since 1970 as the results hold it, in 64 bits: the nearest of the years 1678 to 2262."""
+    return max(-(2**63), min(nanoseconds, 2**63 - 1))
 
 
 def require_archive_extra(*modules: str) -> None:

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edge_runtime.archive.results import (
     MANIFEST,
+    NOT_READ,
+    OLDER,
     PROBABILITY,
     SHARDS,
     damaged,
@@ -25,7 +27,7 @@ from edge_runtime.archive.results import (
     shard_name,
 )
 from edge_runtime.archive.song import Row, Song
-from edge_runtime.files import atomic_write, sync_folder
+from edge_runtime.files import PARTIAL, atomic_write, sync_folder
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -66,82 +68,131 @@ class Plan:
         """Name and number of songs of each shard."""
         return [Part(self.name(songs), songs.num_rows) for songs in self.manifest_parts()]
 
-    def manifest_parts(self) -> Iterator[pa.RecordBatch]:
-        """The songs of each shard."""
-        return manifest_parts(self.out / MANIFEST, shard_songs=self.shard_songs)
+    def manifest_parts(self, names: Collection[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """The songs of each shard, or of each of these."""
+        parts = manifest_parts(self.out / MANIFEST, shard_songs=self.shard_songs)
+        return parts if names is None else (songs for songs in parts if self.name(songs) in names)
 
     def name(self, songs: pa.RecordBatch) -> str:
         """File name of the shard of these songs."""
         return shard_name(songs, model_sha256=self.model_sha256, settings=self.settings)
 
-    def path(self, name: str) -> Path:
+    def path(self, name: str, folder: str = SHARDS) -> Path:
         """Of a shard."""
-        return self.out / SHARDS / name
+        return self.out / folder / name
 
-    def existing(self) -> set[str]:
+    def existing(self, folder: str = SHARDS) -> set[str]:
         """Names of all shards of this model and these settings, also those of earlier manifests."""
-        with os.scandir(self.out / SHARDS) as entries:
-            return {entry.name for entry in entries if entry.name.startswith(self._beginning)}
+        return {name for name in self._names(folder) if name.startswith(self._beginning)}
+
+    def bring_back(self, names: Iterable[str]) -> None:
+        """Put shards that were superseded, and are current again, where current ones are."""
+        for name in set(names) & (self.existing(OLDER) - self.existing()):
+            with suppress(FileNotFoundError):  # another share has done it
+                self.path(name, OLDER).replace(self.path(name))
+
+    def put_away(self, current: Collection[str]) -> None:
+        """Leave nothing but the current shards, which are complete.
+
+        Others are kept apart, but for those of this model and these settings whose songs all have a current row.
+        """
+        superseded = self._names(SHARDS) - set(current)
+        for name in self.all_there(superseded & self.existing()):
+            self.path(name).unlink(missing_ok=True)
+        for name in superseded & self._names(SHARDS):
+            (self.out / OLDER).mkdir(exist_ok=True)
+            self.path(name).replace(self.path(name, OLDER))
+
+    def _names(self, folder: str) -> set[str]:
+        with suppress(FileNotFoundError), os.scandir(self.out / folder) as entries:
+            names = {entry.name for entry in entries}
+            return {name for name in names if name.endswith(".parquet") and not name.startswith(PARTIAL)}
+        return set()
 
     @property
     def _beginning(self) -> str:
         return f"{results_key(self.model_sha256, self.settings)}-"
 
-    def failed(self, names: Iterable[str]) -> set[str]:
-        """Those that hold a song with an error."""
-        errors = ((name, read_parquet(self.path(name), "error")["error"]) for name in names)
-        return {name for name, column in errors if column.null_count < len(column)}
+    def failed(self, names: Iterable[str], *, unread: bool) -> set[str]:
+        """Those that hold a song with an error; with ``unread``, with one that says nothing about the song."""
+        import pyarrow.compute as pc
+
+        beginning = NOT_READ if unread else ""
+        errors = ((name, read["error"]) for name, read in self._read(names, "error"))
+        return {name for name, column in errors if pc.any(pc.starts_with(column, beginning)).as_py()}
 
     def all_there(self, names: Iterable[str]) -> list[str]:
         """Those shards of earlier manifests of which no song is gone."""
-        songs = {name: read_parquet(self.path(name), "path")["path"].to_pylist() for name in names}
-        gone = {path for paths in songs.values() for path in paths}
+
+        def songs_of(read: pa.Table | pa.RecordBatch) -> Iterator[tuple[str, str]]:
+            return zip(read.column("root").to_pylist(), read.column("path").to_pylist(), strict=True)
+
+        songs = {name: set(songs_of(read)) for name, read in self._read(names, "root", "path")}
+        gone = set[tuple[str, str]]().union(*songs.values())
         for part in self.manifest_parts() if gone else ():
-            gone.difference_update(part.column("path").to_pylist())
-        return [name for name, paths in songs.items() if gone.isdisjoint(paths)]
+            gone.difference_update(songs_of(part))
+        return [name for name, each in songs.items() if gone.isdisjoint(each)]
 
     def genres(self, names: Iterable[str]) -> Counter[Any]:
         """Songs by genre in shards; those without one, which could not be read, by None."""
         counts = Counter[Any]()
-        for name in names:
-            for pair in read_parquet(self.path(name), "genre")["genre"].value_counts().to_pylist():
+        for _, read in self._read(names, "genre"):
+            for pair in read["genre"].value_counts().to_pylist():
                 counts[pair["values"]] += pair["counts"]
         return counts
+
+    def _read(self, names: Iterable[str], *columns: str) -> Iterator[tuple[str, pa.Table]]:
+        """Columns of those shards that are still there: another share may have superseded one."""
+        for name in names:
+            with suppress(FileNotFoundError):
+                yield name, read_parquet(self.path(name), *columns)
 
 
 class OlderRows:
     """Rows without an error of shards that are read again, by song: what has not changed is not computed again.
 
-    A song is known by its path within its root, its size and its time of change: a library may move.
+    A song is known by its root, its path within it, its size and its time of change. Another root is another library,
+    where the same path may be another song: one that has moved is computed again.
 
     Parameters
     ----------
     shards : iterable of Path
+    wanted : iterable of pyarrow.RecordBatch
+        Songs whose rows are of use, by :func:`~edge_runtime.archive.results.manifest_schema`: others take no memory.
     """
 
-    def __init__(self, shards: Iterable[Path]) -> None:
+    def __init__(self, shards: Iterable[Path], wanted: Iterable[pa.RecordBatch]) -> None:
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        self._rows: dict[tuple[str, int, int], tuple[int, int]] = {}
+        self._rows: dict[_Key, tuple[int, int]] = {}
         self._tables = list[pa.Table]()
-        for path in shards:
+        paths = list(shards)
+        keys = {key for songs in wanted for key in _keys(songs)} if paths else set[_Key]()
+        for path in paths:
             try:
                 table = read_parquet(path)
             except FileNotFoundError:  # the run of another share has completed it
                 continue
             table = table.filter(pc.is_null(table["error"]))
-            columns = (table[name].to_pylist() for name in ("path", "size", "mtime_ns"))
-            for row, key in enumerate(zip(*columns, strict=True)):
-                self._rows[key] = len(self._tables), row
+            table = table.filter(pa.array([key in keys for key in _keys(table)], pa.bool_()))
+            self._rows.update((key, (len(self._tables), row)) for row, key in enumerate(_keys(table)))
             self._tables.append(table)
 
-    def find(self, path: str, size: int, mtime_ns: int) -> dict[str, Any] | None:
+    def find(self, song: Song) -> dict[str, Any] | None:
         """The row of a song; None where there is none."""
-        if (found := self._rows.get((path, size, mtime_ns))) is None:
+        if (found := self._rows.get((song.path, song.root, song.size, song.mtime_ns))) is None:
             return None
         row: dict[str, Any] = self._tables[found[0]].slice(found[1], 1).to_pylist()[0]
         return row
+
+
+_Key = tuple[str, str, int, int]
+"""What a song is known by."""
+
+
+def _keys(songs: pa.Table | pa.RecordBatch) -> Iterator[_Key]:
+    return zip(*(songs.column(name).to_pylist() for name in manifest_schema().names), strict=True)
 
 
 class Shards:
@@ -174,12 +225,11 @@ class Shards:
             if self.plan.name(songs) in names:
                 shard = _Shard(songs, number)
                 for song in shard.listed():
-                    row = older.find(song.path, song.size, song.mtime_ns)
-                    if row is None:
+                    if (row := older.find(song)) is None:
                         self._open[song.number] = shard
                         shard.waiting += 1
                     else:
-                        shard.rows[song.number] = {**row, "root": song.root}
+                        shard.rows[song.number] = row
                 taken_over(len(shard.rows))
                 self._write_if_complete(shard)
                 yield from (song for song in shard.listed() if song.number in self._open)
@@ -193,6 +243,7 @@ class Shards:
         probabilities = values.pop("probabilities") or [None] * len(self._probabilities)
         shard.rows[song.number] = {**values, **dict(zip(self._probabilities, probabilities, strict=True))}
         shard.waiting -= 1
+        shard.has_new = True
         self._write_if_complete(shard)
         if monotonic() - self._saved > SAVE_SECONDS:
             self._save()
@@ -207,9 +258,13 @@ class Shards:
             self._save()
 
     def _save(self) -> None:
-        """Write the rows of shards that are not complete to shards of their own, instead of what was saved before."""
-        for shard in {id(shard): shard for shard in self._open.values()}.values():
+        """Write the rows of shards that are not complete to shards of their own, instead of what was saved before.
+
+        Those whose rows are all of an earlier run are on the disk already.
+        """
+        for shard in {id(shard): shard for shard in self._open.values() if shard.has_new}.values():
             before, shard.saved = shard.saved, self._write(shard)
+            shard.has_new = False
             if before and before != shard.saved:
                 self.plan.path(before).unlink(missing_ok=True)
         self._saved = monotonic()
@@ -237,6 +292,8 @@ class _Shard:
 
     def __init__(self, songs: pa.RecordBatch, first: int) -> None:
         self.waiting = 0
+        self.has_new = False
+        """Whether rows have been added since they were saved."""
         self.saved = ""
         """Name of the shard of the rows that were there before."""
         self.rows = dict[int, dict[str, Any]]()

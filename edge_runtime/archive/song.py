@@ -17,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.archive.embedding import EmbeddingInterpreter
-from edge_runtime.archive.remote import fetched, is_address
-from edge_runtime.archive.results import local_path
+from edge_runtime.archive.remote import NotFetchedError, fetched, is_address
+from edge_runtime.archive.results import NOT_READ, local_path
 from edge_runtime.audio import Samples, level_dbfs
 from edge_runtime.audio_file import AudioFile
 from edge_runtime.classifier import GenreClassifier
-from edge_runtime.errors import TmgcError, first_line
+from edge_runtime.errors import InvalidAnswerError, TmgcError, first_line
 from edge_runtime.files import sha256_of
 from edge_runtime.pooling import Pool
 from edge_runtime.predictions import SILENCE, UNKNOWN, apply_threshold
@@ -42,6 +42,12 @@ _MARGIN_SECONDS = 0.05
 """Read beyond a window: resampling gives a sample more or less."""
 
 _LONGEST_LINE = 300
+
+_READ_BYTES = 2**20
+
+
+class ModelError(TmgcError):
+    """The model cannot be run, which says nothing about the song: it ends the run."""
 
 
 class Song(NamedTuple):
@@ -125,6 +131,16 @@ class Tagger:
             log.warning("%s", card.warning)
         return cls(model, sha256_of(model), card.genres, card.threshold, settings)
 
+    def load(self) -> None:
+        """Load the model into this process, which does not need its file from then on.
+
+        Raises
+        ------
+        TmgcError
+            It cannot be run, or has changed.
+        """
+        _classifier(self)
+
     def __call__(self, song: Song, beat: Callable[[], None]) -> Row:
         """Classify a song.
 
@@ -137,28 +153,46 @@ class Tagger:
         Returns
         -------
         row : Row
-            With ``error`` where the song cannot be read.
+            With ``error`` where the song cannot be read. It begins with :data:`~edge_runtime.archive.results.NOT_READ`
+            where that is not for its content, but for its disk, its permissions, or a lack of memory.
 
         Raises
         ------
         TmgcError
-            The model cannot be run, or has changed.
+            The model cannot be run (:class:`ModelError`), or has changed.
         OSError
             There is no room for a song that is fetched.
         """
         classifier = _classifier(self)
-        path = Path(local_path(song.root), local_path(song.path))
+        root, name = local_path(song.root), local_path(song.path)
+        path = Path(root, name)
         try:
             if not is_address(song.root):
                 return _tag(path, beat, classifier, self.settings)
-            with fetched(song.root, song.path, song.size) as path:
+            with fetched(root, name, song.size, beat) as path:
                 beat()
                 return _tag(path, beat, classifier, self.settings)
         except Exception as error:  # of whatever a decoder raises: a song does not end the work on all others
-            if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            if isinstance(error, ModelError) or (isinstance(error, OSError) and error.errno == errno.ENOSPC):
                 raise
             reason = str(error) if isinstance(error, TmgcError) else f"cannot be read: {first_line(error)}"
-            return Row(error=_line(reason, path))
+            unread = isinstance(error, OSError | MemoryError | NotFetchedError) or not (
+                is_address(song.root) or _is_readable(path, beat)
+            )
+            return Row(error=_line(NOT_READ * unread + reason, path))
+
+
+def _is_readable(path: Path, beat: Callable[[], None]) -> bool:
+    """Whether the system gives a file to its end: decoders do not tell what it says."""
+    try:
+        if not path.is_file():
+            return False
+        with path.open("rb", buffering=0) as file:
+            while file.read(_READ_BYTES):
+                beat()
+    except OSError:
+        return False
+    return True
 
 
 @cache
@@ -273,7 +307,12 @@ class _Answers:
         self._power += 10 ** (level / 10)
         if level < SILENCE_DBFS:
             return
-        classified = self._classifier.classify(samples)
+        try:
+            classified = self._classifier.classify(samples)
+        except (InvalidAnswerError, MemoryError):
+            raise
+        except Exception as error:  # each runtime has its own
+            raise ModelError(f"the model fails: {first_line(error)}. Check it with tmgc-doctor") from error
         self._model_ms += classified.latency_ms
         self._pool.add(classified.probabilities)
         self._most_probable[self._card.genres[int(classified.probabilities.argmax())]] += 1

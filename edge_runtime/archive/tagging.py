@@ -2,14 +2,16 @@
 
 It can be interrupted at any moment and goes on where it was:
 
-1. The manifest is written, and ``archive.json`` with the model and the settings.
-2. Shards that are there already are done: their names say what they were computed from.
+1. The manifest is written, and ``archive.json`` with the model and the settings. Of shares that run at once the first
+   does that; others take what it has written.
+2. Shards that are there already are done: their names say what they were computed from. Songs in them with an error
+   that says nothing about the song are not.
 3. Songs of other shards that are in a shard of an earlier manifest, unchanged and without an error, have their rows
    taken over.
 4. The engine classifies all others. A shard is written when its last song is done; an interruption writes the rows that
    are done to shards of their own, from which the next run takes them over.
-5. When all shards are there, those of earlier manifests are removed, but for those with songs that are gone: these may
-   come back with their disk.
+5. When all shards are there, ``shards/`` holds exactly the current rows: superseded shards move to ``older/``, from
+   which rows are taken over when songs come back with their disk, or the model before is asked for again.
 """
 
 from __future__ import annotations
@@ -17,31 +19,38 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
-from edge_runtime.archive.journal import OwnChanges
+from edge_runtime.archive.journal import JOURNAL, OwnChanges
+from edge_runtime.archive.lock import LOCK, lock_results
 from edge_runtime.archive.manifest import find_songs, read_manifest, write_manifest
 from edge_runtime.archive.remote import check_address, is_address, is_there
+from edge_runtime.archive.report import REPORT
 from edge_runtime.archive.results import (
     ARCHIVE_JSON,
     MANIFEST,
+    OLDER,
     SCHEMA,
     SHARDS,
     local_path,
+    read_archive_json,
     require_archive_extra,
     stored_path,
 )
 from edge_runtime.archive.shards import SHARD_SONGS, OlderRows, Plan, Shards
 from edge_runtime.archive.song import Row, Song, Tagger
 from edge_runtime.errors import TmgcError
-from edge_runtime.files import PARTIAL, atomic_write, check_writable, remove_partial
+from edge_runtime.files import PARTIAL, atomic_write, check_writable, sync_folder
 
 log = logging.getLogger("tmgc.archive")
+
+_RESULTS = frozenset({ARCHIVE_JSON, MANIFEST, SHARDS, OLDER, LOCK, JOURNAL, REPORT})
+"""What a folder of results holds."""
 
 Engine = Callable[[Iterable[Song]], Generator[tuple[Song, Row], None, None]]
 """Classifies songs, in any order."""
@@ -94,7 +103,7 @@ class Outcome(NamedTuple):
     failed: int
     """Songs with an error."""
     unread: int
-    """Folders that could not be read."""
+    """Folders that could not be read, and songs that could before; 0 for a share that has not looked itself."""
 
 
 def tag(job: Job, engine: Engine, progress: Progress | None = None) -> Outcome:
@@ -117,42 +126,49 @@ def tag(job: Job, engine: Engine, progress: Progress | None = None) -> Outcome:
     require_archive_extra()
     roots = _roots(job)
     _check_out(job.out)
-    with lock_results(job.out, shared=job.share.of > 1):
-        unread = _update_manifest(job.out, roots)
-        plan = Plan(job.out, job.tagger.sha256, job.tagger.settings.to_json(), job.shard_songs)
-        _write_archive_json(job, roots, plan)
+    plan = Plan(job.out, job.tagger.sha256, job.tagger.settings.to_json(), job.shard_songs)
+    unread = 0
+    with lock_results(job.out, shared=job.share.of > 1) as lock:
+        if lock.alone:
+            unread = _update_manifest(job.out, roots)
+            _write_archive_json(job, roots, plan)
+        else:
+            _check_same_work(roots, plan)
+        if job.share.of > 1:
+            lock.let_others_in()
         return _work(job, Shards(plan, job.tagger.genres), engine, progress or Progress())._replace(unread=unread)
 
 
 def _update_manifest(out: Path, roots: Sequence[str]) -> int:
-    """Write the songs that there are; returns the number of folders that could not be read."""
+    """Write the songs that there are; returns how many folders and songs could not be read."""
     library = find_songs(roots, read_manifest(out), OwnChanges(out))
     write_manifest(out, library.songs)
     return library.unread
 
 
 def _work(job: Job, shards: Shards, engine: Engine, progress: Progress) -> Outcome:
-    """Have the engine classify what is missing, and remove what is superseded when all is there."""
-    parts = shards.plan.parts()
+    """Have the engine classify what is missing, and put away what is superseded when all is there."""
+    plan = shards.plan
+    parts = plan.parts()
     mine = parts[job.share.number - 1 :: job.share.of]
-    there = shards.plan.existing()
-    again = shards.plan.failed(there) if job.retry_failed else set[str]()
+    plan.bring_back(part.name for part in mine)
+    there = plan.existing()
+    again = plan.failed(there & {part.name for part in mine}, unread=not job.retry_failed)
     done = set[str]() if job.force else there - again
-    superseded = there - {part.name for part in parts}
-    missing = [part for part in mine if part.name not in done]
-    reused = superseded | again if missing and not job.force else set[str]()
-    older = OlderRows(map(shards.plan.path, reused))
+    missing = {part.name for part in mine if part.name not in done}
+    superseded = [plan.path(name) for name in (there - {part.name for part in parts}) | again]
+    superseded += [plan.path(name, OLDER) for name in plan.existing(OLDER)]
+    older = OlderRows(superseded if missing and not job.force else (), plan.manifest_parts(missing))
     progress.begin(sum(part.songs for part in mine), sum(part.songs for part in mine if part.name in done))
-    songs = shards.open({part.name for part in missing}, older, progress.taken_over)
+    songs = shards.open(missing, older, progress.taken_over)
     with shards, closing(engine(songs)) as rows:
         for song, row in rows:
             _check_root(song, row)
             shards.add(song, row)
             progress.song(row)
     if job.share.of == 1:
-        for name in shards.plan.all_there(superseded):
-            shards.plan.path(name).unlink()
-    genres = shards.plan.genres(part.name for part in mine)
+        plan.put_away({part.name for part in parts})
+    genres = plan.genres(part.name for part in mine)
     failed = genres.pop(None, 0)
     return Outcome(sum(part.songs for part in mine), genres, failed, 0)
 
@@ -168,42 +184,30 @@ def _roots(job: Job) -> tuple[str, ...]:
 
 
 def _check_out(out: Path) -> None:
-    """Refuse a folder that holds something else."""
+    """Refuse a folder that holds something else; a first run may have ended before it wrote ``archive.json``."""
     if os.path.lexists(out) and not out.is_dir():
         raise TmgcError(f"results go into a folder: {out} is something else. Name another")
-    if out.is_dir() and not (out / ARCHIVE_JSON).is_file():
-        others = [path for path in out.iterdir() if path.name != MANIFEST and not path.name.startswith(PARTIAL)]
-        if others:
-            raise TmgcError(f"results go into a new folder: {out} holds other files. Name another")
+    names = {path.name for path in out.iterdir() if not path.name.startswith(PARTIAL)} if out.is_dir() else set[str]()
+    if ARCHIVE_JSON not in names and names - _RESULTS:
+        raise TmgcError(f"results go into a new folder: {out} holds other files. Name another")
     check_writable(out)
 
 
-@contextmanager
-def lock_results(out: Path, *, shared: bool) -> Iterator[None]:
-    """Lock the results against other runs, where the system supports it; several shares may run at once."""
-    (out / SHARDS).mkdir(parents=True, exist_ok=True)
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        yield
-        return
-    folder = os.open(out, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(folder, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise TmgcError(
-                f"one run at a time works on results: another is at work on {out}. Wait for it, or start all with "
-                "--shard"
-            ) from None
-        except OSError:  # some network file systems lock no folder
-            pass
-        if not shared:
-            remove_partial(out)
-            remove_partial(out / SHARDS)
-        yield
-    finally:
-        os.close(folder)
+def _check_same_work(roots: Sequence[str], plan: Plan) -> None:
+    """Refuse a share of other work than that of the shares that run: they have one manifest and one model."""
+    mine = {
+        "roots": sorted(roots),
+        "model_sha256": plan.model_sha256,
+        "settings": plan.settings,
+        "shard_songs": plan.shard_songs,
+    }
+    document = read_archive_json(plan.out)
+    theirs = document | {"roots": sorted(document["roots"])}
+    if others := [name for name, value in mine.items() if theirs[name] != value]:
+        raise TmgcError(
+            f"shares that run at once have the same MUSIC, model and settings: {', '.join(others)} of those at work on "
+            f"{plan.out} differ. Start it with theirs, or wait for them"
+        )
 
 
 def _write_archive_json(job: Job, roots: Sequence[str], plan: Plan) -> None:
@@ -218,8 +222,11 @@ def _write_archive_json(job: Job, roots: Sequence[str], plan: Plan) -> None:
         "roots": list(roots),
         "version": version("tmgc"),
     }
-    with atomic_write(job.out / ARCHIVE_JSON) as partial:
-        partial.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    with atomic_write(job.out / ARCHIVE_JSON) as partial, partial.open("w", encoding="utf-8") as file:
+        file.write(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    sync_folder(job.out)
 
 
 def _check_root(song: Song, row: Row) -> None:

@@ -54,7 +54,8 @@ def main(paths: tuple[str, ...], **options: Any) -> None:
     The same command again does only what is missing or has changed.
 
     Exit code 0: every song has a row, those that cannot be read one with the reason; 1: a folder of songs could not be
-    read; 2: a folder, the model or an option was refused, or the disk is full; 130: Ctrl-C.
+    read; 2: a folder, the model or an option was refused, or the disk is full; 130: Ctrl-C; 143: SIGTERM. After each of
+    them the same command goes on from there.
     """
     from edge_runtime.archive.remote import is_address
     from edge_runtime.archive.results import require_archive_extra
@@ -78,7 +79,7 @@ def main(paths: tuple[str, ...], **options: Any) -> None:
         outcome = tag(job, engine, progress)
     progress.summarise(outcome, job.out)
     if outcome.unread:
-        log.warning("%d folders could not be read: see above", outcome.unread)
+        log.warning("%d folders and songs could not be read: see above", outcome.unread)
         sys.exit(INCOMPLETE)
 
 

@@ -123,7 +123,7 @@ def playlist(out: Path, genre: str, min_confidence: float, limit: int | None, re
 def _journal(out: Path, yes: bool) -> Iterator[Journal | None]:
     """The journal, while nobody else works on the results; None for a dry run."""
     from edge_runtime.archive.journal import Journal
-    from edge_runtime.archive.tagging import lock_results
+    from edge_runtime.archive.lock import lock_results
 
     if not yes:
         yield None

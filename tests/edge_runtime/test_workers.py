@@ -28,7 +28,7 @@ def squared(number: int) -> int:
 def test_items_that_kill_their_process_are_named_and_the_rest_is_done() -> None:
     results = dict(work_through(squared, range(20), workers=2))
     crashed = Lost("the decoder crashed on it")
-    killed = Lost("its process was killed each time; memory may have run out")
+    killed = Lost("its process was killed each time; memory may have run out", killed=True)
     lost = {5: crashed, 13: crashed, 17: killed}
     assert results == {number: lost.get(number, number**2) for number in range(20)}
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from edge_runtime.archive.lock import LOCK
+from edge_runtime.archive.results import ARCHIVE_JSON, SHARDS
+from tests.conftest import until
 from tests.edge_runtime.archive.chaos import check_equal, disturbed
-from tests.edge_runtime.archive.library import TAG, write_copies
+from tests.edge_runtime.archive.library import TAG, rows, write_copies, write_library
 
 pytestmark = pytest.mark.full
 
@@ -22,3 +26,35 @@ def test_killed_workers_and_drivers_change_no_row(tmp_path: Path, models: dict[s
     assert check_equal(tmp_path / "undisturbed", tmp_path / "out") == 60
     assert done.drivers_killed == 2
     assert done.workers_killed > 5
+
+
+def test_a_driver_that_is_killed_while_it_lists_the_songs_leaves_results_that_go_on(
+    tmp_path: Path, models: dict[str, Path]
+) -> None:
+    music, out = write_library(tmp_path / "music", 5), tmp_path / "out"
+    slow = (
+        "import time, edge_runtime.archive.tagging as tagging\n"
+        "tagging.find_songs = lambda *_: time.sleep(600)\n"
+        "from edge_runtime.cli.tag import main; main()"
+    )
+    arguments = [str(music), str(out), "--model", str(models["tflite"])]
+    with subprocess.Popen([sys.executable, "-c", slow, *arguments]) as driver:
+        until((out / LOCK).exists)
+        driver.kill()
+    assert not (out / ARCHIVE_JSON).exists()
+    subprocess.run([*TAG, *arguments], check=True)
+    assert len(rows(out)) == 5
+
+
+def test_shares_that_run_at_the_same_time_add_up_to_the_whole(tmp_path: Path, models: dict[str, Path]) -> None:
+    music = write_library(tmp_path / "music", 30, broken=[23], seconds=20.0)
+    command = [*TAG, str(music), "--model", str(models["tflite"]), "--windows", "all", "--workers", "1"]
+    subprocess.run([*command, str(tmp_path / "undisturbed")], check=True)
+    code = "from edge_runtime.archive import shards; shards.SHARD_SONGS = 3; " + TAG[-1]
+    command = [*TAG[:-1], code, *command[len(TAG) :], str(tmp_path / "out")]
+    shares = [subprocess.Popen([*command, "--shard", f"{number}/3"]) for number in (1, 2, 3)]
+    assert [share.wait(timeout=120) for share in shares] == [0, 0, 0]
+    last = subprocess.run(command, check=True, stderr=subprocess.PIPE, text=True)
+    assert "nothing has changed" in last.stderr
+    assert len(list((tmp_path / "out" / SHARDS).iterdir())) >= 3
+    assert check_equal(tmp_path / "undisturbed", tmp_path / "out") == 30

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edge_runtime import TmgcError
-from edge_runtime.archive.journal import OwnChanges
+from edge_runtime.archive.journal import OwnChanges, State
 from edge_runtime.archive.manifest import find_songs, read_manifest, write_manifest
 from edge_runtime.archive.results import local_path
 
@@ -52,6 +52,18 @@ def test_songs_are_listed_in_order_with_size_and_time(music: Path, tmp_path: Pat
     assert read_manifest(tmp_path / "nowhere") is None
 
 
+@pytest.mark.parametrize("address", ["", "file://"])
+def test_a_time_beyond_64_bits_is_the_last_one_within(address: str, music: Path, tmp_path: Path) -> None:
+    """``touch -d 2400-01-01``."""
+    future = 13_569_465_600 * 10**9
+    os.utime(music / "d.wav", ns=(future, future))
+    if (music / "d.wav").stat().st_mtime_ns != future:
+        pytest.skip("a file system without such times")
+    song = find_songs([f"{address}{music}"], None, OwnChanges(tmp_path)).songs.to_pylist()[-1]
+    assert (song["path"], song["mtime_ns"]) == ("d.wav", 2**63 - 1)
+    assert State.of((music / "d.wav").stat()).mtime_ns == 2**63 - 1
+
+
 def test_several_roots_stand_one_after_the_other(music: Path) -> None:
     assert found(music / "Halk", music / "Caz") == ["a.opus", "b.MP3", "c.flac"]
 
@@ -62,12 +74,13 @@ def test_a_link_to_nothing_and_one_to_itself_are_songs_whose_rows_will_say_so(mu
     assert {"gone.mp3", "loop.mp3"} < set(found(music))
 
 
-def test_names_that_are_no_text_come_back_exactly(music: Path) -> None:
+@pytest.mark.parametrize("address", ["", "file://"])
+def test_names_that_are_no_text_come_back_exactly(address: str, music: Path) -> None:
     names = {b"\xfeark\xfd.mp3", "Şarkı.mp3".encode(), b"line\nbreak.mp3"}
     for name in names:
         with open(os.path.join(os.fsencode(music), name), "wb"):  # noqa: PTH118, PTH123  # of bytes
             pass
-    assert names < {os.fsencode(local_path(path)) for path in found(music)}
+    assert names < {os.fsencode(local_path(path)) for path in found(f"{address}{music}")}
 
 
 def test_songs_of_a_folder_that_cannot_be_read_are_kept_and_told(
@@ -84,6 +97,45 @@ def test_songs_of_a_folder_that_cannot_be_read_are_kept_and_told(
     assert again.songs == library.songs
     assert again.unread == 1
     assert notices == ["warning: ./Halk: the folder cannot be read: Permission denied; songs kept from before: 1"]
+
+
+def test_songs_that_cannot_be_read_any_more_keep_their_size_and_time(
+    music: Path, tmp_path: Path, notices: list[str], monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    """Of a folder that may be listed and not entered, the names are known and nothing else."""
+    monkeypatch.chdir(music)
+    own = OwnChanges(tmp_path)
+    before = find_songs(["."], None, own).songs
+    (music / "Halk" / "new.mp3").touch()
+    (music / "Halk").chmod(0o444)
+    request.getfixturevalue("no_privileges")
+    again = find_songs(["."], before, own)
+    assert [song for song in again.songs.to_pylist() if song["path"] != "Halk/new.mp3"] == before.to_pylist()
+    assert {"path": "Halk/new.mp3", "root": ".", "size": 0, "mtime_ns": 0} in again.songs.to_pylist()
+    assert again.unread == 1
+    assert notices == ["warning: ./Halk/c.flac: cannot be read: Permission denied; its row is kept from before"]
+
+
+def test_songs_behind_a_link_are_kept_while_its_target_is_missing(
+    music: Path, tmp_path: Path, notices: list[str]
+) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    for link in ("Vol. 1", "disk"):
+        (disk / link).mkdir()
+        (disk / link / "e.mp3").touch()
+        (music / link).symlink_to(disk / link)
+    (music / "empty").symlink_to("nowhere")
+    (music / "cover.png").symlink_to("nowhere.png")
+    own = OwnChanges(tmp_path)
+    first = find_songs([str(music)], None, own)
+    assert first.unread == 1
+    disk.rename(tmp_path / "unmounted")
+    again = find_songs([str(music)], first.songs, own)
+    assert again.songs == first.songs
+    assert {"Vol. 1/e.mp3", "disk/e.mp3"} < set(again.songs["path"].to_pylist())
+    assert again.unread == 3
+    assert f"warning: {music}/disk: a broken link; songs kept from before: 1" in notices
 
 
 @pytest.mark.parametrize("kind", ["missing", "empty", "file"])

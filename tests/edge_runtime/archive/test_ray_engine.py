@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
+from edge_runtime.archive.ray_engine import _with_model_here
+from edge_runtime.archive.song import Song, Tagger, TagSettings
 from tests.edge_runtime.archive.chaos import children
-from tests.edge_runtime.archive.library import TAG, rows, tag_command, tag_library, write_copies
-
-pytestmark = pytest.mark.full
+from tests.edge_runtime.archive.library import TAG, rows, tag_command, tag_library, write_copies, write_song
 
 
 @pytest.fixture(scope="module")
@@ -35,11 +36,12 @@ def cluster() -> Iterator[Any]:
 def busy(node: Any) -> bool:
     """Whether a process of a node has worked for a while."""
     raylet = node.all_processes["raylet"][0].process.pid
-    with contextlib.suppress(psutil.NoSuchProcess):  # one that has just ended
+    with suppress(psutil.NoSuchProcess):  # one that has just ended
         return any(child.cpu_times().user > 2.5 for child in children(raylet, "ray::_tag"))
     return False
 
 
+@pytest.mark.full
 def test_a_node_that_is_killed_on_the_way_costs_no_row(cluster: Any, tmp_path: Path, models: dict[str, Path]) -> None:
     music = write_copies(tmp_path / "music", 10, seconds=40.0)
     second = cluster.add_node(num_cpus=1)
@@ -57,6 +59,7 @@ def test_a_node_that_is_killed_on_the_way_costs_no_row(cluster: Any, tmp_path: P
     assert rows(tmp_path / "out") == rows(tmp_path / "undisturbed")
 
 
+@pytest.mark.full
 def test_a_cluster_that_does_not_answer_is_told(tmp_path: Path, models: dict[str, Path]) -> None:
     (tmp_path / "music").mkdir()
     done = tag_command(
@@ -64,3 +67,20 @@ def test_a_cluster_that_does_not_answer_is_told(tmp_path: Path, models: dict[str
     )
     assert done.returncode == 2
     assert done.stderr.startswith("error: RAY_ADDRESS names a cluster that runs: 127.0.0.1:1 does not answer")
+
+
+def test_a_machine_keeps_no_file_of_the_model(
+    tmp_path: Path, models: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ray = pytest.importorskip("ray", reason="no Ray")
+    temporary, model = tmp_path / "temporary", tmp_path / "elsewhere.tflite"
+    temporary.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    monkeypatch.setattr(ray, "get", lambda content: content)  # of this process, without a cluster
+    shutil.copy(models["tflite"], model)
+    tagger = Tagger.of(model, TagSettings(2))
+    model.unlink()
+    here = _with_model_here(tagger, models["tflite"].read_bytes())
+    assert not list(temporary.iterdir())
+    song = write_song(tmp_path / "song.wav")
+    assert here(Song(0, song.name, str(tmp_path), 1, 1), lambda: None).error is None

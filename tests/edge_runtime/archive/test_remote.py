@@ -15,7 +15,9 @@ from edge_runtime.archive.remote import fetched, is_there, remote_files
 from tests.conftest import until
 from tests.edge_runtime.archive.library import rows, tag_command, tag_library, write_library
 
-pytestmark = pytest.mark.full
+
+def idle() -> None:
+    """Instead of a message that a process is at work."""
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +52,7 @@ def bucket(music: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[st
             server.wait()
 
 
+@pytest.mark.full
 def test_songs_of_a_bucket_have_the_rows_of_the_same_songs_in_a_folder(
     bucket: str, music: Path, tmp_path: Path, models: dict[str, Path]
 ) -> None:
@@ -67,20 +70,45 @@ def test_songs_of_a_bucket_have_the_rows_of_the_same_songs_in_a_folder(
     assert "nothing has changed" in again.stderr
 
 
+@pytest.mark.full
 def test_what_is_not_there_or_too_large_is_told(bucket: str) -> None:
     assert is_there(bucket)
     assert not is_there(f"{bucket}/nothing")
     with pytest.raises(TmgcError, match="an address must be readable: s3://nobody/music is not"):
         list(remote_files("s3://nobody/music"))
-    with pytest.raises(TmgcError, match="a song must be fetched: this one is not"), fetched(bucket, "no.mp3", 1):
+    with pytest.raises(TmgcError, match="a song must be fetched: this one is not"), fetched(bucket, "no.mp3", 1, idle):
         pass
-    with pytest.raises(TmgcError, match="has at most"), fetched(bucket, "00/0000.mp3", 10**12):
+    with pytest.raises(TmgcError, match="has at most"), fetched(bucket, "00/0000.mp3", 10**12, idle):
         pass
 
 
+@pytest.mark.full
 def test_a_copy_is_gone_when_it_was_used(bucket: str, music: Path) -> None:
-    with fetched(bucket, "00/0000.mp3", 1) as copy:
+    with fetched(bucket, "00/0000.mp3", 1, idle) as copy:
         assert copy.read_bytes() == (music / "00" / "0000.mp3").read_bytes()
         opened = len(os.listdir("/proc/self/fd"))  # noqa: PTH208  # of this process
     assert not copy.exists()
     assert len(os.listdir("/proc/self/fd")) < opened  # noqa: PTH208
+
+
+def test_a_long_fetch_says_that_it_is_at_work() -> None:
+    files = pytest.importorskip("fsspec", reason="no fsspec").filesystem("memory")
+    files.pipe("/long/song.wav", bytes(3 * files.blocksize))
+    beats = list[int]()
+    with fetched("memory://long", "song.wav", 1, lambda: beats.append(1)) as copy:
+        assert copy.stat().st_size == 3 * files.blocksize
+        assert len(beats) >= 3
+
+
+def test_an_address_is_listed_once_a_minute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("fsspec", reason="no fsspec")
+    (tmp_path / "music").mkdir()
+    (tmp_path / "music" / "song.wav").touch()
+    now = 0.0
+    monkeypatch.setattr("edge_runtime.archive.remote.monotonic", lambda: now)
+    assert is_there(f"file://{tmp_path}/music")
+    (tmp_path / "music" / "song.wav").unlink()
+    now = 59.0
+    assert is_there(f"file://{tmp_path}/music")
+    now = 61.0
+    assert not is_there(f"file://{tmp_path}/music")

@@ -90,3 +90,10 @@ def test_the_name_of_a_shard_tells_apart_whatever_its_rows_follow_from(tmp_path:
     found += [plans[0].name(part.slice(1)), plans[0].name(part.slice(0, 4))]
     assert len(set(found)) == len(found)
     assert plans[0].name(pa.Table.from_batches([part]).to_batches()[0]) == found[0]
+
+
+def test_shards_that_have_gone_meanwhile_count_nothing(tmp_path: Path) -> None:
+    mine = plan(tmp_path, manifest([0, 1, 2]))
+    assert mine.failed(["gone.parquet"], unread=False) == set()
+    assert mine.all_there(["gone.parquet"]) == []
+    assert not mine.genres(["gone.parquet"])

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
 import soundfile
 
 from edge_runtime import AudioFile, GenreClassifier, TmgcError
-from edge_runtime.archive.song import MOST_WINDOWS, Row, Song, Tagger, TagSettings
+from edge_runtime.archive.results import NOT_READ, stored_path
+from edge_runtime.archive.song import MOST_WINDOWS, ModelError, Row, Song, Tagger, TagSettings
+from edge_runtime.errors import InvalidAnswerError
 from tests.edge_runtime.archive.library import RATE, write_song
 
 Tagged = Callable[..., Row]
@@ -27,6 +32,13 @@ def tagged(models: dict[str, Path]) -> Tagged:
         return Tagger.of(models["tflite"], TagSettings(windows))(song, lambda: None)
 
     return tag
+
+
+def raising(error: Exception) -> Callable[..., NoReturn]:
+    def fail(*arguments: object) -> NoReturn:
+        raise error
+
+    return fail
 
 
 @pytest.mark.parametrize("suffix", [".mp3", ".flac", ".ogg", ".wav", ".opus", ".m4a"])
@@ -105,7 +117,7 @@ def test_silence_is_no_genre(tmp_path: Path, tagged: Tagged) -> None:
     [
         (b"", "an audio file must contain samples: this song is empty"),
         (b"no sound" * 100, "an audio file must be one that can be decoded: this song is not"),
-        (None, "an audio file must exist: there is no this song"),
+        (None, "not read: an audio file must exist: there is no this song"),
     ],
 )
 def test_what_cannot_be_read_has_the_reason_in_one_line(
@@ -120,6 +132,30 @@ def test_what_cannot_be_read_has_the_reason_in_one_line(
     assert str(tmp_path) not in row.error
     assert row.error.isprintable()
     assert row == Row(error=row.error)
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="no file whose content the system refuses")
+def test_a_song_that_the_system_does_not_give_is_not_read(tmp_path: Path, tagged: Tagged) -> None:
+    """The beginning of a process's memory cannot be read: EIO, as from a disk that fails."""
+    (tmp_path / "song.wav").symlink_to("/proc/self/mem")
+    assert (tagged(tmp_path / "song.wav").error or "").startswith(NOT_READ)
+
+
+@pytest.mark.parametrize("error", [MemoryError(), OSError(errno.EMFILE, "Too many open files")])
+def test_what_the_machine_lacks_says_nothing_about_a_song(
+    error: Exception, tmp_path: Path, tagged: Tagged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(AudioFile, "__enter__", raising(error))
+    assert (tagged(write_song(tmp_path / "song.wav")).error or "").startswith(NOT_READ)
+
+
+def test_a_model_that_fails_ends_the_run(tmp_path: Path, tagged: Tagged, monkeypatch: pytest.MonkeyPatch) -> None:
+    song = write_song(tmp_path / "song.wav")
+    monkeypatch.setattr(GenreClassifier, "classify", raising(RuntimeError("Node 3 failed")))
+    with pytest.raises(ModelError, match="the model fails: Node 3 failed"):
+        tagged(song)
+    monkeypatch.setattr(GenreClassifier, "classify", raising(InvalidAnswerError("no numbers")))
+    assert tagged(song).error == "no numbers", "of this song, and always"
 
 
 def test_a_song_shorter_than_a_window_says_so(tmp_path: Path, tagged: Tagged) -> None:
@@ -151,3 +187,13 @@ def test_it_says_that_it_is_at_work_in_every_part_of_a_long_song(tmp_path: Path,
             Song(0, song.name, str(tmp_path), 1, 1), lambda: beats.append(1)
         )
     assert len(beats) == 3 + 3 + 10
+
+
+def test_a_song_is_fetched_by_a_name_that_is_no_text(tmp_path: Path, models: dict[str, Path]) -> None:
+    pytest.importorskip("fsspec", reason="no fsspec")
+    folder = tmp_path / os.fsdecode(b"m\xfczik")
+    folder.mkdir()
+    write_song(tmp_path / "song.wav").rename(folder / os.fsdecode(b"\xfeark\xfd.wav"))
+    root, name = (stored_path(os.fsdecode(text)) for text in (b"file://" + os.fsencode(folder), b"\xfeark\xfd.wav"))
+    row = Tagger.of(models["tflite"], TagSettings(2))(Song(0, name, root, 1, 1), lambda: None)
+    assert (row.error, row.windows) == (None, 2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from pyarrow import parquet
 
 from edge_runtime import TmgcError
-from edge_runtime.archive.results import SHARDS, read_archive
+from edge_runtime.archive.results import NOT_READ, SHARDS, read_archive
 from edge_runtime.archive.song import Row
 from edge_runtime.archive.tagging import Progress, Share
 from edge_runtime.models import SMALL_MODEL
@@ -89,13 +90,27 @@ def test_only_songs_that_are_new_or_have_changed_are_classified(music: Path, tmp
     assert len(rows(out)) == 11
 
 
-def test_a_library_that_has_moved_is_not_classified_again(music: Path, tmp_path: Path, model: Path) -> None:
+def test_equal_paths_of_two_folders_are_two_songs_whatever_their_size_and_time(tmp_path: Path, model: Path) -> None:
+    out, one, other = tmp_path / "out", tmp_path / "one", tmp_path / "other"
+    for folder, level in (one, 0.3), (other, 0.003):
+        os.utime(write_song(folder / "01.wav", level=level), (10**9, 10**9))
+    assert computed([str(one)], out, model) == 1
+    assert computed([str(one), str(other)], out, model) == 1
+    levels = {row["root"]: row["level_dbfs"] for row in rows(out)}
+    assert levels[str(one)] > levels[str(other)] + 30
+
+
+def test_a_library_that_has_moved_is_another_one_and_rows_of_the_first_are_kept(
+    music: Path, tmp_path: Path, model: Path
+) -> None:
     out = tmp_path / "out"
     (music / BROKEN).unlink()
     tag_library(music, out, model)
     moved = music.rename(tmp_path / "elsewhere")
-    assert computed(moved, out, model) == 0
+    assert computed(moved, out, model) == 11
     assert {row["root"] for row in rows(out)} == {str(moved)}
+    moved.rename(music)
+    assert computed(music, out, model) == 0
 
 
 def test_another_setting_never_mixes_with_rows_of_the_one_before(music: Path, tmp_path: Path, model: Path) -> None:
@@ -150,6 +165,23 @@ def test_a_song_with_an_error_is_tried_again_when_its_shard_changes(music: Path,
     assert computed(music, out, model) == 2
 
 
+def test_a_song_that_was_not_read_is_tried_again_by_the_next_run(music: Path, tmp_path: Path, model: Path) -> None:
+    class Hiding(Progress):
+        """A song goes away and comes back, as on a disk that fails for a moment."""
+
+        def song(self, row: Row) -> None:
+            if hidden.exists():
+                hidden.rename(tmp_path / "hidden")
+
+    out, hidden = tmp_path / "out", music / "01" / "0011.mp3"
+    tag_library(music, out, model, progress=Hiding())
+    assert rows(out)[11]["error"].startswith(NOT_READ)
+    (tmp_path / "hidden").rename(hidden)
+    assert computed(music, out, model) <= 2, "and one that cannot be decoded, if it is of the same shard"
+    assert rows(out)[11]["error"] is None
+    assert computed(music, out, model) == 0
+
+
 @pytest.mark.parametrize("name", ["manifest.parquet", "shards/*"])
 def test_a_damaged_file_is_named(name: str, music: Path, tmp_path: Path, model: Path) -> None:
     out = tmp_path / "out"
@@ -202,6 +234,56 @@ def test_shares_add_up_to_the_whole(music: Path, tmp_path: Path, model: Path) ->
     assert sum(parts) == 12
     assert all(parts)
     assert len(rows(out)) == 12
+
+
+class WithOthers(Computed):
+    """Has others work once the first song is done."""
+
+    def __init__(self, others: Callable[[], None]) -> None:
+        super().__init__()
+        self._others = others
+
+    def song(self, row: Row) -> None:
+        super().song(row)
+        if self.songs == 1:
+            self._others()
+
+
+def test_shares_that_run_at_once_have_one_manifest_even_when_the_library_changes(
+    music: Path, tmp_path: Path, model: Path
+) -> None:
+    def others() -> None:
+        before = (out / "manifest.parquet").stat().st_ino
+        write_song(music / "00" / "00000.mp3")
+        tag_library(music, out, model, share=Share(2, 2), shard_songs=2)
+        assert (out / "manifest.parquet").stat().st_ino == before
+
+    out = tmp_path / "out"
+    tag_library(music, out, model, share=Share(1, 2), shard_songs=2, progress=WithOthers(others))
+    assert len(rows(out)) == 12
+    assert computed(music, out, model, shard_songs=2) >= 1
+    assert len(rows(out)) == 13
+
+
+def test_shares_of_other_work_and_whole_runs_are_refused_while_a_share_runs(
+    music: Path, tmp_path: Path, models: dict[str, Path]
+) -> None:
+    def others() -> None:
+        share = Share(2, 2)
+        with pytest.raises(TmgcError, match="model_sha256 of those at work on"):
+            tag_library(music, out, models["onnx"], share=share)
+        with pytest.raises(TmgcError, match="settings of those at work on"):
+            tag_library(music, out, models["tflite"], share=share, windows=1)
+        with pytest.raises(TmgcError, match="roots of those at work on"):
+            tag_library(music / "00", out, models["tflite"], share=share)
+        with pytest.raises(TmgcError, match="another is at work on"):
+            tag_library(music, out, models["tflite"])
+
+    out = tmp_path / "out"
+    tag_library(music, out, models["tflite"], share=Share(1, 2), progress=WithOthers(others))
+    assert computed(music / "00", out, models["tflite"], share=Share(1, 1)) == 10, (
+        "when it is done, other work may begin"
+    )
 
 
 def test_a_folder_that_has_lost_its_songs_is_refused_and_nothing_is_lost(
@@ -261,3 +343,68 @@ def test_results_stay_apart_from_songs_other_files_and_other_runs(music: Path, t
         tag_library(music, tmp_path / "full" / "letter.txt", model)
     with pytest.raises(TmgcError, match="belongs to one folder"):
         tag_library([str(music), str(music / "00")], tmp_path / "out", model)
+
+
+def test_after_a_complete_run_the_shards_hold_exactly_one_row_for_each_song(
+    music: Path, tmp_path: Path, models: dict[str, Path]
+) -> None:
+    out = tmp_path / "out"
+
+    def check(folder: Path, model: str, songs: int, new: int) -> None:
+        assert computed(folder, out, models[model], shard_songs=4) == new
+        found = [row for path in (out / SHARDS).glob("*.parquet") for row in parquet.read_table(path).to_pylist()]
+        assert len(found) == songs
+        assert {row["path"] for row in found} == {row["path"] for row in rows(out)}
+
+    check(music, "tflite", songs=12, new=12)
+    (music / "00" / "0005.mp3").rename(tmp_path / "away.mp3")
+    (music / BROKEN).unlink()
+    check(music, "tflite", songs=10, new=0)
+    check(music, "onnx", songs=10, new=10)
+    check(write_library(tmp_path / "other", 3), "onnx", songs=3, new=3)
+    (tmp_path / "away.mp3").rename(music / "00" / "0005.mp3")
+    check(music, "onnx", songs=11, new=1)
+    check(music, "tflite", songs=11, new=0)
+
+
+def test_a_run_that_was_interrupted_twice_goes_on_where_rows_were_saved_before(
+    music: Path, tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Interrupting(Computed):
+        def song(self, row: Row) -> None:
+            super().song(row)
+            if self.songs == 2:
+                raise KeyboardInterrupt
+
+    out = tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt):
+        tag_library(music, out, model, progress=Interrupting(), shard_songs=10_000)
+    (saved,) = (out / SHARDS).iterdir()
+    before = saved.stat().st_mtime_ns
+
+    def interrupt(*_: object) -> Row:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("edge_runtime.archive.song.Tagger.__call__", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            tag_library(music, out, model, shard_songs=10_000)
+    assert [path.name for path in (out / SHARDS).iterdir()] == [saved.name]
+    assert saved.stat().st_mtime_ns == before, "rows of an earlier run are not saved again"
+    assert computed(music, out, model, shard_songs=10_000) == 10
+    assert len(list((out / SHARDS).iterdir())) == 1
+
+
+def test_results_of_a_first_run_that_ended_at_once_or_without_their_description_are_gone_on_with(
+    music: Path, tmp_path: Path, model: Path
+) -> None:
+    out = tmp_path / "out"
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(TmgcError, match="holds none"):
+        tag_library(tmp_path / "empty", out, model)
+    assert computed(music, out, model) == 12
+    (out / "archive.json").unlink()
+    (out / "journal.jsonl").touch()
+    (out / "report.html").touch()
+    assert computed(music, out, model) == 0
+    assert len(rows(out)) == 12
