@@ -57,17 +57,23 @@ def plots_of_models(report: ModelsReport) -> list[Plot]:
 
 def pareto_figure(report: ModelsReport) -> Figure:
     """Accuracy of each model against its median latency from a file, with the front that nothing surpasses."""
+    from matplotlib.ticker import FuncFormatter
+
     figure, axes = _figure(4.6)
     front = [(model.case.from_file.p50_ms, model.accuracy) for model in report.pareto_front()]
-    axes.step([ms for ms, _ in front], [100 * each.value for _, each in front if each], color="grey", where="post")
+    percents = [100 * each.value for _, each in front if each]
+    axes.step([ms for ms, _ in front], percents, color="grey", where="post", label="Pareto front")
     for model in report.models:
         if accuracy := model.accuracy:
             ms, value = model.case.from_file.p50_ms, 100 * accuracy.value
             error = [[value - 100 * accuracy.low], [100 * accuracy.high - value]]
-            axes.errorbar(ms, value, yerr=error, fmt="o", capsize=3)
-            axes.annotate(model.name, (ms, value), xytext=(6, 4), textcoords="offset points", fontsize=8)
+            axes.errorbar(ms, value, yerr=error, fmt="o", capsize=3, label=f"{model.name}: {ms:.3g} ms, {value:.1f} %")
     axes.set(xscale="log", xlabel="median latency from a file, ms", ylabel="accuracy, % of clips")
-    axes.margins(x=0.25)
+    for formatted in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
+        formatted(FuncFormatter(lambda ms, _: f"{ms:g}"))
+    axes.tick_params(axis="x", which="minor", labelsize=8)
+    axes.margins(x=0.1)
+    axes.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2)
     axes.grid(which="both", alpha=0.25)
     return figure
 

@@ -11,7 +11,7 @@ import struct
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
 
 if TYPE_CHECKING:
     from mutagen.ogg import OggPage
@@ -20,6 +20,10 @@ _CHUNK = 1 << 20
 
 _HEADER_PACKETS = {b"\x01vorbis": 3, b"OpusHead": 2}
 """Of an Ogg stream, by the beginning of its first packet; the second one holds the tags."""
+
+
+_PADDING, _COMMENTS = 1, 4
+"""Blocks of FLAC."""
 
 
 def audio_hash(path: Path, kind: str) -> str:
@@ -55,6 +59,43 @@ def id3_size(file: BinaryIO) -> int:
     return size + 10
 
 
+def comment_block(path: Path, kind: str) -> bytes:
+    """The Vorbis comments of a ``flac`` or ``ogg`` song as they are stored; empty where there are none.
+
+    Raises
+    ------
+    ValueError, struct.error
+        The file is damaged.
+    """
+    with path.open("rb") as file:
+        if kind == "flac":
+            return b"".join(block for kind, block in _flac_blocks(file) if kind == _COMMENTS)
+        return _ogg_headers(file)[1]
+
+
+def mp4_tags(path: Path) -> list[bytes]:
+    """The atoms of iTunes' tags of an MP4 file, each with its header.
+
+    Raises
+    ------
+    ValueError, struct.error
+        The file is damaged.
+    """
+    with path.open("rb") as file:
+        begin, end = 0, os.fstat(file.fileno()).st_size
+        for name in (b"moov", b"udta", b"meta", b"ilst"):
+            found = [atom for atom in _atoms(file, begin, end, whole=name != b"moov") if atom.name == name]
+            if not found:
+                return []
+            if len(found) > 1:
+                raise ValueError(f"it has {len(found)} atoms {name.decode()}")
+            begin, end = found[0].begin + (4 if name == b"meta" else 0), found[0].end
+        return [
+            struct.pack(">I4s", atom.end - atom.begin + 8, atom.name) + b"".join(_rest(file, atom.begin, atom.end))
+            for atom in list(_atoms(file, begin, end))
+        ]
+
+
 def _rest(file: BinaryIO, begin: int, end: int | None = None) -> Iterator[bytes]:
     file.seek(begin)
     left = os.fstat(file.fileno()).st_size - begin if end is None else end - begin
@@ -68,20 +109,24 @@ def _id3(file: BinaryIO) -> Iterator[bytes]:
 
 
 def _flac(file: BinaryIO) -> Iterator[bytes]:
-    """All but the blocks of comments (4) and padding (1)."""
-    begin = id3_size(file)
-    yield from _rest(file, 0, begin)
-    file.seek(begin)
+    """All but the blocks of comments and padding."""
+    yield from _rest(file, 0, id3_size(file))
+    for kind, block in _flac_blocks(file):
+        if kind not in (_PADDING, _COMMENTS):
+            yield bytes([kind]) + block
+    yield from _rest(file, file.tell())
+
+
+def _flac_blocks(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """Kind and content of each block in front of the sound, where the file stands afterwards."""
+    file.seek(id3_size(file))
     if file.read(4) != b"fLaC":
         raise ValueError("it does not begin as FLAC")
     is_last = False
     while not is_last:
         header = file.read(4)
         is_last, kind = bool(header[0] & 0x80), header[0] & 0x7F
-        block = file.read(int.from_bytes(header[1:], "big"))
-        if kind not in (1, 4):
-            yield bytes([kind]) + block
-    yield from _rest(file, file.tell())
+        yield kind, file.read(int.from_bytes(header[1:], "big"))
 
 
 def _ogg(file: BinaryIO) -> Iterator[bytes]:
@@ -105,6 +150,20 @@ def _ogg(file: BinaryIO) -> Iterator[bytes]:
         for packet in page.packets:
             yield struct.pack("<I", len(packet)) + packet
     yield from _rest(file, file.tell())  # of a file that is cut, or has something behind its end
+
+
+def _ogg_headers(file: BinaryIO) -> list[bytes]:
+    """The first packets of the first stream; the second one holds the tags."""
+    from mutagen.ogg import OggPage
+
+    headers, needed = list[OggPage](), 2
+    while needed > 0 and (page := _ogg_page(file)):
+        if not headers or page.serial == headers[0].serial:
+            headers.append(page)
+            needed -= len(page.packets) - (not page.complete)
+    if needed <= 0:
+        return cast(list[bytes], OggPage.to_packets(headers))
+    raise ValueError("its tags are cut")
 
 
 def _ogg_page(file: BinaryIO) -> OggPage | None:

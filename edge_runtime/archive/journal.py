@@ -62,6 +62,8 @@ class Change:
     """Whether the song had tags at all."""
     values: Any = None
     """What the field held, in a form of its format's own; None where it was not there."""
+    written: Any = None
+    """What a write has put there, in the same form."""
     schema: int = SCHEMA
     time: str = ""
     """UTC."""

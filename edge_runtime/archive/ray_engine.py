@@ -12,6 +12,7 @@ from dataclasses import replace
 from functools import cache
 from itertools import islice
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from edge_runtime.archive.local import HANG_SECONDS
@@ -26,6 +27,9 @@ RETRIES = 3
 
 _AHEAD = 2
 """Songs that are submitted for each core: enough that none is idle."""
+
+_COUNT_SECONDS = 5.0
+"""How often the cluster is asked for its cores: machines come and go."""
 
 _LOST = "its process crashed, hung or was killed each time, or its machine has gone"
 
@@ -107,9 +111,12 @@ def tag_with_ray(
     task = ray.remote(num_cpus=1, max_retries=RETRIES)(_tag)
     content = ray.put(tagger.model.read_bytes())
     waiting, running = iter(songs), dict[Any, Song]()
+    cores, counted = _cores(ray, workers), monotonic()
     try:
         while True:
-            for song in islice(waiting, max(0, _AHEAD * _cores(ray, workers) - len(running))):
+            if monotonic() - counted > _COUNT_SECONDS:
+                cores, counted = _cores(ray, workers), monotonic()
+            for song in islice(waiting, max(0, _AHEAD * cores - len(running))):
                 running[task.remote(song, [content], tagger, hang_seconds)] = song
             if not running:
                 return

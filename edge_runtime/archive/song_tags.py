@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import re
 import shutil
+import struct
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from edge_runtime.archive.audio_part import id3_size
+from edge_runtime.archive.audio_part import comment_block, id3_size, mp4_tags
+from edge_runtime.archive.id3_frames import Frame, Id3Tag, as_tag, parse_id3
 from edge_runtime.errors import TmgcError
 
 if TYPE_CHECKING:
@@ -21,8 +22,6 @@ GENRE = "GENRE"
 
 SEPARATOR_V23 = "/"
 """Between several values in ID3v2.3, whose text frames hold one: as its definition says for lists of names."""
-
-_ENCODING = re.compile(r"encoding=<[^>]*>")
 
 
 class SongTags(ABC):
@@ -85,31 +84,50 @@ class SongTags(ABC):
 
 
 class _Id3(SongTags):
+    """Of the tag only the frames of the field are made anew."""
+
     kind = "id3"
 
     def __init__(self, path: Path, field: str, new_version: int) -> None:
-        from mutagen.id3 import ID3, ID3NoHeaderError
-
-        with path.open("rb") as file:
-            self._size = id3_size(file)
         self._path, self.field = path, field
         self._key = "TCON" if field == GENRE else f"TXXX:{field}"
+        with path.open("rb") as file:
+            self._size = id3_size(file)
+            file.seek(0)
+            tag = file.read(self._size)
+        if tag and len(tag) < self._size:
+            raise TmgcError("its ID3 tag is cut: it is left as it is")
         self.had_tags = self._size > 0
+        self._tag = parse_id3(tag) if tag else self._from_v1(new_version)
+
+    def _from_v1(self, version: int) -> Id3Tag:
+        """A new tag, which holds what an ID3v1 tag says: most players read ID3v2 alone then."""
+        from mutagen.id3 import ID3, ID3NoHeaderError
+
         try:
-            # of a song with ID3v1 alone, the new tag holds what stands there: most players read ID3v2 alone then
-            self._tags = ID3(path, translate=False, load_v1=not self.had_tags, v2_version=new_version)
+            return _made(ID3(self._path, translate=False, v2_version=version), version)
         except ID3NoHeaderError:
-            self._tags = ID3()
-        self._version = self._tags.version[1] if self.had_tags else new_version
-        if self._version not in (3, 4):
-            raise TmgcError(f"tags are written as ID3v2.3 or 2.4: it has ID3v2.{self._version}. Convert them first")
+            return Id3Tag(version, 0, [])
+
+    def _is_field(self, frame: Frame) -> bool:
+        return frame.name.decode() == self._key or (frame.name == b"TXXX" and self._key in self._read(frame))
+
+    def _read(self, frame: Frame) -> Mapping[str, Any]:
+        """What mutagen makes of a frame: nothing where it cannot."""
+        from mutagen.id3 import ID3
+
+        return cast(Mapping[str, Any], ID3(BytesIO(as_tag([frame], self._tag)), translate=False, load_v1=False))
 
     @property
     def values(self) -> list[str]:
-        frame = self._tags.get(self._key)
-        if frame is None:
-            return []
-        return _texts(frame.genres if self._key == "TCON" else frame.text)
+        found = list[str]()
+        for frame in filter(self._is_field, self._tag.frames):
+            read = self._read(frame).get(self._key)
+            if read is None:  # still something that must not get lost
+                found += _texts([frame.data.decode("utf-8", "replace").strip("\0\1\2\3 ")])
+            else:
+                found += _texts(read.genres if self._key == "TCON" else read.text)
+        return found
 
     @property
     def elsewhere(self) -> list[str]:
@@ -138,47 +156,47 @@ class _Id3(SongTags):
 
     @property
     def stored(self) -> Any:
-        frame = self._tags.get(self._key)
-        return None if frame is None else {"encoding": int(frame.encoding), "text": list(map(str, frame.text))}
+        return [b"".join(frame).hex() for frame in self._tag.frames if self._is_field(frame)] or None
 
     @property
     def others(self) -> object:
-        frames = {key: _ENCODING.sub("", repr(frame)) for key, frame in self._tags.items() if key != self._key}
-        return frames, sorted(self._tags.unknown_frames)
+        return [frame for frame in self._tag.frames if not self._is_field(frame)]
 
     def set(self, values: Sequence[str]) -> None:
-        if self._version == 3:
-            values = [SEPARATOR_V23.join(values)]
-        self.restore({"encoding": 1 if self._version == 3 else 3, "text": list(values)})
+        from mutagen.id3 import ID3, TCON, TXXX
+
+        is_v23 = self._tag.version == 3  # which has neither several values nor UTF-8
+        text = [SEPARATOR_V23.join(values)] if is_v23 else list(values)
+        content = {"encoding": 1 if is_v23 else 3, "text": text}
+        made = ID3()
+        made.add(TCON(**content) if self._key == "TCON" else TXXX(desc=self.field, **content))
+        self._replace(_made(made, self._tag.version).frames)
 
     def restore(self, stored: Any) -> None:
-        from mutagen.id3 import TCON, TXXX
+        frames = map(bytes.fromhex, stored or ())
+        self._replace([Frame(frame[:4], frame[4:6], frame[6:]) for frame in frames])
 
-        self._tags.delall(self._key)
-        if stored is None:
-            return
-        if self._version == 3:  # which has neither UTF-8 nor UTF-16 without a byte order mark
-            stored = stored | {"encoding": min(stored["encoding"], 1)}
-        self._tags.add(TCON(**stored) if self._key == "TCON" else TXXX(desc=self.field, **stored))
+    def _replace(self, frames: Sequence[Frame]) -> None:
+        """Put frames in the place of the field's."""
+        is_field = [*map(self._is_field, self._tag.frames), True]
+        others = [frame for frame, is_one in zip(self._tag.frames, is_field, strict=False) if not is_one]
+        place = is_field.index(True)
+        self._tag = self._tag._replace(frames=[*others[:place], *frames, *others[place:]])
 
     def save(self, copy: Path, *, size: int | None = None, keep_tags: bool = True) -> None:
         with self._path.open("rb") as song, copy.open("wb") as file:
             if keep_tags:
                 length = song.seek(0, 2) - self._size
-                tag = BytesIO()
-                wanted = self._size if size is None else size - length
-                self._tags.save(
-                    tag, v1=0, v2_version=self._version, v23_sep=None, padding=lambda info: _padded(info, wanted)
-                )
-                file.write(tag.getvalue())
+                file.write(self._tag.render(self._size if size is None else size - length))
             song.seek(self._size)
             shutil.copyfileobj(song, file, 1 << 20)
 
 
-def _padded(info: PaddingInfo, wanted: int) -> int:
-    """Padding of a tag of its own, of which nothing is there yet: so that it is as long as wanted, if it can be."""
-    left = wanted + info.padding
-    return left if left >= 0 else 1024
+def _made(tags: Any, version: int) -> Id3Tag:
+    """The tag that mutagen makes."""
+    made = BytesIO()
+    tags.save(made, v1=0, v2_version=version, v23_sep=None)
+    return parse_id3(made.getvalue())
 
 
 class _Vorbis(SongTags):
@@ -191,6 +209,19 @@ class _Vorbis(SongTags):
         if not self.had_tags:
             file.add_tags()
         self._tags = file.tags
+        if self.had_tags and not self._is_understood():
+            raise TmgcError("its tags hold what is no Vorbis comment in UTF-8, and would be lost: it is left as it is")
+
+    def _is_understood(self) -> bool:
+        """Whether the tags, written again, would be the same bytes."""
+        block = comment_block(Path(self._file.filename), self.kind)
+        if self.kind == "flac":
+            return bool(block == self._tags.write(framing=False))
+        begin = b"OpusTags" if block.startswith(b"OpusTags") else b"\x03vorbis"
+        known = begin + self._tags.write(framing=begin != b"OpusTags")
+        padding = block[len(known) :]
+        is_kept = begin == b"OpusTags" and padding[:1] and padding[0] & 1  # as the format of Opus says
+        return block.startswith(known) and bool(is_kept or not any(padding))
 
     def _is_field(self, pair: Sequence[str]) -> bool:
         return pair[0].upper() == self.field
@@ -205,7 +236,7 @@ class _Vorbis(SongTags):
 
     @property
     def others(self) -> object:
-        return [pair for pair in self._tags if not self._is_field(pair)]
+        return self._tags.vendor, [pair for pair in self._tags if not self._is_field(pair)]
 
     def set(self, values: Sequence[str]) -> None:
         self.restore([[self.field, value] for value in values])
@@ -230,6 +261,20 @@ class _Mp4(SongTags):
         self.had_tags = file.tags is not None
         if not self.had_tags:
             file.add_tags()
+        self._atoms = mp4_tags(Path(file.filename))
+        if any(atom[4:8] == b"gnre" for atom in self._atoms):
+            raise TmgcError("its genre is a number (gnre), which would be lost: it is left as it is")
+        if not self._is_understood():
+            raise TmgcError("its tags are not as those of iTunes, and would be lost: it is left as it is")
+
+    def _is_understood(self) -> bool:
+        """Whether the tags are found, and the text of all genres is."""
+        is_found = bool(self._atoms) or not self._file.tags
+        if self._key != "\xa9gen":
+            return is_found
+        genres = [atom for atom in self._atoms if self._is_field(atom)]
+        texts = [value.encode() for value in self._file.tags.get(self._key, [])]
+        return is_found and sum(len(atom) - 8 for atom in genres) == sum(len(text) + 16 for text in texts)
 
     @property
     def values(self) -> list[str]:
@@ -245,7 +290,17 @@ class _Mp4(SongTags):
 
     @property
     def others(self) -> object:
-        return {key: repr(value) for key, value in self._file.tags.items() if key != self._key}
+        return sorted(_number_alone(atom) for atom in self._atoms if not self._is_field(atom))
+
+    def _is_field(self, atom: bytes) -> bool:
+        if self._key == "\xa9gen":
+            return atom[4:8] == b"\xa9gen"
+        _, name, field = self._key.split(":")
+        parts = (
+            struct.pack(">I4sI", len(text) + 12, kind, 0) + text.encode()
+            for kind, text in ((b"mean", name), (b"name", field))
+        )
+        return atom[4:8] == b"----" and atom[8:].startswith(b"".join(parts))
 
     def set(self, values: Sequence[str]) -> None:
         if self._key == "\xa9gen":
@@ -267,6 +322,13 @@ class _Mp4(SongTags):
 
     def save(self, copy: Path, *, size: int | None = None, keep_tags: bool = True) -> None:
         _save_to(copy, self._file, size)
+
+
+def _number_alone(atom: bytes) -> bytes:
+    """An atom; of a number of track or disc without the two zero bytes at the end, which some programs omit."""
+    if atom[4:8] in (b"trkn", b"disk") and len(atom) in (30, 32) and not any(atom[30:]):
+        return atom[4:8] + atom[12:30]
+    return atom
 
 
 def open_tags(path: Path, field: str, *, id3v2_version: int = 4) -> SongTags:

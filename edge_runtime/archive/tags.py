@@ -7,7 +7,6 @@ or a full disk leaves the song whole. The journal knows of a change before it ta
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import re
 import shutil
@@ -15,7 +14,7 @@ import stat
 import struct
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -48,6 +47,9 @@ WRITTEN, SAME, KEPT, UNSURE, NO_GENRE, REMOTE, REFUSED = (
 )
 """What became of a song: it has the genre now, had it, keeps another, is below the confidence, is unknown, silent or
 unread, lies on another machine, or could not be changed."""
+
+_COPY = re.compile(rf"{re.escape(PARTIAL)}tag-[0-9a-f]{{16}}(\.|$)")
+"""Name of a song's copy."""
 
 _STEP_NS = 2_000_000_000
 """Modification times are whole even seconds, which every file system can store."""
@@ -111,10 +113,12 @@ def write_tags(archive: Archive, settings: WriteSettings, *, journal: Journal | 
     OSError
         The disk is full or read-only, or the journal cannot be written.
     """
-    own = OwnChanges(archive.folder)
+    own, leftovers = OwnChanges(archive.folder), _Leftovers()
     columns = ["path", "root", "size", "mtime_ns", "genre", "confidence"]
     for row in archive.rows([*columns, *(PROBABILITY + genre for genre in archive.genres)]):
         path = str(Path(local_path(row["root"]), local_path(row["path"])))
+        if journal and not is_address(row["root"]):
+            leftovers.remove(Path(path).parent)
         if row["genre"] not in archive.genres:
             yield Done(path, NO_GENRE)
         elif row["confidence"] < settings.min_confidence:
@@ -146,8 +150,11 @@ def undo_tags(folder: Path, *, journal: Journal | None) -> Iterator[Done]:
     OSError
         As of :func:`write_tags`.
     """
+    leftovers = _Leftovers()
     for (root, stored), changes in changes_by_song(folder).items():
         path = str(Path(local_path(root), local_path(stored)))
+        if journal:
+            leftovers.remove(Path(path).parent)
         done = _attempt(path, partial(_undo, root, stored, changes, journal))
         if done.outcome != SAME:
             yield done
@@ -193,9 +200,9 @@ def _write(
     if kept and not settings.replace:
         return done._replace(outcome=KEPT)
     if journal:
-        had = {"had_tags": tags.had_tags, "values": tags.stored}
+        had = {"field": settings.field, "had_tags": tags.had_tags, "values": tags.stored}
         tags.set(values)
-        _exchange(path, state, tags, journal, partial(Change, WRITE, root, stored, state, field=settings.field, **had))
+        _exchange(path, state, tags, journal, partial(Change, WRITE, root, stored, state, written=tags.stored, **had))
     return done
 
 
@@ -206,19 +213,31 @@ def _same(before: Sequence[str], values: Sequence[str]) -> bool:
 def _undo(root: str, stored: str, changes: Sequence[Change], journal: Journal | None) -> Done:
     path, state = _song(root, stored)
     past = applied(changes, state)
-    if past is None:
-        raise TmgcError("it has changed since its tags were written: they are left as they are")
+    restored = to_restore(past or ())
+    others = to_restore(change for change in changes if change.before != state)  # from which it has not changed yet
+    more = {field: change for field, change in others.items() if field not in restored}
     done = Done(str(path), SAME)
-    for field, change in reversed(to_restore(past).items()):  # the first one may have brought the tags themselves
+    for field, change in (*reversed(restored.items()), *more.items()):  # the first may have brought the tags themselves
         tags = open_tags(path, field)
+        if field in more and not _holds_written(tags, changes):
+            continue
         before = tuple(tags.values)
         tags.restore(change.values)
         done = Done(str(path), WRITTEN, (*done.before, *before), (*done.after, *tags.values))
         if journal:
             undone = partial(Change, UNDO, root, stored, state, field=field)
-            _exchange(path, state, tags, journal, undone, size=change.before.size, keep_tags=change.had_tags)
+            size, keep_tags = (None, True) if field in more else (change.before.size, change.had_tags)
+            _exchange(path, state, tags, journal, undone, size=size, keep_tags=keep_tags)
             state = State.of(path.lstat())
+    if past is None and more and done.outcome == SAME:
+        raise TmgcError("it has changed since its tags were written: they are left as they are")
     return done
+
+
+def _holds_written(tags: SongTags, changes: Sequence[Change]) -> bool:
+    """Whether a field holds exactly what one of the changes has written."""
+    written = [change.written for change in changes if change.action == WRITE and change.field == tags.field]
+    return tags.stored is not None and tags.stored in written
 
 
 def _song(root: str, stored: str) -> tuple[Path, State]:
@@ -257,28 +276,79 @@ def _exchange(
     keep_tags: bool = True,
 ) -> None:
     """Replace a song by a copy with its new tags, of which nothing else differs."""
-    copy = _file_beside(path)
-    try:
+    with _lock(path) as locked, _file_beside(path) as copy:
         tags.save(copy, size=size, keep_tags=keep_tags)
         _check(path, copy, tags)
         _finish(path, copy, state)
-        after = State.of(copy.lstat())
-        if State.of(path.lstat()) != state:
+        checked = copy.lstat()
+        journal.append(change(State.of(checked)))
+        if not (_is_still(copy, checked) and _is_still(path, locked) and State.of(locked) == state):
             raise TmgcError("it is being changed by another program")
-        journal.append(change(after))
         copy.replace(path)
-    finally:
-        copy.unlink(missing_ok=True)
     sync_folder(path.parent)
 
 
-def _file_beside(path: Path) -> Path:
-    """An empty file beside a song, which only its owner may read; one that a kill has left behind is removed."""
-    name = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]
-    copy = path.with_name(f"{PARTIAL}tag-{name}{path.suffix}")
-    copy.unlink(missing_ok=True)
+def _is_still(path: Path, known: os.stat_result) -> bool:
+    """Whether a path leads to the file that it led to, and that has not changed."""
+    status = path.lstat()
+    return os.path.samestat(status, known) and State.of(status) == State.of(known)
+
+
+@contextmanager
+def _lock(path: Path) -> Iterator[os.stat_result]:
+    """Lock a file against other runs, where the system supports it; yields what the system says of the file.
+
+    Raises
+    ------
+    TmgcError
+        Another run has locked it.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows, which replaces no open file
+        yield path.lstat()
+        return
+    descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise TmgcError("another tmgc-tag is changing it") from None
+        except OSError:  # some network file systems lock no file
+            pass
+        yield os.fstat(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _file_beside(path: Path) -> Iterator[Path]:
+    """An empty and locked file beside a song, which only its owner may read, until it has taken the song's place."""
+    copy = path.with_name(f"{PARTIAL}tag-{os.urandom(8).hex()}{path.suffix}")
     os.close(os.open(copy, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    return copy
+    try:
+        with _lock(copy):
+            yield copy
+    finally:
+        copy.unlink(missing_ok=True)
+
+
+class _Leftovers:
+    """Removes copies beside songs that a kill has left behind."""
+
+    def __init__(self) -> None:
+        self._seen = set[Path]()
+
+    def remove(self, folder: Path) -> None:
+        """Remove those of a folder, once; not those of another run, which locks them."""
+        if folder in self._seen:
+            return
+        self._seen.add(folder)
+        with suppress(OSError), os.scandir(folder) as entries:
+            copies = [entry for entry in entries if _COPY.match(entry.name) and entry.is_file(follow_symlinks=False)]
+            for copy in map(Path, copies):
+                with suppress(OSError, TmgcError), _lock(copy):
+                    copy.unlink()
 
 
 def _check(path: Path, copy: Path, tags: SongTags) -> None:

@@ -90,11 +90,18 @@ def _running(driver: subprocess.Popen[str], seconds: float) -> bool:
 
 def workers(driver: int) -> list[psutil.Process]:
     """The worker processes of a run."""
-    try:
-        children = psutil.Process(driver).children()
-        return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
-    except psutil.NoSuchProcess:
-        return []
+    return children(driver, "spawn_main")
+
+
+def children(parent: int, text: str) -> list[psutil.Process]:
+    """Processes that a process has started, whose command lines hold a text."""
+    found = list[psutil.Process]()
+    with contextlib.suppress(psutil.NoSuchProcess):
+        for child in psutil.Process(parent).children():
+            with contextlib.suppress(psutil.NoSuchProcess):  # also of one that has just ended
+                if text in " ".join(child.cmdline()):
+                    found.append(child)
+    return found
 
 
 def _kill(process: psutil.Process) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Generator, Iterable
@@ -44,6 +45,14 @@ def write_library(folder: Path, songs: int, *, broken: Iterable[int] = (), secon
         else:
             write_song(path, hz=200.0 + 30 * number, seconds=seconds)
         os.utime(path, (10**9 + number, 10**9 + number))  # by which shards are divided
+    return folder
+
+
+def write_copies(folder: Path, copies: int, **options: Any) -> Path:
+    """Six songs, one of them broken, and copies of their folder: encoding takes longer than tagging."""
+    write_library(folder, 6, broken=[3], **options)
+    for copy in range(1, copies):
+        shutil.copytree(folder / "00", folder / f"{copy:02d}")
     return folder
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
+from typing import Any
 
 import mutagen
 import pytest
@@ -10,6 +12,7 @@ from mutagen.apev2 import APEv2
 from mutagen.id3 import APIC, ID3, TCON, TIT2, TXXX, TYER
 from mutagen.mp4 import MP4, MP4FreeForm
 
+from edge_runtime.archive.id3_frames import Frame, Id3Tag, parse_id3
 from edge_runtime.archive.song_tags import open_tags
 from edge_runtime.errors import TmgcError
 
@@ -110,3 +113,139 @@ def test_room_for_tags_is_used_and_not_wasted(music: Path) -> None:
         grown = len(first.read_bytes()) - (music / name).stat().st_size
         assert grown < 2000
         assert len(saved(first)) == first.stat().st_size, "a second change takes no more room"
+
+
+ODD_FRAMES = [
+    Frame(name, b"\0\0", data)
+    for name, data in (
+        (b"TIT2", b"\x03\xdeark\xfd"),  # said to be UTF-8
+        (b"TPE1", b"\x01\xff\xfea\x00b"),
+        (b"TCOM", b"\x07Composer"),
+        (b"USLT", b"\0eng\0lyrics one"),
+        (b"USLT", b"\0eng\0lyrics two"),
+        (b"UFID", b"own\0id-one"),
+        (b"UFID", b"own\0id-two"),
+        (b"RVA2", b"x"),
+        (b"TXXX", b"\0TMGC_OTHER\0kept"),
+        (b"XYZW", b"unknown"),
+        (b"TALB", b""),
+    )
+]
+
+
+@pytest.mark.parametrize("version", [3, 4])
+@pytest.mark.parametrize("field", ["GENRE", "TMGC_GENRE"])
+def test_frames_that_no_library_understands_stay_byte_for_byte(music: Path, version: int, field: str) -> None:
+    song, copy = music / "bare.mp3", music / "copy.mp3"
+    song.write_bytes(Id3Tag(version, 0, ODD_FRAMES).render(3000) + song.read_bytes())
+    tags = open_tags(song, field)
+    tags.set(["Pop"])
+    tags.save(copy)
+    assert copy.stat().st_size == song.stat().st_size
+    assert parse_id3(copy.read_bytes()[:3000]).frames[:-1] == ODD_FRAMES
+    written = open_tags(copy, field)
+    assert written.values == ["Pop"]
+    written.restore(None)
+    written.save(song, size=copy.stat().st_size)
+    assert parse_id3(song.read_bytes()[:3000]).frames == ODD_FRAMES
+
+
+@pytest.mark.parametrize("genre", [b"\x03T\xfcrk\xfc", b"\x07Pop", b"\x01\xff\xfea\x00b"])
+def test_a_genre_that_no_library_understands_is_one_and_comes_back(music: Path, genre: bytes) -> None:
+    song, copy = music / "bare.mp3", music / "copy.mp3"
+    frames = [ODD_FRAMES[0], Frame(b"TCON", b"\0\0", genre), *ODD_FRAMES[1:]]
+    song.write_bytes(before := Id3Tag(4, 0, frames).render(3000) + song.read_bytes())
+    tags = open_tags(song, "GENRE")
+    assert tags.values
+    stored = tags.stored
+    tags.set(["Pop"])
+    tags.save(copy)
+    written = open_tags(copy, "GENRE")
+    assert written.values == ["Pop"]
+    written.restore(stored)
+    written.save(song)
+    assert song.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda tag: tag[:5] + b"\x40" + tag[6:],  # an extended header
+        lambda tag: tag[:-1] + b"x",  # something in the padding
+        lambda tag: tag.replace(b"TIT2", b"TI\0\0"),
+    ],
+)
+def test_an_id3_tag_with_more_than_frames_is_left_as_it_is(music: Path, spoil: Any) -> None:
+    song = music / "bare.mp3"
+    song.write_bytes(spoil(Id3Tag(4, 0, ODD_FRAMES).render(3000)) + song.read_bytes())
+    with pytest.raises(TmgcError, match="it is left as it is"):
+        open_tags(song, "GENRE")
+
+
+COMMENTS = {
+    "not UTF-8": b"TITLE=\xdeark\xfd",
+    "a genre that is not UTF-8": b"GENRE=T\xfcrk\xfc",
+    "without a name": b"no sign",
+    "a name that is not ASCII": b"\xc7ALGI=saz",
+    "an impossible name": b"BAD~KEY=kept",
+}
+
+
+@pytest.mark.parametrize("name", ["song.flac", "song.ogg", "song.opus"])
+@pytest.mark.parametrize("comment", COMMENTS.values(), ids=COMMENTS)
+def test_vorbis_comments_that_would_be_lost_leave_the_song_as_it_is(music: Path, name: str, comment: bytes) -> None:
+    song = music / name
+    file = mutagen.File(song)
+    own = type(file.tags)
+
+    class Raw(own):  # type: ignore[misc, valid-type]
+        def write(self, framing: bool = name != "song.flac") -> bytes:
+            comments = b"".join(struct.pack("<I", len(each)) + each for each in (comment, b"ARTIST=ok"))
+            return struct.pack("<I", 3) + b"ref" + struct.pack("<I", 2) + comments + b"\1" * framing
+
+    file.tags.__class__ = Raw
+    file.save()
+    assert comment in song.read_bytes()
+    with pytest.raises(TmgcError, match="no Vorbis comment in UTF-8"):
+        open_tags(song, "TMGC_GENRE")
+
+
+def test_what_stands_behind_the_comments_of_opus_stays(music: Path) -> None:
+    song = mutagen.File(music / "song.opus")
+    song.tags._pad_data = b"\x01kept"
+    song.save()
+    assert b"\x01kept" in saved(music / "song.opus")
+
+
+@pytest.mark.parametrize(
+    ("atom", "reason"),
+    [
+        (struct.pack(">I4sI4sIIH", 26, b"gnre", 18, b"data", 0, 0, 18), "its genre is a number"),
+        (struct.pack(">I4sI4sII4s", 28, b"\xa9gen", 20, b"data", 1, 0, b"T\xfcrk"), "not as those of iTunes"),
+    ],
+)
+@pytest.mark.parametrize("name", ["song.m4a", "end.m4a"])
+def test_genres_of_mp4_that_would_be_lost_leave_the_song_as_it_is(
+    music: Path, name: str, atom: bytes, reason: str
+) -> None:
+    song = music / name
+    file = MP4(song)
+    file.tags._failed_atoms[atom[4:8].decode("latin-1")] = [atom[8:]]
+    file.save()
+    assert atom in song.read_bytes()
+    with pytest.raises(TmgcError, match=reason):
+        open_tags(song, "GENRE")
+
+
+def test_atoms_of_mp4_are_compared_as_they_are_stored(music: Path) -> None:
+    atom = struct.pack(">I4sI4sII4s", 28, b"\xa9nam", 20, b"data", 1, 0, b"T\xfcrk")
+    file = MP4(music / "song.m4a")
+    file["trkn"], file["disk"] = [(1, 2)], [(1, 1)]
+    file.tags._failed_atoms["\xa9alb"] = [atom[8:]]
+    file.save()
+    others = open_tags(music / "song.m4a", "GENRE").others
+    copy = music / "copy.m4a"
+    copy.write_bytes(saved(music / "song.m4a"))
+    assert open_tags(copy, "GENRE").others == others
+    copy.write_bytes(copy.read_bytes().replace(b"T\xfcrk", b"T\xfdrk"))
+    assert open_tags(copy, "GENRE").others != others
