@@ -11,7 +11,8 @@ import pytest
 
 from edge_runtime.archive.manifest import write_manifest
 from edge_runtime.archive.results import SHARDS, manifest_parts, manifest_schema
-from edge_runtime.archive.shards import Plan
+from edge_runtime.archive.shards import OlderRows, Plan, write_parquet
+from edge_runtime.archive.song import Song
 
 SONGS = 3000
 AVERAGE = 20
@@ -97,3 +98,14 @@ def test_shards_that_have_gone_meanwhile_count_nothing(tmp_path: Path) -> None:
     assert mine.failed(["gone.parquet"], unread=False) == set()
     assert mine.all_there(["gone.parquet"]) == []
     assert not mine.genres(["gone.parquet"])
+
+
+def test_older_rows_are_those_of_wanted_songs_without_an_error(tmp_path: Path) -> None:
+    songs = manifest([0, 1, 2])
+    errors = pa.array([None, None, "it is empty"], pa.string())
+    write_parquet(tmp_path / "shard.parquet", songs.append_column("error", errors))
+    shards = [tmp_path / "gone.parquet", tmp_path / "shard.parquet"]
+    older = OlderRows(shards, [songs.take([0, 2]).combine_chunks().to_batches()[0]])
+    found = [older.find(Song(number, **row)) for number, row in enumerate(songs.to_pylist())]
+    assert [row and row["path"] for row in found] == ["00000.mp3", None, None]
+    assert OlderRows(shards, []).find(Song(0, **songs.to_pylist()[0])) is None

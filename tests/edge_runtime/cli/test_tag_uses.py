@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from edge_runtime.archive.journal import JOURNAL
+from edge_runtime.archive.lock import lock_results
 from edge_runtime.archive.results import read_archive
 from edge_runtime.archive.song import Row
 from edge_runtime.archive.tagging import Progress
@@ -107,14 +107,10 @@ def test_without_the_extra_one_line_names_it(command: str, tmp_path: Path, monke
 
 
 def test_two_writers_exclude_each_other(tmp_path: Path) -> None:
-    fcntl = pytest.importorskip("fcntl")
+    pytest.importorskip("fcntl")
     make_archive(tmp_path, [row("a.mp3", tmp_path)])
-    folder = os.open(tmp_path, os.O_RDONLY)
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
+    with lock_results(tmp_path, shared=False):
         done = uses("write", tmp_path, "--yes")
-    finally:
-        os.close(folder)
     assert done.exit_code == 2
     assert "another is at work" in done.stderr
     assert not (tmp_path / JOURNAL).exists()
