@@ -97,8 +97,9 @@ def test_the_kept_students_are_as_small_and_fast_as_the_project_promises(student
         assert student.listening_mb is not None
         assert student.listening_mb <= 70
         assert student.invoke_times_as_fast.median >= 20
-        assert students.reference.from_file.p50_ms / student.case.from_file.p50_ms >= 100
-    assert any(student.teacher and student.teacher.verdict == "as good" for student in others)
+        assert student.teacher.verdict == "as good"
+    (fastest, *_) = students.pareto_front()
+    assert students.reference.from_file.p50_ms / fastest.case.from_file.p50_ms >= 100
 
 
 def test_the_kept_page_is_that_of_the_kept_report(kept: Report) -> None:
