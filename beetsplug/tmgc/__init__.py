@@ -52,7 +52,7 @@ class TmgcPlugin(BeetsPlugin):
 
         Parameters
         ----------
-        items : iterable of beets.library.Item
+        items : iterable of Item
         write : bool
             Whether genres go into the tags of the files, too.
         """

@@ -13,7 +13,7 @@ import pytest
 
 from edge_runtime import ModelCard
 from export.metadata import write_with_card
-from tests.edge_runtime.archive.library import write_library
+from tests.edge_runtime.archive.tagged import write_library
 from tests.edge_runtime.conftest import write_graph
 
 pytest.importorskip("beets", reason="beets is not installed")

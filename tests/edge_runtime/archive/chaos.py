@@ -24,7 +24,7 @@ import psutil
 from edge_runtime.archive.results import SHARDS, read_archive
 from edge_runtime.models import SMALL_MODEL
 from edge_runtime.system_info import usable_cores
-from tests.edge_runtime.archive.library import TAG, rows
+from tests.edge_runtime.archive.tagged import TAG, rows
 
 GENRES = ("Halk", "Rock", "Klasik", "Elektronik", "Arabesk")
 BROKEN_EVERY = 100

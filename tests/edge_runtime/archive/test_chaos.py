@@ -12,7 +12,7 @@ from edge_runtime.archive.lock import LOCK
 from edge_runtime.archive.results import ARCHIVE_JSON, SHARDS
 from tests.conftest import until
 from tests.edge_runtime.archive.chaos import check_equal, disturbed
-from tests.edge_runtime.archive.library import TAG, rows, write_copies, write_library
+from tests.edge_runtime.archive.tagged import TAG, rows, write_copies, write_library
 
 pytestmark = pytest.mark.full
 

@@ -17,7 +17,7 @@ import pytest
 from edge_runtime.archive.ray_engine import _with_model_here
 from edge_runtime.archive.song import Song, Tagger, TagSettings
 from tests.edge_runtime.archive.chaos import children
-from tests.edge_runtime.archive.library import TAG, rows, tag_command, tag_library, write_copies, write_song
+from tests.edge_runtime.archive.tagged import TAG, rows, tag_command, tag_library, write_copies, write_song
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import pytest
 from edge_runtime import TmgcError
 from edge_runtime.archive.remote import fetched, is_there, remote_files
 from tests.conftest import until
-from tests.edge_runtime.archive.library import rows, tag_command, tag_library, write_library
+from tests.edge_runtime.archive.tagged import rows, tag_command, tag_library, write_library
 
 
 def idle() -> None:

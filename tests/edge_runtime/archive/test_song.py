@@ -18,7 +18,7 @@ from edge_runtime import AudioFile, GenreClassifier, TmgcError
 from edge_runtime.archive.results import NOT_READ, stored_path
 from edge_runtime.archive.song import MOST_WINDOWS, ModelError, Row, Song, Tagger, TagSettings
 from edge_runtime.errors import InvalidAnswerError
-from tests.edge_runtime.archive.library import RATE, write_song
+from tests.edge_runtime.archive.tagged import RATE, write_song
 
 Tagged = Callable[..., Row]
 

@@ -16,7 +16,7 @@ from edge_runtime.archive.results import NOT_READ, SHARDS, read_archive
 from edge_runtime.archive.song import Row
 from edge_runtime.archive.tagging import Progress, Share
 from edge_runtime.models import SMALL_MODEL
-from tests.edge_runtime.archive.library import rows, tag_library, write_library, write_song
+from tests.edge_runtime.archive.tagged import rows, tag_library, write_library, write_song
 
 BROKEN = "00/0007.mp3"
 

@@ -27,8 +27,8 @@ from edge_runtime.archive.tags import Done, WriteSettings, undo_tags, write_tags
 from edge_runtime.errors import TmgcError
 from edge_runtime.files import PARTIAL
 from tests.edge_runtime.archive.encoded import NAMES, audio_md5, probed
-from tests.edge_runtime.archive.library import TAG, tag_command
 from tests.edge_runtime.archive.made import make_archive, row
+from tests.edge_runtime.archive.tagged import TAG, tag_command
 
 GENRE = WriteSettings()
 OWN = WriteSettings(field="TMGC_GENRE")

@@ -14,7 +14,7 @@ from pyarrow import parquet
 from edge_runtime.archive.results import SHARDS
 from tests.conftest import until
 from tests.edge_runtime.archive.chaos import workers
-from tests.edge_runtime.archive.library import TAG, rows, tag_command, write_library, write_song
+from tests.edge_runtime.archive.tagged import TAG, rows, tag_command, write_library, write_song
 
 
 @pytest.fixture(scope="module")

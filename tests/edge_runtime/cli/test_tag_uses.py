@@ -15,8 +15,8 @@ from edge_runtime.archive.results import read_archive
 from edge_runtime.archive.song import Row
 from edge_runtime.archive.tagging import Progress
 from edge_runtime.cli.tag import main
-from tests.edge_runtime.archive.library import tag_library, write_library
 from tests.edge_runtime.archive.made import make_archive, row
+from tests.edge_runtime.archive.tagged import tag_library, write_library
 
 
 def uses(*arguments: object) -> Result:
