@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,6 +17,34 @@ from edge_runtime.system_info import usable_cores
 
 SUFFIXES = (".tflite", ".onnx")
 """File name endings of the formats that can be opened."""
+
+
+class Engine(NamedTuple):
+    """A library that runs model files."""
+
+    module: str
+    """What is imported."""
+    distribution: str
+    """What is installed."""
+    suffix: str
+    """File name ending of the format that it runs."""
+    last_resort: bool = False
+    """Whether it is taken only where there is no other: it needs half a gigabyte."""
+
+    @property
+    def installed(self) -> bool:
+        """Whether its package can be found; nothing is imported."""
+        return find_spec(self.module.partition(".")[0]) is not None
+
+
+ENGINES = {
+    "litert": Engine("ai_edge_litert.interpreter", "ai-edge-litert", ".tflite"),
+    "tflite-runtime": Engine("tflite_runtime.interpreter", "tflite-runtime", ".tflite"),
+    "tensorflow": Engine("tensorflow.lite.python.interpreter", "tensorflow", ".tflite", last_resort=True),
+    "onnxruntime": Engine("onnxruntime", "onnxruntime", ".onnx"),
+    "openvino": Engine("openvino", "openvino", ".onnx"),
+}
+"""By name, in order of preference."""
 
 ModelInput = NDArray[np.uint8] | NDArray[np.float32]
 """An image ``[shape=(image_height, image_width, channels)], uint8``, or a waveform
@@ -98,22 +127,24 @@ def open_interpreter(path: str | Path, *, threads: int | None = None, engine: st
         from edge_runtime.interpreters.litert import LiteRTInterpreter
 
         return LiteRTInterpreter(path, threads=threads, engine=engine)
+    if (engine or next(iter(installed_engines(path)), None)) == "openvino":
+        from edge_runtime.interpreters.openvino import OpenVinoInterpreter
+
+        return OpenVinoInterpreter(path, threads=threads)
     from edge_runtime.interpreters.onnx import OnnxInterpreter
 
     return OnnxInterpreter(path, threads=threads)
 
 
 def installed_engines(path: Path) -> list[str]:
-    """Names of the installed libraries that run a file of this kind on a board, in order of preference.
+    """Names of the installed libraries of :data:`ENGINES` that run a file of this kind, in order of preference.
 
-    TensorFlow, which needs half a gigabyte, is none of them: it is taken where there is no other.
+    One of last resort is none of them.
     """
-    if path.suffix == ".onnx":
-        return ["onnxruntime"] if find_spec("onnxruntime") else []
-    from edge_runtime.interpreters.litert import ENGINES
-
     return [
-        name for name, (module, _) in ENGINES.items() if name != "tensorflow" and find_spec(module.partition(".")[0])
+        name
+        for name, engine in ENGINES.items()
+        if engine.suffix == path.suffix and not engine.last_resort and engine.installed
     ]
 
 
@@ -161,6 +192,20 @@ def _of_one_window(tensor: TensorInfo) -> tuple[str, tuple[int | str, ...]]:
     """Type and shape of a tensor without its first dimension, if that can be one window."""
     of_one = tensor.shape[:1] == (1,) or not all(isinstance(size, int) for size in tensor.shape[:1])
     return tensor.type, tensor.shape[1:] if of_one else tensor.shape
+
+
+def utf8_path(path: Path) -> str:
+    """A path for a library that is written in C++ and takes UTF-8, whatever the locale."""
+    return os.fsencode(path).decode("utf-8", "surrogateescape")
+
+
+def failed_load(path: Path, runtime: str, error: Exception) -> TmgcError:
+    """The error of an ``.onnx`` file with a card that a library does not load."""
+    library, _, _ = runtime.partition(" ")
+    return TmgcError(
+        f"{path} cannot be run by {runtime} ({first_line(error)}): it may be truncated, or made for a newer runtime. "
+        f"Copy it again, or update with: pip install --upgrade {library}"
+    )
 
 
 def failed_run(path: Path, runtime: str, error: Exception) -> TmgcError:

@@ -15,16 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.errors import TmgcError, first_line
-from edge_runtime.interpreters import ModelInput, TensorInfo, check_signature, failed_run
+from edge_runtime.interpreters import ENGINES, ModelInput, TensorInfo, check_signature, failed_run
 from edge_runtime.model_file import check_digest, read_card
 from edge_runtime.native_stderr import silence_native_stderr
-
-ENGINES = {
-    "litert": ("ai_edge_litert.interpreter", "ai-edge-litert"),
-    "tflite-runtime": ("tflite_runtime.interpreter", "tflite-runtime"),
-    "tensorflow": ("tensorflow.lite.python.interpreter", "tensorflow"),
-}
-"""Module and distribution of each library that runs ``.tflite`` files, in order of preference."""
 
 
 class LiteRTInterpreter:
@@ -35,7 +28,7 @@ class LiteRTInterpreter:
     path : Path
     threads : int > 0
     engine : str, optional
-        One of :data:`ENGINES`; the first that is installed by default.
+        One of :data:`edge_runtime.interpreters.ENGINES` for such files; the first that is installed by default.
     content : bytes, optional
         Is loaded instead of the file: the same model with further outputs.
     """
@@ -91,16 +84,21 @@ def _info(details: dict[str, Any]) -> TensorInfo:
     return TensorInfo(details["name"], np.dtype(details["dtype"]).name, tuple(map(int, details["shape"])))
 
 
-def _version(distribution: str) -> str:
-    """Its version, if it is installed under that name: TensorFlow has several."""
+def _named(distribution: str) -> str:
+    """Name and version, if it is installed under that name: TensorFlow has several."""
     try:
-        return version(distribution)
+        return f"{distribution} {version(distribution)}"
     except PackageNotFoundError:
-        return "(version unknown)"
+        return f"{distribution} (version unknown)"
 
 
 def import_runtime(engine: str | None = None) -> tuple[Any, str]:
-    """Import a library of :data:`ENGINES`, by default the first that is installed.
+    """Import a library that runs ``.tflite`` files, by default the first that is installed.
+
+    Parameters
+    ----------
+    engine : str, optional
+        One of :data:`edge_runtime.interpreters.ENGINES`.
 
     Returns
     -------
@@ -114,9 +112,10 @@ def import_runtime(engine: str | None = None) -> tuple[Any, str]:
     TmgcError
         None is installed.
     """
-    for module, distribution in ENGINES.values() if engine is None else [ENGINES[engine]]:
+    candidates = [each for each in ENGINES.values() if each.suffix == ".tflite"]
+    for candidate in candidates if engine is None else [ENGINES[engine]]:
         try:
-            return importlib.import_module(module), f"{distribution} {_version(distribution)}"
+            return importlib.import_module(candidate.module), _named(candidate.distribution)
         except ImportError:
             continue
     if sys.maxsize < 2**32:

@@ -24,7 +24,7 @@ from edge_runtime.golden_windows import (
     open_verified,
 )
 from edge_runtime.history.database import read_history
-from edge_runtime.interpreters import litert, onnx, open_interpreter
+from edge_runtime.interpreters import ENGINES, litert, onnx, open_interpreter, openvino
 from export.metadata import write_with_card
 from tests.conftest import tone
 from tests.edge_runtime.factories import listen_command
@@ -50,7 +50,7 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> Callable[[Break], None]:
     """Lets each interpreter change its outputs."""
 
     def install(change: Break) -> None:
-        for interpreter in (litert.LiteRTInterpreter, onnx.OnnxInterpreter):
+        for interpreter in (litert.LiteRTInterpreter, onnx.OnnxInterpreter, openvino.OpenVinoInterpreter):
             invoke = interpreter.invoke
 
             def changed(self: Any, model_input: Any, invoke: Any = invoke) -> NDArray[np.float32]:
@@ -127,8 +127,7 @@ def test_the_next_engine_that_passes_is_taken(
     golden: Path, song: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """TensorFlow's interpreter stands for tflite-runtime, which wants an environment of its own."""
-    engines = {"litert": litert.ENGINES["litert"], "tflite-runtime": litert.ENGINES["tensorflow"]}
-    monkeypatch.setattr(litert, "ENGINES", engines)
+    monkeypatch.setitem(ENGINES, "tflite-runtime", ENGINES["tensorflow"]._replace(last_resort=False))
     invoke = litert.LiteRTInterpreter.invoke
 
     def only_litert_is_broken(self: litert.LiteRTInterpreter, model_input: Any) -> NDArray[np.float32]:
