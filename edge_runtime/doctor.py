@@ -259,7 +259,7 @@ def check_engines(choice: Choice) -> Finding:
     ]
     found = "; ".join(ways) + f" ({f'remembered in {memory_file()}' if choice.remembered else 'tried now'})"
     if choice.failed:
-        failed = "; ".join(f"{each.name} is left out: {error}" for each, error in choice.failed.items())
+        failed = "; ".join(f"{each.name} is left out: {trial.failure}" for each, trial in choice.failed.items())
         return Finding("engines", WARNING, f"{found}; {failed}", _UPDATE)
     return Finding("engines", OK, found)
 

@@ -13,7 +13,6 @@ import json
 import logging
 import os
 import platform
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -21,7 +20,7 @@ from typing import NamedTuple
 from edge_runtime.engine_trial import Candidate, Trial, try_engine
 from edge_runtime.errors import TmgcError, UntrustedModelError
 from edge_runtime.files import atomic_write, sha256_of
-from edge_runtime.golden_windows import GoldenResult, check_golden, first_failure
+from edge_runtime.golden_windows import GoldenResult, check_golden, first_failure, untrusted
 from edge_runtime.interpreters import (
     AUTO,
     ENGINES,
@@ -32,7 +31,7 @@ from edge_runtime.interpreters import (
     installed_engines,
     open_interpreter,
 )
-from edge_runtime.model_file import check_digest, read_card
+from edge_runtime.model_file import read_card
 from edge_runtime.system_info import board_model, cpu_model, usable_cores
 
 log = logging.getLogger("tmgc.model")
@@ -55,8 +54,8 @@ class Choice:
 
     trials: dict[Candidate, Trial]
     """Those that work, the best first."""
-    failed: dict[Candidate, TmgcError]
-    """Why each of the others does not."""
+    failed: dict[Candidate, Trial]
+    """The others, each with its failure."""
     remembered: bool
     """Whether the trials are those of an earlier start."""
 
@@ -88,18 +87,24 @@ def open_verified(path: str | Path, *, threads: int | None = None, engine: str =
     TmgcError
         The file or the engine is refused.
     """
-    threads = threads or default_threads()
+    threads = default_threads() if threads is None else threads
     choice = choose_engine(path, threads=threads, engine=engine)
-    failed = dict(choice.failed)
+    left_out = {} if choice.remembered else {each: trial.failure for each, trial in choice.failed.items()}
+    errors = list[TmgcError]()
     for candidate in choice.trials:
-        interpreter = open_interpreter(candidate.file, threads=threads, engine=candidate.engine)
-        results = check_golden(interpreter)
-        if not (failure := first_failure(results, interpreter.runtime)):
-            for other, error in failed.items():
-                log.warning("%s is left out: %s", other.name, error)
-            return Verified(interpreter, results, choice)
-        failed[candidate] = _untrusted(candidate.file, failure)
-    raise _worst(failed.values())
+        try:
+            interpreter = open_interpreter(candidate.file, threads=threads, engine=candidate.engine)
+            results = check_golden(interpreter)
+            if failure := first_failure(results, interpreter.runtime):
+                raise untrusted(candidate.file, failure)
+        except TmgcError as error:
+            left_out[candidate] = str(error)
+            errors.append(error)
+            continue
+        for other, reason in left_out.items():
+            log.warning("%s is left out: %s", other.name, reason)
+        return Verified(interpreter, results, choice)
+    raise _worst(errors)
 
 
 def choose_engine(path: str | Path, *, threads: int, engine: str = AUTO) -> Choice:
@@ -128,19 +133,20 @@ def choose_engine(path: str | Path, *, threads: int, engine: str = AUTO) -> Choi
     keys = {each: _key(each, threads) for each in candidates}
     remembered = read_trials()
     known = {each: remembered[key] for each, key in keys.items() if key in remembered}
-    if len(known) == len(candidates):
-        return Choice(_ranked(known), {}, remembered=True)
-    trials, failed = dict[Candidate, Trial](), dict[Candidate, TmgcError]()
+    if len(known) == len(candidates) and not all(trial.failure for trial in known.values()):
+        return _choice(known, remembered=True)
+    trials, errors = dict[Candidate, Trial](), list[TmgcError]()
     seconds = RACE_SECONDS / len(candidates) if len(candidates) > 1 else 0.0
     for candidate in candidates:
         try:
             trials[candidate] = try_engine(candidate, threads=threads, seconds=seconds)
         except TmgcError as error:
-            failed[candidate] = error
-    if not trials:
-        raise _worst(failed.values())
+            errors.append(error)
+            trials[candidate] = Trial(failure=str(error))
+    if len(errors) == len(candidates):
+        raise _worst(errors)
     remember(remembered | {keys[each]: trial for each, trial in trials.items()})
-    return Choice(_ranked(trials), failed, remembered=False)
+    return _choice(trials, remembered=False)
 
 
 def find_candidates(path: Path, engine: str = AUTO) -> list[Candidate]:
@@ -149,7 +155,7 @@ def find_candidates(path: Path, engine: str = AUTO) -> list[Candidate]:
     Raises
     ------
     TmgcError
-        A file's card or digest is wrong, or there is no such engine for it.
+        A file's card is missing or malformed, or there is no such engine for it.
     """
     if engine not in (AUTO, *ENGINES):
         raise TmgcError(f"an engine must be one of {AUTO}, {', '.join(ENGINES)}: got {engine}")
@@ -168,7 +174,6 @@ def find_candidates(path: Path, engine: str = AUTO) -> list[Candidate]:
 def _same_export(path: Path) -> list[Path]:
     """The files beside a model that hold the same run's network by the same recipe in another format."""
     card = read_card(path)
-    check_digest(path, card)
     found = list[Path]()
     for suffix in SUFFIXES:
         other = path.with_suffix(suffix)
@@ -178,32 +183,25 @@ def _same_export(path: Path) -> list[Path]:
             theirs = read_card(other)
             same_recipe = theirs.export.get("recipe") == card.export.get("recipe")
             if same_recipe and theirs.replace(export={}) == card.replace(export={}):
-                check_digest(other, theirs)
                 found.append(other)
     return found
 
 
-def _ranked(trials: dict[Candidate, Trial]) -> dict[Candidate, Trial]:
+def _worst(errors: list[TmgcError]) -> TmgcError:
+    """Of several reasons the one that matters most: that a model is not to be trusted."""
+    return next((error for error in errors if isinstance(error, UntrustedModelError)), errors[0])
+
+
+def _choice(found: dict[Candidate, Trial], *, remembered: bool) -> Choice:
     """The fastest first, where it is clearly faster than what comes first without it."""
+    trials = {each: trial for each, trial in found.items() if not trial.failure}
     first = next(iter(trials))
 
     def time(candidate: Candidate) -> float:
         return trials[candidate].window_ms * (_MARGIN if candidate == first else 1)
 
-    return {each: trials[each] for each in sorted(trials, key=time)}
-
-
-def _worst(errors: Iterable[TmgcError]) -> TmgcError:
-    """Of several reasons the one that matters most: that a model is not to be trusted."""
-    found = list(errors)
-    return next((error for error in found if isinstance(error, UntrustedModelError)), found[0])
-
-
-def _untrusted(path: Path, failure: str) -> UntrustedModelError:
-    return UntrustedModelError(
-        f"a model must compute here what it did when it was exported: {path} does not ({failure}). Update the "
-        "interpreter, take another export of the model, or, at your own risk, --trust-anyway"
-    )
+    failed = {each: trial for each, trial in found.items() if trial.failure}
+    return Choice({each: trials[each] for each in sorted(trials, key=time)}, failed, remembered)
 
 
 def _key(candidate: Candidate, threads: int) -> str:
@@ -238,8 +236,8 @@ def read_trials() -> dict[str, Trial]:
 
 
 def _is_valid(trial: Trial) -> bool:
-    times = (trial.window_ms, trial.memory_mb)
-    return isinstance(trial.runtime, str) and all(type(each) in (int, float) and each > 0 for each in times)
+    texts, numbers = (trial.runtime, trial.failure), (trial.window_ms, trial.memory_mb)
+    return all(isinstance(each, str) for each in texts) and all(type(each) in (int, float) for each in numbers)
 
 
 def remember(trials: dict[str, Trial]) -> None:

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from edge_runtime.errors import TmgcError, UntrustedModelError, first_line
-from edge_runtime.golden_windows import check_golden, first_failure
+from edge_runtime.golden_windows import check_golden, first_failure, untrusted
 from edge_runtime.interpreters import Interpreter, open_interpreter
 from edge_runtime.memory_limit import is_lack_of_memory, memory_line
 from edge_runtime.system_info import peak_memory_mb
@@ -52,12 +52,14 @@ class Candidate(NamedTuple):
 class Trial:
     """What a trial has found."""
 
-    runtime: str
+    runtime: str = ""
     """Name and version of the library."""
-    window_ms: float
+    window_ms: float = 0.0
     """Median time of one inference, ms."""
-    memory_mb: float
+    memory_mb: float = 0.0
     """Peak of the process's resident memory, MB (1e6 bytes)."""
+    failure: str = ""
+    """Why the model cannot be run so, in one line; nothing else is known then."""
 
 
 def try_engine(candidate: Candidate, *, threads: int, seconds: float = 0.0) -> Trial:
@@ -93,12 +95,12 @@ def try_engine(candidate: Candidate, *, threads: int, seconds: float = 0.0) -> T
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise _untrusted(candidate, f"gives no answer within {HANG_SECONDS:.0f} s") from None
+        raise _harmful(candidate, f"gives no answer within {HANG_SECONDS:.0f} s") from None
     answer = _answer(done.stdout)
     if "trial" in answer:
         return Trial(**answer["trial"])
     if "refused" in answer:
-        raise (UntrustedModelError if answer["untrusted"] else TmgcError)(answer["refused"])
+        raise UntrustedModelError(answer["refused"]) if answer["untrusted"] else TmgcError(answer["refused"])
     raise _ended(candidate, done)
 
 
@@ -120,10 +122,10 @@ def _ended(candidate: Candidate, done: subprocess.CompletedProcess[bytes]) -> Tm
         how = signal.Signals(-done.returncode).name
     except ValueError:
         how = f"exit code {done.returncode}"
-    return _untrusted(candidate, f"crashes ({how})")
+    return _harmful(candidate, f"crashes ({how})")
 
 
-def _untrusted(candidate: Candidate, what: str) -> UntrustedModelError:
+def _harmful(candidate: Candidate, what: str) -> UntrustedModelError:
     return UntrustedModelError(
         f"a model must run without harm: {candidate.file} by {candidate.engine or 'its interpreter'} {what}. It is "
         "damaged, or made for another version: copy or export it again, or update the interpreter"
@@ -138,8 +140,8 @@ def main(arguments: list[str]) -> None:
         interpreter = open_interpreter(path, threads=int(threads), engine=engine or None)
         results = check_golden(interpreter)
         if failure := first_failure(results, interpreter.runtime):
-            raise UntrustedModelError(f"{path}: {failure}")
-        answer = {"trial": asdict(_timed(interpreter, float(seconds)))}
+            raise untrusted(Path(path), failure)
+        answer: dict[str, Any] = {"trial": asdict(_timed(interpreter, float(seconds)))}
     except TmgcError as error:
         answer = {"refused": str(error), "untrusted": isinstance(error, UntrustedModelError)}
     except (MemoryError, OSError, ImportError, RuntimeError) as error:

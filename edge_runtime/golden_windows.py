@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.audio import Samples
-from edge_runtime.errors import TmgcError, first_line
+from edge_runtime.errors import TmgcError, UntrustedModelError, first_line
 from edge_runtime.interpreters import Interpreter
 from edge_runtime.spectrogram import Spectrogram, SpectrogramSettings
 
@@ -170,6 +171,14 @@ def _numbers(values: Any, *, highest: float) -> tuple[float, ...]:
 def first_failure(results: Iterable[GoldenResult], runtime: str) -> str:
     """The first failure in one line; empty where there is none."""
     return next((result.failure(runtime) for result in results if not result.passed), "")
+
+
+def untrusted(path: Path, failure: str) -> UntrustedModelError:
+    """The error of a file that computes something else here than on the machine of its exporter."""
+    return UntrustedModelError(
+        f"a model must compute here what it did when it was exported: {path} does not ({failure}). Update the "
+        "interpreter, take another export of the model, or, at your own risk, --trust-anyway"
+    )
 
 
 def _noise(seconds: Waveform, seed: int) -> Waveform:
