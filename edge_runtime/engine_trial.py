@@ -26,8 +26,8 @@ from edge_runtime.interpreters import Interpreter, open_interpreter
 from edge_runtime.memory_limit import is_lack_of_memory, memory_line
 from edge_runtime.system_info import peak_memory_mb
 
-HANG_SECONDS = 60.0
-"""After which a trial is ended. It takes a second on a computer and a few on a board."""
+HANG_SECONDS = 120.0
+"""After which a trial is ended. It takes a second on a computer, a few on a board, and a minute on an emulated one."""
 
 _MEMORY_BYTES = 4 * 2**30
 """Address space of a trial beside ten times the size of its file: the largest network here takes a third of it."""
@@ -161,7 +161,7 @@ def _limit(path: Path) -> None:
         import resource  # Windows has none
 
         memory_bytes = _MEMORY_BYTES + 10 * path.stat().st_size
-        for limit, wanted in ((resource.RLIMIT_CPU, round(4 * HANG_SECONDS)), (resource.RLIMIT_AS, memory_bytes)):
+        for limit, wanted in ((resource.RLIMIT_CPU, round(2 * HANG_SECONDS)), (resource.RLIMIT_AS, memory_bytes)):
             lowest, highest = resource.getrlimit(limit)
             if lowest == resource.RLIM_INFINITY or wanted < lowest:
                 resource.setrlimit(limit, (wanted, highest))
