@@ -121,17 +121,26 @@ def parity_table(reports: Sequence[Mapping[str, Any]]) -> Table:
     table.add_column("parity", no_wrap=True)
     for report in reports:
         parity = report["parity"]
-        table.add_row(
-            Text(printable(Path(report["file"]).name)),
-            f"{report['size_bytes'] / 1e6:.1f}",
-            f"{report['size_ratio']:.0%}",
-            f"{parity['top1_agreement']:.1%}",
-            f"{parity['max_probability_difference']:.1e}",
-            f"{parity['accuracy']['accuracy_file']:.1%}" if parity["accuracy"] else "",
-            f"{report['export_seconds']:.0f}",
-            "passed" if parity["passed"] else "FAILED",
-        )
+        accuracy = parity["accuracy"] and parity["accuracy"]["accuracy_file"]
+        size = f"{report['size_bytes'] / 1e6:.1f}", f"{report['size_ratio']:.0%}"
+        seconds = f"{report['export_seconds']:.0f}"
+        table.add_row(Text(printable(Path(report["file"]).name)), *size, *_figures(parity, accuracy, seconds))
+        for engine, other in parity["other_engines"].items():
+            accuracy = other.get("accuracy") and other["accuracy"]["file"]
+            table.add_row(Text(f"  with {engine}"), "", "", *_figures(other, accuracy, ""))
     return table
+
+
+def _figures(parity: Mapping[str, Any], accuracy: float | None, seconds: str) -> tuple[str, ...]:
+    """The cells of a comparison, which lacks figures where the file did not run."""
+    agreement, difference = parity.get("top1_agreement"), parity.get("max_probability_difference")
+    return (
+        "" if agreement is None else f"{agreement:.1%}",
+        "" if difference is None else f"{difference:.1e}",
+        "" if accuracy is None else f"{accuracy:.1%}",
+        seconds,
+        "passed" if parity["passed"] else "FAILED",
+    )
 
 
 def _title(reports: Sequence[Mapping[str, Any]]) -> str:
@@ -149,13 +158,18 @@ def _title(reports: Sequence[Mapping[str, Any]]) -> str:
 
 
 def parity_notes(reports: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Lines below the table: the failures of each file, with its worst clips."""
+    """Lines below the table: the failures of each file, with its worst clips, and the engines that must not run it."""
     lines = []
     for report in reports:
         parity = report["parity"]
         lines += [f"{report['file']}: {failure}" for failure in parity["failures"]]
         if not parity["passed"]:
             lines.append(f"{report['file']}: worst clips: {', '.join(parity['worst_clips'])}")
+        lines += [
+            f"{report['file']} must not be run by {engine}: {failure}"
+            for engine, other in parity["other_engines"].items()
+            for failure in other["failures"]
+        ]
     return lines
 
 
@@ -266,7 +280,11 @@ def _parity(parity: Mapping[str, Any]) -> str:
         return "not compared with Keras"
     verdict = "passed" if parity["passed"] else f"FAILED ({'; '.join(parity['failures'])})"
     agreement = f"top-1 agreement with Keras {parity['top1_agreement'] * 100:.1f} % on {parity['windows']} windows"
-    return f"{verdict}: {agreement}"
+    others = [
+        f"with {engine} {'passed' if other['passed'] else 'FAILED (' + '; '.join(other['failures']) + ')'}"
+        for engine, other in parity.get("other_engines", {}).items()
+    ]
+    return "; ".join([f"{verdict}: {agreement}", *others])
 
 
 def _shape(tensor: Mapping[str, Any]) -> str:
