@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from edge_runtime.errors import TmgcError, first_line
 from edge_runtime.files import atomic_write, sha256_of
-from edge_runtime.interpreters import TensorInfo, open_interpreter
+from edge_runtime.interpreters import Interpreter, TensorInfo, open_interpreter
+from edge_runtime.interpreters.litert import LiteRTInterpreter
 from edge_runtime.terminal import printable
 from export.metadata import graph_facts
 
@@ -184,7 +185,8 @@ def inspect_file(file: Path) -> dict[str, Any]:
     Returns
     -------
     document : dict
-        ``graph`` is ``None`` where the library that reads it is not installed; ``graph_missing`` then names it.
+        ``delegation`` is ``None`` for ONNX, and where the interpreter does not tell. ``graph`` is ``None`` where the
+        library that reads it is not installed; ``graph_missing`` then names it.
 
     Raises
     ------
@@ -203,6 +205,7 @@ def inspect_file(file: Path) -> dict[str, Any]:
         "size_bytes": file.stat().st_size,
         "sha256": sha256_of(file),
         "runtime": interpreter.runtime,
+        "delegation": _delegation(interpreter),
         "input": _tensor(interpreter.input),
         "output": _tensor(interpreter.output),
         "graph": graph,
@@ -210,6 +213,11 @@ def inspect_file(file: Path) -> dict[str, Any]:
         "warning": interpreter.card.warning,
         "card": json.loads(interpreter.card.to_json()),
     }
+
+
+def _delegation(interpreter: Interpreter) -> dict[str, Any] | None:
+    delegation = interpreter.delegation if isinstance(interpreter, LiteRTInterpreter) else None
+    return delegation and delegation._asdict()
 
 
 def _tensor(info: TensorInfo) -> dict[str, Any]:
@@ -247,6 +255,7 @@ def _rows(document: Mapping[str, Any]) -> dict[str, Any]:
         "confidence": f"temperature {card['temperature']:.3g}, threshold {card['threshold']:.3g}",
         "answers": f"{card['pooling']} of the windows, smoothed over {card['smoothing_seconds']:g} s",
         **_graph_rows(document),
+        **_delegation_row(document["delegation"]),
         "parity": _parity(card["export"].get("parity") or {}),
         "versions": ", ".join(f"{name} {version}" for name, version in card["versions"].items()),
     }
@@ -272,7 +281,17 @@ def _graph_rows(document: Mapping[str, Any]) -> dict[str, str]:
         "operators": ", ".join(f"{count} {name}" for name, count in graph["operators"].items()),
         "weights": ", ".join(f"{count:,} {name}" for name, count in graph["weights"].items()),
     }
+    if graph["arithmetic"]:
+        rows["arithmetic"] = ", ".join(f"{count} {name}" for name, count in graph["arithmetic"].items())
     return rows if graph["macs"] is None else rows | {"MACs": f"{graph['macs'] / 1e6:,.1f} million a window"}
+
+
+def _delegation_row(delegation: Mapping[str, Any] | None) -> dict[str, str]:
+    if delegation is None:
+        return {}
+    others = ", ".join(f"{count} {name}" for name, count in delegation["others"].items())
+    row = f"XNNPACK runs {delegation['delegated']} of {delegation['operators']} operators"
+    return {"delegate": f"{row}, all but {others}" if others else row}
 
 
 def _parity(parity: Mapping[str, Any]) -> str:
