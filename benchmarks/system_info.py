@@ -33,8 +33,8 @@ def describe_machine() -> Machine:
     import psutil
 
     return Machine(
-        board=board_model(),
-        cpu=cpu_model(),
+        board=edge_info.board_model(),
+        cpu=edge_info.cpu_model(),
         architecture=platform.machine(),
         cores=psutil.cpu_count(),
         usable_cores=edge_info.usable_cores(),
@@ -52,20 +52,6 @@ def thermal_state() -> ThermalState:
     state = edge_info.thermal_state()
     throttled = state.pop("throttled")
     return ThermalState(**state, throttled=None if throttled is None else tuple(throttled))
-
-
-def board_model(path: Path = Path("/proc/device-tree/model")) -> str | None:
-    """Name of a single-board computer, e.g. ``Raspberry Pi 5 Model B Rev 1.0``."""
-    return edge_info.text_of(path)
-
-
-def cpu_model(path: Path = Path("/proc/cpuinfo")) -> str | None:
-    """Name of the processor: ``model name`` of Linux, which psutil does not read, or what Python knows."""
-    for line in (edge_info.text_of(path) or "").splitlines():
-        key, _, value = line.partition(":")
-        if key.strip() == "model name":
-            return value.strip()
-    return platform.processor() or None
 
 
 _AUDIO = ("numpy", "soundfile", "soxr")

@@ -37,6 +37,7 @@ ExecStart={command}
 User={user}
 SupplementaryGroups=audio
 StateDirectory={name}
+CacheDirectory={name}
 WorkingDirectory=%S/{name}
 UMask=0027
 Restart=always

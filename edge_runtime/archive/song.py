@@ -22,8 +22,10 @@ from edge_runtime.archive.results import NOT_READ, local_path
 from edge_runtime.audio import Samples, level_dbfs
 from edge_runtime.audio_file import AudioFile
 from edge_runtime.classifier import GenreClassifier
+from edge_runtime.engine_choice import choose_engine
 from edge_runtime.errors import InvalidAnswerError, TmgcError, first_line
 from edge_runtime.files import sha256_of
+from edge_runtime.interpreters import first_engine
 from edge_runtime.pooling import Pool
 from edge_runtime.predictions import SILENCE, UNKNOWN, apply_threshold
 from edge_runtime.spectrogram import SpectrogramSettings
@@ -206,10 +208,12 @@ def _classifier(tagger: Tagger) -> GenreClassifier:
 
 
 def _opened(model: Path, settings: TagSettings) -> GenreClassifier:
-    """A classifier on one thread, since there is a process for each core."""
-    if settings.embeddings:
-        return GenreClassifier(EmbeddingInterpreter(model, threads=1))
-    return GenreClassifier.open(model, threads=1)
+    """A classifier on one thread, since there is a process for each core; all have the same file and engine."""
+    engine = first_engine(model)
+    if not settings.embeddings:
+        return GenreClassifier.open(model, threads=1, engine=engine)
+    choose_engine(model, threads=1, engine=engine)
+    return GenreClassifier(EmbeddingInterpreter(model, threads=1))
 
 
 def _tag(path: Path, beat: Callable[[], None], classifier: GenreClassifier, settings: TagSettings) -> Row:

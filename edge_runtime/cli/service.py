@@ -50,7 +50,7 @@ def install_service(model: Path, user: str, dry_run: bool, options: tuple[str, .
         print_lines(unit_text(replace(settings, model=placed_model(settings))).splitlines())
         return
     check_system()
-    open_classifier(model, parameters["threads"], parameters["hop"], trust=parameters["trust_anyway"])
+    open_classifier(model, parameters)
     is_new_token = token_file is not None and not token_file.exists()
     log.info("%s: installed, started now and at every boot", install(settings))
     if parameters["serve"]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -36,6 +37,14 @@ class Engine(NamedTuple):
         """Whether its package can be found; nothing is imported."""
         return find_spec(self.module.partition(".")[0]) is not None
 
+    @property
+    def version(self) -> str | None:
+        """Of what is installed; None where nothing is, or under another name: TensorFlow has several."""
+        try:
+            return version(self.distribution)
+        except PackageNotFoundError:
+            return None
+
 
 ENGINES = {
     "litert": Engine("ai_edge_litert.interpreter", "ai-edge-litert", ".tflite"),
@@ -45,6 +54,9 @@ ENGINES = {
     "openvino": Engine("openvino", "openvino", ".onnx"),
 }
 """By name, in order of preference."""
+
+AUTO = "auto"
+"""In place of a name: the fastest that is right here, as :mod:`edge_runtime.engine_choice` finds out."""
 
 ModelInput = NDArray[np.uint8] | NDArray[np.float32]
 """An image ``[shape=(image_height, image_width, channels)], uint8``, or a waveform
@@ -67,6 +79,7 @@ class TensorInfo(NamedTuple):
 class Interpreter(Protocol):
     """A loaded model file; not thread-safe."""
 
+    path: Path
     card: ModelCard
     input: TensorInfo
     output: TensorInfo
@@ -110,19 +123,13 @@ def open_interpreter(path: str | Path, *, threads: int | None = None, engine: st
         The file is missing, truncated, changed since its export or without a model card, or no installed library can
         run it.
     """
-    path = Path(path)
-    if path.suffix not in SUFFIXES:
-        raise TmgcError(f"a model file ends in {' or '.join(SUFFIXES)}: got {path}. Make one with tmgc-export")
-    if not path.is_file():
-        raise TmgcError(f"a model file must exist: there is no file {path}. Make one with tmgc-export")
-    if threads is not None and not 1 <= threads <= MAX_THREADS:
-        raise TmgcError(f"threads must be at least 1 and at most {MAX_THREADS}, got {threads}")
+    path, threads = Path(path), default_threads() if threads is None else threads
+    check_file(path, threads)
     if engine is not None and engine not in installed_engines(path):
         installed = ", ".join(installed_engines(path)) or "none"
         raise TmgcError(
             f"an engine that runs {path.suffix} files is one of those installed ({installed}), got {engine}"
         )
-    threads = threads or default_threads()
     if path.suffix == ".tflite":
         from edge_runtime.interpreters.litert import LiteRTInterpreter
 
@@ -136,6 +143,22 @@ def open_interpreter(path: str | Path, *, threads: int | None = None, engine: st
     return OnnxInterpreter(path, threads=threads)
 
 
+def check_file(path: Path, threads: int) -> None:
+    """Check what can be known before a file is read.
+
+    Raises
+    ------
+    TmgcError
+        There is no such file, it has another format, or threads are too few or too many.
+    """
+    if path.suffix not in SUFFIXES:
+        raise TmgcError(f"a model file ends in {' or '.join(SUFFIXES)}: got {path}. Make one with tmgc-export")
+    if not path.is_file():
+        raise TmgcError(f"a model file must exist: there is no file {path}. Make one with tmgc-export")
+    if not 1 <= threads <= MAX_THREADS:
+        raise TmgcError(f"threads must be at least 1 and at most {MAX_THREADS}, got {threads}")
+
+
 def installed_engines(path: Path) -> list[str]:
     """Names of the installed libraries of :data:`ENGINES` that run a file of this kind, in order of preference.
 
@@ -146,6 +169,11 @@ def installed_engines(path: Path) -> list[str]:
         for name, engine in ENGINES.items()
         if engine.suffix == path.suffix and not engine.last_resort and engine.installed
     ]
+
+
+def first_engine(path: Path) -> str:
+    """The first of :func:`installed_engines`; :data:`AUTO` where there is none, or a file of another kind."""
+    return next(iter(installed_engines(path)), AUTO)
 
 
 def default_threads() -> int:

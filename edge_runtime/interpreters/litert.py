@@ -8,7 +8,6 @@ import platform
 import sys
 import warnings
 from collections import Counter
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -72,7 +71,7 @@ class LiteRTInterpreter:
         self.input, self.output = check_signature(
             path, self.card, map(_info, inputs), map(_info, outputs[:1] if content else outputs)
         )
-        self._path, self._input_index, self._output_index = path, inputs[0]["index"], outputs[0]["index"]
+        self.path, self._input_index, self._output_index = path, inputs[0]["index"], outputs[0]["index"]
 
     @property
     def accelerated(self) -> bool:
@@ -110,7 +109,7 @@ class LiteRTInterpreter:
             self._interpreter.invoke()
             probabilities: NDArray[np.float32] = self._interpreter.get_tensor(self._output_index)[0]
         except (ValueError, RuntimeError) as error:
-            raise failed_run(self._path, self.runtime, error) from error
+            raise failed_run(self.path, self.runtime, error) from error
         return probabilities
 
 
@@ -120,14 +119,6 @@ def _is_delegate(node: dict[str, Any]) -> bool:
 
 def _info(details: dict[str, Any]) -> TensorInfo:
     return TensorInfo(details["name"], np.dtype(details["dtype"]).name, tuple(map(int, details["shape"])))
-
-
-def _named(distribution: str) -> str:
-    """Name and version, if it is installed under that name: TensorFlow has several."""
-    try:
-        return f"{distribution} {version(distribution)}"
-    except PackageNotFoundError:
-        return f"{distribution} (version unknown)"
 
 
 def import_runtime(engine: str | None = None) -> tuple[Any, str]:
@@ -153,9 +144,10 @@ def import_runtime(engine: str | None = None) -> tuple[Any, str]:
     candidates = [each for each in ENGINES.values() if each.suffix == ".tflite"]
     for candidate in candidates if engine is None else [ENGINES[engine]]:
         try:
-            return importlib.import_module(candidate.module), _named(candidate.distribution)
+            module = importlib.import_module(candidate.module)
         except ImportError:
             continue
+        return module, f"{candidate.distribution} {candidate.version or '(version unknown)'}"
     if sys.maxsize < 2**32:
         raise TmgcError(
             f"a .tflite file needs LiteRT, which exists for 64-bit systems alone, and this is a 32-bit one "

@@ -42,13 +42,13 @@ class OnnxInterpreter:
             raise failed_load(path, self.runtime, error) from error
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         self.input, self.output = check_signature(path, self.card, map(_info, inputs), map(_info, outputs))
-        self._path = path
+        self.path = path
 
     def invoke(self, model_input: ModelInput) -> NDArray[np.float32]:
         try:
             (batch,) = self._session.run([self.output.name], {self.input.name: model_input[np.newaxis]})
         except Exception as error:  # its exceptions share no public base class
-            raise failed_run(self._path, self.runtime, error) from error
+            raise failed_run(self.path, self.runtime, error) from error
         probabilities: NDArray[np.float32] = batch[0]
         return probabilities
 

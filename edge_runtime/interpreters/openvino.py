@@ -61,13 +61,13 @@ class OpenVinoInterpreter:
             raise
         except Exception as error:  # its exceptions share no public base class
             raise failed_load(path, self.runtime, _without_origin(error)) from error
-        self._path = path
+        self.path = path
 
     def invoke(self, model_input: ModelInput) -> NDArray[np.float32]:
         try:
             outputs = self._request.infer([model_input[np.newaxis]], share_inputs=True)
         except Exception as error:  # its exceptions share no public base class
-            raise failed_run(self._path, self.runtime, _without_origin(error)) from error
+            raise failed_run(self.path, self.runtime, _without_origin(error)) from error
         probabilities: NDArray[np.float32] = outputs[0][0]
         return probabilities
 

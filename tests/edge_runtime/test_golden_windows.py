@@ -21,10 +21,9 @@ from edge_runtime.golden_windows import (
     check_golden,
     golden_document,
     golden_window,
-    open_verified,
 )
 from edge_runtime.history.database import read_history
-from edge_runtime.interpreters import ENGINES, litert, onnx, open_interpreter, openvino
+from edge_runtime.interpreters import litert, onnx, open_interpreter, openvino
 from export.metadata import write_with_card
 from tests.conftest import tone
 from tests.edge_runtime.factories import listen_command
@@ -123,26 +122,6 @@ def test_a_broken_interpreter_that_must_be_trusted_is_with_a_warning(
     assert "is trusted although it fails: golden window 'loud'" in done.stderr
 
 
-def test_the_next_engine_that_passes_is_taken(
-    golden: Path, song: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """TensorFlow's interpreter stands for tflite-runtime, which wants an environment of its own."""
-    monkeypatch.setitem(ENGINES, "tflite-runtime", ENGINES["tensorflow"]._replace(last_resort=False))
-    invoke = litert.LiteRTInterpreter.invoke
-
-    def only_litert_is_broken(self: litert.LiteRTInterpreter, model_input: Any) -> NDArray[np.float32]:
-        return invoke(self, model_input) * np.float32(np.nan if self.runtime.startswith("ai-edge-litert") else 1)
-
-    monkeypatch.setattr(litert.LiteRTInterpreter, "invoke", only_litert_is_broken)
-    verified = open_verified(golden)
-    assert verified.interpreter.runtime.startswith("tensorflow")
-    assert all(name.startswith("ai-edge-litert") for name in verified.failed)
-    done = listen_command(song, "--model", golden)
-    assert done.exit_code == 0, done.stderr
-    assert "golden window 'loud'" in done.stderr
-    assert "taking tensorflow" in done.stderr
-
-
 def test_a_service_whose_model_is_not_trusted_is_not_restarted(
     golden: Path, broken: Callable[[Break], None], song: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -203,7 +182,6 @@ def test_what_is_infinite_before_the_temperature_is_not_finite_after_it(golden: 
 
 def test_a_file_without_golden_windows_is_taken_as_it_is(brief_model: Path) -> None:
     assert check_golden(open_interpreter(brief_model)) == []
-    assert open_verified(brief_model).results == []
 
 
 def test_probabilities_that_are_not_finite_become_no_golden_windows() -> None:
@@ -239,7 +217,7 @@ def test_malformed_golden_windows_are_refused_in_one_line(
     path = tmp_path / "malformed.tflite"
     write_with_card(graphs["tflite"], card.replace(export={"golden": golden_of_card}), path)
     with pytest.raises(TmgcError, match="golden windows are malformed"):
-        open_verified(path)
+        check_golden(open_interpreter(path))
 
 
 def test_a_result_names_the_worst_probability() -> None:

@@ -102,7 +102,7 @@ def test_a_file_that_fails_with_the_second_engine_keeps_its_name_and_says_with_w
 
     def broken(self: OpenVinoInterpreter, window: Any) -> Any:
         if how == "does not run":
-            raise failed_run(self._path, self.runtime, RuntimeError("no memory"))
+            raise failed_run(self.path, self.runtime, RuntimeError("no memory"))
         return np.roll(invoke(self, window), 1)
 
     monkeypatch.setattr(OpenVinoInterpreter, "invoke", broken)
