@@ -8,9 +8,10 @@ from functools import cache
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
-from benchmarks.cases import KERAS_COMPILED, KERAS_PREDICT, REFERENCE, TFLITE_RUNTIME, Case
+from benchmarks.cases import KERAS_COMPILED, KERAS_PREDICT, REFERENCE, Case
 from benchmarks.report import Machine, ThermalState
 from edge_runtime import system_info as edge_info
+from edge_runtime.interpreters import ENGINES
 from train.libraries import versions
 
 LIBRARIES = (
@@ -18,10 +19,7 @@ LIBRARIES = (
     "numpy",
     "soundfile",
     "soxr",
-    "ai-edge-litert",
-    "tflite-runtime",
-    "onnxruntime",
-    "tensorflow",
+    *(engine.distribution for engine in ENGINES.values()),
     "keras",
     "librosa",
     "matplotlib",
@@ -63,9 +61,7 @@ _ROOTS = {
     REFERENCE: ("librosa", "matplotlib", "Pillow", "keras", "tensorflow"),
     KERAS_PREDICT: (*_AUDIO, "keras", "tensorflow"),
     KERAS_COMPILED: (*_AUDIO, "keras", "tensorflow"),
-    TFLITE_RUNTIME: (*_AUDIO, "tflite-runtime"),
 }
-_ROOTS_OF_FORMATS = {"tflite": (*_AUDIO, "ai-edge-litert"), "onnx": (*_AUDIO, "onnxruntime")}
 
 
 def installed_mb(case: Case) -> float | None:
@@ -73,7 +69,9 @@ def installed_mb(case: Case) -> float | None:
 
     The project itself, less than a megabyte, and Python are not counted.
     """
-    roots = _ROOTS.get(case.pipeline) or _ROOTS_OF_FORMATS[case.format]
+    if case.is_export and case.engine is None:
+        return None
+    roots = (*_AUDIO, ENGINES[case.engine].distribution) if case.engine else _ROOTS[case.pipeline]
     try:
         return sum(map(_size_bytes, required_distributions(roots))) / 1e6
     except ModuleNotFoundError:  # PackageNotFoundError is one, too

@@ -7,8 +7,9 @@ import os
 import platform
 import sys
 import warnings
+from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,18 @@ from edge_runtime.errors import TmgcError, first_line
 from edge_runtime.interpreters import ENGINES, ModelInput, TensorInfo, check_signature, failed_run
 from edge_runtime.model_file import check_digest, read_card
 from edge_runtime.native_stderr import silence_native_stderr
+
+
+class Delegation(NamedTuple):
+    """How much of a network the delegate, XNNPACK, runs."""
+
+    operators: int
+    """Number of operators in the file."""
+    delegated: int
+    """Number of those that the delegate runs."""
+    others: dict[str, int]
+    """Number of the others by type, the most frequent first: the interpreter's own kernels run them, which are slower,
+    and each splits the delegate's part."""
 
 
 class LiteRTInterpreter:
@@ -63,11 +76,32 @@ class LiteRTInterpreter:
     @property
     def accelerated(self) -> bool:
         """Whether XNNPACK runs at least a part of the network; without it, latency is several times as high."""
+        delegation = self.delegation
+        return delegation is not None and delegation.delegated > 0
+
+    @property
+    def delegation(self) -> Delegation | None:
+        """Which operators XNNPACK runs; None where the interpreter does not tell.
+
+        The interpreter lists all operators of the file, and behind them a node for each part that a delegate runs
+        instead. What is computed is found from the outputs backwards: a tensor comes from a delegate where one has it
+        among its outputs, else from an operator of the file, which then runs itself.
+        """
         try:
-            operators = self._interpreter._get_ops_details()
+            nodes = self._interpreter._get_ops_details()
         except AttributeError:
-            return False
-        return any("XNNPack" in operator["op_name"] or operator["op_name"] == "DELEGATE" for operator in operators)
+            return None
+        delegates = [node for node in nodes if _is_delegate(node)]
+        own = [node for node in nodes if not _is_delegate(node)]
+        source = {int(tensor): node for node in (*own, *delegates) for tensor in node["outputs"]}
+        wanted, running = [details["index"] for details in self._interpreter.get_output_details()], dict[int, Any]()
+        while wanted:
+            node = source.get(int(wanted.pop()))
+            if node is not None and node["index"] not in running:
+                running[node["index"]] = node
+                wanted.extend(node["inputs"])
+        others = Counter(node["op_name"] for node in own if node["index"] in running)
+        return Delegation(len(own), len(own) - others.total(), dict(others.most_common()))
 
     def invoke(self, model_input: ModelInput) -> NDArray[np.float32]:
         try:
@@ -77,6 +111,10 @@ class LiteRTInterpreter:
         except (ValueError, RuntimeError) as error:
             raise failed_run(self.path, self.runtime, error) from error
         return probabilities
+
+
+def _is_delegate(node: dict[str, Any]) -> bool:
+    return node["op_name"] == "DELEGATE" or "XNNPack" in node["op_name"]
 
 
 def _info(details: dict[str, Any]) -> TensorInfo:
