@@ -49,7 +49,7 @@ def test_golden_windows_that_are_missing_or_missed_are_told(
     invoke = litert.LiteRTInterpreter.invoke
     monkeypatch.setattr(litert.LiteRTInterpreter, "invoke", lambda self, window: invoke(self, window)[::-1])
     (finding,) = check_model(models["tflite"])
-    assert (finding.check, finding.state) == ("golden-windows", PROBLEM)
+    assert (finding.check, finding.state) == ("model", PROBLEM)
     assert "golden window 'loud'" in finding.found
 
 
