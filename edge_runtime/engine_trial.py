@@ -7,11 +7,13 @@ ends, and what is left is one line. It computes the golden windows of the file, 
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import json
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -26,13 +28,19 @@ from edge_runtime.interpreters import Interpreter, open_interpreter
 from edge_runtime.memory_limit import is_lack_of_memory, memory_line
 from edge_runtime.system_info import peak_memory_mb
 
-HANG_SECONDS = 120.0
-"""After which a trial is ended. It takes a second on a computer, a few on a board, and a minute on an emulated one."""
+HANG_SECONDS = 60.0
+"""After which a step of a trial, the loading or an inference, is ended: it takes seconds on a small board."""
+
+_LONGEST_SECONDS = 20 * HANG_SECONDS
+"""Of a whole trial."""
 
 _MEMORY_BYTES = 4 * 2**30
 """Address space of a trial beside ten times the size of its file: the largest network here takes a third of it."""
 
 _MOST_INVOCATIONS = 200
+
+_TIMEOUT = "Timeout ("
+"""What faulthandler says of a process that it ends."""
 
 
 class Candidate(NamedTuple):
@@ -83,19 +91,15 @@ def try_engine(candidate: Candidate, *, threads: int, seconds: float = 0.0) -> T
     TmgcError
         The file is refused by its interpreter, or there is too little memory.
     """
-    arguments = [str(candidate.file), candidate.engine or "", str(threads), str(seconds)]
+    arguments = [str(candidate.file), candidate.engine or "", str(threads), str(seconds), str(HANG_SECONDS)]
     # -P: no module of the current folder is taken for one of ours
     command = [sys.executable, "-P", "-m", "edge_runtime.engine_trial", *arguments]
     try:
         done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=HANG_SECONDS + seconds,
-            check=False,
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_LONGEST_SECONDS, check=False
         )
     except subprocess.TimeoutExpired:
-        raise _harmful(candidate, f"gives no answer within {HANG_SECONDS:.0f} s") from None
+        raise _harmful(candidate, "does not end") from None
     answer = _answer(done.stdout)
     if "trial" in answer:
         return Trial(**answer["trial"])
@@ -115,8 +119,10 @@ def _answer(output: bytes) -> dict[str, Any]:
 
 def _ended(candidate: Candidate, done: subprocess.CompletedProcess[bytes]) -> TmgcError:
     """The error of a trial that has ended without an answer."""
-    said = first_line(Exception(done.stderr.decode("utf-8", "replace")))
-    if is_lack_of_memory(Exception(said)) or done.returncode == -getattr(signal, "SIGKILL", 9):
+    said = done.stderr.decode("utf-8", "replace")
+    if _TIMEOUT in said:
+        return _harmful(candidate, f"gives no answer within {HANG_SECONDS:.0f} s")
+    if is_lack_of_memory(RuntimeError(said)) or done.returncode == -getattr(signal, "SIGKILL", 9):
         return TmgcError(memory_line(f"{candidate.name} takes more than there is"))
     try:
         how = signal.Signals(-done.returncode).name
@@ -134,14 +140,20 @@ def _harmful(candidate: Candidate, what: str) -> UntrustedModelError:
 
 def main(arguments: list[str]) -> None:
     """Try one, and print what was found as a line of JSON."""
-    path, engine, threads, seconds = arguments
+    path, engine, threads, seconds, hang_seconds = arguments
     _limit(Path(path))
+    stderr = os.dup(2)  # which is silenced while a file is loaded
+
+    def beat() -> None:
+        faulthandler.dump_traceback_later(float(hang_seconds), exit=True, file=stderr)
+
+    beat()
     try:
         interpreter = open_interpreter(path, threads=int(threads), engine=engine or None)
-        results = check_golden(interpreter)
+        results = check_golden(interpreter, beat)
         if failure := first_failure(results, interpreter.runtime):
             raise untrusted(Path(path), failure)
-        answer: dict[str, Any] = {"trial": asdict(_timed(interpreter, float(seconds)))}
+        answer: dict[str, Any] = {"trial": asdict(_timed(interpreter, float(seconds), beat))}
     except TmgcError as error:
         answer = {"refused": str(error), "untrusted": isinstance(error, UntrustedModelError)}
     except (MemoryError, OSError, ImportError, RuntimeError) as error:
@@ -160,21 +172,22 @@ def _limit(path: Path) -> None:
     with contextlib.suppress(ImportError, OSError, ValueError):
         import resource  # Windows has none
 
-        memory_bytes = _MEMORY_BYTES + 10 * path.stat().st_size
-        for limit, wanted in ((resource.RLIMIT_CPU, round(2 * HANG_SECONDS)), (resource.RLIMIT_AS, memory_bytes)):
-            lowest, highest = resource.getrlimit(limit)
-            if lowest == resource.RLIM_INFINITY or wanted < lowest:
-                resource.setrlimit(limit, (wanted, highest))
+        wanted = _MEMORY_BYTES + 10 * path.stat().st_size
+        lowest, highest = resource.getrlimit(resource.RLIMIT_AS)
+        if lowest == resource.RLIM_INFINITY or wanted < lowest:
+            resource.setrlimit(resource.RLIMIT_AS, (wanted, highest))
 
 
-def _timed(interpreter: Interpreter, seconds: float) -> Trial:
+def _timed(interpreter: Interpreter, seconds: float, beat: Callable[[], None]) -> Trial:
     """Time inferences of noise; the first one, which sets things up, does not count."""
     shape, kind = interpreter.card.input_shape, interpreter.card.input_kind
     noise = np.random.default_rng(0).uniform(0, 1, shape)
     window = noise.astype(np.float32) if kind == "waveform" else (noise * 255).astype(np.uint8)
+    beat()
     interpreter.invoke(window)
     begun, times = perf_counter(), list[float]()
     while not times or (perf_counter() - begun < seconds and len(times) < _MOST_INVOCATIONS):
+        beat()
         before = perf_counter()
         interpreter.invoke(window)
         times.append((perf_counter() - before) * 1e3)

@@ -114,20 +114,29 @@ def golden_document(
     return {"version": VERSION, "tolerance": TOLERANCES[recipe], **rounded}
 
 
-def predict_golden(interpreter: Interpreter, names: Iterable[str]) -> dict[str, tuple[float, ...]]:
-    """The probabilities of golden windows by name, without temperature scaling."""
+def predict_golden(
+    interpreter: Interpreter, names: Iterable[str], beat: Callable[[], object] = lambda: None
+) -> dict[str, tuple[float, ...]]:
+    """The probabilities of golden windows by name, without temperature scaling; ``beat`` is called before each."""
     card = interpreter.card
     spectrogram = Spectrogram(card.spectrogram, card.colormap_array)
     found = {}
     for name in names:
+        beat()
         samples = golden_window(name, card.spectrogram)
         window = samples if card.input_kind == "waveform" else spectrogram.image(samples)
         found[name] = tuple(map(float, interpreter.invoke(window)))
     return found
 
 
-def check_golden(interpreter: Interpreter) -> list[GoldenResult]:
+def check_golden(interpreter: Interpreter, beat: Callable[[], object] = lambda: None) -> list[GoldenResult]:
     """Compute the golden windows of a model's card again.
+
+    Parameters
+    ----------
+    interpreter : Interpreter
+    beat : callable
+        Called before each window.
 
     Returns
     -------
@@ -156,7 +165,7 @@ def check_golden(interpreter: Interpreter) -> list[GoldenResult]:
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         reason = first_line(error, longest=80)
         raise TmgcError(f"a model card's golden windows are malformed ({reason}): export the model again") from error
-    found = predict_golden(interpreter, expected)
+    found = predict_golden(interpreter, expected, beat)
     return [GoldenResult(name, values, found[name], tolerance) for name, values in expected.items()]
 
 
