@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from edge_runtime.audio import MonoResampler, level_dbfs
 from edge_runtime.classifier import GenreClassifier
 from edge_runtime.engine_choice import Choice, Verified, memory_file, open_verified
-from edge_runtime.errors import InvalidAnswerError, TmgcError, UntrustedModelError
+from edge_runtime.errors import InvalidAnswerError, TmgcError
 from edge_runtime.interpreters import Interpreter
 from edge_runtime.interpreters.litert import LiteRTInterpreter, import_runtime
 from edge_runtime.models import default_model
@@ -204,9 +204,6 @@ def check_model(model: Path | None) -> Iterator[Finding]:
     try:
         model = model or default_model()
         verified = open_verified(model)
-    except UntrustedModelError as error:
-        yield Finding("golden-windows", PROBLEM, str(error), _UPDATE)
-        return
     except TmgcError as error:
         yield Finding("model", PROBLEM, str(error))
         return

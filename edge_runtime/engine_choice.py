@@ -31,6 +31,7 @@ from edge_runtime.interpreters import (
     installed_engines,
     open_interpreter,
 )
+from edge_runtime.model_card import ModelCard
 from edge_runtime.model_file import read_card
 from edge_runtime.system_info import board_model, cpu_model, usable_cores
 
@@ -180,11 +181,14 @@ def _same_export(path: Path) -> list[Path]:
         if other == path or not other.is_file():
             continue
         with contextlib.suppress(TmgcError, OSError):  # nobody has asked for that one
-            theirs = read_card(other)
-            same_recipe = theirs.export.get("recipe") == card.export.get("recipe")
-            if same_recipe and theirs.replace(export={}) == card.replace(export={}):
+            if _network(read_card(other)) == _network(card):
                 found.append(other)
     return found
+
+
+def _network(card: ModelCard) -> tuple[object, ...]:
+    """What two files of one network and recipe have in common: the same trained weights, and all that the card says."""
+    return card.replace(export={}, training={}), card.export.get("keras_sha256"), card.export.get("recipe")
 
 
 def _worst(errors: list[TmgcError]) -> TmgcError:

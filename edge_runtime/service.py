@@ -167,6 +167,9 @@ UNITS = Path("/etc/systemd/system")
 STATE = Path("/var/lib") / NAME
 """The folder that ``StateDirectory=`` creates."""
 
+CACHE = Path("/var/cache") / NAME
+"""The folder that ``CacheDirectory=`` creates: which engine is fastest."""
+
 TOKEN_FILE = STATE / "token"
 """The token of a page that other machines reach."""
 
@@ -264,7 +267,7 @@ def left_behind(*, units: Path = UNITS) -> list[Path]:
     The last, if it exists, contains drop-ins of ``systemctl edit``, for example with a password.
     """
     additions = units / f"{NAME}.service.d"
-    return [PROGRAM, STATE, *([additions] if additions.exists() else [])]
+    return [PROGRAM, STATE, CACHE, *([additions] if additions.exists() else [])]
 
 
 def placed_model(settings: ServiceSettings) -> Path:

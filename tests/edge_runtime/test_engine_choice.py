@@ -73,6 +73,7 @@ def test_a_file_of_another_run_or_recipe_beside_a_model_is_left_alone(
     for another in (
         card.replace(genres=("Caz", "Halk", "Rock")),
         card.replace(export={"format": "onnx", "recipe": "int8"}),
+        card.replace(export={"format": "onnx", "recipe": "float32", "keras_sha256": "of another training"}),
     ):
         write_with_card(graphs["onnx"], another, other)
         assert {each.file for each in find_candidates(both)} == {both}

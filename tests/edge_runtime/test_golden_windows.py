@@ -131,6 +131,13 @@ def test_a_service_whose_model_is_not_trusted_is_not_restarted(
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "socket"))
     assert listen_command(song, "--model", golden).exit_code == MISCONFIGURED
     assert f"RestartPreventExitStatus={MISCONFIGURED}\n" in unit_text(ServiceSettings(golden))
+    content = bytearray(golden.read_bytes())
+    content[300] ^= 1
+    damaged = tmp_path / "damaged.tflite"
+    for beginning in (content, content[:-100]):
+        damaged.write_bytes(beginning)
+        assert listen_command(song, "--model", damaged).exit_code == MISCONFIGURED
+    assert listen_command(song, "--model", tmp_path / "missing.tflite").exit_code == 2, "its disk may come later"
     monkeypatch.delenv("NOTIFY_SOCKET")
     assert listen_command(song, "--model", golden).exit_code == 2
 
