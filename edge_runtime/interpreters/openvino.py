@@ -43,12 +43,12 @@ class OpenVinoInterpreter:
     """
 
     def __init__(self, path: Path, *, threads: int) -> None:
-        openvino = _import_without_telemetry()
+        openvino = import_without_telemetry()
         self.card = read_card(path)
         check_digest(path, self.card)
         self.threads = threads
         self.runtime = f"openvino {openvino.__version__.partition('-')[0]}"
-        options = {**_EXACT, **_LATENCY, "INFERENCE_NUM_THREADS": threads}
+        options = runtime_options(threads)
         try:
             # The one front end: read_model would try those of all other formats on a file that this one refuses.
             reader = openvino.frontend.FrontEndManager().load_by_framework("onnx")
@@ -72,7 +72,12 @@ class OpenVinoInterpreter:
         return probabilities
 
 
-def _import_without_telemetry() -> Any:
+def runtime_options(threads: int) -> dict[str, Any]:
+    """Exact arithmetic and the lowest latency of one window."""
+    return {**_EXACT, **_LATENCY, "INFERENCE_NUM_THREADS": threads}
+
+
+def import_without_telemetry() -> Any:
     """Import OpenVINO, which reports each import to Google Analytics unless its telemetry package is missing.
 
     The package is a dependency of OpenVINO. It is hidden here, and OpenVINO takes the stub that it has for that case.
