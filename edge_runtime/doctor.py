@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from edge_runtime.audio import MonoResampler, level_dbfs
 from edge_runtime.classifier import GenreClassifier
-from edge_runtime.engine_choice import Choice, Verified, memory_file, open_verified
+from edge_runtime.engine_choice import Choice, Verified, open_verified
 from edge_runtime.errors import InvalidAnswerError, TmgcError
 from edge_runtime.interpreters import Interpreter
 from edge_runtime.interpreters.litert import LiteRTInterpreter, import_runtime
@@ -203,7 +203,7 @@ def check_model(model: Path | None) -> Iterator[Finding]:
     """The model with its card, XNNPACK, golden windows, and three windows; one that is refused is the only finding."""
     try:
         model = model or default_model()
-        verified = open_verified(model)
+        verified = open_verified(model, again=True)
     except TmgcError as error:
         yield Finding("model", PROBLEM, str(error))
         return
@@ -254,9 +254,9 @@ def check_engines(choice: Choice) -> Finding:
         f"{each.file.name} by {trial.runtime} {trial.window_ms:.3g} ms, {trial.memory_mb:.0f} MB"
         for each, trial in choice.trials.items()
     ]
-    found = "; ".join(ways) + f" ({f'remembered in {memory_file()}' if choice.remembered else 'tried now'})"
+    found = "; ".join(ways)
     if choice.failed:
-        failed = "; ".join(f"{each.name} is left out: {trial.failure}" for each, trial in choice.failed.items())
+        failed = "; ".join(f"{each.name} is left out: {reason}" for each, reason in choice.failed.items())
         return Finding("engines", WARNING, f"{found}; {failed}", _UPDATE)
     return Finding("engines", OK, found)
 

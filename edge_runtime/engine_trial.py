@@ -22,8 +22,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from edge_runtime.errors import TmgcError, UntrustedModelError, first_line
-from edge_runtime.golden_windows import check_golden, first_failure, untrusted
+from edge_runtime.errors import TmgcError, UntrustedModelError, first_line, shortened
+from edge_runtime.golden_windows import check_golden, first_failure
 from edge_runtime.interpreters import Interpreter, open_interpreter
 from edge_runtime.memory_limit import is_lack_of_memory, memory_line
 from edge_runtime.system_info import peak_memory_mb
@@ -31,7 +31,7 @@ from edge_runtime.system_info import peak_memory_mb
 HANG_SECONDS = 60.0
 """After which a step of a trial, the loading or an inference, is ended: it takes seconds on a small board."""
 
-_LONGEST_SECONDS = 20 * HANG_SECONDS
+_LONGEST_SECONDS = 5 * HANG_SECONDS
 """Of a whole trial."""
 
 _MEMORY_BYTES = 4 * 2**30
@@ -67,7 +67,7 @@ class Trial:
     memory_mb: float = 0.0
     """Peak of the process's resident memory, MB (1e6 bytes)."""
     failure: str = ""
-    """Why the model cannot be run so, in one line; nothing else is known then."""
+    """The golden window that it computes wrongly, in one line; there are no figures then."""
 
 
 def try_engine(candidate: Candidate, *, threads: int, seconds: float = 0.0) -> Trial:
@@ -83,20 +83,29 @@ def try_engine(candidate: Candidate, *, threads: int, seconds: float = 0.0) -> T
     Returns
     -------
     trial : Trial
+        With a failure where it computes something else than the exporter did.
 
     Raises
     ------
     UntrustedModelError
-        It computes something else than the exporter did, crashes, or does not end.
+        It crashes, or does not end.
     TmgcError
-        The file is refused by its interpreter, or there is too little memory.
+        The file is refused by its interpreter, there is too little memory, or no trial can be made.
+    KeyboardInterrupt
+        The child was interrupted, as this process probably was.
     """
     arguments = [str(candidate.file), candidate.engine or "", str(threads), str(seconds), str(HANG_SECONDS)]
-    # -P: no module of the current folder is taken for one of ours
+    # -P: no module of the current folder is taken for one of ours, which are found where this process has found them
     command = [sys.executable, "-P", "-m", "edge_runtime.engine_trial", *arguments]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     try:
         done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_LONGEST_SECONDS, check=False
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_LONGEST_SECONDS,
+            env=environment,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         raise _harmful(candidate, "does not end") from None
@@ -117,18 +126,21 @@ def _answer(output: bytes) -> dict[str, Any]:
     return answer if isinstance(answer, dict) else {}
 
 
-def _ended(candidate: Candidate, done: subprocess.CompletedProcess[bytes]) -> TmgcError:
-    """The error of a trial that has ended without an answer."""
-    said = done.stderr.decode("utf-8", "replace")
+def _ended(candidate: Candidate, done: subprocess.CompletedProcess[bytes]) -> BaseException:
+    """What to raise for a trial that has ended without an answer."""
+    said, number = done.stderr.decode("utf-8", "replace"), -done.returncode
     if _TIMEOUT in said:
         return _harmful(candidate, f"gives no answer within {HANG_SECONDS:.0f} s")
-    if is_lack_of_memory(RuntimeError(said)) or done.returncode == -getattr(signal, "SIGKILL", 9):
+    if is_lack_of_memory(RuntimeError(said)) or number == getattr(signal, "SIGKILL", None):
         return TmgcError(memory_line(f"{candidate.name} takes more than there is"))
-    try:
-        how = signal.Signals(-done.returncode).name
-    except ValueError:
-        how = f"exit code {done.returncode}"
-    return _harmful(candidate, f"crashes ({how})")
+    last = (said.splitlines() or [""])[-1]
+    if last == "KeyboardInterrupt" or number in (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", None)):
+        return KeyboardInterrupt()
+    if number < 0 and os.name != "nt":
+        reason = f"that of {candidate.name} fails with {shortened(last)}"
+        return TmgcError(f"a model is tried in a process of its own first: {reason}")
+    names = {each.value: each.name for each in signal.Signals}
+    return _harmful(candidate, f"crashes ({names.get(number, f'exit code {done.returncode}')})")
 
 
 def _harmful(candidate: Candidate, what: str) -> UntrustedModelError:
@@ -140,6 +152,7 @@ def _harmful(candidate: Candidate, what: str) -> UntrustedModelError:
 
 def main(arguments: list[str]) -> None:
     """Try one, and print what was found as a line of JSON."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Python's own waits for a library to return
     path, engine, threads, seconds, hang_seconds = arguments
     _limit(Path(path))
     stderr = os.dup(2)  # which is silenced while a file is loaded
@@ -150,17 +163,16 @@ def main(arguments: list[str]) -> None:
     beat()
     try:
         interpreter = open_interpreter(path, threads=int(threads), engine=engine or None)
-        results = check_golden(interpreter, beat)
-        if failure := first_failure(results, interpreter.runtime):
-            raise untrusted(Path(path), failure)
-        answer: dict[str, Any] = {"trial": asdict(_timed(interpreter, float(seconds), beat))}
+        failure = first_failure(check_golden(interpreter, beat), interpreter.runtime)
+        trial = Trial(interpreter.runtime, failure=failure) if failure else _timed(interpreter, float(seconds), beat)
+        answer: dict[str, Any] = {"trial": asdict(trial)}
     except TmgcError as error:
         answer = {"refused": str(error), "untrusted": isinstance(error, UntrustedModelError)}
     except (MemoryError, OSError, ImportError, RuntimeError) as error:
         if not is_lack_of_memory(error):
             raise
         answer = {"refused": memory_line(first_line(error)), "untrusted": False}
-    sys.stdout.write(json.dumps(answer) + "\n")
+    sys.stdout.write(f"\n{json.dumps(answer)}\n")
     sys.stdout.flush()
     os._exit(0)  # whatever an interpreter would do at its end
 
@@ -173,9 +185,9 @@ def _limit(path: Path) -> None:
         import resource  # Windows has none
 
         wanted = _MEMORY_BYTES + 10 * path.stat().st_size
-        lowest, highest = resource.getrlimit(resource.RLIMIT_AS)
-        if lowest == resource.RLIM_INFINITY or wanted < lowest:
-            resource.setrlimit(resource.RLIMIT_AS, (wanted, highest))
+        soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+        if soft == resource.RLIM_INFINITY or wanted < soft:
+            resource.setrlimit(resource.RLIMIT_AS, (wanted, hard))
 
 
 def _timed(interpreter: Interpreter, seconds: float, beat: Callable[[], None]) -> Trial:
@@ -191,7 +203,10 @@ def _timed(interpreter: Interpreter, seconds: float, beat: Callable[[], None]) -
         before = perf_counter()
         interpreter.invoke(window)
         times.append((perf_counter() - before) * 1e3)
-    return Trial(interpreter.runtime, round(median(times), 3), round(peak_memory_mb(), 1))
+    memory_mb = 0.0
+    with contextlib.suppress(ImportError):  # Windows does not tell
+        memory_mb = round(peak_memory_mb(), 1)
+    return Trial(interpreter.runtime, round(median(times), 3), memory_mb)
 
 
 if __name__ == "__main__":

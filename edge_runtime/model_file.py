@@ -47,11 +47,14 @@ def read_card(path: Path) -> ModelCard:
 
     Raises
     ------
-    TmgcError
+    UntrustedModelError
         The file is damaged, or has no card.
     """
     text = _tflite_card(path) if path.suffix == ".tflite" else _onnx_card(path)
-    return ModelCard.from_json(text, where=str(path))
+    try:
+        return ModelCard.from_json(text, where=str(path))
+    except TmgcError as error:
+        raise UntrustedModelError(str(error)) from error
 
 
 def graph_sha256(path: Path) -> str:
@@ -107,7 +110,7 @@ def _tflite_card(path: Path) -> str:
     with path.open("rb") as file:
         header = file.read(8)
         if header[4:] != b"TFL3":
-            raise TmgcError(f"a model file must be TFLite: {path} is not. Make one with tmgc-export")
+            raise UntrustedModelError(f"a model file must be TFLite: {path} is not. Make one with tmgc-export")
         try:
             with zipfile.ZipFile(_end_of(file)) as archive:
                 (entry,) = (entry for entry in archive.infolist() if entry.filename == CARD_ENTRY)

@@ -43,9 +43,12 @@ UMask=0027
 Restart=always
 RestartSec=5
 RestartPreventExitStatus={misconfigured}
+# A model is tried in a child process, which may run out of memory.
+OOMPolicy=continue
 # The watchdog is notified every second, also while waiting for a microphone.
 WatchdogSec=60
-TimeoutStartSec=180
+# A trial of a file that does not end takes five minutes.
+TimeoutStartSec=900
 # Enough for a hop of 0.03 s; PortAudio can write a hundred thousand lines per second when a sound card dies.
 LogRateLimitIntervalSec=30
 LogRateLimitBurst=1000

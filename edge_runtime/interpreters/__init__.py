@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.errors import TmgcError, first_line, shortened
+from edge_runtime.errors import TmgcError, UntrustedModelError, first_line, shortened
 from edge_runtime.model_card import ModelCard
 from edge_runtime.system_info import usable_cores
 
@@ -124,7 +124,8 @@ def open_interpreter(path: str | Path, *, threads: int | None = None, engine: st
         run it.
     """
     path, threads = Path(path), default_threads() if threads is None else threads
-    check_file(path, threads)
+    check_file(path)
+    check_threads(threads)
     if engine is not None and engine not in installed_engines(path):
         installed = ", ".join(installed_engines(path)) or "none"
         raise TmgcError(
@@ -143,18 +144,28 @@ def open_interpreter(path: str | Path, *, threads: int | None = None, engine: st
     return OnnxInterpreter(path, threads=threads)
 
 
-def check_file(path: Path, threads: int) -> None:
+def check_file(path: Path) -> None:
     """Check what can be known before a file is read.
 
     Raises
     ------
     TmgcError
-        There is no such file, it has another format, or threads are too few or too many.
+        There is no such file, or it has another format.
     """
     if path.suffix not in SUFFIXES:
         raise TmgcError(f"a model file ends in {' or '.join(SUFFIXES)}: got {path}. Make one with tmgc-export")
     if not path.is_file():
         raise TmgcError(f"a model file must exist: there is no file {path}. Make one with tmgc-export")
+
+
+def check_threads(threads: int) -> None:
+    """Check a number of threads.
+
+    Raises
+    ------
+    TmgcError
+        It is below 1 or above :data:`MAX_THREADS`.
+    """
     if not 1 <= threads <= MAX_THREADS:
         raise TmgcError(f"threads must be at least 1 and at most {MAX_THREADS}, got {threads}")
 
@@ -208,7 +219,7 @@ def check_signature(
     expected_output = ("float32", (len(card.genres),))
     found = *inputs, *outputs
     if [_of_one_window(tensor) for tensor in found] != [expected_input, expected_output]:
-        raise TmgcError(
+        raise UntrustedModelError(
             f"a model must match its card: {path} has {shortened([_of_one_window(tensor) for tensor in found])}, its "
             f"card describes the input {expected_input} and the output {expected_output}. Export it again with "
             "tmgc-export"
@@ -227,15 +238,16 @@ def utf8_path(path: Path) -> str:
     return os.fsencode(path).decode("utf-8", "surrogateescape")
 
 
-def failed_load(path: Path, runtime: str, error: Exception) -> TmgcError:
+def failed_load(path: Path, runtime: str, error: Exception) -> UntrustedModelError:
     """The error of an ``.onnx`` file with a card that a library does not load."""
     library, _, _ = runtime.partition(" ")
-    return TmgcError(
+    return UntrustedModelError(
         f"{path} cannot be run by {runtime} ({first_line(error)}): it may be truncated, or made for a newer runtime. "
         f"Copy it again, or update with: pip install --upgrade {library}"
     )
 
 
-def failed_run(path: Path, runtime: str, error: Exception) -> TmgcError:
+def failed_run(path: Path, runtime: str, error: Exception) -> UntrustedModelError:
     """The error of a model that was loaded and cannot be run."""
-    return TmgcError(f"{path} cannot be run by {runtime} ({first_line(error)}): it is damaged. Copy or export it again")
+    reason = f"{path} cannot be run by {runtime} ({first_line(error)})"
+    return UntrustedModelError(f"{reason}: it is damaged. Copy or export it again")

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.errors import TmgcError, first_line
+from edge_runtime.errors import TmgcError, UntrustedModelError, first_line
 from edge_runtime.interpreters import ENGINES, ModelInput, TensorInfo, check_signature, failed_run
 from edge_runtime.model_file import check_digest, read_card
 from edge_runtime.native_stderr import silence_native_stderr
@@ -62,7 +62,7 @@ class LiteRTInterpreter:
                 self._interpreter: Any = module.Interpreter(**source, num_threads=threads)
                 self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError, TypeError) as error:
-            raise TmgcError(
+            raise UntrustedModelError(
                 f"{path} cannot be run by {self.runtime} ({first_line(error)}): it may be damaged, made for a newer "
                 "interpreter, or too large for the memory. Copy it again, update with: pip install --upgrade "
                 "ai-edge-litert, or take the int8 export"

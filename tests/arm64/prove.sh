@@ -130,7 +130,8 @@ predict() { # machine python-folder files-folder command...
 }
 
 check_machine
-mkdir -p "$cache" && rm -rf "$cache/predictions"
+mkdir -p "$cache" && rm -rf "$cache/predictions" "$cache"/*/tmp/cortex-*
+XDG_CACHE_HOME=$(realpath "$cache")/trials && export XDG_CACHE_HOME && rm -rf "$XDG_CACHE_HOME"
 models=("$@")
 if [ ${#models[@]} = 0 ]; then
     models=(edge_runtime/models/small.*.tflite)

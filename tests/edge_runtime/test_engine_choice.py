@@ -17,6 +17,7 @@ from edge_runtime.engine_choice import _choice, choose_engine, find_candidates, 
 from edge_runtime.engine_trial import Candidate, Trial, try_engine
 from edge_runtime.errors import TmgcError, UntrustedModelError
 from edge_runtime.interpreters import ENGINES, installed_engines, litert
+from edge_runtime.model_file import read_card
 from export.metadata import write_with_card
 from tests.conftest import tone
 from tests.edge_runtime.factories import listen_command
@@ -66,26 +67,45 @@ def test_the_file_itself_and_the_same_export_in_the_other_format_are_tried_by_ev
     assert find_candidates(other)[0] == Candidate(other, "onnxruntime")
 
 
-def test_a_file_of_another_run_or_recipe_beside_a_model_is_left_alone(
-    both: Path, graphs: dict[str, Path], card: ModelCard
-) -> None:
+def test_a_file_of_another_run_or_recipe_beside_a_model_is_left_alone(both: Path, graphs: dict[str, Path]) -> None:
     other = both.with_suffix(".onnx")
+    card = read_card(other)
+    without = {name: value for name, value in card.export.items() if name != "keras_sha256"}
     for another in (
         card.replace(genres=("Caz", "Halk", "Rock")),
-        card.replace(export={"format": "onnx", "recipe": "int8"}),
-        card.replace(export={"format": "onnx", "recipe": "float32", "keras_sha256": "of another training"}),
+        card.replace(export={**card.export, "recipe": "int8"}),
+        card.replace(export={**card.export, "keras_sha256": "of another training"}),
+        card.replace(export={**card.export, "golden": {"keras": "other answers"}}),
+        card.replace(export=without),
     ):
         write_with_card(graphs["onnx"], another, other)
         assert {each.file for each in find_candidates(both)} == {both}
+    write_with_card(graphs["onnx"], card, other)
+    assert {each.file for each in find_candidates(both)} == {both, other}
     other.write_bytes(b"no model")
     assert {each.file for each in find_candidates(both)} == {both}
+
+
+def test_an_engine_that_failed_the_parity_check_takes_no_part_unless_it_is_named(
+    both: Path, graphs: dict[str, Path]
+) -> None:
+    other = both.with_suffix(".onnx")
+    card = read_card(other)
+    parity = {"passed": True, "other_engines": {"onnxruntime": {"passed": False}}}
+    write_with_card(graphs["onnx"], card.replace(export={**card.export, "parity": parity}), other)
+    assert Candidate(other, "onnxruntime") not in find_candidates(both)
+    assert find_candidates(both, "onnxruntime") == [Candidate(other, "onnxruntime")]
 
 
 def test_the_fastest_is_first_unless_it_hardly_matters() -> None:
     own, other, failing = (Candidate(Path(name), "engine") for name in "abc")
     for own_ms, other_ms, best in ((10.0, 8.9, other), (10.0, 9.1, own), (8.0, 10.0, own)):
-        found = {own: Trial("x 1", own_ms, 60), other: Trial("y 1", other_ms, 60), failing: Trial(failure="crashes")}
-        choice = _choice(found, remembered=False)
+        found = {
+            own: Trial("x 1", own_ms, 60),
+            other: Trial("y 1", other_ms, 60),
+            failing: Trial(failure="golden window"),
+        }
+        choice = _choice(found, {}, remembered=False)
         assert next(iter(choice.trials)) == best
         assert set(choice.trials) == {own, other}
         assert set(choice.failed) == {failing}
@@ -117,7 +137,8 @@ def test_trials_are_remembered_until_the_threads_the_library_or_the_board_are_ot
     monkeypatch.setattr(engine_choice, "board_model", lambda: "Raspberry Pi 5 Model B Rev 1.0")
     choose_engine(model, threads=1)
     assert len(trials) == 4 * ways
-    assert len(read_trials()) == ways, "the other board's are gone"
+    assert len(read_trials()) == 4 * ways, "the card may come back to the other board"
+    assert choose_engine(model, threads=1, again=True).remembered is False
 
 
 def test_the_same_model_under_another_name_is_remembered_and_another_content_is_not(
@@ -142,19 +163,21 @@ def test_the_same_model_under_another_name_is_remembered_and_another_content_is_
         "[]",
         '{"schema": 1}',
         "[" * 100_000,
-        '{"schema": 1, "board": "BOARD", "trials": []}',
-        '{"schema": 1, "board": "BOARD", "trials": {"KEY": {"window_ms": "fast"}}}',
-        '{"schema": 1, "board": "BOARD", "trials": {"KEY": {"command": "rm"}}}',
-        '{"schema": 1, "board": "BOARD", "trials": {"KEY": 3}}',
+        '{"schema": 1, "trials": []}',
+        '{"schema": 1, "trials": {"KEY": 3}}',
+        '{"schema": 1, "trials": {"KEY": {"command": "rm"}}}',
+        '{"schema": 1, "trials": {"KEY": {"failure": 3}}}',
+        *(
+            '{"schema": 1, "trials": {"KEY": {"window_ms": NUMBER}}}'.replace("NUMBER", number)
+            for number in ("NaN", "Infinity", "-5", "true", '"fast"', "1" + 400 * "0")
+        ),
     ],
 )
-def test_a_damaged_memory_is_none(damaged: str, models: dict[str, Path], trials: list[Candidate]) -> None:
+def test_a_damaged_memory_is_none(damaged: str, models: dict[str, Path]) -> None:
     choose_engine(models["tflite"], threads=1)
     kept = json.loads(memory_file().read_text())
-    memory_file().write_text(damaged.replace("BOARD", kept["board"]).replace("KEY", next(iter(kept["trials"]))))
-    assert not choose_engine(models["tflite"], threads=1).remembered
-    assert len(trials) == 2
-    assert choose_engine(models["tflite"], threads=1).remembered
+    memory_file().write_text(damaged.replace("KEY", next(iter(kept["trials"]))))
+    assert read_trials() == {}
 
 
 def test_a_memory_that_cannot_be_written_is_told_and_costs_nothing_else(
@@ -165,6 +188,21 @@ def test_a_memory_that_cannot_be_written_is_told_and_costs_nothing_else(
     for _ in range(2):
         assert not choose_engine(models["tflite"], threads=1).remembered
     assert "is not remembered" in notices[-1]
+
+
+def test_without_a_home_or_in_that_of_another_user_nothing_is_remembered(
+    models: dict[str, Path], forgetful: Path, monkeypatch: pytest.MonkeyPatch, notices: list[str], tmp_path: Path
+) -> None:
+    forgetful.mkdir(parents=True)
+    monkeypatch.setattr("os.geteuid", lambda: 12345)
+    choose_engine(models["tflite"], threads=1)
+    assert "the folder belongs to another user" in notices[-1]
+    assert list(forgetful.iterdir()) == []
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("os.getuid", lambda: 12345)  # of whom the system knows no home
+    monkeypatch.chdir(tmp_path)
+    assert not choose_engine(models["tflite"], threads=1).remembered
 
 
 def test_a_service_remembers_where_systemd_lets_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -203,7 +241,7 @@ def test_one_that_fails_its_trial_is_left_out_and_not_tried_at_every_start(
     write_with_card(graphs["onnx"], card.replace(export=export), both.with_suffix(".onnx"))
     trials.clear()
     first, second = (listen_command(song, "--model", both, "--plain") for _ in range(2))
-    assert "tiny.float32.onnx by onnxruntime is left out: " in first.stderr
+    assert "tiny.float32.onnx by onnxruntime is left out: golden window" in first.stderr
     assert "is left out" not in second.stderr
     assert len(trials) == len(find_candidates(both))
     with pytest.raises(UntrustedModelError, match="golden window 'loud'"):
