@@ -72,7 +72,7 @@ def find_cases(run: Run) -> tuple[list[Case], list[str]]:
     """Every case that a run allows, and a line about each that is left out.
 
     Format, recipe and input kind of an export come from its model card. Exports that failed their parity check
-    (``.FAILED.`` in the name) and files without a readable card are left out.
+    (``.FAILED.`` in the name), or with an engine, and files without a readable card are left out.
 
     Parameters
     ----------
@@ -81,7 +81,15 @@ def find_cases(run: Run) -> tuple[list[Case], list[str]]:
     exports, left_out = find_exports(run)
     cases = [Case(pipeline, pipeline, run.model, run.card_json) for pipeline in KERAS_PIPELINES]
     cases += exports
-    cases += [_with_engine(case, engine) for case in exports for engine in installed_engines(case.model)[1:]]
+    for case in exports:
+        failed = read_card(case.model).failed_engines
+        others = installed_engines(case.model)[1:]
+        cases += [_with_engine(case, engine) for engine in others if engine not in failed]
+        left_out += [
+            f"{case.model} failed its parity check with {engine}: this case is left out"
+            for engine in others
+            if engine in failed
+        ]
     left_out += [
         f"{name} is not installed: its cases are left out"
         for name, engine in ENGINES.items()

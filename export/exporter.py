@@ -334,7 +334,7 @@ class Exporter:
     def _other_engines(self, target: Target) -> dict[str, dict[str, Any]]:
         """Parity of the file with each engine that is installed beside the preferred one."""
         found = {}
-        for engine in installed_engines(self._provisional(target))[1:]:
+        for engine in installed_engines(target.file(self._folder, self._source.name))[1:]:
             try:
                 found[engine] = self._compute_parity(target, PARITY_SPLIT, engine).summary()
             except TmgcError as error:

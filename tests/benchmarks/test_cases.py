@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import cases as cases_module
 from benchmarks.cases import Case, find_cases, select_cases
 from benchmarks.documents import from_document, to_document
 from edge_runtime import interpreters
@@ -115,6 +116,18 @@ def test_every_file_has_a_case_more_for_each_engine_more_that_runs_it(
     }
     assert names(select_cases(cases, run, only=["openvino"])) == by_engine["openvino"]
     assert names(select_cases(cases, run, only=["tflite"])) == by_engine["litert"][:3] + by_engine["tflite-runtime"]
+
+
+def test_an_engine_with_which_a_file_failed_its_parity_check_is_left_out_with_a_line(
+    run: Run, tiny_card: ModelCard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(interpreters, "find_spec", lambda name: object())
+    parity = {"passed": True, "other_engines": {"openvino": {"passed": False, "failures": ["too far"]}}}
+    export = {"format": "onnx", "recipe": "int8", "parity": parity}
+    monkeypatch.setattr(cases_module, "read_card", lambda path: replace(tiny_card, export=export))
+    cases, left_out = find_cases(run)
+    assert {case.engine for case in cases if case.format == "onnx"} == {"onnxruntime"}
+    assert f"{run.exports / '1.onnx'} failed its parity check with openvino: this case is left out" in left_out
 
 
 def test_a_report_does_not_tell_where_the_package_is_installed(run: Run) -> None:
