@@ -208,7 +208,7 @@ def _loudest_of_cancelled(segment: NDArray[np.float32], before: int | None) -> i
     if powers[loudest] < _QUIETEST_POWER:
         return before
     total = np.add.reduce(centred)
-    left = float(np.dot(total, total)) / frames / float(powers.sum())
+    left = _dot(total, total) / frames / float(powers.sum())
     if left >= (_CANCELLED_BELOW if before is None else _RESTORED_ABOVE):
         return None
     return loudest if before is None or powers[before] < powers[loudest] / 4 else before
@@ -231,7 +231,7 @@ class _HighPass:
     def begin(self, first: NDArray[np.floating]) -> None:
         """Settle on the first segment, reversed."""
         frames = len(first)
-        mean = float(first.mean()) + float(np.dot(self._growth[:frames], first[::-1]))
+        mean = float(first.mean()) + _dot(self._growth[:frames], first[::-1])
         self._mean = mean * float(self._decay[frames - 1])
 
     def process(self, samples: NDArray[np.floating]) -> Samples:
@@ -277,7 +277,7 @@ def without_offset(samples: Samples) -> Samples:
         The same array where its mean is at most 5 % of its RMS.
     """
     mean = float(samples.mean(dtype=np.float64)) if len(samples) else 0.0
-    if abs(mean) <= _OFFSET_TO_RMS * math.sqrt(float(np.dot(samples, samples)) / max(1, len(samples))):
+    if abs(mean) <= _OFFSET_TO_RMS * math.sqrt(_dot(samples, samples) / max(1, len(samples))):
         return samples
     return samples - np.float32(mean)
 
@@ -296,8 +296,13 @@ def level_dbfs(samples: Samples) -> float:
     if not len(samples):
         return -120.0
     centred = samples - np.float32(samples.mean(dtype=np.float64))
-    power = float(np.dot(centred, centred)) / len(samples)  # a third of the time of np.std
+    power = _dot(centred, centred) / len(samples)  # quicker than np.std
     return 20.0 * math.log10(max(math.sqrt(power), 1e-6))
+
+
+def _dot(left: NDArray[np.floating], right: NDArray[np.floating]) -> float:
+    """The dot product without BLAS, whose threads then wait busily for 30 ms on cores that the network needs."""
+    return float(np.einsum("i,i->", left, right))
 
 
 def _segment_frames(rate: int) -> int:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from itertools import cycle
 from pathlib import Path
@@ -254,3 +257,33 @@ def test_a_window_without_offset_is_left_as_it_is(recordings: list[Path]) -> Non
 @pytest.mark.parametrize("samples", [[], [0.0], [0.5], [0.0, 0.0]])
 def test_a_window_of_next_to_nothing_has_no_offset_either(samples: list[float]) -> None:
     assert not without_offset(floats(*samples)).any()
+
+
+_READ_OFTEN = """
+import os, sys, time
+from edge_runtime.audio import level_dbfs, without_offset
+from edge_runtime.audio_file import read_audio
+
+def of_others():
+    others = [task for task in os.listdir("/proc/self/task") if int(task) != os.getpid()]
+    stats = [open(f"/proc/self/task/{task}/stat").read().rpartition(")")[2].split() for task in others]
+    return sum(int(stat[11]) + int(stat[12]) for stat in stats)
+
+before = of_others()
+for _ in range(10):
+    samples = read_audio(sys.argv[1], sample_rate=44_100)
+    level_dbfs(without_offset(samples))
+    time.sleep(0.05)
+print(of_others() - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="the threads of a process are seen on Linux alone")
+def test_no_other_thread_is_kept_busy_on_a_core_that_the_network_needs(tmp_path: Path) -> None:
+    """OpenBLAS shares long products among threads, which then wait busily, some 250 ms in this test."""
+    soundfile.write(tmp_path / "song.wav", tone(2, sample_rate=44_100), 44_100)
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "2"}
+    command = [sys.executable, "-c", _READ_OFTEN, tmp_path / "song.wav"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) <= 2
