@@ -283,7 +283,7 @@ def test_no_other_thread_is_kept_busy_on_a_core_that_the_network_needs(tmp_path:
     """OpenBLAS shares long products among threads, which then wait busily, some 250 ms in this test."""
     soundfile.write(tmp_path / "song.wav", tone(2, sample_rate=44_100), 44_100)
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "2"}
-    command = [sys.executable, "-c", _READ_OFTEN, tmp_path / "song.wav"]
+    command = [sys.executable, "-c", _READ_OFTEN, str(tmp_path / "song.wav")]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) <= 2
