@@ -14,9 +14,11 @@ from benchmarks.models_report import ModelsReport, models_markdown, models_secti
 from benchmarks.render import Section, markdown, section_markdown, sections
 from benchmarks.report import REPORT_SCHEMA, SOURCES, Report, Verdict
 from benchmarks.statistics import Latency
+from export.parity import TOLERANCES
 
 ROOT = Path(__file__).parents[2]
 KEPT = ROOT / "benchmarks" / "reports" / "inception_resnet_v2_224.json"
+ENGINES = ROOT / "benchmarks" / "reports" / "engines.json"
 STUDENTS = ROOT / "benchmarks" / "reports" / "students.json"
 
 TABLES = {
@@ -26,6 +28,8 @@ TABLES = {
     "quality": "Accuracy, and share of the peak, 2 threads",
 }
 """Titles of the tables that a page may quote, by the last word of the marker before them."""
+
+EACH = pytest.mark.parametrize("path", [KEPT, ENGINES], ids=lambda path: path.stem)
 
 STUDENT_TABLES = {"trade": "Accuracy, latency and memory, 1 thread", "networks": "Networks", "students": "Students"}
 """The same of the report of students."""
@@ -53,9 +57,12 @@ def cells(table: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in table.strip().splitlines()]
 
 
-@pytest.mark.parametrize(("page", "table", "text"), quotations(KEPT))
-def test_a_table_in_the_documentation_is_one_of_the_kept_report(kept: Report, page: str, table: str, text: str) -> None:
-    (section,) = [each for each in sections(kept) if each.title == TABLES[table]]
+@pytest.mark.parametrize(
+    ("path", "page", "table", "text"),
+    [(path, *quotation) for path in (KEPT, ENGINES) for quotation in quotations(path)],
+)
+def test_a_table_in_the_documentation_is_one_of_a_kept_report(path: Path, page: str, table: str, text: str) -> None:
+    (section,) = [each for each in sections(Report.read(path)) if each.title == TABLES[table]]
     check_quotation(section, page, text)
 
 
@@ -102,15 +109,22 @@ def test_the_kept_students_are_as_small_and_fast_as_the_project_promises(student
     assert students.reference.from_file.p50_ms / fastest.case.from_file.p50_ms >= 100
 
 
-def test_the_kept_page_is_that_of_the_kept_report(kept: Report) -> None:
-    assert KEPT.with_suffix(".md").read_text("utf-8").strip() == markdown(kept)
+@EACH
+def test_a_kept_page_is_that_of_its_report(path: Path) -> None:
+    assert path.with_suffix(".md").read_text("utf-8").strip() == markdown(Report.read(path))
 
 
-def test_the_kept_file_is_written_as_a_report_is(kept: Report) -> None:
-    assert KEPT.read_text("utf-8") == kept.to_json() + "\n"
+@EACH
+def test_a_kept_file_is_written_as_a_report_is_and_names_no_folder_of_a_machine(path: Path) -> None:
+    report = Report.read(path)
+    assert path.read_text("utf-8") == report.to_json() + "\n"
+    assert not any(name.startswith("/") for name in (*(case.file for case in report.cases), *report.left_out))
+    assert not any(excerpt.file.is_absolute() for excerpt in report.method.excerpts)
 
 
-def test_the_figures_of_the_kept_report_come_from_its_raw_samples(kept: Report) -> None:
+@EACH
+def test_the_figures_of_a_kept_report_come_from_its_raw_samples(path: Path) -> None:
+    kept = Report.read(path)
     for case in kept.cases:
         for latency in (*map(case.latency, SOURCES), *case.stages.values()):
             assert latency == Latency.of(latency.samples_ms)
@@ -124,6 +138,22 @@ def test_the_kept_report_follows_the_schema_and_has_every_kind_of_case(kept: Rep
     exports = {f"tflite-{recipe}" for recipe in ("float32", "float16", "dynamic", "int8")}
     exports |= {f"onnx-{recipe}" for recipe in ("float32", "dynamic", "int8")}
     assert {"reference", "keras-predict", "keras-compiled", *exports} <= {case.name for case in kept.cases}
+
+
+def test_the_kept_report_of_engines_has_each_with_its_parity_on_the_same_network() -> None:
+    report = Report.read(ENGINES)
+    jsonschema.validate(json.loads(ENGINES.read_text("utf-8")), json.loads(REPORT_SCHEMA.read_text("utf-8")))
+    assert report.failures == ()
+    cases = {case.name: case for case in report.with_threads(2)}
+    engines = {"tflite": "litert", "onnx": "onnxruntime", "openvino": "openvino"}
+    for name, engine in engines.items():
+        for recipe in ("float32", "int8"):
+            case = cases[f"{name}-{recipe}"]
+            assert case.engine == engine
+            assert case.quality
+            assert case.quality.agreement
+            assert case.quality.agreement.value >= TOLERANCES[recipe].top1_agreement
+    assert {cases["reference"].sha256, cases["keras-predict"].sha256} == {cases["keras-compiled"].sha256}
 
 
 @pytest.mark.parametrize(("figure", "least"), [("latency", 15.0), ("memory", 5.0), ("start", 10.0)])
