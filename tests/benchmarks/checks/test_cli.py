@@ -46,7 +46,7 @@ def test_the_checks_are_listed_and_described(bench: Bench) -> None:
         ),
         (("soak", SMALL_MODEL, "--hours", 0.05, "--threads", 1), ["audio", "memory", "ratio", "left behind"]),
         pytest.param(
-            ("archive", SMALL_MODEL, "--songs", 4, "--sample", 2, "--seconds", 20, "--planned", 100),
+            ("archive", SMALL_MODEL, "--songs", 4, "--sample", 2, "--seconds", 20, "--planned", 100, "--listed", 100),
             [
                 "plain loop over songs of 20 s",
                 "tmgc-tag --engine local",
