@@ -5,7 +5,6 @@ Songs that are listed are empty files: of a song, only its size and its time of 
 
 from __future__ import annotations
 
-import sys
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -20,7 +19,7 @@ from edge_runtime.archive.results import MANIFEST, SHARDS, manifest_schema
 from edge_runtime.archive.shards import Plan
 from edge_runtime.archive.song import TagSettings
 from edge_runtime.system_info import peak_memory_mb
-from edge_runtime.walk import walk
+from edge_runtime.walk import ANY_NUMBER, walk
 
 MOST_PLAN_SECONDS = 10.0
 MOST_PLAN_MB = 300.0
@@ -126,10 +125,9 @@ def _plan(plan: Plan) -> Planning:
 
 
 def _list(music: Path, out: Path) -> Listing:
-    import pyarrow.compute  # noqa: F401  # whose memory is that of any run
-
+    find_songs([str(next(music.iterdir()))], None, OwnChanges(out))  # which loads all libraries
     base_mb, begun = peak_memory_mb(), perf_counter()
-    songs = sum(1 for _ in walk(music, most_files=sys.maxsize))
+    songs = sum(1 for _ in walk(music, most_files=ANY_NUMBER))
     walked = perf_counter()
     library = find_songs([str(music)], read_manifest(out), OwnChanges(out))
     write_manifest(out, library.songs)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path, PurePosixPath
@@ -14,7 +13,7 @@ from edge_runtime.archive.remote import is_address, remote_files
 from edge_runtime.archive.results import MANIFEST, local_path, manifest_schema, stored_path
 from edge_runtime.audio_file import AUDIO_SUFFIXES
 from edge_runtime.errors import TmgcError
-from edge_runtime.walk import BROKEN_LINK, CANNOT_BE_READ, FOLDER_CANNOT_BE_READ, walk
+from edge_runtime.walk import ANY_NUMBER, BROKEN_LINK, CANNOT_BE_READ, FOLDER_CANNOT_BE_READ, walk
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,6 +22,10 @@ log = logging.getLogger("tmgc.archive")
 
 ROW_GROUP = 65_536
 """Songs of the manifest that are in memory at a time when it is read."""
+
+
+_AT_ONCE = 8192
+"""Songs that are Python objects at a time while they are listed: these take ten times as much memory as the table."""
 
 
 class Entry(NamedTuple):
@@ -76,7 +79,7 @@ def find_songs(roots: Sequence[str], before: pa.Table | None, own: OwnChanges) -
         entries = _entries(root)
         earlier = _of_root(before, root)
         found = list[pa.Table]()
-        while chunk := list(islice(entries, ROW_GROUP)):
+        while chunk := list(islice(entries, _AT_ONCE)):
             kept, count = _kept(root, [entry for entry in chunk if entry.unread], earlier)
             songs = [_original(root, entry, own) for entry in chunk if not entry.unread]
             found += [kept, _table(root, songs)]
@@ -118,7 +121,7 @@ def _entries(root: str) -> Iterator[Entry]:
     folder = Path(local_path(root))
     if not folder.is_dir():
         raise TmgcError(f"songs are in a folder: there is no folder {folder}. Check the path, or mount its disk")
-    for path, reason in walk(folder, most_files=sys.maxsize - 1):
+    for path, reason in walk(folder, most_files=ANY_NUMBER):
         if path.lower().endswith(AUDIO_SUFFIXES) and (not reason or reason.startswith((CANNOT_BE_READ, BROKEN_LINK))):
             yield _entry(folder, path)
         elif reason.startswith((FOLDER_CANNOT_BE_READ, BROKEN_LINK)):
