@@ -17,6 +17,7 @@ _EXT4_IOC_SHUTDOWN = 0x8004587D
 _WITHOUT_FLUSH = 2
 
 _ROOM = "64m"
+_IMAGE = "ext4.img"
 
 
 class Disk:
@@ -109,6 +110,7 @@ def mounted_disks(work: Path, parts: Sequence[Path], copied: Sequence[Path]) -> 
         for disk in disks.every:
             with contextlib.suppress(subprocess.CalledProcessError):
                 disk.remove()
+        (work / _IMAGE).unlink()
 
 
 def why_not_mounted(folder: Path) -> str:
@@ -124,7 +126,7 @@ def why_not_mounted(folder: Path) -> str:
 
 def _image(work: Path, songs: Sequence[Path]) -> Path:
     """An ext4 file system that holds songs."""
-    content, image = work / "content", work / "ext4.img"
+    content, image = work / "content", work / _IMAGE
     content.mkdir(parents=True)
     for song in songs:
         os.link(song, content / song.name)
