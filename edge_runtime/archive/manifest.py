@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path, PurePosixPath
@@ -130,7 +131,7 @@ def _entries(root: str) -> Iterator[Entry]:
 
 def _entry(folder: Path, path: str) -> Entry:
     try:
-        state = State.of((folder / path).stat())
+        state = State.of(os.stat(f"{folder}/{path}"))  # noqa: PTH116  # a Path takes half of the time of a listing
     except OSError as error:
         return Entry(stored_path(path), 0, 0, f"cannot be read: {error.strerror}")
     return Entry(stored_path(path), *state)
