@@ -287,6 +287,7 @@ def case_report(result: CaseResult, context: Context) -> CaseReport:
         input_kind=case.input_kind,
         threads=result.plan.threads,
         cores=loaded.cores,
+        engine=case.engine,
         runtime=loaded.runtime,
         file=case.file,
         file_mb=case.model.stat().st_size / 1e6,

@@ -6,19 +6,18 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Final, Literal, cast
 
 from edge_runtime.errors import TmgcError
 from edge_runtime.files import PARTIAL
 from edge_runtime.input_kinds import INPUT_KINDS
-from edge_runtime.interpreters import SUFFIXES
+from edge_runtime.interpreters import ENGINES, SUFFIXES, installed_engines
 from edge_runtime.model_file import read_card
 from edge_runtime.models import SMALL_MODEL
 from train.run import Run
 
-PipelineName = Literal["reference", "keras-predict", "keras-compiled", "export", "tflite-runtime", "packaged"]
+PipelineName = Literal["reference", "keras-predict", "keras-compiled", "export", "packaged"]
 Format = Literal["keras", "tflite", "onnx"]
 InputKind = Literal["image", "waveform"]
 
@@ -27,8 +26,6 @@ REFERENCE: Final = "reference"
 KERAS_PREDICT: Final = "keras-predict"
 KERAS_COMPILED: Final = "keras-compiled"
 EXPORT: Final = "export"
-TFLITE_RUNTIME: Final = "tflite-runtime"
-"""An export again, run by the interpreter that came before LiteRT."""
 PACKAGED: Final = "packaged"
 """The model that ``edge_runtime`` brings along: its cases are named ``small-...``."""
 
@@ -46,7 +43,8 @@ class Case:
     """One way from two seconds of audio to a prediction."""
 
     name: str
-    """``reference``, ``keras-predict``, or format, input kind and recipe: ``tflite-int8``, ``tflite-waveform-int8``."""
+    """``reference``, ``keras-predict``, or format, input kind and recipe: ``tflite-int8``, ``tflite-waveform-int8``; an
+    engine other than the preferred one stands for the format: ``openvino-int8``."""
     pipeline: PipelineName
     model: Path
     card: Path
@@ -56,6 +54,8 @@ class Case:
     """How the file keeps its weights."""
     input_kind: InputKind = "image"
     """``image``, or ``waveform`` for a file that computes the spectrogram itself."""
+    engine: str | None = None
+    """The library that runs an export: one of :data:`edge_runtime.interpreters.ENGINES`."""
 
     @property
     def is_export(self) -> bool:
@@ -72,19 +72,29 @@ def find_cases(run: Run) -> tuple[list[Case], list[str]]:
     """Every case that a run allows, and a line about each that is left out.
 
     Format, recipe and input kind of an export come from its model card. Exports that failed their parity check
-    (``.FAILED.`` in the name) and files without a readable card are left out.
+    (``.FAILED.`` in the name), or with an engine, and files without a readable card are left out.
 
     Parameters
     ----------
     run : Run
     """
-    exports, left_out = _exports(run)
+    exports, left_out = find_exports(run)
     cases = [Case(pipeline, pipeline, run.model, run.card_json) for pipeline in KERAS_PIPELINES]
     cases += exports
-    if find_spec("tflite_runtime") is None:
-        left_out.append("tflite-runtime is not installed: its cases are left out")
-    else:
-        cases += [_with_tflite_runtime(case) for case in exports if case.format == "tflite"]
+    for case in exports:
+        failed = read_card(case.model).failed_engines
+        others = installed_engines(case.model)[1:]
+        cases += [_with_engine(case, engine) for engine in others if engine not in failed]
+        left_out += [
+            f"{case.model} failed its parity check with {engine}: this case is left out"
+            for engine in others
+            if engine in failed
+        ]
+    left_out += [
+        f"{name} is not installed: its cases are left out"
+        for name, engine in ENGINES.items()
+        if not (engine.installed or engine.last_resort)
+    ]
     packaged = export_case(SMALL_MODEL, run, pipeline=PACKAGED)
     return [*cases, replace(packaged, name=f"small-{packaged.name}")], left_out
 
@@ -124,8 +134,13 @@ def select_cases(cases: Sequence[Case], run: Run, *, only: Sequence[str] = (), q
     return [case for case in cases if case.name in QUICK] if quick else list(cases)
 
 
-def _exports(run: Run) -> tuple[list[Case], list[str]]:
-    """The exports by format, input kind and recipe, with unique names, and a line about each file that is none."""
+def find_exports(run: Run) -> tuple[list[Case], list[str]]:
+    """Each export with its preferred engine, by format, input kind and recipe, and a line about each file that is none.
+
+    Parameters
+    ----------
+    run : Run
+    """
     cases, left_out = [], []
     files = (path for path in run.exports.glob("*") if path.suffix in SUFFIXES and not path.name.startswith(PARTIAL))
     for path in sorted(files):
@@ -171,7 +186,8 @@ def export_case(model: Path, run: Run, *, pipeline: PipelineName = EXPORT) -> Ca
     if not isinstance(recipe, str):
         raise TmgcError(f"the card of an export names its recipe: that of {model} does not. Export it with tmgc-export")
     infix = "" if input_kind == "image" else f"{input_kind}-"
-    return Case(f"{form}-{infix}{recipe}", pipeline, model, run.card_json, form, recipe, input_kind)
+    engine = next(iter(installed_engines(model)), None)
+    return Case(f"{form}-{infix}{recipe}", pipeline, model, run.card_json, form, recipe, input_kind, engine)
 
 
 def _order(case: Case) -> tuple[int, int, int, str]:
@@ -179,8 +195,8 @@ def _order(case: Case) -> tuple[int, int, int, str]:
     return SUFFIXES.index(case.model.suffix), INPUT_KINDS.index(case.input_kind), recipe, case.model.name
 
 
-def _with_tflite_runtime(case: Case) -> Case:
-    return replace(case, name=f"{TFLITE_RUNTIME}-{case.name.removeprefix('tflite-')}", pipeline=TFLITE_RUNTIME)
+def _with_engine(case: Case, engine: str) -> Case:
+    return replace(case, name=f"{engine}-{case.name.removeprefix(f'{case.format}-')}", engine=engine)
 
 
 def _matches(case: Case, name: str) -> bool:

@@ -20,7 +20,7 @@ from benchmarks.benchmark import (
     writable_folder,
     write_text,
 )
-from benchmarks.cases import EXPORT, REFERENCE, Case, export_case, find_cases, select_cases
+from benchmarks.cases import REFERENCE, Case, export_case, find_exports, select_cases
 from benchmarks.checks.listening import listening_memory
 from benchmarks.inputs import excerpts_of_file, excerpts_of_run
 from benchmarks.models_report import (
@@ -144,9 +144,8 @@ def find_models(paths: Sequence[Path], only: Sequence[str] = ()) -> tuple[list[M
             models.append(_model_of_file(path))
             continue
         run, scores = _run_of(path)
-        available, others = find_cases(run)
-        exports = [case for case in available if case.pipeline == EXPORT]
-        left_out += [line for line in others if str(run.folder) in line]
+        exports, others = find_exports(run)
+        left_out += others
         chosen = select_cases(exports, run, only=only)
         models += [Model(replace(case, name=f"{label} {case.name}"), run, scores) for case in chosen]
     return models, left_out

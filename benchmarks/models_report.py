@@ -35,7 +35,7 @@ from benchmarks.statistics import Fraction, PositiveFloat, Ratio
 from edge_runtime.errors import TmgcError
 from edge_runtime.terminal import printable
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of ``models.json``. A reader refuses any other."""
 
 _TRADE = (

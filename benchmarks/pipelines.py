@@ -69,12 +69,12 @@ class Stopwatch:
 class ExportPipeline:
     """An exported model, as ``tmgc-listen`` runs it: one window after another, however many wait."""
 
-    def __init__(self, model: Path, *, threads: int) -> None:
+    def __init__(self, model: Path, *, threads: int, engine: str | None = None) -> None:
         from edge_runtime.classifier import GenreClassifier
         from edge_runtime.interpreters import open_interpreter
 
         # without golden windows, since its first inference is timed
-        self._classifier = GenreClassifier(open_interpreter(model, threads=threads))
+        self._classifier = GenreClassifier(open_interpreter(model, threads=threads, engine=engine))
         self.runtime = self._classifier.runtime
 
     def read(self, excerpt: Excerpt) -> Samples:

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from benchmarks.cases import EXPORT, TFLITE_RUNTIME, Format, InputKind, PipelineName
+from benchmarks.cases import EXPORT, Format, InputKind, PipelineName
 from benchmarks.documents import Constraint, dumps, from_document, schema_of, to_document
 from benchmarks.inputs import Excerpt
 from benchmarks.scenarios import Scenario
 from benchmarks.statistics import Latency, Milliseconds, PositiveFloat, Proportion, Ratio
 from edge_runtime.errors import TmgcError
 
-SCHEMA = 2
+SCHEMA = 3
 """Version of the document. A reader refuses any other."""
 
 REPORT_SCHEMA = Path(__file__).with_name("bench.schema.json")
@@ -115,6 +115,8 @@ class CaseReport:
     threads: PositiveInt
     cores: tuple[Count, ...] | None
     """The cores that the process was pinned to; null where the system does not pin."""
+    engine: str | None
+    """Which of the libraries that run such a file was taken; null for Keras."""
     runtime: str
     """Name and version of the library that runs the network."""
     file: str
@@ -154,7 +156,7 @@ class CaseReport:
     @property
     def is_export(self) -> bool:
         """Whether it runs an export of the run."""
-        return self.pipeline in (EXPORT, TFLITE_RUNTIME)
+        return self.pipeline == EXPORT
 
     def latency(self, source: Source) -> Latency:
         """The latency from a source."""

@@ -20,6 +20,8 @@ from benchmarks.documents import from_document, to_document
 from benchmarks.report import DTYPES, Dtype, KernelRate, Peak, Roofline
 from benchmarks.worker import environment, pin
 from edge_runtime.errors import first_line
+from edge_runtime.interpreters import ENGINES
+from edge_runtime.interpreters.openvino import import_without_telemetry, runtime_options
 
 TIMEOUT_SECONDS = 600.0
 """A measurement of the peak that takes so long is ended; it takes half a minute on a desktop machine."""
@@ -62,6 +64,17 @@ def onnx_kernels(threads: int) -> Iterator[Kernel]:
             yield Kernel(name, dtype, macs, _session(session, feed))
 
 
+def openvino_kernels(threads: int) -> Iterator[Kernel]:
+    """The convolutions of ONNX Runtime by OpenVINO."""
+    openvino = import_without_telemetry()
+    core, name = openvino.Core(), f"openvino {ENGINES['openvino'].version}"
+    for dtype in DTYPES:
+        for shape in CONVOLUTIONS:
+            graph, feed, macs = _onnx_convolution(dtype, *shape)
+            compiled = core.compile_model(core.read_model(graph, b""), "CPU", runtime_options(threads))
+            yield Kernel(f"{name} {_describe(shape)}", dtype, macs, _request(compiled.create_infer_request(), feed))
+
+
 def litert_kernels(threads: int) -> Iterator[Kernel]:
     """Convolutions by LiteRT, from graphs of a single layer that TensorFlow writes."""
     from ai_edge_litert.interpreter import Interpreter
@@ -89,6 +102,10 @@ def _matmul(left: Any, right: Any, out: Any) -> Callable[[], object]:
 
 def _session(session: Any, feed: Any) -> Callable[[], object]:
     return lambda: session.run(None, {"input": feed})
+
+
+def _request(request: Any, feed: Any) -> Callable[[], object]:
+    return lambda: request.infer([feed], share_inputs=True, share_outputs=True)
 
 
 def _floats(*shape: int) -> Any:
@@ -259,6 +276,8 @@ def time_kernels(threads: int) -> Peak:
         "onnxruntime": onnx_kernels(threads),
         "ai-edge-litert": litert_kernels(threads),
     }
+    if ENGINES["openvino"].installed:
+        libraries["openvino"] = openvino_kernels(threads)
     for library, kernels in libraries.items():
         try:
             rates.extend(map(time_kernel, kernels))

@@ -8,9 +8,10 @@ from functools import cache
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
-from benchmarks.cases import KERAS_COMPILED, KERAS_PREDICT, REFERENCE, TFLITE_RUNTIME, Case
+from benchmarks.cases import KERAS_COMPILED, KERAS_PREDICT, REFERENCE, Case
 from benchmarks.report import Machine, ThermalState
 from edge_runtime import system_info as edge_info
+from edge_runtime.interpreters import ENGINES
 from train.libraries import versions
 
 LIBRARIES = (
@@ -18,10 +19,7 @@ LIBRARIES = (
     "numpy",
     "soundfile",
     "soxr",
-    "ai-edge-litert",
-    "tflite-runtime",
-    "onnxruntime",
-    "tensorflow",
+    *(engine.distribution for engine in ENGINES.values()),
     "keras",
     "librosa",
     "matplotlib",
@@ -35,8 +33,8 @@ def describe_machine() -> Machine:
     import psutil
 
     return Machine(
-        board=board_model(),
-        cpu=cpu_model(),
+        board=edge_info.board_model(),
+        cpu=edge_info.cpu_model(),
         architecture=platform.machine(),
         cores=psutil.cpu_count(),
         usable_cores=edge_info.usable_cores(),
@@ -56,20 +54,6 @@ def thermal_state() -> ThermalState:
     return ThermalState(**state, throttled=None if throttled is None else tuple(throttled))
 
 
-def board_model(path: Path = Path("/proc/device-tree/model")) -> str | None:
-    """Name of a single-board computer, e.g. ``Raspberry Pi 5 Model B Rev 1.0``."""
-    return edge_info.text_of(path)
-
-
-def cpu_model(path: Path = Path("/proc/cpuinfo")) -> str | None:
-    """Name of the processor: ``model name`` of Linux, which psutil does not read, or what Python knows."""
-    for line in (edge_info.text_of(path) or "").splitlines():
-        key, _, value = line.partition(":")
-        if key.strip() == "model name":
-            return value.strip()
-    return platform.processor() or None
-
-
 _AUDIO = ("numpy", "soundfile", "soxr")
 """What makes images of a file for every case but the reference."""
 
@@ -77,9 +61,7 @@ _ROOTS = {
     REFERENCE: ("librosa", "matplotlib", "Pillow", "keras", "tensorflow"),
     KERAS_PREDICT: (*_AUDIO, "keras", "tensorflow"),
     KERAS_COMPILED: (*_AUDIO, "keras", "tensorflow"),
-    TFLITE_RUNTIME: (*_AUDIO, "tflite-runtime"),
 }
-_ROOTS_OF_FORMATS = {"tflite": (*_AUDIO, "ai-edge-litert"), "onnx": (*_AUDIO, "onnxruntime")}
 
 
 def installed_mb(case: Case) -> float | None:
@@ -87,7 +69,9 @@ def installed_mb(case: Case) -> float | None:
 
     The project itself, less than a megabyte, and Python are not counted.
     """
-    roots = _ROOTS.get(case.pipeline) or _ROOTS_OF_FORMATS[case.format]
+    if case.is_export and case.engine is None:
+        return None
+    roots = (*_AUDIO, ENGINES[case.engine].distribution) if case.engine else _ROOTS[case.pipeline]
     try:
         return sum(map(_size_bytes, required_distributions(roots))) / 1e6
     except ModuleNotFoundError:  # PackageNotFoundError is one, too

@@ -20,7 +20,7 @@ from time import perf_counter
 from types import TracebackType
 from typing import Any, TextIO
 
-from benchmarks.cases import KERAS_COMPILED, KERAS_PREDICT, REFERENCE, TFLITE_RUNTIME, Case
+from benchmarks.cases import KERAS_COMPILED, KERAS_PREDICT, REFERENCE, Case
 from benchmarks.documents import from_document, to_document
 from benchmarks.inputs import Excerpt
 from benchmarks.pipelines import CompiledPipeline, ExportPipeline, KerasPipeline, Pipeline
@@ -101,10 +101,7 @@ def open_pipeline(case: Case, *, threads: int) -> Pipeline:
         return KerasPipeline(case.model, ModelCard.read(case.card), threads=threads)
     if case.pipeline == KERAS_COMPILED:
         return CompiledPipeline(case.model, ModelCard.read(case.card), threads=threads)
-    if case.pipeline == TFLITE_RUNTIME:
-        # A module that cannot be imported is skipped: the next interpreter is then tflite-runtime.
-        sys.modules["ai_edge_litert.interpreter"] = None  # type: ignore[assignment]
-    return ExportPipeline(case.model, threads=threads)
+    return ExportPipeline(case.model, threads=threads, engine=case.engine)
 
 
 def serve(requests: TextIO, replies: TextIO) -> None:

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from edge_runtime.audio import Samples, without_offset
 from edge_runtime.errors import InvalidAnswerError
-from edge_runtime.golden_windows import check_golden, first_failure, open_verified
-from edge_runtime.interpreters import Interpreter, ModelInput, open_interpreter
+from edge_runtime.golden_windows import check_golden, first_failure
+from edge_runtime.interpreters import AUTO, Interpreter, ModelInput, open_interpreter
 from edge_runtime.model_card import ModelCard
 from edge_runtime.spectrogram import Spectrogram
 
@@ -77,32 +77,40 @@ class GenreClassifier:
         self.spectrogram = Spectrogram(self.card.spectrogram, self.card.colormap_array)
 
     @classmethod
-    def open(cls, path: str | Path, *, threads: int | None = None, trust: bool = False) -> GenreClassifier:
+    def open(
+        cls, path: str | Path, *, threads: int | None = None, engine: str = AUTO, trust: bool = False
+    ) -> GenreClassifier:
         """Load a ``.tflite`` or ``.onnx`` file, and check that it computes its golden windows as when it was exported.
+
+        With ``auto`` and several ways to run it (the file of the other format beside it, several libraries), the
+        fastest is taken; a trial of each, in a process of its own, takes a few seconds when a file is opened for the
+        first time.
 
         Parameters
         ----------
         path : str or Path
         threads : int > 0, optional
             All usable cores but one by default, at most four.
+        engine : str
+            ``auto``, ``litert``, ``tflite-runtime``, ``onnxruntime`` or ``openvino``.
         trust : bool
-            Run it also where it computes something else, which is then logged.
+            Run it also where it computes something else, which is then logged; without a trial.
 
         Raises
         ------
         TmgcError
             The file is missing, truncated, changed since its export or without a model card, no installed library can
-            run it, or each computes something else than the exporter did.
+            run it, or each crashes or computes something else than the exporter did.
         """
-        if trust:
-            interpreter = open_interpreter(path, threads=threads)
-            if failure := first_failure(check_golden(interpreter), interpreter.runtime):
-                log.warning("%s is trusted although it fails: %s", path, failure)
-            return cls(interpreter)
-        verified = open_verified(path, threads=threads)
-        for failure in verified.failed.values():
-            log.warning("%s: %s; taking %s instead", path, failure, verified.interpreter.runtime)
-        return cls(verified.interpreter)
+        from edge_runtime.engine_choice import find_candidates, open_verified
+
+        if not trust:
+            return cls(open_verified(path, threads=threads, engine=engine).interpreter)
+        first = find_candidates(Path(path), engine)[0]
+        interpreter = open_interpreter(first.file, threads=threads, engine=first.engine)
+        if failure := first_failure(check_golden(interpreter), interpreter.runtime):
+            log.warning("%s is trusted although it fails: %s", first.file, failure)
+        return cls(interpreter)
 
     def classify(self, samples: Samples, *, inner_power: NDArray[np.float32] | None = None) -> Classification:
         """Classify one window.

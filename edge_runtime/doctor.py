@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from edge_runtime.audio import MonoResampler, level_dbfs
 from edge_runtime.classifier import GenreClassifier
+from edge_runtime.engine_choice import Choice, Verified, open_verified
 from edge_runtime.errors import InvalidAnswerError, TmgcError
-from edge_runtime.golden_windows import open_verified
-from edge_runtime.interpreters import Interpreter, open_interpreter
+from edge_runtime.interpreters import Interpreter
 from edge_runtime.interpreters.litert import LiteRTInterpreter, import_runtime
 from edge_runtime.models import default_model
 from edge_runtime.sources.portaudio import Capture, Device, find_device, list_devices
-from edge_runtime.system_info import text_of, thermal_state
+from edge_runtime.system_info import board_model, thermal_state
 
 OK = "ok"
 WARNING = "warning"
@@ -66,7 +66,7 @@ HOPS_SECONDS = (1.0, 2.0)
 
 def check_bits(bits: int = 64 if sys.maxsize > 2**32 else 32, machine: str = platform.machine()) -> Finding:
     """Whether programs are 64-bit; a 64-bit kernel alone is not enough."""
-    board = text_of(Path("/proc/device-tree/model"))
+    board = board_model()
     found = f"{bits} bits, {machine}" + (f", {board}" if board else "")
     if bits == 64:
         return Finding("system", OK, found)
@@ -196,18 +196,22 @@ def check_interpreter() -> Finding:
     return Finding("interpreter", WARNING, runtime, "pip install ai-edge-litert, which is several times as fast")
 
 
+_UPDATE = "update the interpreter, or take another export of the model"
+
+
 def check_model(model: Path | None) -> Iterator[Finding]:
-    """The model with its card, XNNPACK, and three windows; a model that does not open is the only finding."""
+    """The model with its card, XNNPACK, golden windows, and three windows; one that is refused is the only finding."""
     try:
         model = model or default_model()
-        interpreter = open_interpreter(model)
+        verified = open_verified(model, again=True)
     except TmgcError as error:
         yield Finding("model", PROBLEM, str(error))
         return
-    yield _card_finding(model, interpreter)
-    yield check_acceleration(interpreter)
-    yield check_golden_windows(model)
-    yield self_test(interpreter)
+    yield _card_finding(verified.interpreter.path, verified.interpreter)
+    yield check_acceleration(verified.interpreter)
+    yield check_golden_windows(verified)
+    yield check_engines(verified.choice)
+    yield self_test(verified.interpreter)
 
 
 def _card_finding(model: Path, interpreter: Interpreter) -> Finding:
@@ -234,22 +238,27 @@ def check_acceleration(interpreter: Interpreter) -> Finding:
     return Finding("XNNPACK", WARNING, "does not run", "pip install --upgrade ai-edge-litert")
 
 
-def check_golden_windows(model: Path) -> Finding:
+def check_golden_windows(verified: Verified) -> Finding:
     """Whether this machine computes what the exporter did."""
-    fix = "update the interpreter, or take another export of the model"
-    try:
-        verified = open_verified(model)
-    except TmgcError as error:
-        return Finding("golden-windows", PROBLEM, str(error), fix)
     results, runtime = verified.results, verified.interpreter.runtime
     if not results:
         return Finding("golden-windows", WARNING, "the file has none to verify it with", "export it again: tmgc-export")
     largest = max(result.difference for result in results)
     found = f"{len(results)} of {len(results)} as exported, by {runtime}: largest difference {largest:.1g}"
-    found += f" (tolerance {results[0].tolerance:g})"
-    if verified.failed:
-        return Finding("golden-windows", WARNING, f"{next(iter(verified.failed.values()))}; {found}", fix)
-    return Finding("golden-windows", OK, found)
+    return Finding("golden-windows", OK, f"{found} (tolerance {results[0].tolerance:g})")
+
+
+def check_engines(choice: Choice) -> Finding:
+    """Which ways there are to run the model, and how fast each is."""
+    ways = [
+        f"{each.file.name} by {trial.runtime} {trial.window_ms:.3g} ms, {trial.memory_mb:.0f} MB"
+        for each, trial in choice.trials.items()
+    ]
+    found = "; ".join(ways)
+    if choice.failed:
+        failed = "; ".join(f"{each.name} is left out: {reason}" for each, reason in choice.failed.items())
+        return Finding("engines", WARNING, f"{found}; {failed}", _UPDATE)
+    return Finding("engines", OK, found)
 
 
 def self_test(interpreter: Interpreter) -> Finding:

@@ -13,7 +13,10 @@ class TmgcError(Exception):
 
 
 class UntrustedModelError(TmgcError):
-    """A model computes something else here than it did when it was exported, or no numbers."""
+    """A model file is damaged or harmful, or computes something else here than when it was exported, or no numbers.
+
+    Another attempt would fail in the same way: a service is not restarted.
+    """
 
 
 class InvalidAnswerError(TmgcError):

@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.audio import Samples
 from edge_runtime.errors import TmgcError, UntrustedModelError, first_line
-from edge_runtime.interpreters import Interpreter, installed_engines, open_interpreter
+from edge_runtime.interpreters import Interpreter
 from edge_runtime.spectrogram import Spectrogram, SpectrogramSettings
 
 Waveform = NDArray[np.float64]
@@ -114,20 +114,29 @@ def golden_document(
     return {"version": VERSION, "tolerance": TOLERANCES[recipe], **rounded}
 
 
-def predict_golden(interpreter: Interpreter, names: Iterable[str]) -> dict[str, tuple[float, ...]]:
-    """The probabilities of golden windows by name, without temperature scaling."""
+def predict_golden(
+    interpreter: Interpreter, names: Iterable[str], beat: Callable[[], object] = lambda: None
+) -> dict[str, tuple[float, ...]]:
+    """The probabilities of golden windows by name, without temperature scaling; ``beat`` is called before each."""
     card = interpreter.card
     spectrogram = Spectrogram(card.spectrogram, card.colormap_array)
     found = {}
     for name in names:
+        beat()
         samples = golden_window(name, card.spectrogram)
         window = samples if card.input_kind == "waveform" else spectrogram.image(samples)
         found[name] = tuple(map(float, interpreter.invoke(window)))
     return found
 
 
-def check_golden(interpreter: Interpreter) -> list[GoldenResult]:
+def check_golden(interpreter: Interpreter, beat: Callable[[], object] = lambda: None) -> list[GoldenResult]:
     """Compute the golden windows of a model's card again.
+
+    Parameters
+    ----------
+    interpreter : Interpreter
+    beat : callable
+        Called before each window.
 
     Returns
     -------
@@ -156,7 +165,7 @@ def check_golden(interpreter: Interpreter) -> list[GoldenResult]:
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         reason = first_line(error, longest=80)
         raise TmgcError(f"a model card's golden windows are malformed ({reason}): export the model again") from error
-    found = predict_golden(interpreter, expected)
+    found = predict_golden(interpreter, expected, beat)
     return [GoldenResult(name, values, found[name], tolerance) for name, values in expected.items()]
 
 
@@ -168,55 +177,17 @@ def _numbers(values: Any, *, highest: float) -> tuple[float, ...]:
     return tuple(map(float, values))
 
 
-class Verified(NamedTuple):
-    """A model that has computed its golden windows."""
-
-    interpreter: Interpreter
-    results: list[GoldenResult]
-    """Empty for a file that has none."""
-    failed: dict[str, str]
-    """The failure of each other engine that was tried before, by name and version."""
-
-
-def open_verified(path: str | Path, *, threads: int | None = None) -> Verified:
-    """Load a model file with the first engine that computes its golden windows as the exporter did.
-
-    Parameters
-    ----------
-    path : str or Path
-    threads : int > 0, optional
-        As for :func:`edge_runtime.interpreters.open_interpreter`.
-
-    Raises
-    ------
-    UntrustedModelError
-        No installed engine does.
-    TmgcError
-        The file cannot be opened, or its golden windows are malformed.
-    """
-    path, failed, refused = Path(path), dict[str, str](), list[TmgcError]()
-    engines: list[str | None] = [*installed_engines(path)]
-    for engine in engines or [None]:
-        try:
-            interpreter = open_interpreter(path, threads=threads, engine=engine)
-            results = check_golden(interpreter)
-        except TmgcError as error:
-            refused.append(error)
-            continue
-        if all(result.passed for result in results):
-            return Verified(interpreter, results, failed)
-        failed[interpreter.runtime] = first_failure(results, interpreter.runtime)
-    if not failed:
-        raise refused[0]
-    raise UntrustedModelError(
-        f"a model must compute here what it did when it was exported: {path} does not ({next(iter(failed.values()))}). "
-        "Update the interpreter, take another export of the model, or, at your own risk, --trust-anyway"
-    )
-
-
 def first_failure(results: Iterable[GoldenResult], runtime: str) -> str:
     """The first failure in one line; empty where there is none."""
     return next((result.failure(runtime) for result in results if not result.passed), "")
+
+
+def untrusted(path: Path, failure: str) -> UntrustedModelError:
+    """The error of a file that computes something else here than on the machine of its exporter."""
+    return UntrustedModelError(
+        f"a model must compute here what it did when it was exported: {path} does not ({failure}). Update the "
+        "interpreter, take another export of the model, or, at your own risk, --trust-anyway"
+    )
 
 
 def _noise(seconds: Waveform, seed: int) -> Waveform:

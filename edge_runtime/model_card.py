@@ -141,6 +141,9 @@ class ModelCard:
                 raise TmgcError(f"a model card's {name} must be an object, got {shortened(getattr(self, name))}")
         if not isinstance(self.export.get("parity", {}), Mapping):
             raise TmgcError(f"a model card's parity must be an object, got {shortened(self.export['parity'])}")
+        others = self.export.get("parity", {}).get("other_engines", {})
+        if not isinstance(others, Mapping) or not all(isinstance(each, Mapping) for each in others.values()):
+            raise TmgcError(f"a model card's other_engines must be an object of objects, got {shortened(others)}")
         if self.input_kind not in INPUT_KINDS:
             raise TmgcError(
                 f"a model card's input_kind is {' or '.join(INPUT_KINDS)}, got {shortened(self.input_kind)}: "
@@ -173,6 +176,12 @@ class ModelCard:
     def failed_parity(self) -> bool:
         """Whether the export was compared with Keras and differs too much."""
         return self.export.get("parity", {}).get("passed") is False
+
+    @property
+    def failed_engines(self) -> tuple[str, ...]:
+        """Engines with which the export differs too much from Keras, although it passes with another."""
+        others = self.export.get("parity", {}).get("other_engines", {})
+        return tuple(name for name, parity in others.items() if parity.get("passed") is not True)
 
     @property
     def warning(self) -> str | None:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from edge_runtime.errors import TmgcError
+from edge_runtime.errors import TmgcError, UntrustedModelError
 from edge_runtime.model_card import MAX_BYTES, METADATA_KEY, ModelCard
 
 CARD_ENTRY = "card.json"
@@ -47,11 +47,14 @@ def read_card(path: Path) -> ModelCard:
 
     Raises
     ------
-    TmgcError
+    UntrustedModelError
         The file is damaged, or has no card.
     """
     text = _tflite_card(path) if path.suffix == ".tflite" else _onnx_card(path)
-    return ModelCard.from_json(text, where=str(path))
+    try:
+        return ModelCard.from_json(text, where=str(path))
+    except TmgcError as error:
+        raise UntrustedModelError(str(error)) from error
 
 
 def graph_sha256(path: Path) -> str:
@@ -89,14 +92,14 @@ def check_digest(path: Path, card: ModelCard) -> bool:
 
     Raises
     ------
-    TmgcError
+    UntrustedModelError
         They differ.
     """
     if "graph_sha256" not in card.export:
         return False
     expected = card.export["graph_sha256"]
     if (found := graph_sha256(path)) != expected:
-        raise TmgcError(
+        raise UntrustedModelError(
             f"a model file must be as it was exported: the SHA-256 of the graph in {path} is {found[:12]}..., its card "
             f"says {str(expected)[:12]}.... It is damaged or was changed: copy or export it again"
         )
@@ -107,7 +110,7 @@ def _tflite_card(path: Path) -> str:
     with path.open("rb") as file:
         header = file.read(8)
         if header[4:] != b"TFL3":
-            raise TmgcError(f"a model file must be TFLite: {path} is not. Make one with tmgc-export")
+            raise UntrustedModelError(f"a model file must be TFLite: {path} is not. Make one with tmgc-export")
         try:
             with zipfile.ZipFile(_end_of(file)) as archive:
                 (entry,) = (entry for entry in archive.infolist() if entry.filename == CARD_ENTRY)
@@ -116,7 +119,7 @@ def _tflite_card(path: Path) -> str:
                     raise zipfile.BadZipFile
                 return archive.read(entry).decode("utf-8")
         except (zipfile.BadZipFile, struct.error, EOFError, OSError, ValueError, OverflowError, RuntimeError):
-            raise TmgcError(
+            raise UntrustedModelError(
                 f"a model file must carry its model card at its end: {path} ({path.stat().st_size} bytes) has none. It "
                 "was copied in part, or not made by tmgc-export: copy it again, or make one with tmgc-export"
             ) from None
@@ -126,13 +129,15 @@ def _onnx_card(path: Path) -> str:
     with path.open("rb") as file:
         metadata = _onnx_metadata(path, file)
     if METADATA_KEY not in metadata:
-        raise TmgcError(
+        raise UntrustedModelError(
             f"a model file must carry its model card: {path} has none, so its genres and its spectrogram are unknown. "
             "Make one with tmgc-export"
         )
     card = metadata[METADATA_KEY]
     if CARD_SHA256_KEY in metadata and metadata[CARD_SHA256_KEY].decode("ascii", "replace") != card_sha256(card):
-        raise TmgcError(f"{path} holds no readable model card (its SHA-256 is another): copy or export it again")
+        raise UntrustedModelError(
+            f"{path} holds no readable model card (its SHA-256 is another): copy or export it again"
+        )
     return card.decode("utf-8", "replace")
 
 
@@ -200,7 +205,7 @@ def _protobuf_fields(path: Path, file: BinaryIO, size: int) -> Iterator[tuple[in
             break
         yield field, begin, end
         begin = end
-    raise TmgcError(f"{path} cannot be read as an ONNX model: it is damaged. Copy or export it again")
+    raise UntrustedModelError(f"{path} cannot be read as an ONNX model: it is damaged. Copy or export it again")
 
 
 def _varint(head: bytes, begin: int) -> tuple[int, int]:

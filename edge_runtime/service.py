@@ -37,14 +37,18 @@ ExecStart={command}
 User={user}
 SupplementaryGroups=audio
 StateDirectory={name}
+CacheDirectory={name}
 WorkingDirectory=%S/{name}
 UMask=0027
 Restart=always
 RestartSec=5
 RestartPreventExitStatus={misconfigured}
+# A model is tried in a child process, which may run out of memory.
+OOMPolicy=continue
 # The watchdog is notified every second, also while waiting for a microphone.
 WatchdogSec=60
-TimeoutStartSec=180
+# A trial of a file that does not end takes five minutes.
+TimeoutStartSec=900
 # Enough for a hop of 0.03 s; PortAudio can write a hundred thousand lines per second when a sound card dies.
 LogRateLimitIntervalSec=30
 LogRateLimitBurst=1000
@@ -166,6 +170,9 @@ UNITS = Path("/etc/systemd/system")
 STATE = Path("/var/lib") / NAME
 """The folder that ``StateDirectory=`` creates."""
 
+CACHE = Path("/var/cache") / NAME
+"""The folder that ``CacheDirectory=`` creates: which engine is fastest."""
+
 TOKEN_FILE = STATE / "token"
 """The token of a page that other machines reach."""
 
@@ -263,7 +270,7 @@ def left_behind(*, units: Path = UNITS) -> list[Path]:
     The last, if it exists, contains drop-ins of ``systemctl edit``, for example with a password.
     """
     additions = units / f"{NAME}.service.d"
-    return [PROGRAM, STATE, *([additions] if additions.exists() else [])]
+    return [PROGRAM, STATE, CACHE, *([additions] if additions.exists() else [])]
 
 
 def placed_model(settings: ServiceSettings) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import platform
 import subprocess
 import sys
 import time
@@ -158,3 +159,17 @@ def boot_id() -> str | None:
 def seconds_since_boot() -> float:
     """By a clock that is never adjusted and, on Linux, runs on while the machine is suspended."""
     return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+
+
+def board_model(path: Path = Path("/proc/device-tree/model")) -> str | None:
+    """Name of a single-board computer, e.g. ``Raspberry Pi 5 Model B Rev 1.0``."""
+    return text_of(path)
+
+
+def cpu_model(path: Path = Path("/proc/cpuinfo")) -> str | None:
+    """Name of the processor: ``model name`` of Linux, or what Python knows."""
+    for line in (text_of(path) or "").splitlines():
+        key, _, value = line.partition(":")
+        if key.strip() == "model name":
+            return value.strip()
+    return platform.processor() or None

@@ -15,7 +15,7 @@ from typing import Any
 from edge_runtime.errors import TmgcError
 from edge_runtime.files import PARTIAL, atomic_write, check_writable, sha256_of
 from edge_runtime.golden_windows import NAMES, golden_document, predict_golden
-from edge_runtime.interpreters import ModelInput, open_interpreter
+from edge_runtime.interpreters import ModelInput, installed_engines, open_interpreter
 from edge_runtime.model_card import ModelCard
 from edge_runtime.system_info import peak_memory_mb, usable_cores
 from export import onnx, tflite
@@ -279,6 +279,7 @@ class Exporter:
         if not self._settings.force:
             _check_absent(file)
         parity = self._compare(target, PARITY_SPLIT)
+        parity = replace(parity, other_engines=self._other_engines(target))
         path, other = (file, failed) if parity.passed else (failed, file)
         with self._steps.step(f"Writing {path}"):
             with atomic_write(path) as partial:
@@ -315,18 +316,31 @@ class Exporter:
             self._compared[target, split] = self._compute_parity(target, split)
         return self._compared[target, split]
 
-    def _compute_parity(self, target: Target, split: str) -> ParityReport:
+    def _compute_parity(self, target: Target, split: str, engine: str | None = None) -> ParityReport:
         self._cache.graph(target)
         reference = self._references[split]
-        windows = len(reference.keras)
-        with self._steps.step(f"Comparing {target} with Keras on {windows} windows of the {split} split"):
+        run_by = f", run by {engine}," if engine else ""
+        windows = f"{len(reference.keras)} windows of the {split} split"
+        with self._steps.step(f"Comparing {target}{run_by} with Keras on {windows}"):
             return reference.report(
                 self._provisional(target),
                 self._source.card,
                 recipe=target.recipe.name,
                 input_kind=target.input_kind,
                 threads=usable_cores(),
+                engine=engine,
             )
+
+    def _other_engines(self, target: Target) -> dict[str, dict[str, Any]]:
+        """Parity of the file with each engine that is installed beside the preferred one."""
+        found = {}
+        for engine in installed_engines(target.file(self._folder, self._source.name))[1:]:
+            try:
+                found[engine] = self._compute_parity(target, PARITY_SPLIT, engine).summary()
+            except TmgcError as error:
+                reason = str(error).replace(f"{self._folder}/", "")
+                found[engine] = {"passed": False, "failures": [f"{engine} does not run the file: {reason}"]}
+        return found
 
     def _final_card(self, target: Target, parity: ParityReport) -> ModelCard:
         """The card with its parity, and what the file computes from the golden windows."""

@@ -80,6 +80,9 @@ class GraphFacts:
     macs: int | None
     """Multiply-accumulate operations for one window, in convolutions and matrix products; ``None`` for ONNX, whose
     files do not contain the shapes of activations."""
+    arithmetic: Mapping[str, int]
+    """Number of convolutions and dense layers by type and by the data types of activations and weights, e.g.
+    ``CONV_2D int8 x int8``, the most frequent first; empty for ONNX."""
 
     def to_json(self) -> dict[str, Any]:
         """The facts as in reports."""
@@ -122,17 +125,24 @@ def _tflite_facts(file: Path) -> GraphFacts:
     tensors, types = model.subgraphs[0].tensors, _names(schema.TensorType)
     operators: Counter[str] = Counter()
     weights: Counter[str] = Counter()
+    arithmetic: Counter[str] = Counter()
+    dequantized: dict[int, int] = {}  # weights in float16, by the tensor that they become
     macs = 0
     for name, operator in tflite_operators(model):
         operators[name] += 1
+        if name == "DEQUANTIZE":
+            dequantized[operator.outputs[0]] = operator.inputs[0]
         if name in _WEIGHTS_PER_OUTPUT:
             weight, output = tensors[operator.inputs[1]], tensors[operator.outputs[0]]
             macs += prod(map(int, output.shape)) * _WEIGHTS_PER_OUTPUT[name](*map(int, weight.shape))
+            stored = tensors[dequantized.get(operator.inputs[1], operator.inputs[1])]
+            activations = {types[tensors[index].type].lower() for index in (operator.inputs[0], operator.outputs[0])}
+            arithmetic[f"{name} {'/'.join(sorted(activations))} x {types[stored.type].lower()}"] += 1
     for tensor in tensors:
         buffer = model.buffers[tensor.buffer]
         if buffer.size or (buffer.data is not None and len(buffer.data)):
             weights[types[tensor.type].lower()] += prod(map(int, tensor.shape))
-    return GraphFacts(dict(operators.most_common()), dict(weights.most_common()), macs)
+    return GraphFacts(dict(operators.most_common()), dict(weights.most_common()), macs, dict(arithmetic.most_common()))
 
 
 _WEIGHTS_PER_OUTPUT: dict[str, Callable[..., int]] = {
@@ -153,4 +163,4 @@ def _onnx_facts(file: Path) -> GraphFacts:
     for constant in graph.initializer:
         weights[onnx.helper.tensor_dtype_to_np_dtype(constant.data_type).name] += prod(constant.dims)
     operators = Counter(node.op_type for node in graph.node)
-    return GraphFacts(dict(operators.most_common()), dict(weights.most_common()), None)
+    return GraphFacts(dict(operators.most_common()), dict(weights.most_common()), None, {})

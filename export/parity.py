@@ -209,6 +209,10 @@ class ParityReport:
     """Fields in which the card inside the file differs from the run's."""
     stress_inputs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Most probable genres of both and the largest difference, by stress input: reported, not counted."""
+    runtime: str = ""
+    """Name and version of the library that ran the file."""
+    other_engines: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """:meth:`summary` of the comparison with each other engine that runs the file, by name: reported, not counted."""
 
     @property
     def failures(self) -> list[str]:
@@ -238,12 +242,23 @@ class ParityReport:
         """The report as in ``parity.json``."""
         document = {item.name: getattr(self, item.name) for item in fields(self)}
         document |= {"accuracy": self.accuracy and asdict(self.accuracy), "stress_inputs": dict(self.stress_inputs)}
+        document["other_engines"] = dict(self.other_engines)
         return {"passed": self.passed, "failures": self.failures, "caveat": self.caveat, **document}
 
     def summary(self) -> dict[str, Any]:
         """The part of the report that the file's card holds."""
         document = self.to_json()
-        names = ("passed", "failures", "split", "windows", "clips", "songs", "top1_agreement")
+        names = (
+            "passed",
+            "failures",
+            "split",
+            "windows",
+            "clips",
+            "songs",
+            "top1_agreement",
+            "runtime",
+            "other_engines",
+        )
         differences = ("max_probability_difference", "mean_kl_nats")
         test = self.accuracy
         accuracy = test and {"keras": test.accuracy_keras, "file": test.accuracy_file}
@@ -281,10 +296,18 @@ class FilePredictions:
     windows: Probabilities
     stress: Probabilities
     card_differences: tuple[str, ...]
+    runtime: str
+    """Name and version of the interpreter."""
 
 
 def predict_file(
-    file: Path, card: ModelCard, windows: Sequence[ModelInput], stress: Sequence[ModelInput], *, threads: int
+    file: Path,
+    card: ModelCard,
+    windows: Sequence[ModelInput],
+    stress: Sequence[ModelInput],
+    *,
+    threads: int,
+    engine: str | None = None,
 ) -> FilePredictions:
     """Run an exported file as the edge does, from the file alone.
 
@@ -296,13 +319,15 @@ def predict_file(
     windows, stress : sequence of np.ndarray
         Images or waveforms, as the file's card says.
     threads : int > 0
+    engine : str, optional
+        As for :func:`edge_runtime.interpreters.open_interpreter`.
     """
-    interpreter = open_interpreter(file, threads=threads)
+    interpreter = open_interpreter(file, threads=threads, engine=engine)
     differences = card_differences(card, interpreter.card)
     predictions = np.stack([interpreter.invoke(each) for each in (*windows, *stress)])
     if set(card.genres) == set(interpreter.card.genres):
         predictions = predictions[:, [interpreter.card.genres.index(genre) for genre in card.genres]]
-    return FilePredictions(predictions[: len(windows)], predictions[len(windows) :], differences)
+    return FilePredictions(predictions[: len(windows)], predictions[len(windows) :], differences, interpreter.runtime)
 
 
 def card_differences(run: ModelCard, file: ModelCard) -> tuple[str, ...]:
@@ -320,6 +345,7 @@ def compare(
     input_kind: str = "image",
     card_differences: tuple[str, ...] = (),
     stress_inputs: Mapping[str, Mapping[str, Any]] | None = None,
+    runtime: str = "",
 ) -> ParityReport:
     """Compare the predictions of a file with Keras'.
 
@@ -334,6 +360,8 @@ def compare(
         Of the file: one of :data:`edge_runtime.input_kinds.INPUT_KINDS`.
     card_differences, stress_inputs
         Of :func:`card_differences` and :func:`compare_stress_inputs`, for the report.
+    runtime : str
+        Name and version of the library that ran the file, for the report.
     """
     file = np.nan_to_num(file, nan=0.0)
     differences = np.abs(keras - file).max(axis=1)
@@ -358,6 +386,7 @@ def compare(
         worst_clips=_worst_clips(inputs, counted, differences),
         card_differences=card_differences,
         stress_inputs=stress_inputs or {},
+        runtime=runtime,
     )
 
 

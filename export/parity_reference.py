@@ -124,7 +124,16 @@ class ParityReference:
     """``[shape=(n_stress, image_height, image_width, channels)]``"""
     keras_stress: Probabilities
 
-    def report(self, file: Path, run_card: ModelCard, *, recipe: str, input_kind: str, threads: int) -> ParityReport:
+    def report(
+        self,
+        file: Path,
+        run_card: ModelCard,
+        *,
+        recipe: str,
+        input_kind: str,
+        threads: int,
+        engine: str | None = None,
+    ) -> ParityReport:
         """Compare a file with Keras.
 
         Parameters
@@ -137,12 +146,14 @@ class ParityReference:
         input_kind : str
             Of the file: one of :data:`edge_runtime.input_kinds.INPUT_KINDS`.
         threads : int > 0
+        engine : str, optional
+            As for :func:`edge_runtime.interpreters.open_interpreter`.
         """
         windows: list[ModelInput] = list(self.inputs.images)
         stress: list[ModelInput] = list(self.stress_images)
         if input_kind == "waveform":
             windows, stress = list(self.inputs.waveforms), list(self.stress_waveforms.values())
-        predictions = predict_file(file, run_card, windows, stress, threads=threads)
+        predictions = predict_file(file, run_card, windows, stress, threads=threads, engine=engine)
         return compare(
             recipe,
             self.inputs,
@@ -153,6 +164,7 @@ class ParityReference:
             stress_inputs=compare_stress_inputs(
                 list(self.stress_waveforms), run_card.genres, self.keras_stress, predictions.stress
             ),
+            runtime=predictions.runtime,
         )
 
 

@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edge_runtime.engine_choice import open_verified
 from edge_runtime.errors import TmgcError, first_line
 from edge_runtime.files import atomic_write, sha256_of
-from edge_runtime.interpreters import TensorInfo, open_interpreter
+from edge_runtime.interpreters import Interpreter, TensorInfo, first_engine
+from edge_runtime.interpreters.litert import LiteRTInterpreter
 from edge_runtime.terminal import printable
 from export.metadata import graph_facts
 
@@ -121,17 +123,26 @@ def parity_table(reports: Sequence[Mapping[str, Any]]) -> Table:
     table.add_column("parity", no_wrap=True)
     for report in reports:
         parity = report["parity"]
-        table.add_row(
-            Text(printable(Path(report["file"]).name)),
-            f"{report['size_bytes'] / 1e6:.1f}",
-            f"{report['size_ratio']:.0%}",
-            f"{parity['top1_agreement']:.1%}",
-            f"{parity['max_probability_difference']:.1e}",
-            f"{parity['accuracy']['accuracy_file']:.1%}" if parity["accuracy"] else "",
-            f"{report['export_seconds']:.0f}",
-            "passed" if parity["passed"] else "FAILED",
-        )
+        accuracy = parity["accuracy"] and parity["accuracy"]["accuracy_file"]
+        size = f"{report['size_bytes'] / 1e6:.1f}", f"{report['size_ratio']:.0%}"
+        seconds = f"{report['export_seconds']:.0f}"
+        table.add_row(Text(printable(Path(report["file"]).name)), *size, *_figures(parity, accuracy, seconds))
+        for engine, other in parity["other_engines"].items():
+            accuracy = other.get("accuracy") and other["accuracy"]["file"]
+            table.add_row(Text(f"  with {engine}"), "", "", *_figures(other, accuracy, ""))
     return table
+
+
+def _figures(parity: Mapping[str, Any], accuracy: float | None, seconds: str) -> tuple[str, ...]:
+    """The cells of a comparison, which lacks figures where the file did not run."""
+    agreement, difference = parity.get("top1_agreement"), parity.get("max_probability_difference")
+    return (
+        "" if agreement is None else f"{agreement:.1%}",
+        "" if difference is None else f"{difference:.1e}",
+        "" if accuracy is None else f"{accuracy:.1%}",
+        seconds,
+        "passed" if parity["passed"] else "FAILED",
+    )
 
 
 def _title(reports: Sequence[Mapping[str, Any]]) -> str:
@@ -149,13 +160,18 @@ def _title(reports: Sequence[Mapping[str, Any]]) -> str:
 
 
 def parity_notes(reports: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Lines below the table: the failures of each file, with its worst clips."""
+    """Lines below the table: the failures of each file, with its worst clips, and the engines that must not run it."""
     lines = []
     for report in reports:
         parity = report["parity"]
         lines += [f"{report['file']}: {failure}" for failure in parity["failures"]]
         if not parity["passed"]:
             lines.append(f"{report['file']}: worst clips: {', '.join(parity['worst_clips'])}")
+        lines += [
+            f"{report['file']} must not be run by {engine}: {failure}"
+            for engine, other in parity["other_engines"].items()
+            for failure in other["failures"]
+        ]
     return lines
 
 
@@ -170,14 +186,15 @@ def inspect_file(file: Path) -> dict[str, Any]:
     Returns
     -------
     document : dict
-        ``graph`` is ``None`` where the library that reads it is not installed; ``graph_missing`` then names it.
+        ``delegation`` is ``None`` for ONNX, and where the interpreter does not tell. ``graph`` is ``None`` where the
+        library that reads it is not installed; ``graph_missing`` then names it.
 
     Raises
     ------
     TmgcError
         The file is damaged, has no card, or no installed interpreter can run it.
     """
-    interpreter = open_interpreter(file, threads=1)
+    interpreter = open_verified(file, threads=1, engine=first_engine(file)).interpreter
     graph, missing = None, None
     try:
         graph = graph_facts(file).to_json()
@@ -189,6 +206,7 @@ def inspect_file(file: Path) -> dict[str, Any]:
         "size_bytes": file.stat().st_size,
         "sha256": sha256_of(file),
         "runtime": interpreter.runtime,
+        "delegation": _delegation(interpreter),
         "input": _tensor(interpreter.input),
         "output": _tensor(interpreter.output),
         "graph": graph,
@@ -196,6 +214,11 @@ def inspect_file(file: Path) -> dict[str, Any]:
         "warning": interpreter.card.warning,
         "card": json.loads(interpreter.card.to_json()),
     }
+
+
+def _delegation(interpreter: Interpreter) -> dict[str, Any] | None:
+    delegation = interpreter.delegation if isinstance(interpreter, LiteRTInterpreter) else None
+    return delegation and delegation._asdict()
 
 
 def _tensor(info: TensorInfo) -> dict[str, Any]:
@@ -233,6 +256,7 @@ def _rows(document: Mapping[str, Any]) -> dict[str, Any]:
         "confidence": f"temperature {card['temperature']:.3g}, threshold {card['threshold']:.3g}",
         "answers": f"{card['pooling']} of the windows, smoothed over {card['smoothing_seconds']:g} s",
         **_graph_rows(document),
+        **_delegation_row(document["delegation"]),
         "parity": _parity(card["export"].get("parity") or {}),
         "versions": ", ".join(f"{name} {version}" for name, version in card["versions"].items()),
     }
@@ -258,7 +282,17 @@ def _graph_rows(document: Mapping[str, Any]) -> dict[str, str]:
         "operators": ", ".join(f"{count} {name}" for name, count in graph["operators"].items()),
         "weights": ", ".join(f"{count:,} {name}" for name, count in graph["weights"].items()),
     }
+    if graph["arithmetic"]:
+        rows["arithmetic"] = ", ".join(f"{count} {name}" for name, count in graph["arithmetic"].items())
     return rows if graph["macs"] is None else rows | {"MACs": f"{graph['macs'] / 1e6:,.1f} million a window"}
+
+
+def _delegation_row(delegation: Mapping[str, Any] | None) -> dict[str, str]:
+    if delegation is None:
+        return {}
+    others = ", ".join(f"{count} {name}" for name, count in delegation["others"].items())
+    row = f"XNNPACK runs {delegation['delegated']} of {delegation['operators']} operators"
+    return {"delegate": f"{row}, all but {others}" if others else row}
 
 
 def _parity(parity: Mapping[str, Any]) -> str:
@@ -266,7 +300,11 @@ def _parity(parity: Mapping[str, Any]) -> str:
         return "not compared with Keras"
     verdict = "passed" if parity["passed"] else f"FAILED ({'; '.join(parity['failures'])})"
     agreement = f"top-1 agreement with Keras {parity['top1_agreement'] * 100:.1f} % on {parity['windows']} windows"
-    return f"{verdict}: {agreement}"
+    others = [
+        f"with {engine} {'passed' if other['passed'] else 'FAILED (' + '; '.join(other['failures']) + ')'}"
+        for engine, other in parity.get("other_engines", {}).items()
+    ]
+    return "; ".join([f"{verdict}: {agreement}", *others])
 
 
 def _shape(tensor: Mapping[str, Any]) -> str:

@@ -128,12 +128,16 @@ def _add_float16(manager: Any) -> None:
 
 def _add_dynamic(manager: Any) -> None:
     types = library("litert_quantizer.qtyping", extra="export").TFLOperationName
+    no_quantization = library("litert_quantizer.algorithm_manager", extra="export").AlgorithmName.NO_QUANTIZE
     manager.add_dynamic_config(".*", types.ALL_SUPPORTED, 8)
+    # XNNPACK has no such kernel: each would split its part of the network. Their weights are few.
+    manager.add_quantization_config(".*", types.DEPTHWISE_CONV_2D, None, no_quantization)
 
 
 def _add_static(manager: Any) -> None:
     types = library("litert_quantizer.qtyping", extra="export").TFLOperationName
     no_quantization = library("litert_quantizer.algorithm_manager", extra="export").AlgorithmName.NO_QUANTIZE
     manager.add_static_config(".*", types.ALL_SUPPORTED, activation_num_bits=8, weight_num_bits=8)
-    for operator in (types.INPUT, types.OUTPUT, types.SOFTMAX):
+    # XNNPACK has no int8 kernel for an average pool, which would split its part of the network.
+    for operator in (types.INPUT, types.OUTPUT, types.SOFTMAX, types.AVERAGE_POOL_2D):
         manager.add_quantization_config(".*", operator, None, no_quantization)

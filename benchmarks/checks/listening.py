@@ -179,7 +179,8 @@ class _TimedInterpreter:
 
     def __init__(self, interpreter: Interpreter) -> None:
         self._interpreter = interpreter
-        self.card, self.runtime, self.threads = interpreter.card, interpreter.runtime, interpreter.threads
+        self.path, self.card = interpreter.path, interpreter.card
+        self.runtime, self.threads = interpreter.runtime, interpreter.threads
         self.input, self.output = interpreter.input, interpreter.output
         self.invokes_ms: list[float] = []
 

@@ -22,8 +22,11 @@ from edge_runtime.archive.results import NOT_READ, local_path
 from edge_runtime.audio import Samples, level_dbfs
 from edge_runtime.audio_file import AudioFile
 from edge_runtime.classifier import GenreClassifier
+from edge_runtime.engine_choice import choose_engine, load_verified
+from edge_runtime.engine_trial import Candidate
 from edge_runtime.errors import InvalidAnswerError, TmgcError, first_line
 from edge_runtime.files import sha256_of
+from edge_runtime.interpreters import first_engine, installed_engines
 from edge_runtime.pooling import Pool
 from edge_runtime.predictions import SILENCE, UNKNOWN, apply_threshold
 from edge_runtime.spectrogram import SpectrogramSettings
@@ -126,6 +129,7 @@ class Tagger:
         TmgcError
             The model cannot be run.
         """
+        choose_engine(model, threads=1, engine=first_engine(model))  # in a process that may crash
         card = _opened(model, settings).card
         if card.warning:
             log.warning("%s", card.warning)
@@ -206,10 +210,10 @@ def _classifier(tagger: Tagger) -> GenreClassifier:
 
 
 def _opened(model: Path, settings: TagSettings) -> GenreClassifier:
-    """A classifier on one thread, since there is a process for each core."""
+    """A classifier on one thread, since there is a process for each core; all have the same file and engine."""
     if settings.embeddings:
         return GenreClassifier(EmbeddingInterpreter(model, threads=1))
-    return GenreClassifier.open(model, threads=1)
+    return GenreClassifier(load_verified(Candidate(model, next(iter(installed_engines(model)), None)), threads=1)[0])
 
 
 def _tag(path: Path, beat: Callable[[], None], classifier: GenreClassifier, settings: TagSettings) -> Row:

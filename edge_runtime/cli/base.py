@@ -25,6 +25,13 @@ INTERRUPTED = 130
 """Exit code of a command that Ctrl-C has ended, as shells define it."""
 
 
+engine_option = click.option(
+    "--engine",
+    default="auto",
+    show_default=True,
+    help="litert, tflite-runtime, onnxruntime or openvino; auto: the fastest here, found out at the first start.",
+)
+
 trust_option = click.option(
     "--trust-anyway", is_flag=True, help="Run a model that fails its golden windows on this machine, at your own risk."
 )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from edge_runtime.cli.base import CommandWithSubcommands, trust_option
+from edge_runtime.cli.base import CommandWithSubcommands, engine_option, trust_option
 from edge_runtime.cli.serve import access_options, announce, server_settings
 from edge_runtime.errors import TmgcError
 
@@ -65,6 +65,7 @@ SUBCOMMANDS = {
 @click.option("--threshold", type=float, help="Confidence below which the genre is 'unknown'. Default: the model's.")
 @click.option("--silence", default=-50.0, show_default=True, help="Level below which a window is silence, dBFS.")
 @click.option("--threads", type=int, help="Threads of the model. Default: all usable cores but one, at most 4.")
+@engine_option
 @trust_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
 @click.option("--plain", is_flag=True, help="Text lines instead of the live view, also in a terminal.")
@@ -104,8 +105,8 @@ def main(**options: Any) -> None:
         return
     hop_seconds = settings.listening.hop_seconds
     with Shutdown(on_check=Watchdog()) as stop:
-        model = options["model"] or default_model()
-        classifier = open_classifier(model, options["threads"], hop_seconds, trust=options["trust_anyway"])
+        classifier = open_classifier(options["model"] or default_model(), options)
+        model = classifier.interpreter.path
         with (
             open_outputs(settings.outputs, classifier, model, hop_seconds=hop_seconds) as outputs,
             _served(settings.server, model, classifier, options) as (classifier, page),
@@ -202,15 +203,24 @@ def _print_devices(*, as_json: bool) -> None:
             )
 
 
-def open_classifier(model: Path, threads: int | None, hop_seconds: float, *, trust: bool = False) -> GenreClassifier:
-    """Open the model with its hop, and log what is run; refuse what the model does not allow."""
+def open_classifier(model: Path, options: Mapping[str, Any]) -> GenreClassifier:
+    """Open the model for its hop, and log what is run; refuse what the model does not allow.
+
+    Parameters
+    ----------
+    model : Path
+    options : mapping
+        Parameters of :func:`main` by name.
+    """
     from edge_runtime.classifier import GenreClassifier
     from edge_runtime.windowing import hop_samples
 
-    classifier = GenreClassifier.open(model, threads=threads, trust=trust)
+    threads, engine, trust = options["threads"], options["engine"], options["trust_anyway"]
+    classifier = GenreClassifier.open(model, threads=threads, engine=engine, trust=trust)
     spectrogram = classifier.card.spectrogram
-    exact_hop = hop_samples(spectrogram, hop_seconds) / spectrogram.sample_rate
-    log.info("%s: %s, %d thread(s), a window every %.3f s", model, classifier.runtime, classifier.threads, exact_hop)
+    exact_hop = hop_samples(spectrogram, options["hop"]) / spectrogram.sample_rate
+    running = f"{classifier.interpreter.path}: {classifier.runtime}"
+    log.info("%s, %d thread(s), a window every %.3f s", running, classifier.threads, exact_hop)
     if classifier.card.warning:
         log.warning("%s", classifier.card.warning)
     return classifier

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edge_runtime.cli.base import OneLineCommand, trust_option
+from edge_runtime.cli.base import OneLineCommand, engine_option, trust_option
 from edge_runtime.errors import TmgcError
 
 if TYPE_CHECKING:
@@ -103,25 +103,27 @@ def announce(address: str, token: str | None) -> None:
 @click.argument("models", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="MODEL...")
 @click.option("--address", default="8321", show_default=True, metavar="[HOST:]PORT", help="Where to serve.")
 @click.option("--threads", type=int, help="Threads of each model. Default: all usable cores but one, at most 4.")
+@engine_option
 @trust_option
 @access_options
 @click.version_option(package_name="tmgc")
-def main(models: tuple[Path, ...], address: str, threads: int | None, trust_anyway: bool, **access: Any) -> None:
+def main(models: tuple[Path, ...], address: str, **options: Any) -> None:
     """Answer sound that is sent over HTTP with its genres, by one or several MODELs; and a page to try it.
 
     The first MODEL is the default; ?model= names another one by its file name without the ending.
 
     Exit code 0: ended by Ctrl-C or SIGTERM; 1: the server has ended by itself; 2: a model or an option was refused.
     """
-    settings = server_settings(address, access)
+    settings = server_settings(address, options)
     from edge_runtime.classifier import GenreClassifier
     from edge_runtime.outputs.systemd import Watchdog, sd_notify
     from edge_runtime.server.running import serve_models
     from edge_runtime.shutdown import Shutdown
 
     with Shutdown(on_check=Watchdog()) as stop:
-        opened = [(path, GenreClassifier.open(path, threads=threads, trust=trust_anyway)) for path in models]
-        with serve_models(opened, settings) as server:
+        how = {"threads": options["threads"], "engine": options["engine"], "trust": options["trust_anyway"]}
+        opened = [GenreClassifier.open(path, **how) for path in models]
+        with serve_models([(each.interpreter.path, each) for each in opened], settings) as server:
             announce(server.address, settings.token)
             sd_notify("READY=1", "STATUS=serving")
             while not (stop.requested or server.ended):

@@ -38,7 +38,6 @@ def install_service(model: Path, user: str, dry_run: bool, options: tuple[str, .
     Further options are those of tmgc-listen, for example --device, --hop or --json. Predictions go to the journal:
     journalctl --unit tmgc --follow
     """
-    from edge_runtime.cli.listen import open_classifier
     from edge_runtime.service import check_system, install, placed_model
 
     parameters = _parameters(options)
@@ -50,7 +49,7 @@ def install_service(model: Path, user: str, dry_run: bool, options: tuple[str, .
         print_lines(unit_text(replace(settings, model=placed_model(settings))).splitlines())
         return
     check_system()
-    open_classifier(model, parameters["threads"], parameters["hop"], trust=parameters["trust_anyway"])
+    _check_model(model, parameters)
     is_new_token = token_file is not None and not token_file.exists()
     log.info("%s: installed, started now and at every boot", install(settings))
     if parameters["serve"]:
@@ -86,6 +85,22 @@ def _check_options(parameters: Mapping[str, Any], *, has_token: bool) -> None:
         server_settings(f"{DEFAULT_PORT}", parameters)
         parameters = {**parameters, "serve": None}
     build_settings(parameters)
+
+
+def _check_model(model: Path, parameters: Mapping[str, Any]) -> None:
+    """Refuse what the model does not allow. It is not run: its first start has fewer rights than this process."""
+    from edge_runtime.interpreters import check_file, check_threads
+    from edge_runtime.model_file import check_digest, read_card
+    from edge_runtime.windowing import hop_samples
+
+    check_file(model)
+    if parameters["threads"] is not None:
+        check_threads(parameters["threads"])
+    card = read_card(model)
+    check_digest(model, card)
+    hop_samples(card.spectrogram, parameters["hop"])
+    if card.warning:
+        log.warning("%s", card.warning)
 
 
 def _tell_address(address: str, token_file: Path | None, *, is_new: bool) -> None:

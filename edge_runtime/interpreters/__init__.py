@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -10,12 +12,51 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.errors import TmgcError, first_line, shortened
+from edge_runtime.errors import TmgcError, UntrustedModelError, first_line, shortened
 from edge_runtime.model_card import ModelCard
 from edge_runtime.system_info import usable_cores
 
 SUFFIXES = (".tflite", ".onnx")
 """File name endings of the formats that can be opened."""
+
+
+class Engine(NamedTuple):
+    """A library that runs model files."""
+
+    module: str
+    """What is imported."""
+    distribution: str
+    """What is installed."""
+    suffix: str
+    """File name ending of the format that it runs."""
+    last_resort: bool = False
+    """Whether it is taken only where there is no other: it needs half a gigabyte."""
+
+    @property
+    def installed(self) -> bool:
+        """Whether its package can be found; nothing is imported."""
+        return find_spec(self.module.partition(".")[0]) is not None
+
+    @property
+    def version(self) -> str | None:
+        """Of what is installed; None where nothing is, or under another name: TensorFlow has several."""
+        try:
+            return version(self.distribution)
+        except PackageNotFoundError:
+            return None
+
+
+ENGINES = {
+    "litert": Engine("ai_edge_litert.interpreter", "ai-edge-litert", ".tflite"),
+    "tflite-runtime": Engine("tflite_runtime.interpreter", "tflite-runtime", ".tflite"),
+    "tensorflow": Engine("tensorflow.lite.python.interpreter", "tensorflow", ".tflite", last_resort=True),
+    "onnxruntime": Engine("onnxruntime", "onnxruntime", ".onnx"),
+    "openvino": Engine("openvino", "openvino", ".onnx"),
+}
+"""By name, in order of preference."""
+
+AUTO = "auto"
+"""In place of a name: the fastest that is right here, as :mod:`edge_runtime.engine_choice` finds out."""
 
 ModelInput = NDArray[np.uint8] | NDArray[np.float32]
 """An image ``[shape=(image_height, image_width, channels)], uint8``, or a waveform
@@ -38,6 +79,7 @@ class TensorInfo(NamedTuple):
 class Interpreter(Protocol):
     """A loaded model file; not thread-safe."""
 
+    path: Path
     card: ModelCard
     input: TensorInfo
     output: TensorInfo
@@ -81,40 +123,68 @@ def open_interpreter(path: str | Path, *, threads: int | None = None, engine: st
         The file is missing, truncated, changed since its export or without a model card, or no installed library can
         run it.
     """
-    path = Path(path)
-    if path.suffix not in SUFFIXES:
-        raise TmgcError(f"a model file ends in {' or '.join(SUFFIXES)}: got {path}. Make one with tmgc-export")
-    if not path.is_file():
-        raise TmgcError(f"a model file must exist: there is no file {path}. Make one with tmgc-export")
-    if threads is not None and not 1 <= threads <= MAX_THREADS:
-        raise TmgcError(f"threads must be at least 1 and at most {MAX_THREADS}, got {threads}")
+    path, threads = Path(path), default_threads() if threads is None else threads
+    check_file(path)
+    check_threads(threads)
     if engine is not None and engine not in installed_engines(path):
         installed = ", ".join(installed_engines(path)) or "none"
         raise TmgcError(
             f"an engine that runs {path.suffix} files is one of those installed ({installed}), got {engine}"
         )
-    threads = threads or default_threads()
     if path.suffix == ".tflite":
         from edge_runtime.interpreters.litert import LiteRTInterpreter
 
         return LiteRTInterpreter(path, threads=threads, engine=engine)
+    if (engine or next(iter(installed_engines(path)), None)) == "openvino":
+        from edge_runtime.interpreters.openvino import OpenVinoInterpreter
+
+        return OpenVinoInterpreter(path, threads=threads)
     from edge_runtime.interpreters.onnx import OnnxInterpreter
 
     return OnnxInterpreter(path, threads=threads)
 
 
-def installed_engines(path: Path) -> list[str]:
-    """Names of the installed libraries that run a file of this kind on a board, in order of preference.
+def check_file(path: Path) -> None:
+    """Check what can be known before a file is read.
 
-    TensorFlow, which needs half a gigabyte, is none of them: it is taken where there is no other.
+    Raises
+    ------
+    TmgcError
+        There is no such file, or it has another format.
     """
-    if path.suffix == ".onnx":
-        return ["onnxruntime"] if find_spec("onnxruntime") else []
-    from edge_runtime.interpreters.litert import ENGINES
+    if path.suffix not in SUFFIXES:
+        raise TmgcError(f"a model file ends in {' or '.join(SUFFIXES)}: got {path}. Make one with tmgc-export")
+    if not path.is_file():
+        raise TmgcError(f"a model file must exist: there is no file {path}. Make one with tmgc-export")
 
+
+def check_threads(threads: int) -> None:
+    """Check a number of threads.
+
+    Raises
+    ------
+    TmgcError
+        It is below 1 or above :data:`MAX_THREADS`.
+    """
+    if not 1 <= threads <= MAX_THREADS:
+        raise TmgcError(f"threads must be at least 1 and at most {MAX_THREADS}, got {threads}")
+
+
+def installed_engines(path: Path) -> list[str]:
+    """Names of the installed libraries of :data:`ENGINES` that run a file of this kind, in order of preference.
+
+    One of last resort is none of them.
+    """
     return [
-        name for name, (module, _) in ENGINES.items() if name != "tensorflow" and find_spec(module.partition(".")[0])
+        name
+        for name, engine in ENGINES.items()
+        if engine.suffix == path.suffix and not engine.last_resort and engine.installed
     ]
+
+
+def first_engine(path: Path) -> str:
+    """The first of :func:`installed_engines`; :data:`AUTO` where there is none, or a file of another kind."""
+    return next(iter(installed_engines(path)), AUTO)
 
 
 def default_threads() -> int:
@@ -149,7 +219,7 @@ def check_signature(
     expected_output = ("float32", (len(card.genres),))
     found = *inputs, *outputs
     if [_of_one_window(tensor) for tensor in found] != [expected_input, expected_output]:
-        raise TmgcError(
+        raise UntrustedModelError(
             f"a model must match its card: {path} has {shortened([_of_one_window(tensor) for tensor in found])}, its "
             f"card describes the input {expected_input} and the output {expected_output}. Export it again with "
             "tmgc-export"
@@ -163,6 +233,21 @@ def _of_one_window(tensor: TensorInfo) -> tuple[str, tuple[int | str, ...]]:
     return tensor.type, tensor.shape[1:] if of_one else tensor.shape
 
 
-def failed_run(path: Path, runtime: str, error: Exception) -> TmgcError:
+def utf8_path(path: Path) -> str:
+    """A path for a library that is written in C++ and takes UTF-8, whatever the locale."""
+    return os.fsencode(path).decode("utf-8", "surrogateescape")
+
+
+def failed_load(path: Path, runtime: str, error: Exception) -> UntrustedModelError:
+    """The error of an ``.onnx`` file with a card that a library does not load."""
+    library, _, _ = runtime.partition(" ")
+    return UntrustedModelError(
+        f"{path} cannot be run by {runtime} ({first_line(error)}): it may be truncated, or made for a newer runtime. "
+        f"Copy it again, or update with: pip install --upgrade {library}"
+    )
+
+
+def failed_run(path: Path, runtime: str, error: Exception) -> UntrustedModelError:
     """The error of a model that was loaded and cannot be run."""
-    return TmgcError(f"{path} cannot be run by {runtime} ({first_line(error)}): it is damaged. Copy or export it again")
+    reason = f"{path} cannot be run by {runtime} ({first_line(error)})"
+    return UntrustedModelError(f"{reason}: it is damaged. Copy or export it again")

@@ -7,24 +7,29 @@ import os
 import platform
 import sys
 import warnings
-from importlib.metadata import PackageNotFoundError, version
+from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.errors import TmgcError, first_line
-from edge_runtime.interpreters import ModelInput, TensorInfo, check_signature, failed_run
+from edge_runtime.errors import TmgcError, UntrustedModelError, first_line
+from edge_runtime.interpreters import ENGINES, ModelInput, TensorInfo, check_signature, failed_run
 from edge_runtime.model_file import check_digest, read_card
 from edge_runtime.native_stderr import silence_native_stderr
 
-ENGINES = {
-    "litert": ("ai_edge_litert.interpreter", "ai-edge-litert"),
-    "tflite-runtime": ("tflite_runtime.interpreter", "tflite-runtime"),
-    "tensorflow": ("tensorflow.lite.python.interpreter", "tensorflow"),
-}
-"""Module and distribution of each library that runs ``.tflite`` files, in order of preference."""
+
+class Delegation(NamedTuple):
+    """How much of a network the delegate, XNNPACK, runs."""
+
+    operators: int
+    """Number of operators in the file."""
+    delegated: int
+    """Number of those that the delegate runs."""
+    others: dict[str, int]
+    """Number of the others by type, the most frequent first: the interpreter's own kernels run them, which are slower,
+    and each splits the delegate's part."""
 
 
 class LiteRTInterpreter:
@@ -35,7 +40,7 @@ class LiteRTInterpreter:
     path : Path
     threads : int > 0
     engine : str, optional
-        One of :data:`ENGINES`; the first that is installed by default.
+        One of :data:`edge_runtime.interpreters.ENGINES` for such files; the first that is installed by default.
     content : bytes, optional
         Is loaded instead of the file: the same model with further outputs.
     """
@@ -57,7 +62,7 @@ class LiteRTInterpreter:
                 self._interpreter: Any = module.Interpreter(**source, num_threads=threads)
                 self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError, TypeError) as error:
-            raise TmgcError(
+            raise UntrustedModelError(
                 f"{path} cannot be run by {self.runtime} ({first_line(error)}): it may be damaged, made for a newer "
                 "interpreter, or too large for the memory. Copy it again, update with: pip install --upgrade "
                 "ai-edge-litert, or take the int8 export"
@@ -66,16 +71,37 @@ class LiteRTInterpreter:
         self.input, self.output = check_signature(
             path, self.card, map(_info, inputs), map(_info, outputs[:1] if content else outputs)
         )
-        self._path, self._input_index, self._output_index = path, inputs[0]["index"], outputs[0]["index"]
+        self.path, self._input_index, self._output_index = path, inputs[0]["index"], outputs[0]["index"]
 
     @property
     def accelerated(self) -> bool:
         """Whether XNNPACK runs at least a part of the network; without it, latency is several times as high."""
+        delegation = self.delegation
+        return delegation is not None and delegation.delegated > 0
+
+    @property
+    def delegation(self) -> Delegation | None:
+        """Which operators XNNPACK runs; None where the interpreter does not tell.
+
+        The interpreter lists all operators of the file, and behind them a node for each part that a delegate runs
+        instead. What is computed is found from the outputs backwards: a tensor comes from a delegate where one has it
+        among its outputs, else from an operator of the file, which then runs itself.
+        """
         try:
-            operators = self._interpreter._get_ops_details()
+            nodes = self._interpreter._get_ops_details()
         except AttributeError:
-            return False
-        return any("XNNPack" in operator["op_name"] or operator["op_name"] == "DELEGATE" for operator in operators)
+            return None
+        delegates = [node for node in nodes if _is_delegate(node)]
+        own = [node for node in nodes if not _is_delegate(node)]
+        source = {int(tensor): node for node in (*own, *delegates) for tensor in node["outputs"]}
+        wanted, running = [details["index"] for details in self._interpreter.get_output_details()], dict[int, Any]()
+        while wanted:
+            node = source.get(int(wanted.pop()))
+            if node is not None and node["index"] not in running:
+                running[node["index"]] = node
+                wanted.extend(node["inputs"])
+        others = Counter(node["op_name"] for node in own if node["index"] in running)
+        return Delegation(len(own), len(own) - others.total(), dict(others.most_common()))
 
     def invoke(self, model_input: ModelInput) -> NDArray[np.float32]:
         try:
@@ -83,24 +109,25 @@ class LiteRTInterpreter:
             self._interpreter.invoke()
             probabilities: NDArray[np.float32] = self._interpreter.get_tensor(self._output_index)[0]
         except (ValueError, RuntimeError) as error:
-            raise failed_run(self._path, self.runtime, error) from error
+            raise failed_run(self.path, self.runtime, error) from error
         return probabilities
+
+
+def _is_delegate(node: dict[str, Any]) -> bool:
+    return node["op_name"] == "DELEGATE" or "XNNPack" in node["op_name"]
 
 
 def _info(details: dict[str, Any]) -> TensorInfo:
     return TensorInfo(details["name"], np.dtype(details["dtype"]).name, tuple(map(int, details["shape"])))
 
 
-def _version(distribution: str) -> str:
-    """Its version, if it is installed under that name: TensorFlow has several."""
-    try:
-        return version(distribution)
-    except PackageNotFoundError:
-        return "(version unknown)"
-
-
 def import_runtime(engine: str | None = None) -> tuple[Any, str]:
-    """Import a library of :data:`ENGINES`, by default the first that is installed.
+    """Import a library that runs ``.tflite`` files, by default the first that is installed.
+
+    Parameters
+    ----------
+    engine : str, optional
+        One of :data:`edge_runtime.interpreters.ENGINES`.
 
     Returns
     -------
@@ -114,11 +141,13 @@ def import_runtime(engine: str | None = None) -> tuple[Any, str]:
     TmgcError
         None is installed.
     """
-    for module, distribution in ENGINES.values() if engine is None else [ENGINES[engine]]:
+    candidates = [each for each in ENGINES.values() if each.suffix == ".tflite"]
+    for candidate in candidates if engine is None else [ENGINES[engine]]:
         try:
-            return importlib.import_module(module), f"{distribution} {_version(distribution)}"
+            module = importlib.import_module(candidate.module)
         except ImportError:
             continue
+        return module, f"{candidate.distribution} {candidate.version or '(version unknown)'}"
     if sys.maxsize < 2**32:
         raise TmgcError(
             f"a .tflite file needs LiteRT, which exists for 64-bit systems alone, and this is a 32-bit one "

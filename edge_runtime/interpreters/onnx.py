@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.errors import TmgcError, first_line
-from edge_runtime.interpreters import ModelInput, TensorInfo, check_signature, failed_run
+from edge_runtime.errors import TmgcError
+from edge_runtime.interpreters import ModelInput, TensorInfo, check_signature, failed_load, failed_run, utf8_path
 from edge_runtime.model_file import check_digest, read_card
 
 _TYPE_NAMES = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}
@@ -35,23 +34,21 @@ class OnnxInterpreter:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 4
-        name = os.fsencode(path).decode("utf-8", "surrogateescape")  # whatever the locale, it is handed on as UTF-8
         try:
-            self._session: Any = onnxruntime.InferenceSession(name, options, providers=["CPUExecutionProvider"])
+            self._session: Any = onnxruntime.InferenceSession(
+                utf8_path(path), options, providers=["CPUExecutionProvider"]
+            )
         except Exception as error:  # its exceptions share no public base class
-            raise TmgcError(
-                f"{path} cannot be run by {self.runtime} ({first_line(error)}): it may be truncated, or made for a "
-                "newer runtime. Copy it again, or update with: pip install --upgrade onnxruntime"
-            ) from error
+            raise failed_load(path, self.runtime, error) from error
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         self.input, self.output = check_signature(path, self.card, map(_info, inputs), map(_info, outputs))
-        self._path = path
+        self.path = path
 
     def invoke(self, model_input: ModelInput) -> NDArray[np.float32]:
         try:
             (batch,) = self._session.run([self.output.name], {self.input.name: model_input[np.newaxis]})
         except Exception as error:  # its exceptions share no public base class
-            raise failed_run(self._path, self.runtime, error) from error
+            raise failed_run(self.path, self.runtime, error) from error
         probabilities: NDArray[np.float32] = batch[0]
         return probabilities
 

@@ -135,7 +135,8 @@ class _Shared:
     def __init__(self, interpreter: Interpreter, turn: Any) -> None:
         self._interpreter = interpreter
         self._turn = turn
-        self.card, self.runtime, self.threads = interpreter.card, interpreter.runtime, interpreter.threads
+        self.path, self.card = interpreter.path, interpreter.card
+        self.runtime, self.threads = interpreter.runtime, interpreter.threads
         self.input, self.output = interpreter.input, interpreter.output
 
     def invoke(self, model_input: ModelInput) -> NDArray[np.float32]:

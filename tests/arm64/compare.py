@@ -6,6 +6,7 @@ Called by ``prove.sh``: ``compare.py PREDICTIONS REPORT``, where PREDICTIONS hol
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
@@ -16,11 +17,11 @@ from typing import Any
 REFERENCE = "x86_64"
 """The machine that the others are compared with."""
 
-TOLERANCES = {"float32": 1e-4, "float16": 1e-4, "int8": 1e-2}
+TOLERANCES = {"float32": 1e-4, "float16": 1e-4, "dynamic": 1e-2, "int8": 1e-2}
 """Maximum difference of a probability from the reference's, by recipe. Sums of floats depend on their order, and one
 rounding can move an 8-bit value by a step. A float16 file is computed in float32."""
 
-LIBRARIES = ("tmgc", "ai-edge-litert", "numpy", "soundfile", "soxr", "sounddevice")
+LIBRARIES = ("tmgc", "ai-edge-litert", "onnxruntime", "openvino", "numpy", "soundfile", "soxr", "sounddevice")
 
 
 @dataclass(frozen=True)
@@ -41,15 +42,33 @@ class Comparison:
     """CPU time of a window on the emulated machine: compares models, and is not the speed of a board."""
     spectrogram_cpu_ms: float
     """The part of it that is not the network's."""
+    golden_windows: str
+    """What ``tmgc-listen doctor`` says of them."""
+    engines: str
+    """What it says of the ways to run the model, the chosen one first."""
+    missing: tuple[str, ...]
+    """Ways that work on the reference, and not here."""
+    trusted: bool
+    """Whether it finds the golden windows as they were exported."""
 
     @property
     def passed(self) -> bool:
-        """Whether the predictions are the same within the tolerance."""
-        return 0 < self.windows == self.same_genre and self.largest_difference <= self.tolerance
+        """Whether predictions and golden windows are the same within their tolerances, and the same engines work."""
+        return (
+            self.trusted
+            and not self.missing
+            and 0 < self.windows == self.same_genre
+            and self.largest_difference <= self.tolerance
+        )
 
 
 def compare(
-    machine: str, predictions: list[dict[str, Any]], reference: list[dict[str, Any]], cpu_times: dict[str, float]
+    machine: str,
+    predictions: list[dict[str, Any]],
+    reference: list[dict[str, Any]],
+    cpu_times: dict[str, float],
+    examined: dict[str, Any],
+    examined_reference: dict[str, Any],
 ) -> Comparison:
     """Compare the predictions of one machine with the reference, window by window.
 
@@ -59,12 +78,18 @@ def compare(
     predictions, reference : lists of JSON lines of ``tmgc-listen --json``
     cpu_times : dict
         What ``cpu_time.py`` prints.
+    examined, examined_reference : dict
+        What ``tmgc-listen doctor --json`` prints on both.
     """
     *windows, summary = predictions
     *expected, _ = reference
     if [window["start_s"] for window in windows] != [window["start_s"] for window in expected]:
         sys.exit(f"error: {machine} has {len(windows)} windows, x86-64 has {len(expected)}: they must be the same")
     model = summary["model"]
+    findings, reference_findings = (
+        {finding["check"]: finding for finding in each["findings"]} for each in (examined, examined_reference)
+    )
+    missing = _engines(reference_findings) - _engines(findings)
     pairs = list(zip(windows, expected, strict=True))
     return Comparison(
         machine=machine,
@@ -75,7 +100,16 @@ def compare(
         largest_difference=max((_difference(here, there) for here, there in pairs), default=0.0),
         tolerance=TOLERANCES[model["recipe"]],
         **cpu_times,
+        golden_windows=findings["golden-windows"]["found"],
+        engines=findings["engines"]["found"] if "engines" in findings else "",
+        missing=tuple(sorted(missing)),
+        trusted=findings["golden-windows"]["state"] == "ok",
     )
+
+
+def _engines(findings: dict[str, Any]) -> set[str]:
+    """The libraries that run a model, as the doctor names them with their times."""
+    return set(re.findall(r" by (\S+) \S+ [\d.e+]+ ms", findings.get("engines", {}).get("found", "")))
 
 
 def cpu_lines(comparisons: list[Comparison]) -> list[str]:
@@ -123,6 +157,8 @@ def main(predictions: Path, report: Path) -> int:
             lines_of(file),
             lines_of(predictions / REFERENCE / file.name),
             json.loads(file.with_suffix(".cpu.json").read_text()),
+            json.loads(file.with_suffix(".doctor.json").read_text()),
+            json.loads((predictions / REFERENCE / file.with_suffix(".doctor.json").name).read_text()),
         )
         for folder in folders
         for file in sorted(folder.glob("*.jsonl"))
@@ -131,7 +167,9 @@ def main(predictions: Path, report: Path) -> int:
         print(
             f"{found.machine}: {found.model}: {'passed' if found.passed else 'FAILED'} "
             f"({found.same_genre} of {found.windows} windows of the same genre, probabilities within "
-            f"{found.largest_difference:.4f}, allowed {found.tolerance:g})"
+            f"{found.largest_difference:.4f}, allowed {found.tolerance:g})\n"
+            f"  golden windows: {found.golden_windows}\n  engines: {found.engines}"
+            + (f"\n  missing here: {', '.join(found.missing)}" if found.missing else "")
         )
     print(*cpu_lines(comparisons), sep="\n")
     document = {

@@ -29,9 +29,9 @@ def cpu_ms(work: Callable[[], object]) -> float:
     return round(median(times_ms[1:]), 2)
 
 
-def main(model: str) -> None:
+def main(model: str, engine: str) -> None:
     """Print the CPU time of the spectrogram and of the whole window."""
-    classifier = GenreClassifier.open(model, threads=1)
+    classifier = GenreClassifier.open(model, threads=1, engine=engine)
     noise = np.random.default_rng(0).normal(0, 0.1, classifier.card.spectrogram.window_samples).astype(np.float32)
     times = {
         "window_cpu_ms": cpu_ms(lambda: classifier.classify(noise)),
@@ -41,4 +41,4 @@ def main(model: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

@@ -1,8 +1,11 @@
 #!/usr/bin/env bash
-# Checks that the base works on 64-bit ARM without such a machine: Debian for arm64, emulated by QEMU, must give the same
-# predictions as x86-64 from the same wheel. It checks function; its speed means nothing.
+# Checks that the base and the extras onnx and openvino work on 64-bit ARM without such a machine: Debian for arm64,
+# emulated by QEMU, must give the same predictions as x86-64 from the same wheel, compute the golden windows of each model,
+# and choose an engine. It checks function; its speed means nothing.
 #
 #   tests/arm64/prove.sh MODEL...     default: the small model of the package, and the newest int8 .tflite under ./runs
+#
+# The .onnx file beside a .tflite file is taken, too, and the engines of both race.
 #
 # CPU times under emulation compare the models with each other: QEMU as Debian builds it cannot count instructions.
 #
@@ -57,14 +60,14 @@ collect_wheels() {
     wheel=$(make --silent wheel PYTHON="$python" | tail -n 1)
     for suite in $suites; do
         "$python" -m pip download --quiet --dest "$cache/$suite-wheels" --only-binary=:all: \
-            --python-version "${version[$suite]}" "${platforms[@]}" "$wheel"
+            --python-version "${version[$suite]}" "${platforms[@]}" "$wheel[onnx,openvino]"
         cp "$wheel" "$cache/$suite-wheels/" # pip keeps an older one of the same version
     done
 }
 
 install_here() {
     [ -e "$cache/x86_64/bin/pip" ] || "$python" -m venv "$cache/x86_64"
-    "$cache/x86_64/bin/pip" install --quiet "$wheel"
+    "$cache/x86_64/bin/pip" install --quiet "$wheel[onnx,openvino]"
     "$cache/x86_64/bin/pip" install --quiet --no-deps --force-reinstall "$wheel"
 }
 
@@ -96,39 +99,49 @@ inside() { # suite command...
         mount --bind "$cpuinfo" "$root/proc/cpuinfo"
         mount --bind "$root-wheels" "$root/wheels"
         mount --bind "$root-files" "$root/files"
-        exec chroot "$root" /usr/bin/env -i PATH=/usr/bin:/bin HOME=/root LANG=C.UTF-8 QEMU_CPU="$QEMU_CPU" "$@"' \
+        exec chroot "$root" /usr/bin/env -i PATH=/usr/bin:/bin HOME=/root XDG_CACHE_HOME="/tmp/$QEMU_CPU" \
+            LANG=C.UTF-8 QEMU_CPU="$QEMU_CPU" "$@"' \
         inside "$cache/$suite" "$@"
 }
 
 install_inside() { # suite
     [ -e "$cache/$1/opt/tmgc/bin/pip" ] || inside "$1" python3 -m venv /opt/tmgc
-    inside "$1" /opt/tmgc/bin/pip install --quiet --no-index --find-links /wheels tmgc
+    inside "$1" /opt/tmgc/bin/pip install --quiet --no-index --find-links /wheels 'tmgc[onnx,openvino]'
     inside "$1" /opt/tmgc/bin/pip install --quiet --no-index --no-deps --force-reinstall "/wheels/$(basename "$wheel")"
 }
 
 # Versions and predictions of a machine: a folder of JSON for compare.py.
 predict() { # machine python-folder files-folder command...
-    local machine=$1 binaries=$2 files=$3 into=$cache/predictions/$1 model && shift 3
+    local machine=$1 binaries=$2 files=$3 into=$cache/predictions/$1 model name engine && shift 3
     mkdir -p "$into"
     "$@" "$binaries/python" -c 'import json, platform; print(json.dumps([platform.machine(), platform.python_version()]))' \
         >"$into/machine.json"
     "$@" "$binaries/pip" list --format json >"$into/packages.json"
     for model in "${models[@]}"; do
-        echo "$machine listens with $(basename "$model") ..." >&2
-        "$@" "$binaries/tmgc-listen" "$files/$(basename "$recording")" --model "$files/$(basename "$model")" \
-            --json --hop 2 --threads 1 >"$into/$(basename "$model").jsonl"
-        "$@" "$binaries/python" "$files/cpu_time.py" "$files/$(basename "$model")" >"$into/$(basename "$model").cpu.json"
+        name=$(basename "$model") && engine=litert
+        [ "${name%.onnx}" = "$name" ] || engine=onnxruntime
+        echo "$machine listens with $name ..." >&2
+        "$@" "$binaries/tmgc-listen" "$files/$(basename "$recording")" --model "$files/$name" --engine "$engine" \
+            --json --hop 2 --threads 1 >"$into/$name.jsonl"
+        "$@" "$binaries/python" "$files/cpu_time.py" "$files/$name" "$engine" >"$into/$name.cpu.json"
+        "$@" "$binaries/tmgc-listen" doctor --json --model "$files/$name" >"$into/$name.doctor.json" || # no microphone
+            [ -s "$into/$name.doctor.json" ]
     done
 }
 
 check_machine
-mkdir -p "$cache" && rm -rf "$cache/predictions"
+mkdir -p "$cache" && rm -rf "$cache/predictions" "$cache"/*/tmp/cortex-*
+XDG_CACHE_HOME=$(realpath "$cache")/trials && export XDG_CACHE_HOME && rm -rf "$XDG_CACHE_HOME"
 models=("$@")
 if [ ${#models[@]} = 0 ]; then
     models=(edge_runtime/models/small.*.tflite)
     large=$(newest_int8 || true)
     [ -z "$large" ] || models+=("$large")
 fi
+for model in "${models[@]}"; do
+    beside=${model%.tflite}.onnx
+    [ "$beside" = "$model" ] || [ ! -e "$beside" ] || models+=("$beside")
+done
 collect_wheels
 install_here
 recording=${RECORDING:-$(a_recording)}

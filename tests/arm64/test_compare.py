@@ -16,6 +16,12 @@ REPORT = Path(__file__).with_name("report.json")
 CPU_TIMES = {"window_cpu_ms": 200.0, "spectrogram_cpu_ms": 50.0}
 
 
+def examined(state: str = "ok", engines: str = "tiny.tflite by ai-edge-litert 2.3.0 2.1 ms, 60 MB") -> dict[str, Any]:
+    """What the doctor says of golden windows in this state, and of these engines."""
+    checks = {"model": "a model", "golden-windows": "6 of 6", "engines": engines}
+    return {"findings": [{"check": check, "state": state, "found": found} for check, found in checks.items()]}
+
+
 def predictions(*probabilities: float, recipe: str = "int8") -> list[dict[str, Any]]:
     """JSON lines of two genres, a window for each probability of the first."""
     windows = [
@@ -32,7 +38,14 @@ def predictions(*probabilities: float, recipe: str = "int8") -> list[dict[str, A
 @pytest.mark.parametrize("recipe", TOLERANCES)
 def test_predictions_within_the_tolerance_pass(recipe: str) -> None:
     near = round(0.9 - TOLERANCES[recipe], 4)
-    found = compare("board", predictions(near, 0.2, recipe=recipe), predictions(0.9, 0.2, recipe=recipe), CPU_TIMES)
+    found = compare(
+        "board",
+        predictions(near, 0.2, recipe=recipe),
+        predictions(0.9, 0.2, recipe=recipe),
+        CPU_TIMES,
+        examined(),
+        examined(),
+    )
     assert found.passed
     assert (found.windows, found.same_genre, found.largest_difference) == (2, 2, TOLERANCES[recipe])
 
@@ -40,24 +53,38 @@ def test_predictions_within_the_tolerance_pass(recipe: str) -> None:
 @pytest.mark.parametrize("recipe", TOLERANCES)
 def test_predictions_beyond_the_tolerance_fail(recipe: str) -> None:
     far = round(0.9 - 2 * TOLERANCES[recipe], 4)
-    assert not compare("board", predictions(far, recipe=recipe), predictions(0.9, recipe=recipe), CPU_TIMES).passed
+    assert not compare(
+        "board", predictions(far, recipe=recipe), predictions(0.9, recipe=recipe), CPU_TIMES, examined(), examined()
+    ).passed
 
 
 def test_another_genre_fails_however_close() -> None:
-    assert not compare("board", predictions(0.499), predictions(0.501), CPU_TIMES).passed
+    assert not compare("board", predictions(0.499), predictions(0.501), CPU_TIMES, examined(), examined()).passed
+
+
+def test_golden_windows_that_are_missed_fail() -> None:
+    assert not compare("board", predictions(0.9), predictions(0.9), CPU_TIMES, examined("problem"), examined()).passed
+
+
+def test_an_engine_that_works_on_the_reference_alone_fails() -> None:
+    both = examined(engines="a.tflite by ai-edge-litert 2.3.0 2 ms, 60 MB; a.onnx by openvino 2026.4.1 1.2 ms, 160 MB")
+    windows = predictions(0.9)
+    found = compare("board", windows, windows, CPU_TIMES, examined(), both)
+    assert (found.passed, found.missing) == (False, ("openvino",))
+    assert compare("board", windows, windows, CPU_TIMES, both, examined()).passed
 
 
 def test_no_windows_fail() -> None:
-    assert not compare("board", predictions(), predictions(), CPU_TIMES).passed
+    assert not compare("board", predictions(), predictions(), CPU_TIMES, examined(), examined()).passed
 
 
 def test_fewer_windows_are_refused() -> None:
     with pytest.raises(SystemExit, match="has 1 windows, x86-64 has 2"):
-        compare("board", predictions(0.9), predictions(0.9, 0.9), CPU_TIMES)
+        compare("board", predictions(0.9), predictions(0.9, 0.9), CPU_TIMES, examined(), examined())
 
 
 def test_the_cpu_times_of_a_machines_models_are_compared_with_its_slowest() -> None:
-    small = compare("board", predictions(0.9), predictions(0.9), CPU_TIMES)
+    small = compare("board", predictions(0.9), predictions(0.9), CPU_TIMES, examined(), examined())
     large = replace(small, model="large.tflite", window_cpu_ms=4000.0)
     elsewhere = replace(small, machine="other")
     (line,) = cpu_lines([large, small, elsewhere])

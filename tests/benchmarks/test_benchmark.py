@@ -82,6 +82,7 @@ def test_a_file_is_described_by_its_size_its_hash_and_its_card(result: Any) -> N
     path, case = result.run.exports / "tiny.float32.tflite", case_of(result, "tflite-float32")
     assert case.file_mb == path.stat().st_size / 1e6
     assert case.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert case.engine == "litert"
     assert case.runtime.startswith("ai-edge-litert")
     assert (case.pipeline, case.format, case.recipe, case.input_kind) == ("export", "tflite", "float32", "image")
 

@@ -3,10 +3,13 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import cases as cases_module
 from benchmarks.cases import Case, find_cases, select_cases
 from benchmarks.documents import from_document, to_document
+from edge_runtime import interpreters
 from edge_runtime.errors import TmgcError
 from edge_runtime.files import PARTIAL
+from edge_runtime.interpreters import ENGINES
 from edge_runtime.model_card import ModelCard
 from edge_runtime.model_file import read_card
 from train.run import Run
@@ -30,10 +33,17 @@ def run(tmp_path: Path, tiny_card: ModelCard) -> Run:
     return run
 
 
+@pytest.fixture
+def one_engine_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine with LiteRT and ONNX Runtime, whatever this one has."""
+    monkeypatch.setattr(interpreters, "find_spec", lambda name: name in ("ai_edge_litert", "onnxruntime") or None)
+
+
 def names(cases: list[Case]) -> list[str]:
     return [case.name for case in cases]
 
 
+@pytest.mark.usefixtures("one_engine_each")
 def test_the_reference_comes_first_then_keras_then_every_export_by_format_and_recipe(run: Run) -> None:
     cases, left_out = find_cases(run)
     exports = ["tflite-float16", "tflite-dynamic", "tflite-int8", "onnx-float32", "onnx-int8"]
@@ -41,6 +51,7 @@ def test_the_reference_comes_first_then_keras_then_every_export_by_format_and_re
     assert "my.run.int8.FAILED.tflite failed its parity check" in left_out[0]
 
 
+@pytest.mark.usefixtures("one_engine_each")
 def test_format_recipe_and_input_kind_come_from_the_card_and_not_from_the_name(run: Run, tiny_card: ModelCard) -> None:
     waveform = replace(tiny_card, input_kind="waveform")
     write_tflite(run.exports / "my.run.float32.tflite", FLATBUFFER, waveform, "int8")
@@ -80,19 +91,43 @@ def test_the_card_of_an_onnx_file_is_read_without_loading_the_model(run: Run) ->
     assert read_card(run.exports / "1.onnx").export == {"format": "onnx", "recipe": "float32"}
 
 
-def test_where_tflite_runtime_is_missing_a_line_says_so(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("benchmarks.cases.find_spec", lambda name: None)
-    assert "tflite-runtime is not installed: its cases are left out" in find_cases(run)[1]
+def test_of_an_engine_that_is_missing_a_line_says_so(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interpreters, "find_spec", lambda name: None)
+    cases, left_out = find_cases(run)
+    for engine in ("litert", "tflite-runtime", "onnxruntime", "openvino"):
+        assert f"{engine} is not installed: its cases are left out" in left_out
+    assert not any("tensorflow" in line for line in left_out)
+    assert {case.engine for case in cases} == {None}
 
 
-def test_where_tflite_runtime_is_installed_every_tflite_file_has_a_case_more(
+def test_every_file_has_a_case_more_for_each_engine_more_that_runs_it(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("benchmarks.cases.find_spec", lambda name: object())
-    cases, _ = find_cases(run)
-    more = [case for case in cases if case.pipeline == "tflite-runtime"]
-    assert names(more) == ["tflite-runtime-float16", "tflite-runtime-dynamic", "tflite-runtime-int8"]
-    assert names(select_cases(cases, run, only=["tflite"]))[-3:] == names(more)
+    monkeypatch.setattr(interpreters, "find_spec", lambda name: object())
+    cases, left_out = find_cases(run)
+    assert not any("not installed" in line for line in left_out)
+    by_engine = {engine: names([case for case in cases if case.engine == engine]) for engine in ENGINES}
+    assert by_engine == {
+        "litert": ["tflite-float16", "tflite-dynamic", "tflite-int8", "small-tflite-int8"],
+        "tflite-runtime": ["tflite-runtime-float16", "tflite-runtime-dynamic", "tflite-runtime-int8"],
+        "tensorflow": [],
+        "onnxruntime": ["onnx-float32", "onnx-int8"],
+        "openvino": ["openvino-float32", "openvino-int8"],
+    }
+    assert names(select_cases(cases, run, only=["openvino"])) == by_engine["openvino"]
+    assert names(select_cases(cases, run, only=["tflite"])) == by_engine["litert"][:3] + by_engine["tflite-runtime"]
+
+
+def test_an_engine_with_which_a_file_failed_its_parity_check_is_left_out_with_a_line(
+    run: Run, tiny_card: ModelCard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(interpreters, "find_spec", lambda name: object())
+    parity = {"passed": True, "other_engines": {"openvino": {"passed": False, "failures": ["too far"]}}}
+    export = {"format": "onnx", "recipe": "int8", "parity": parity}
+    monkeypatch.setattr(cases_module, "read_card", lambda path: replace(tiny_card, export=export))
+    cases, left_out = find_cases(run)
+    assert {case.engine for case in cases if case.format == "onnx"} == {"onnxruntime"}
+    assert f"{run.exports / '1.onnx'} failed its parity check with openvino: this case is left out" in left_out
 
 
 def test_a_report_does_not_tell_where_the_package_is_installed(run: Run) -> None:
@@ -109,7 +144,7 @@ def test_two_exports_of_one_recipe_are_told_apart_by_their_files(run: Run, tiny_
 def test_a_second_export_of_a_recipe_that_begins_with_the_name_of_the_run_has_a_name_of_its_own(
     run: Run, tiny_card: ModelCard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("benchmarks.cases.find_spec", lambda name: object())
+    monkeypatch.setattr(interpreters, "find_spec", lambda name: object())
     waveform = replace(tiny_card, input_kind="waveform")
     for infix, card in (("", tiny_card), ("waveform.", waveform)):
         for name in ("int8", "int8.old"):
@@ -118,8 +153,8 @@ def test_a_second_export_of_a_recipe_that_begins_with_the_name_of_the_run_has_a_
     assert len(by_name) == len(find_cases(run)[0])
     assert by_name["tflite-int8"].model.name == "my.run.int8.tflite"
     assert by_name["tflite-waveform-int8"].model.name == "my.run.waveform.int8.tflite"
-    assert by_name["my.run.int8.old.tflite"].pipeline == "export"
-    assert by_name["tflite-runtime-my.run.int8.old.tflite"].pipeline == "tflite-runtime"
+    assert by_name["my.run.int8.old.tflite"].engine == "litert"
+    assert by_name["tflite-runtime-my.run.int8.old.tflite"].engine == "tflite-runtime"
 
 
 def test_quick_takes_the_quick_cases_that_there_are(run: Run) -> None:

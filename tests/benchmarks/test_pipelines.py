@@ -26,11 +26,17 @@ def test_a_window_is_read_at_the_models_rate_and_is_silent_beyond_the_files_end(
     assert not samples[-settings.sample_rate // 2 :].any()
 
 
-@pytest.mark.parametrize("name", ["tflite-float32", "onnx-float32"])
-def test_an_export_predicts_a_genre_and_times_its_stages(tiny_run: Run, name: str) -> None:
-    case = next(case for case in find_cases(tiny_run)[0] if case.name == name)
+@pytest.mark.parametrize(
+    ("name", "library"),
+    [("tflite-float32", "ai-edge-litert"), ("onnx-float32", "onnxruntime"), ("openvino-float32", "openvino")],
+)
+def test_an_export_predicts_a_genre_and_times_its_stages(tiny_run: Run, name: str, library: str) -> None:
+    case = next((case for case in find_cases(tiny_run)[0] if case.name == name), None)
+    if case is None:
+        pytest.skip(f"{library} is not installed")
     pipeline = open_pipeline(case, threads=1)
     assert isinstance(pipeline, ExportPipeline)
+    assert pipeline.runtime.startswith(f"{library} ")
     prediction = pipeline.predict(pipeline.read(excerpts_of_run(tiny_run)[0]))
     assert prediction.class_index in range(len(read_card(case.model).genres))
     assert set(prediction.stages_ms) == {"spectrogram", "model", "decision"}

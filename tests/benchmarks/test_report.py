@@ -82,8 +82,8 @@ def _with_sample(sample: float) -> Any:
     ("change", "reason"),
     [
         (lambda document: [], "must be an object"),
-        (lambda document: document | {"schema": 1}, "schema 2 is needed, got 1"),
-        (lambda document: {"schema": 2}, "keys of Report"),
+        (lambda document: document | {"schema": 2}, "schema 3 is needed, got 2"),
+        (lambda document: {"schema": 3}, "keys of Report"),
         (lambda document: document | {"method": document["method"] | {"rounds": 7}}, "in each of its rounds"),
         (lambda document: document | {"method": document["method"] | {"rounds": 0}}, "rounds must be at least 1"),
         (_with_sample(-1.0), r"samples_ms\[0\] must be at least 0"),

@@ -11,11 +11,13 @@ from benchmarks.roofline import (
     measure_peak,
     numpy_kernels,
     onnx_kernels,
+    openvino_kernels,
     peak_lines,
     peak_of,
     roofline,
     time_kernel,
 )
+from edge_runtime.interpreters import ENGINES
 
 PEAK = peak_of(
     2, [KernelRate("slow", "int8", 50.0), KernelRate("quick", "int8", 200.0), KernelRate("only", "float32", 40.0)], []
@@ -23,7 +25,16 @@ PEAK = peak_of(
 
 
 @pytest.mark.parametrize(
-    "kernels", [numpy_kernels(), onnx_kernels(1), pytest.param(litert_kernels(1), marks=pytest.mark.full)]
+    "kernels",
+    [
+        numpy_kernels(),
+        onnx_kernels(1),
+        pytest.param(
+            openvino_kernels(1),
+            marks=pytest.mark.skipif(not ENGINES["openvino"].installed, reason="OpenVINO is not installed"),
+        ),
+        pytest.param(litert_kernels(1), marks=pytest.mark.full),
+    ],
 )
 @pytest.mark.filterwarnings("ignore")
 def test_a_kernel_of_every_library_runs(kernels: Any) -> None:

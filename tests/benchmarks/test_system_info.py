@@ -6,15 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.cases import EXPORT, KERAS_PREDICT, REFERENCE, TFLITE_RUNTIME, Case, Format, PipelineName
+from benchmarks.cases import EXPORT, KERAS_PREDICT, REFERENCE, Case, PipelineName
 from benchmarks.system_info import (
-    board_model,
-    cpu_model,
     describe_machine,
     installed_mb,
     required_distributions,
     thermal_state,
 )
+from edge_runtime.interpreters import ENGINES, Engine
 
 
 def test_the_machine_is_described_with_its_libraries() -> None:
@@ -24,20 +23,6 @@ def test_the_machine_is_described_with_its_libraries() -> None:
     assert machine.cores >= machine.usable_cores >= 1
     assert (machine.memory_mb or 0) > 100
     assert machine.versions["numpy"] == metadata.version("numpy")
-
-
-def test_a_board_tells_its_name_with_a_zero_at_its_end(tmp_path: Path) -> None:
-    path = tmp_path / "model"
-    path.write_bytes(b"Raspberry Pi 5 Model B Rev 1.0\0")
-    assert board_model(path) == "Raspberry Pi 5 Model B Rev 1.0"
-    assert board_model(tmp_path / "none") is None
-
-
-def test_the_processor_is_named_by_linux_or_by_python(tmp_path: Path) -> None:
-    path = tmp_path / "cpuinfo"
-    path.write_text("processor\t: 0\nmodel name\t: A CPU @ 2 GHz\n")
-    assert cpu_model(path) == "A CPU @ 2 GHz"
-    assert cpu_model(tmp_path / "none") == (platform.processor() or None)
 
 
 def test_one_line_names_the_board_and_leaves_out_what_is_not_known() -> None:
@@ -52,8 +37,8 @@ def test_the_present_state_of_the_machine_is_typed() -> None:
     assert state.throttled is None or isinstance(state.throttled, tuple)
 
 
-def case(pipeline: PipelineName, form: Format = "tflite") -> Case:
-    return Case(pipeline, pipeline, Path("model"), Path("card.json"), format=form)
+def case(pipeline: PipelineName, engine: str | None = None) -> Case:
+    return Case(pipeline, pipeline, Path("model"), Path("card.json"), engine=engine)
 
 
 def test_what_a_library_needs_is_followed_to_the_end() -> None:
@@ -67,7 +52,7 @@ def test_extras_are_not_followed() -> None:
 def test_the_size_is_that_of_the_files() -> None:
     files = [Path(str(file.locate())) for file in distribution("tensorflow").files or []]
     tensorflow = sum(path.stat().st_size for path in files if path.is_file()) / 1e6
-    keras, edge = installed_mb(case(KERAS_PREDICT)), installed_mb(case(EXPORT))
+    keras, edge = installed_mb(case(KERAS_PREDICT)), installed_mb(case(EXPORT, "litert"))
     reference = installed_mb(case(REFERENCE))
     assert keras is not None
     assert edge is not None
@@ -76,5 +61,6 @@ def test_the_size_is_that_of_the_files() -> None:
 
 
 def test_what_is_not_installed_has_no_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("benchmarks.system_info._ROOTS", {TFLITE_RUNTIME: ("there-is-no-such-library",)})
-    assert installed_mb(case(TFLITE_RUNTIME)) is None
+    monkeypatch.setitem(ENGINES, "litert", Engine("nothing", "there-is-no-such-library", ".tflite"))
+    assert installed_mb(case(EXPORT, "litert")) is None
+    assert installed_mb(case(EXPORT)) is None

@@ -61,8 +61,9 @@ def models(tmp_path_factory: pytest.TempPathFactory, card: ModelCard, graphs: di
     folder = tmp_path_factory.mktemp("models")
     made = {}
     for form, graph in graphs.items():
-        made[form] = folder / f"tiny.float32.{form}"
-        export: dict[str, Any] = {"format": form, "recipe": "float32"}
+        made[form] = folder / form / f"tiny.float32.{form}"  # each alone: beside the other, either could be taken
+        made[form].parent.mkdir()
+        export: dict[str, Any] = {"format": form, "recipe": "float32", "keras_sha256": "0" * 64}
         write_with_card(graph, replace(card, export=export), made[form])
         found = predict_golden(open_interpreter(made[form]), NAMES)
         export["golden"] = golden_document("float32", found, found)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -20,6 +22,7 @@ from edge_runtime.doctor import (
     check_acceleration,
     check_bits,
     check_devices,
+    check_engines,
     check_golden_windows,
     check_interpreter,
     check_latency,
@@ -31,6 +34,7 @@ from edge_runtime.doctor import (
     check_temperature,
     self_test,
 )
+from edge_runtime.engine_choice import open_verified
 from edge_runtime.interpreters import litert, open_interpreter
 from edge_runtime.models import SMALL_MODEL
 from edge_runtime.sources.portaudio import Device
@@ -41,13 +45,21 @@ from tests.edge_runtime.fake_portaudio import FakePortAudio
 def test_golden_windows_that_are_missing_or_missed_are_told(
     brief_model: Path, models: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert check_golden_windows(brief_model).state == WARNING
+    assert check_golden_windows(open_verified(brief_model)).state == WARNING
     invoke = litert.LiteRTInterpreter.invoke
     monkeypatch.setattr(litert.LiteRTInterpreter, "invoke", lambda self, window: invoke(self, window)[::-1])
-    finding = check_golden_windows(models["tflite"])
-    assert finding.state == PROBLEM
+    (finding,) = check_model(models["tflite"])
+    assert (finding.check, finding.state) == ("model", PROBLEM)
     assert "golden window 'loud'" in finding.found
-    assert [each.check for each in check_model(models["tflite"])][-1] == "self-test", "the other checks go on"
+
+
+def test_the_ways_to_run_a_model_are_told_with_their_times(models: dict[str, Path], tmp_path: Path) -> None:
+    for form in models:
+        shutil.copy(models[form], tmp_path)
+    finding = check_engines(open_verified(tmp_path / "tiny.float32.onnx").choice)
+    assert finding.state == OK
+    for way in ("tiny.float32.onnx by onnxruntime", "tiny.float32.tflite by ai-edge-litert"):
+        assert re.search(rf"{way} \S+ [\d.]+ ms, \d+ MB", finding.found)
 
 
 def test_the_interpreter_is_named_with_its_version() -> None:
@@ -64,11 +76,12 @@ def test_a_sound_model_passes_all_checks(form: str, models: dict[str, Path]) -> 
         ("model", OK),
         ("XNNPACK", OK),
         ("golden-windows", OK),
+        ("engines", OK),
         ("self-test", OK),
     ]
     assert "Halk, Caz, Rock" in findings[0].found
-    assert "hop 1.0 s: keeps up" in findings[3].found
-    assert "hop 2.0 s: keeps up" in findings[3].found
+    assert "hop 1.0 s: keeps up" in findings[-1].found
+    assert "hop 2.0 s: keeps up" in findings[-1].found
 
 
 def test_a_network_without_xnnpack_is_noticed(models: dict[str, Path]) -> None:

@@ -21,10 +21,9 @@ from edge_runtime.golden_windows import (
     check_golden,
     golden_document,
     golden_window,
-    open_verified,
 )
 from edge_runtime.history.database import read_history
-from edge_runtime.interpreters import litert, onnx, open_interpreter
+from edge_runtime.interpreters import litert, onnx, open_interpreter, openvino
 from export.metadata import write_with_card
 from tests.conftest import tone
 from tests.edge_runtime.factories import listen_command
@@ -50,7 +49,7 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> Callable[[Break], None]:
     """Lets each interpreter change its outputs."""
 
     def install(change: Break) -> None:
-        for interpreter in (litert.LiteRTInterpreter, onnx.OnnxInterpreter):
+        for interpreter in (litert.LiteRTInterpreter, onnx.OnnxInterpreter, openvino.OpenVinoInterpreter):
             invoke = interpreter.invoke
 
             def changed(self: Any, model_input: Any, invoke: Any = invoke) -> NDArray[np.float32]:
@@ -123,27 +122,6 @@ def test_a_broken_interpreter_that_must_be_trusted_is_with_a_warning(
     assert "is trusted although it fails: golden window 'loud'" in done.stderr
 
 
-def test_the_next_engine_that_passes_is_taken(
-    golden: Path, song: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """TensorFlow's interpreter stands for tflite-runtime, which wants an environment of its own."""
-    engines = {"litert": litert.ENGINES["litert"], "tflite-runtime": litert.ENGINES["tensorflow"]}
-    monkeypatch.setattr(litert, "ENGINES", engines)
-    invoke = litert.LiteRTInterpreter.invoke
-
-    def only_litert_is_broken(self: litert.LiteRTInterpreter, model_input: Any) -> NDArray[np.float32]:
-        return invoke(self, model_input) * np.float32(np.nan if self.runtime.startswith("ai-edge-litert") else 1)
-
-    monkeypatch.setattr(litert.LiteRTInterpreter, "invoke", only_litert_is_broken)
-    verified = open_verified(golden)
-    assert verified.interpreter.runtime.startswith("tensorflow")
-    assert all(name.startswith("ai-edge-litert") for name in verified.failed)
-    done = listen_command(song, "--model", golden)
-    assert done.exit_code == 0, done.stderr
-    assert "golden window 'loud'" in done.stderr
-    assert "taking tensorflow" in done.stderr
-
-
 def test_a_service_whose_model_is_not_trusted_is_not_restarted(
     golden: Path, broken: Callable[[Break], None], song: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -153,6 +131,13 @@ def test_a_service_whose_model_is_not_trusted_is_not_restarted(
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "socket"))
     assert listen_command(song, "--model", golden).exit_code == MISCONFIGURED
     assert f"RestartPreventExitStatus={MISCONFIGURED}\n" in unit_text(ServiceSettings(golden))
+    content = bytearray(golden.read_bytes())
+    content[300] ^= 1
+    damaged = tmp_path / "damaged.tflite"
+    for beginning in (content, content[:-100]):
+        damaged.write_bytes(beginning)
+        assert listen_command(song, "--model", damaged).exit_code == MISCONFIGURED
+    assert listen_command(song, "--model", tmp_path / "missing.tflite").exit_code == 2, "its disk may come later"
     monkeypatch.delenv("NOTIFY_SOCKET")
     assert listen_command(song, "--model", golden).exit_code == 2
 
@@ -204,7 +189,6 @@ def test_what_is_infinite_before_the_temperature_is_not_finite_after_it(golden: 
 
 def test_a_file_without_golden_windows_is_taken_as_it_is(brief_model: Path) -> None:
     assert check_golden(open_interpreter(brief_model)) == []
-    assert open_verified(brief_model).results == []
 
 
 def test_probabilities_that_are_not_finite_become_no_golden_windows() -> None:
@@ -240,7 +224,7 @@ def test_malformed_golden_windows_are_refused_in_one_line(
     path = tmp_path / "malformed.tflite"
     write_with_card(graphs["tflite"], card.replace(export={"golden": golden_of_card}), path)
     with pytest.raises(TmgcError, match="golden windows are malformed"):
-        open_verified(path)
+        check_golden(open_interpreter(path))
 
 
 def test_a_result_names_the_worst_probability() -> None:

@@ -207,7 +207,7 @@ class InvalidInterpreter:
 
     def __init__(self, interpreter: Interpreter, numbers: set[int]) -> None:
         self.card, self.input, self.output = interpreter.card, interpreter.input, interpreter.output
-        self.runtime, self.threads = interpreter.runtime, interpreter.threads
+        self.path, self.runtime, self.threads = interpreter.path, interpreter.runtime, interpreter.threads
         self._interpreter, self._numbers, self._count = interpreter, numbers, 0
 
     def invoke(self, model_input: ModelInput) -> NDArray[np.float32]:
@@ -267,7 +267,8 @@ class StalledInterpreter:
     """A real interpreter that takes the seconds of the list, and none after its end."""
 
     def __init__(self, interpreter: Interpreter, seconds: list[float]) -> None:
-        self.card, self.runtime, self.threads = interpreter.card, interpreter.runtime, interpreter.threads
+        self.path, self.card = interpreter.path, interpreter.card
+        self.runtime, self.threads = interpreter.runtime, interpreter.threads
         self.input, self.output = interpreter.input, interpreter.output
         self._interpreter = interpreter
         self._seconds = iter(seconds)

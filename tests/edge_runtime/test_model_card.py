@@ -64,6 +64,8 @@ def test_the_colormap_says_how_many_channels_a_model_takes(card: ModelCard) -> N
         ({"network": {"\x1b[2J": 1}}, "control characters"),
         ({"training": {"settings": [[[[[[[[[[[[1]]]]]]]]]]]]}}, "nested deeper"),
         ({"export": {"parity": 5}}, "parity"),
+        ({"export": {"parity": {"other_engines": 5}}}, "other_engines"),
+        ({"export": {"parity": {"other_engines": {"openvino": True}}}}, "other_engines"),
         ({"versions": "3.11"}, "versions"),
         ({"network": {"text": "a" * 1_000_000}}, "at most 1,000,000 bytes"),
         ({"export": {"recipe": "a" * 4_097}}, "more than 4096 characters"),
@@ -110,3 +112,10 @@ def test_what_is_no_card_is_refused(text: str) -> None:
 def test_a_missing_card_names_the_command_that_makes_one(tmp_path: Path) -> None:
     with pytest.raises(TmgcError, match="tmgc-train fit"):
         ModelCard.read(tmp_path / "card.json")
+
+
+def test_engines_that_differ_from_keras_are_named(card: ModelCard) -> None:
+    others = {"openvino": {"passed": False}, "tflite-runtime": {"passed": True}, "new": {}}
+    export = {"parity": {"passed": True, "other_engines": others}}
+    assert card.replace(export=export).failed_engines == ("openvino", "new")
+    assert card.failed_engines == ()

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from edge_runtime import GenreClassifier
-from edge_runtime.golden_windows import open_verified
+from edge_runtime.engine_choice import open_verified
 from edge_runtime.models import SMALL_MODEL, default_model
 from tests.edge_runtime.factories import listen_command
 from train.demo_corpus import synthesize_song

@@ -97,7 +97,7 @@ def test_its_page_is_served(restricted: list[str], brief_model: Path, tmp_path: 
     serve = [sys.executable, "-c", "from edge_runtime.cli.serve import main; main()", str(model)]
     process = subprocess.Popen(
         [*restricted, *serve, "--address", "0.0.0.0:0", "--token-file", str(state / "token")],
-        env={**os.environ, "HOME": str(state)},
+        env={**os.environ, "HOME": str(state), "CACHE_DIRECTORY": str(state)},
         stderr=subprocess.PIPE,
         text=True,
     )

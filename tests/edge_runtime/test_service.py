@@ -155,7 +155,7 @@ def test_uninstalling_what_is_not_there_is_refused(tmp_path: Path) -> None:
 
 
 def test_what_an_administrator_has_added_to_the_unit_is_left_and_named(tmp_path: Path) -> None:
-    assert left_behind(units=tmp_path) == [Path("/opt/tmgc"), Path("/var/lib/tmgc")]
+    assert left_behind(units=tmp_path) == [Path("/opt/tmgc"), Path("/var/lib/tmgc"), Path("/var/cache/tmgc")]
     (tmp_path / "tmgc.service.d").mkdir()
     assert left_behind(units=tmp_path)[-1] == tmp_path / "tmgc.service.d"
 
@@ -219,6 +219,7 @@ def test_systemd_calls_its_exposure_low(unit: Path) -> None:
         "Restart=always",
         "Type=notify",
         "StateDirectory=tmgc",
+        "CacheDirectory=tmgc",
         "DeviceAllow=char-116 rw",
         "CapabilityBoundingSet=",
         "LogRateLimitBurst=1000",

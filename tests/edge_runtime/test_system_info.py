@@ -1,12 +1,13 @@
 """What the machine tells of its temperature, its clock and its cores."""
 
 import ctypes
+import platform
 from pathlib import Path
 
 import pytest
 
 from edge_runtime import system_info as clock
-from edge_runtime.system_info import peak_memory_mb, thermal_state, throttling
+from edge_runtime.system_info import board_model, cpu_model, peak_memory_mb, thermal_state, throttling
 
 
 def write(path: Path, text: str) -> None:
@@ -80,3 +81,17 @@ def test_the_time_since_boot_grows_and_the_boot_keeps_its_name() -> None:
     before = clock.seconds_since_boot()
     assert 0 < before <= clock.seconds_since_boot()
     assert clock.boot_id() == clock.boot_id()
+
+
+def test_a_board_tells_its_name_with_a_zero_at_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "model"
+    path.write_bytes(b"Raspberry Pi 5 Model B Rev 1.0\0")
+    assert board_model(path) == "Raspberry Pi 5 Model B Rev 1.0"
+    assert board_model(tmp_path / "none") is None
+
+
+def test_the_processor_is_named_by_linux_or_by_python(tmp_path: Path) -> None:
+    path = tmp_path / "cpuinfo"
+    path.write_text("processor\t: 0\nmodel name\t: A CPU @ 2 GHz\n")
+    assert cpu_model(path) == "A CPU @ 2 GHz"
+    assert cpu_model(tmp_path / "none") == (platform.processor() or None)

@@ -349,9 +349,9 @@ def test_files_are_run_with_as_many_threads_as_this_process_may_use_cores(
 ) -> None:
     used: list[int] = []
 
-    def opened(path: Path, *, threads: int) -> Any:
+    def opened(path: Path, *, threads: int, engine: str | None) -> Any:
         used.append(threads)
-        return open_interpreter(path, threads=threads)
+        return open_interpreter(path, threads=threads, engine=engine)
 
     monkeypatch.setattr("os.sched_getaffinity", lambda process: {3})
     monkeypatch.setattr("os.cpu_count", lambda: 64)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -7,9 +8,12 @@ import numpy as np
 import pytest
 
 from edge_runtime.errors import TmgcError
+from edge_runtime.interpreters import open_interpreter
+from edge_runtime.interpreters.litert import LiteRTInterpreter
 from edge_runtime.model_card import ModelCard
+from edge_runtime.models import SMALL_MODEL
 from export import tflite
-from export.metadata import graph_facts
+from export.metadata import graph_facts, tflite_operators, write_with_card
 from export.recipes import DYNAMIC, FLOAT16, FLOAT32, FORMATS, INT8, RECIPES, GraphOptions, Recipe, Target
 from tests.export.conftest import ParityKit
 from train.libraries import silence
@@ -107,6 +111,106 @@ def test_a_keep_float_that_matches_nothing_is_refused(image_kit: ParityKit, tmp_
     options = GraphOptions(keep_float=("dens1e",))
     with silence(), pytest.raises(TmgcError, match=r"--keep-float dens1e matches no operator .*dense"):
         tflite.quantize(image_kit.cache.float_tflite, INT8, image_kit.calibration, tmp_path / "kept.tflite", options)
+
+
+NOT_DELEGATED = {"CAST": 1}
+"""XNNPACK cannot convert uint8 to float32, the first step of an image; it runs everything behind it."""
+
+
+def flaws(graph: Path, card: ModelCard) -> list[str]:
+    """What makes a file slow on a board, or wrong on some: operators outside the delegate, uint8 convolutions."""
+    file = graph.with_suffix(".with_card.tflite")
+    write_with_card(graph, card, file)
+    interpreter = open_interpreter(file, threads=1)
+    assert isinstance(interpreter, LiteRTInterpreter)
+    assert interpreter.delegation
+    others = interpreter.delegation.others
+    assert interpreter.delegation.delegated == interpreter.delegation.operators - sum(others.values())
+    return [*sorted(others.keys() - NOT_DELEGATED.keys()), *filter(_UINT8.search, graph_facts(graph).arithmetic)]
+
+
+_UINT8 = re.compile(r"\buint8\b")
+
+
+@pytest.fixture(scope="module")
+def all_layers(image_kit: ParityKit, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A float32 file with every kind of layer of the project's networks."""
+    folder = tmp_path_factory.mktemp("layers")
+    with silence():
+        import keras
+
+        from export.frontend import KerasModel
+
+        layers = keras.layers
+        pixels = keras.Input((32, 32, 3), dtype="uint8", name="image")
+        hidden = layers.Conv2D(8, 3, strides=2, activation="relu")(layers.Rescaling(1 / 127.5, -1)(pixels))
+        deep = layers.ReLU(6.0)(layers.BatchNormalization()(layers.DepthwiseConv2D(3, padding="same")(hidden)))
+        deep = layers.Add()([hidden, layers.Conv2D(8, 1)(deep)])
+        pools = [pool(3, strides=1, padding="same")(hidden) for pool in (layers.AveragePooling2D, layers.MaxPooling2D)]
+        hidden = layers.GlobalAveragePooling2D()(layers.Concatenate()([deep, *pools]))
+        outputs = layers.Dense(len(image_kit.card.genres), activation="softmax", name="probabilities")(hidden)
+        keras.Model(pixels, outputs).save(folder / "model.keras")
+        KerasModel(folder / "model.keras").save(folder / "saved", image_kit.card)
+        tflite.convert(folder / "saved", folder / "float32.tflite")
+    return folder / "float32.tflite"
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.name)
+def test_the_delegate_takes_every_operator_and_no_convolution_is_quantised_unsigned(
+    recipe: Recipe, all_layers: Path, image_kit: ParityKit, tmp_path: Path
+) -> None:
+    graph = tmp_path / "graph.tflite"
+    if recipe == FLOAT32:
+        graph.write_bytes(all_layers.read_bytes())
+    else:
+        with silence():
+            tflite.quantize(all_layers, recipe, image_kit.calibration, graph)
+    arithmetic = graph_facts(graph).arithmetic
+    stored = {"float32": "float32", "float16": "float16", "dynamic": "int8", "int8": "int8"}[recipe.name]
+    assert {name.split()[0] for name in arithmetic} == {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"}
+    assert f"FULLY_CONNECTED {'int8' if recipe == INT8 else 'float32'} x {stored}" in arithmetic
+    assert flaws(graph, image_kit.card) == []
+    assert flaws(image_kit.cache.graph(Target(TFLITE, recipe)), image_kit.card) == []
+
+
+def test_the_packaged_model_is_taken_by_the_delegate_but_for_its_image_and_has_no_unsigned_convolution() -> None:
+    interpreter = open_interpreter(SMALL_MODEL, threads=1)
+    assert isinstance(interpreter, LiteRTInterpreter)
+    assert interpreter.delegation
+    assert interpreter.delegation.others == NOT_DELEGATED
+    assert not any(map(_UINT8.search, graph_facts(SMALL_MODEL).arithmetic))
+
+
+def test_operators_that_the_delegate_does_not_take_are_found(
+    all_layers: Path, image_kit: ParityKit, tmp_path: Path
+) -> None:
+    from litert_quantizer.qtyping import TFLOperationName
+    from litert_quantizer.quantizer import Quantizer
+    from litert_quantizer.recipe_manager import RecipeManager
+
+    manager, graph = RecipeManager(), tmp_path / "graph.tflite"
+    manager.add_dynamic_config(".*", TFLOperationName.ALL_SUPPORTED, 8)
+    quantizer = Quantizer(str(all_layers), manager.get_quantization_recipe())
+    with silence():
+        result = quantizer.quantize(enable_progress_bar=False, enable_progress_report=False)
+    graph.write_bytes(result.quantized_model)
+    assert flaws(graph, image_kit.card) == ["DEPTHWISE_CONV_2D"]
+
+
+def test_an_unsigned_convolution_is_found(image_kit: ParityKit, tmp_path: Path) -> None:
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    int8 = image_kit.cache.graph(Target(TFLITE, INT8))
+    model = schema.ModelT.InitFromPackedBuf(int8.read_bytes())
+    operators = [operator for name, operator in tflite_operators(model) if name == "CONV_2D"]
+    for index in (operators[-1].inputs[0], operators[-1].inputs[1]):
+        model.subgraphs[0].tensors[index].type = schema.TensorType.UINT8
+    builder = flatbuffers.Builder()
+    builder.Finish(model.Pack(builder), b"TFL3")
+    (tmp_path / "unsigned.tflite").write_bytes(builder.Output())
+    assert not any(map(_UINT8.search, graph_facts(int8).arithmetic))
+    assert any(map(_UINT8.search, graph_facts(tmp_path / "unsigned.tflite").arithmetic))
 
 
 def _interpreter(file: Path) -> Any:
