@@ -52,6 +52,6 @@ def read_back(path: Path) -> list[str]:
     return list(easy.get("genre", []))
 
 
-def change(song: Path) -> None:
+def lengthen(song: Path) -> None:
     """As somebody else does."""
     song.write_bytes(song.read_bytes() + b"\0")

@@ -27,7 +27,7 @@ from tests.edge_runtime.archive.changed import (
     OWN,
     archive_of,
     by_name,
-    change,
+    lengthen,
     only,
     outcomes,
     read_back,
@@ -162,7 +162,7 @@ def _read_only(song: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [
-        (change, "it has changed since it was classified"),
+        (lengthen, "it has changed since it was classified"),
         (_gone, "it no longer exists"),
         (_behind_a_link, "it is reached through a symbolic link"),
         (_in_a_linked_folder, "it is reached through a symbolic link"),
@@ -215,7 +215,7 @@ def test_a_song_that_is_changed_meanwhile_is_left_to_who_changes_it(
 
     def check_and_change(path: Path, *rest: Any) -> None:
         check(path, *rest)
-        change(path)
+        lengthen(path)
 
     monkeypatch.setattr(tags_module, "_check", check_and_change)
     assert write(archive)["song.flac"].reason == "it is being changed by another program"
@@ -239,9 +239,9 @@ def test_nothing_takes_the_place_of_a_song_that_was_not_compared_with_it(
             status = changed.stat()
             changed.unlink()
             changed.write_bytes(bytes(status.st_size))
-            os.utime(change, ns=(status.st_atime_ns, status.st_mtime_ns))
+            os.utime(changed, ns=(status.st_atime_ns, status.st_mtime_ns))
         else:
-            change(changed)
+            lengthen(changed)
 
     monkeypatch.setattr(Journal, "append", append_and_change)
     assert write(archive)["song.flac"].reason == "it is being changed by another program"
@@ -275,7 +275,7 @@ def test_a_copy_that_a_kill_has_left_behind_is_removed_wherever_a_song_is_passed
     genre, confidence = ("unknown", 0.9) if outcome == "no genre" else ("Arabesk", 0.1 if outcome == "unsure" else 0.9)
     archive = archive_of(music, genre=genre, confidence=confidence)
     if outcome == "refused":
-        change(song)
+        lengthen(song)
     elif outcome == "undone":
         write(archive)
     left, other = music / f"{PARTIAL}tag-{'0a' * 8}.flac", music / f"{PARTIAL}other.flac"

@@ -17,7 +17,7 @@ from edge_runtime.archive.journal import read_changes
 from edge_runtime.archive.results import Archive
 from edge_runtime.archive.tags import WriteSettings
 from edge_runtime.files import PARTIAL
-from tests.edge_runtime.archive.changed import OWN, archive_of, change, only, outcomes, read_back, undo, write
+from tests.edge_runtime.archive.changed import OWN, archive_of, lengthen, only, outcomes, read_back, undo, write
 from tests.edge_runtime.archive.encoded import NAMES, audio_md5, probed
 from tests.edge_runtime.archive.made import make_archive, row
 from tests.edge_runtime.archive.tagged import TAG, tag_command
@@ -140,7 +140,7 @@ def test_a_kill_in_an_undo_of_a_song_that_others_have_changed_is_recovered_from(
     song = only(music, "song.flac")
     archive = archive_of(music)
     write(archive)
-    change(song)
+    lengthen(song)
     killed(archive, "undo")
     assert read_back(song) == ["Arabesk"]
     assert outcomes(undo(archive)) == {"written"}
