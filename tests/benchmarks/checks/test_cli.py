@@ -53,6 +53,7 @@ def test_the_checks_are_listed_and_described(bench: Bench) -> None:
                 "ratio",
                 "memory of a process",
                 "planning by a manifest of 100 songs whose 2 shards are there",
+                "listing songs whose manifest is there (100 empty files)",
             ],
             marks=pytest.mark.full,
         ),
