@@ -131,7 +131,7 @@ def load_verified(candidate: Candidate, *, threads: int) -> tuple[Interpreter, l
 def choose_engine(path: str | Path, *, threads: int, engine: str = AUTO, again: bool = False) -> Choice:
     """Find out how a model runs best here, by trials or from those of an earlier start.
 
-    What works, and what computes the golden windows wrongly, is remembered; a crash or a lack of memory is not.
+    What works is remembered, and what a library refuses or computes wrongly; a crash or a lack of memory is not.
 
     Parameters
     ----------
@@ -167,7 +167,7 @@ def choose_engine(path: str | Path, *, threads: int, engine: str = AUTO, again: 
         except TmgcError as error:
             errors[candidate] = error
     if all(trial.failure for trial in found.values()):
-        raise _worst([*(untrusted(each.file, trial.failure) for each, trial in found.items()), *errors.values()])
+        raise _worst([*(UntrustedModelError(trial.failure) for trial in found.values()), *errors.values()])
     remember({key: trial for each, trial in found.items() if (key := keys[each])})
     return _choice(found, errors, remembered=False)
 

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from edge_runtime.errors import TmgcError, UntrustedModelError, first_line, shortened
-from edge_runtime.golden_windows import check_golden, first_failure
+from edge_runtime.golden_windows import check_golden, first_failure, untrusted
 from edge_runtime.interpreters import Interpreter, open_interpreter
 from edge_runtime.memory_limit import is_lack_of_memory, memory_line
 from edge_runtime.system_info import peak_memory_mb
@@ -67,7 +67,7 @@ class Trial:
     memory_mb: float = 0.0
     """Peak of the process's resident memory, MB (1e6 bytes)."""
     failure: str = ""
-    """The golden window that it computes wrongly, in one line; there are no figures then."""
+    """Why the file is not to be run so, in one line; there are no figures then."""
 
 
 def try_engine(candidate: Candidate, *, threads: int, seconds: float = 0.0) -> Trial:
@@ -83,14 +83,14 @@ def try_engine(candidate: Candidate, *, threads: int, seconds: float = 0.0) -> T
     Returns
     -------
     trial : Trial
-        With a failure where it computes something else than the exporter did.
+        With a failure where the library refuses the file, or computes something else than the exporter did.
 
     Raises
     ------
     UntrustedModelError
         It crashes, or does not end.
     TmgcError
-        The file is refused by its interpreter, there is too little memory, or no trial can be made.
+        There is no such library, too little memory, or no trial can be made.
     KeyboardInterrupt
         The child was interrupted, as this process probably was.
     """
@@ -113,7 +113,7 @@ def try_engine(candidate: Candidate, *, threads: int, seconds: float = 0.0) -> T
     if "trial" in answer:
         return Trial(**answer["trial"])
     if "refused" in answer:
-        raise UntrustedModelError(answer["refused"]) if answer["untrusted"] else TmgcError(answer["refused"])
+        raise TmgcError(answer["refused"])
     raise _ended(candidate, done)
 
 
@@ -163,15 +163,17 @@ def main(arguments: list[str]) -> None:
     beat()
     try:
         interpreter = open_interpreter(path, threads=int(threads), engine=engine or None)
-        failure = first_failure(check_golden(interpreter, beat), interpreter.runtime)
-        trial = Trial(interpreter.runtime, failure=failure) if failure else _timed(interpreter, float(seconds), beat)
-        answer: dict[str, Any] = {"trial": asdict(trial)}
+        if failure := first_failure(check_golden(interpreter, beat), interpreter.runtime):
+            raise untrusted(Path(path), failure)
+        answer: dict[str, Any] = {"trial": asdict(_timed(interpreter, float(seconds), beat))}
+    except UntrustedModelError as error:
+        answer = {"trial": asdict(Trial(failure=str(error)))}
     except TmgcError as error:
-        answer = {"refused": str(error), "untrusted": isinstance(error, UntrustedModelError)}
+        answer = {"refused": str(error)}
     except (MemoryError, OSError, ImportError, RuntimeError) as error:
         if not is_lack_of_memory(error):
             raise
-        answer = {"refused": memory_line(first_line(error)), "untrusted": False}
+        answer = {"refused": memory_line(first_line(error))}
     sys.stdout.write(f"\n{json.dumps(answer)}\n")
     sys.stdout.flush()
     os._exit(0)  # whatever an interpreter would do at its end

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Generator, Iterator
 from heapq import heappop, heappush
 from itertools import islice
@@ -14,6 +15,9 @@ from edge_runtime.errors import TmgcError
 
 MOST_FILES = 200_000
 """Files and folders: more are a link to something else, such as a whole disk."""
+
+ANY_NUMBER = sys.maxsize - 1
+"""For ``most_files``, where there is no limit."""
 
 SAME_AS = "the same folder as"
 """Beginning of the reason against a second way to a folder."""

@@ -166,6 +166,7 @@ def serve(model: Path | None, seconds: float, threads: int, as_json: bool) -> No
 @click.option("--sample", default=10, show_default=True, type=click.IntRange(min=2), help="Songs of the plain loop.")
 @click.option("--windows", default=8, show_default=True, type=click.IntRange(min=1, max=50), help="Of each song.")
 @click.option("--planned", default=10_000_000, show_default=True, type=click.IntRange(min=1), help="Songs to plan.")
+@click.option("--listed", default=200_000, show_default=True, type=click.IntRange(min=1), help="Empty files to list.")
 @click.option("--ray", is_flag=True, help="Time Ray on this machine, too.")
 def archive(
     model: Path | None,
@@ -174,6 +175,7 @@ def archive(
     sample: int,
     windows: int,
     planned: int,
+    listed: int,
     ray: bool,
     as_json: bool,
 ) -> None:
@@ -186,7 +188,14 @@ def archive(
     model = model or default_model()
     log.info("%s: %d mp3 songs of %g s ...", model, songs, seconds)
     result = time_archive(
-        model, songs, sample=min(sample, songs), windows=windows, planned=planned, seconds=seconds, ray=ray
+        model,
+        songs,
+        sample=min(sample, songs),
+        windows=windows,
+        planned=planned,
+        listed=listed,
+        seconds=seconds,
+        ray=ray,
     )
     _print(result, result.lines, as_json=as_json)
     sys.exit(0 if result.passed else 1)

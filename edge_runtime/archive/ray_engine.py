@@ -7,7 +7,7 @@ import logging
 import os
 import socket
 import tempfile
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import replace
 from functools import cache
 from itertools import islice
@@ -25,11 +25,17 @@ log = logging.getLogger("tmgc.archive")
 RETRIES = 3
 """Of a song whose process or machine has gone."""
 
+_SONGS_A_TASK = 4
+"""Ray takes time for each task."""
+
 _AHEAD = 2
-"""Songs that are submitted for each core: enough that none is idle."""
+"""Tasks that are submitted for each core: enough that none is idle."""
 
 _COUNT_SECONDS = 5.0
 """How often the cluster is asked for its cores: machines come and go."""
+
+_SETS = 10
+"""Of a watchdog at most in the time after which it ends a process."""
 
 _LOST = f"{NOT_READ}its process crashed, hung or was killed each time, or its machine has gone"
 
@@ -88,7 +94,7 @@ def tag_with_ray(
     workers: int | None = None,
     hang_seconds: float = HANG_SECONDS,
 ) -> Generator[tuple[Song, Row], None, None]:
-    """Classify songs as Ray tasks, one a song and core.
+    """Classify songs as Ray tasks of some songs each, one task a core. Where a task is lost, each song gets its own.
 
     The process is connected to a cluster (:func:`connect`), and is disconnected at the end. The model is sent to the
     machines; songs have the same paths or addresses on all.
@@ -110,18 +116,26 @@ def tag_with_ray(
 
     task = ray.remote(num_cpus=1, max_retries=RETRIES)(_tag)
     content = ray.put(tagger.model.read_bytes())
-    waiting, running = iter(songs), dict[Any, Song]()
+    waiting, alone, running = iter(songs), list[list[Song]](), dict[Any, list[Song]]()
     cores, counted = _cores(ray, workers), monotonic()
+
+    def chosen() -> list[Song]:
+        return alone.pop() if alone else list(islice(waiting, _SONGS_A_TASK))
+
     try:
         while True:
             if monotonic() - counted > _COUNT_SECONDS:
                 cores, counted = _cores(ray, workers), monotonic()
-            for song in islice(waiting, max(0, _AHEAD * cores - len(running))):
-                running[task.remote(song, [content], tagger, hang_seconds)] = song
+            for some in islice(iter(chosen, []), max(0, _AHEAD * cores - len(running))):
+                running[task.remote(some, [content], tagger, hang_seconds)] = some
             if not running:
                 return
             for done in ray.wait(list(running), timeout=1.0)[0]:
-                yield running.pop(done), _result(ray, done)
+                some, rows = running.pop(done), _results(ray, done)
+                if rows is None and len(some) > 1:
+                    alone += [[song] for song in some]
+                else:
+                    yield from zip(some, rows or [Row(error=_LOST)], strict=True)
     finally:
         for left in running:
             ray.cancel(left, force=True)
@@ -134,28 +148,41 @@ def _cores(ray: Any, workers: int | None) -> int:
     return max(1, min(there, workers or there))
 
 
-def _result(ray: Any, done: Any) -> Row:
+def _results(ray: Any, done: Any) -> list[Row] | None:
+    """The rows of a task; None where its process or machine has gone."""
     try:
-        row: Row = ray.get(done)
-        return row
+        rows: list[Row] = ray.get(done)
+        return rows
     except ray.exceptions.RayTaskError as error:
         raise error.cause from None
     except ray.exceptions.RayError:  # of a worker, a machine, or lack of memory
-        return Row(error=_LOST)
+        return None
 
 
-def _tag(song: Song, content: list[Any], tagger: Tagger, hang_seconds: float) -> Row:
+def _tag(songs: Sequence[Song], content: list[Any], tagger: Tagger, hang_seconds: float) -> list[Row]:
     """The task, in a process that ends where a window takes too long."""
-    nowhere = _nowhere()
-
-    def beat() -> None:
-        faulthandler.dump_traceback_later(hang_seconds, exit=True, file=nowhere)
-
-    beat()
+    watchdog = _Watchdog(hang_seconds)
     try:
-        return _with_model_here(tagger, content[0])(song, beat)
+        here = _with_model_here(tagger, content[0])
+        return [here(song, watchdog) for song in songs]
     finally:
         faulthandler.cancel_dump_traceback_later()
+
+
+class _Watchdog:
+    """Ends this process where it is not called for so long; each time that it is set takes a new thread."""
+
+    def __init__(self, hang_seconds: float) -> None:
+        self._seconds = hang_seconds
+        self._set()
+
+    def __call__(self) -> None:
+        if monotonic() - self._last > self._seconds / _SETS:
+            self._set()
+
+    def _set(self) -> None:
+        self._last = monotonic()
+        faulthandler.dump_traceback_later(self._seconds, exit=True, file=_nowhere())
 
 
 @cache

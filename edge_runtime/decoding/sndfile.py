@@ -132,12 +132,13 @@ class Sndfile:
             raise ValueError(str(error)) from error
         frames = min(frames, self.stated_frames - start)  # asked for more, it would read behind the end of the sound
         while frames > 0:
-            buffer = np.full((math.ceil(min(length, frames)), channels), np.nan, np.float32)
+            buffer = np.empty((math.ceil(min(length, frames)), channels), np.float32)
+            buffer[:, -1] = np.nan  # as long as nothing is decoded
             try:
                 with silence():
                     block = self._file.read(out=buffer)
             except soundfile.LibsndfileError as error:
-                decoded = int(np.count_nonzero(~np.isnan(buffer[:, -1])))  # a decoder that fails has written these
+                decoded = int(np.count_nonzero(~np.isnan(buffer[:, -1])))  # before it failed
                 yield Block(self.rate, buffer[:decoded])
                 raise ValueError(str(error)) from error
             if not len(block):

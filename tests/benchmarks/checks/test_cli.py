@@ -46,13 +46,14 @@ def test_the_checks_are_listed_and_described(bench: Bench) -> None:
         ),
         (("soak", SMALL_MODEL, "--hours", 0.05, "--threads", 1), ["audio", "memory", "ratio", "left behind"]),
         pytest.param(
-            ("archive", SMALL_MODEL, "--songs", 4, "--sample", 2, "--seconds", 20, "--planned", 100),
+            ("archive", SMALL_MODEL, "--songs", 4, "--sample", 2, "--seconds", 20, "--planned", 100, "--listed", 100),
             [
                 "plain loop over songs of 20 s",
                 "tmgc-tag --engine local",
                 "ratio",
                 "memory of a process",
                 "planning by a manifest of 100 songs whose 2 shards are there",
+                "listing songs whose manifest is there (100 empty files)",
             ],
             marks=pytest.mark.full,
         ),

@@ -1,22 +1,25 @@
-"""A run of ``tmgc-tag`` whose processes are killed again and again must give the rows of an undisturbed one.
+"""A run of ``tmgc-tag`` whose processes are killed and whose disks fail must give the rows of an undisturbed one.
 
 ``python -m tests.edge_runtime.archive.chaos FOLDER --songs 1500 --seconds 180`` makes songs, tags them undisturbed and
-disturbed, and compares. It can be interrupted: songs that are made are not made again.
+disturbed, and compares. It can be interrupted: songs that are made are not made again. It mounts disks, as root.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import random
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import NamedTuple
 
 import numpy as np
 import psutil
@@ -24,11 +27,37 @@ import psutil
 from edge_runtime.archive.results import SHARDS, read_archive
 from edge_runtime.models import SMALL_MODEL
 from edge_runtime.system_info import usable_cores
+from tests.edge_runtime.archive.disks import Disks, mounted_disks
 from tests.edge_runtime.archive.tagged import TAG, rows
 
 GENRES = ("Halk", "Rock", "Klasik", "Elektronik", "Arabesk")
 BROKEN_EVERY = 100
 _RATE = 44_100
+_POLL_SECONDS = 0.05
+_COPIED = 30
+"""Songs of the disk that fails."""
+
+
+Driver = subprocess.Popen[bytes]
+
+
+class Trouble(NamedTuple):
+    """What happens to a run on its way."""
+
+    when: Callable[[Driver], bool]
+    happens: Callable[[Driver], object]
+
+
+class Start(NamedTuple):
+    """One start of a run, and its end."""
+
+    troubles: Sequence[Trouble] = ()
+    """One after another."""
+    code: int = 0
+    told: Sequence[str] = ()
+    """What its notices hold."""
+    repair: Callable[[], object] = lambda: None
+    """What is done afterwards."""
 
 
 @dataclass
@@ -37,49 +66,109 @@ class Disturbances:
 
     starts: int = 0
     workers_killed: int = 0
-    drivers_killed: int = 0
+    troubles: int = 0
 
 
-def disturbed(command: Sequence[str], *, worker_seconds: float, driver_seconds: Sequence[float]) -> Disturbances:
-    """Run a command until it ends by itself, with exit code 0, and is started again after it was killed.
+def disturbed(command: Sequence[str], starts: Sequence[Start], *, worker_seconds: float) -> Disturbances:
+    """Start a command again and again, the last time without troubles.
 
     Parameters
     ----------
     command : sequence of str
+    starts : sequence of Start
     worker_seconds : float > 0
         From one kill of a worker process to the next.
-    driver_seconds : sequence of float > 0
-        How long each of the first starts lasts until it is killed itself.
 
     Raises
     ------
     AssertionError
-        It fails, or workers outlive it.
+        A start ends otherwise than it should, or workers outlive their driver.
     """
     done, chance = Disturbances(), random.Random(0)
-    while True:
-        begun = time.monotonic()
-        limit = driver_seconds[done.starts] if done.starts < len(driver_seconds) else None
+    for start in [*starts, Start()]:
         done.starts += 1
-        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as driver:
-            while _running(driver, worker_seconds):
-                if limit is not None and time.monotonic() - begun > limit:
-                    left = workers(driver.pid)
-                    driver.kill()
-                    done.drivers_killed += 1
-                    assert not psutil.wait_procs(left, timeout=10)[1], "workers end with their driver"
-                    break
-                if alive := workers(driver.pid):
+        troubles, killed = list(start.troubles), time.monotonic()
+        with TemporaryFile() as notices, subprocess.Popen(command, stderr=notices) as driver:
+            while _running(driver, _POLL_SECONDS):
+                alive = workers(driver.pid)
+                if troubles and troubles[0].when(driver):
+                    troubles.pop(0).happens(driver)
+                    done.troubles += 1
+                elif alive and time.monotonic() - killed > worker_seconds:
+                    killed = time.monotonic()
                     _kill(chance.choice(alive))
                     done.workers_killed += 1
-            assert driver.stderr
-            notices = driver.stderr.read()
-        if driver.returncode != -9:
-            assert driver.returncode == 0, notices
-            return done
+            assert not psutil.wait_procs(alive, timeout=10)[1], "workers end with their driver"
+            notices.seek(0)
+            _check_end(start, driver.returncode, len(troubles), notices.read().decode())
+        start.repair()
+    return done
 
 
-def _running(driver: subprocess.Popen[str], seconds: float) -> bool:
+def _check_end(start: Start, code: int, left: int, notices: str) -> None:
+    assert code == start.code, notices
+    assert not left, f"it ended before its troubles: {notices}"
+    assert all(text in notices for text in start.told), notices
+    assert "Traceback" not in notices
+    if code == 2:
+        assert notices.splitlines()[-1].startswith("error: ")
+
+
+def driver_killed(seconds: float) -> Start:
+    """A start whose driver is killed after so many seconds."""
+    begun = list[float]()
+
+    def when(_: Driver) -> bool:
+        begun.append(time.monotonic())
+        return begun[-1] - begun[0] > seconds
+
+    return Start([Trouble(when, lambda driver: driver.kill())], code=-9)
+
+
+def reading(folder: Path) -> Callable[[Driver], bool]:
+    """Whether a worker has a file below a folder open."""
+
+    def when(driver: Driver) -> bool:
+        for worker in workers(driver.pid):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if any(Path(file.path).is_relative_to(folder) for file in worker.open_files()):
+                    return True
+        return False
+
+    return when
+
+
+def troubled_disks(disks: Disks) -> list[Start]:
+    """Starts in which the disk of the results is full, and then those of the songs go away and fail, one by one."""
+    going, failing, second = disks.going, disks.failing, disks.second
+
+    def all_back() -> None:
+        failing.remove()
+        for disk in (going, failing):
+            disk.mount()
+
+    return [
+        Start(
+            [Trouble(reading(going.folder), lambda _: disks.results.fill())],
+            code=2,
+            told=["No space left on device. Make room, then run it again"],
+            repair=disks.results.make_room,
+        ),
+        Start(
+            [
+                Trouble(reading(going.folder), lambda _: going.remove()),
+                Trouble(reading(failing.folder), lambda _: failing.fail()),
+                Trouble(reading(second.folder), lambda _: second.remove()),
+            ],
+            code=2,
+            told=[f"{second.folder} has gone. Bring it back, then run the same again"],
+        ),
+        Start(code=2, told=[f"{second.folder} holds no songs, and held"], repair=second.mount),
+        Start(told=[f"gone from {disks.roots[0]} since the last run", "could not be read: "], repair=all_back),
+    ]
+
+
+def _running(driver: Driver, seconds: float) -> bool:
     """Wait; whether it still runs."""
     try:
         driver.wait(seconds)
@@ -161,17 +250,17 @@ def main() -> None:
     parser.add_argument("--worker-kill-every", type=float, default=3.0, metavar="SECONDS")
     parser.add_argument("--driver-kills-after", type=float, nargs="*", default=[30.0, 60.0], metavar="SECONDS")
     options = parser.parse_args()
-    music, undisturbed, after = (options.folder / name for name in ("music", "undisturbed", "disturbed"))
+    music, undisturbed = (options.folder / name for name in ("music", "undisturbed"))
     make_songs(music, options.songs, seconds=options.seconds)
-    command = [*TAG, str(music), "--model", str(options.model)]
-    subprocess.run([*command, str(undisturbed)], check=True)
-    begun = time.monotonic()
-    done = disturbed(
-        [*command, str(after)],
-        worker_seconds=options.worker_kill_every,
-        driver_seconds=options.driver_kills_after,
-    )
-    count = check_equal(undisturbed, after)
+    parts = sorted(path for path in music.iterdir() if path.is_dir())
+    copied = sorted(parts[0].iterdir())[:_COPIED]
+    with mounted_disks(options.folder / f"disks-{os.getpid()}", parts, copied) as disks:
+        command = [*TAG, *map(str, disks.roots), "--model", str(options.model)]
+        subprocess.run([*command, str(undisturbed), "--force"], check=True)
+        begun, after = time.monotonic(), disks.results.folder / "disturbed"
+        starts = [*map(driver_killed, options.driver_kills_after), *troubled_disks(disks)]
+        done = disturbed([*command, str(after)], starts, worker_seconds=options.worker_kill_every)
+        count = check_equal(undisturbed, after)
     sys.stdout.write(f"{count} equal rows after {done} in {time.monotonic() - begun:.0f} s\n")
 
 

@@ -11,7 +11,8 @@ import pytest
 from edge_runtime.archive.lock import LOCK
 from edge_runtime.archive.results import ARCHIVE_JSON, SHARDS
 from tests.conftest import until
-from tests.edge_runtime.archive.chaos import check_equal, disturbed
+from tests.edge_runtime.archive.chaos import check_equal, disturbed, driver_killed, troubled_disks
+from tests.edge_runtime.archive.disks import mounted_disks, why_not_mounted
 from tests.edge_runtime.archive.tagged import TAG, rows, write_copies, write_library
 
 pytestmark = pytest.mark.full
@@ -22,10 +23,23 @@ def test_killed_workers_and_drivers_change_no_row(tmp_path: Path, models: dict[s
     command = [*TAG, str(music), "--model", str(models["tflite"]), "--windows", "all", "--workers", "2"]
     subprocess.run([*command, str(tmp_path / "undisturbed")], check=True)
     # these songs take much longer than the first starts last
-    done = disturbed([*command, str(tmp_path / "out")], worker_seconds=1.0, driver_seconds=[2.0, 2.0])
+    starts = [driver_killed(2.0), driver_killed(2.0)]
+    done = disturbed([*command, str(tmp_path / "out")], starts, worker_seconds=1.0)
     assert check_equal(tmp_path / "undisturbed", tmp_path / "out") == 420
-    assert done.drivers_killed == 2
     assert done.workers_killed > 5
+
+
+def test_disks_that_fill_up_go_away_and_fail_change_no_row(tmp_path: Path, models: dict[str, Path]) -> None:
+    if reason := why_not_mounted(tmp_path):
+        pytest.skip(reason)
+    parts = [write_copies(tmp_path / "music" / name, 6, seconds=40.0) for name in ("a", "b", "c")]
+    copied = sorted((parts[0] / "00").iterdir())
+    with mounted_disks(tmp_path / "disks", parts, copied) as disks:
+        command = [*TAG, *map(str, disks.roots), "--model", str(models["tflite"]), "--windows", "all"]
+        subprocess.run([*command, str(tmp_path / "undisturbed")], check=True)
+        after = disks.results.folder / "out"
+        disturbed([*command, str(after)], troubled_disks(disks), worker_seconds=1.0)
+        assert check_equal(tmp_path / "undisturbed", after) == 114
 
 
 def test_a_driver_that_is_killed_while_it_lists_the_songs_leaves_results_that_go_on(

@@ -68,6 +68,20 @@ def test_several_roots_stand_one_after_the_other(music: Path) -> None:
     assert found(music / "Halk", music / "Caz") == ["a.opus", "b.MP3", "c.flac"]
 
 
+def test_what_is_gone_is_told_for_each_root_whatever_order_they_are_named_in(music: Path, notices: list[str]) -> None:
+    (music / "Halk" / "e.mp3").touch()
+    own, roots = OwnChanges(music), [str(music / "Halk"), str(music / "Caz")]
+    before = find_songs(roots, None, own).songs
+    assert before == find_songs(roots[::-1], None, own).songs
+    for name in ("Caz/a.opus", "Halk/e.mp3"):
+        (music / name).unlink()
+    assert find_songs(roots, before, own).songs["path"].to_pylist() == ["b.MP3", "c.flac"]
+    assert notices == [
+        f"warning: gone from {music}/{folder} since the last run: 1 songs, such as {song}"
+        for folder, song in (("Caz", "a.opus"), ("Halk", "e.mp3"))
+    ]
+
+
 def test_a_link_to_nothing_and_one_to_itself_are_songs_whose_rows_will_say_so(music: Path) -> None:
     (music / "gone.mp3").symlink_to("nowhere.mp3")
     (music / "loop.mp3").symlink_to("loop.mp3")

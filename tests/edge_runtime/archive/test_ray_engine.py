@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,10 @@ from typing import Any
 import psutil
 import pytest
 
+from edge_runtime.archive import ray_engine
 from edge_runtime.archive.ray_engine import _with_model_here
-from edge_runtime.archive.song import Song, Tagger, TagSettings
+from edge_runtime.archive.results import NOT_READ
+from edge_runtime.archive.song import Row, Song, Tagger, TagSettings
 from tests.edge_runtime.archive.chaos import children
 from tests.edge_runtime.archive.tagged import TAG, rows, tag_command, tag_library, write_copies, write_song
 
@@ -57,6 +59,30 @@ def test_a_node_that_is_killed_on_the_way_costs_no_row(cluster: Any, tmp_path: P
     assert "Ray: 2 machine(s), 2 cores" in notices
     tag_library(music, tmp_path / "undisturbed", models["tflite"], windows=None)
     assert rows(tmp_path / "out") == rows(tmp_path / "undisturbed")
+
+
+class Deadly(Tagger):
+    """Some songs end its process."""
+
+    def __call__(self, song: Song, beat: Callable[[], None]) -> Row:
+        if song.path == "deadly.wav":
+            os._exit(1)
+        return super().__call__(song, beat)
+
+
+@pytest.mark.full
+def test_a_song_that_ends_its_process_costs_its_own_row_alone(
+    cluster: Any, tmp_path: Path, models: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray_engine, "RETRIES", 0)
+    monkeypatch.setenv("RAY_ADDRESS", cluster.address)
+    names = ["a.wav", "deadly.wav", "b.wav", "c.wav", "d.wav"]
+    songs = [Song(0, write_song(tmp_path / name).name, str(tmp_path), 1, 1) for name in names]
+    tagger = Deadly(**vars(Tagger.of(models["tflite"], TagSettings(2))))
+    ray_engine.connect()
+    errors = {song.path: row.error for song, row in ray_engine.tag_with_ray(songs, tagger)}
+    assert {name for name in names if errors[name]} == {"deadly.wav"}
+    assert str(errors["deadly.wav"]).startswith(NOT_READ)
 
 
 @pytest.mark.full
