@@ -154,7 +154,7 @@ def main(arguments: list[str]) -> None:
     """Try one, and print what was found as a line of JSON."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Python's own waits for a library to return
     path, engine, threads, seconds, hang_seconds = arguments
-    _limit(Path(path))
+    is_limited = _limit(Path(path))
     stderr = os.dup(2)  # which is silenced while a file is loaded
 
     def beat() -> None:
@@ -166,21 +166,29 @@ def main(arguments: list[str]) -> None:
         if failure := first_failure(check_golden(interpreter, beat), interpreter.runtime):
             raise untrusted(Path(path), failure)
         answer: dict[str, Any] = {"trial": asdict(_timed(interpreter, float(seconds), beat))}
-    except UntrustedModelError as error:
-        answer = {"trial": asdict(Trial(failure=str(error)))}
-    except TmgcError as error:
-        answer = {"refused": str(error)}
-    except (MemoryError, OSError, ImportError, RuntimeError) as error:
-        if not is_lack_of_memory(error):
-            raise
-        answer = {"refused": memory_line(first_line(error))}
+    except (TmgcError, MemoryError, OSError, ImportError, RuntimeError) as error:
+        answer = _refusal(error, is_limited=is_limited)
     sys.stdout.write(f"\n{json.dumps(answer)}\n")
     sys.stdout.flush()
     os._exit(0)  # whatever an interpreter would do at its end
 
 
-def _limit(path: Path) -> None:
-    """Lower what this process may take; where the system does not allow that, it goes on without."""
+def _refusal(error: Exception, *, is_limited: bool) -> dict[str, Any]:
+    """The answer where a model cannot be run; another error is raised.
+
+    Under a limit of memory it says nothing about the file: libraries tell the lack in many ways.
+    """
+    if is_lack_of_memory(error):
+        return {"refused": memory_line(first_line(error))}
+    if isinstance(error, UntrustedModelError) and not is_limited:
+        return {"trial": asdict(Trial(failure=str(error)))}
+    if isinstance(error, TmgcError):
+        return {"refused": str(error)}
+    raise error
+
+
+def _limit(path: Path) -> bool:
+    """Lower what this process may take, where the system allows that; whether its memory was limited before."""
     with contextlib.suppress(OSError):  # Linux: should memory run out, this process is ended, and no other
         Path("/proc/self/oom_score_adj").write_text("1000")
     with contextlib.suppress(ImportError, OSError, ValueError):
@@ -188,8 +196,10 @@ def _limit(path: Path) -> None:
 
         wanted = _MEMORY_BYTES + 10 * path.stat().st_size
         soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-        if soft == resource.RLIM_INFINITY or wanted < soft:
-            resource.setrlimit(resource.RLIMIT_AS, (wanted, hard))
+        if soft != resource.RLIM_INFINITY and soft <= wanted:
+            return True
+        resource.setrlimit(resource.RLIMIT_AS, (wanted, hard))
+    return False
 
 
 def _timed(interpreter: Interpreter, seconds: float, beat: Callable[[], None]) -> Trial:

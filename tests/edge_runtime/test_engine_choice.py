@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -247,6 +249,22 @@ def test_one_that_fails_its_trial_is_left_out_and_not_tried_at_every_start(
     with pytest.raises(UntrustedModelError, match="golden window 'loud'"):
         choose_engine(both, threads=1, engine="onnxruntime")
     assert trials[-1].engine == "onnxruntime", "alone it is tried again"
+
+
+def test_a_library_for_which_there_is_too_little_memory_is_not_remembered_as_one_that_fails(
+    models: dict[str, Path],
+) -> None:
+    if not ENGINES["openvino"].installed:
+        pytest.skip("OpenVINO, which needs the most, is not installed")
+    code = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_AS, (320_000_000, 320_000_000));"
+        "from edge_runtime.engine_choice import *;"
+        "choice = choose_engine(sys.argv[1], threads=1); print(*choice.failed.values(), len(read_trials()))"
+    )
+    command = [sys.executable, "-c", code, str(models["onnx"])]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert len(done.stdout) > 10, "OpenVINO is left out"
+    assert done.stdout.endswith(" 1\n"), "and not remembered"
 
 
 def test_an_engine_that_is_named_is_taken_with_the_file_that_it_runs(both: Path, song: Path) -> None:
