@@ -345,8 +345,14 @@ class Exporter:
     def _final_card(self, target: Target, parity: ParityReport) -> ModelCard:
         """The card with its parity, and what the file computes from the golden windows."""
         card = self._card(target, parity.summary())
-        found = predict_golden(open_interpreter(self._provisional(target)), NAMES)
-        golden = golden_document(target.recipe.name, found, self._golden)
+        path = self._provisional(target)
+        found = predict_golden(open_interpreter(path), NAMES)
+        others = {
+            engine: predict_golden(open_interpreter(path, engine=engine), NAMES)
+            for engine, other in parity.other_engines.items()
+            if other["passed"]
+        }
+        golden = golden_document(target.recipe.name, found, self._golden, others)
         return card.replace(export={**card.export, "golden": golden})
 
     def _provisional(self, target: Target) -> Path:

@@ -187,6 +187,12 @@ def first_engine(path: Path) -> str:
     return next(iter(installed_engines(path)), AUTO)
 
 
+def engine_of(interpreter: Interpreter) -> str | None:
+    """The name in :data:`ENGINES` of what runs a model; None for what is not in it."""
+    distribution, _, _ = interpreter.runtime.partition(" ")
+    return next((name for name, engine in ENGINES.items() if engine.distribution == distribution), None)
+
+
 def default_threads() -> int:
     """All usable cores but one, which is left to the audio; between 1 and 4."""
     return min(4, max(1, usable_cores() - 1))

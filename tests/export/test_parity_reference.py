@@ -11,7 +11,8 @@ import pytest
 from rich.console import Console
 
 from edge_runtime.errors import TmgcError
-from edge_runtime.interpreters import failed_run
+from edge_runtime.golden_windows import check_golden
+from edge_runtime.interpreters import failed_run, open_interpreter
 from edge_runtime.interpreters.openvino import OpenVinoInterpreter
 from edge_runtime.model_file import read_card
 from edge_runtime.spectrogram import Spectrogram
@@ -77,6 +78,9 @@ def test_every_onnx_export_is_within_tolerance_in_openvino_too(name: str, export
     limit = find_tolerance(parity["recipe"], "image").probability_difference
     assert limit is None or other["max_probability_difference"] <= limit
     card = read_card(Path(exports[name]["file"]))
+    (result, *_) = check_golden(open_interpreter(exports[name]["file"], engine="openvino"))
+    assert list(result.expected) == card.export["golden"]["other_engines"]["openvino"][result.window]
+    assert result.difference < 1e-5
     assert card.export["parity"]["other_engines"] == parity["other_engines"]
     assert card.failed_engines == ()
 
