@@ -12,7 +12,7 @@ from typing import Final, Literal, cast
 from edge_runtime.errors import TmgcError
 from edge_runtime.files import PARTIAL
 from edge_runtime.input_kinds import INPUT_KINDS
-from edge_runtime.interpreters import ENGINES, SUFFIXES, installed_engines
+from edge_runtime.interpreters import ENGINES, SUFFIXES, first_engine, installed_engines
 from edge_runtime.model_file import read_card
 from edge_runtime.models import SMALL_MODEL
 from train.run import Run
@@ -186,7 +186,7 @@ def export_case(model: Path, run: Run, *, pipeline: PipelineName = EXPORT) -> Ca
     if not isinstance(recipe, str):
         raise TmgcError(f"the card of an export names its recipe: that of {model} does not. Export it with tmgc-export")
     infix = "" if input_kind == "image" else f"{input_kind}-"
-    engine = next(iter(installed_engines(model)), None)
+    engine = first_engine(model)
     return Case(f"{form}-{infix}{recipe}", pipeline, model, run.card_json, form, recipe, input_kind, engine)
 
 

@@ -179,6 +179,8 @@ def find_candidates(path: Path, engine: str = AUTO) -> list[Candidate]:
 
     Raises
     ------
+    UntrustedModelError
+        With each engine that is installed the file has failed its parity check.
     TmgcError
         There is no such file or engine, or a card is missing or malformed.
     """
@@ -188,12 +190,12 @@ def find_candidates(path: Path, engine: str = AUTO) -> list[Candidate]:
         raise TmgcError(f"an engine must be one of {AUTO}, {', '.join(names)}: got {engine}")
     if engine == AUTO:
         files = [path, *_same_export(path)]
-        found = [
-            Candidate(file, name)
-            for file in files
-            for name in installed_engines(file)
-            if name not in read_card(file).failed_engines
-        ]
+        found = [Candidate(file, name) for file in files for name in _usable_engines(file)]
+        if not found and (failed := installed_engines(path)):
+            raise UntrustedModelError(
+                f"a model must answer as Keras does: {path} does not with {', '.join(failed)}. Install another engine, "
+                "take another export of the model, or, at your own risk, name it with --engine"
+            )
         return found or [Candidate(path, None)]  # whose refusal says what to install
     for file in (path, *_same_export(path)):
         if engine in installed_engines(file):
@@ -202,6 +204,23 @@ def find_candidates(path: Path, engine: str = AUTO) -> list[Candidate]:
         f"an engine must be installed, and run the file: {engine} does not run {path}. Leave --engine out, or see "
         "docs/install.md"
     )
+
+
+def own_candidate(path: Path) -> Candidate:
+    """The first way to run a file itself: for work whose parts must all be computed in the same way.
+
+    Raises
+    ------
+    TmgcError
+        As of :func:`find_candidates`.
+    """
+    return next((each for each in find_candidates(path) if each.file == path), Candidate(path, None))
+
+
+def _usable_engines(path: Path) -> list[str]:
+    """The installed engines of a file with which it has not failed its parity check."""
+    failed = read_card(path).failed_engines
+    return [name for name in installed_engines(path) if name not in failed]
 
 
 def _same_export(path: Path) -> list[Path]:
@@ -220,7 +239,8 @@ def _same_export(path: Path) -> list[Path]:
 
 def _network(card: ModelCard) -> tuple[object, ...]:
     """What two files of one network and recipe have in common: the same trained weights, and all that the card says."""
-    keras = card.export.get("golden", {}).get("keras")
+    golden = card.export.get("golden")
+    keras = golden.get("keras") if isinstance(golden, dict) else None
     return card.replace(export={}, training={}), card.export["keras_sha256"], card.export.get("recipe"), keras
 
 

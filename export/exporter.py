@@ -337,6 +337,8 @@ class Exporter:
         for engine in installed_engines(target.file(self._folder, self._source.name))[1:]:
             try:
                 found[engine] = self._compute_parity(target, PARITY_SPLIT, engine).summary()
+                golden = predict_golden(open_interpreter(self._provisional(target), engine=engine), NAMES)
+                golden_document(target.recipe.name, golden, self._golden)  # refuses what is no probability
             except TmgcError as error:
                 reason = str(error).replace(f"{self._folder}/", "")
                 found[engine] = {"passed": False, "failures": [f"{engine} does not run the file: {reason}"]}

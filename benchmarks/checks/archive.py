@@ -106,10 +106,10 @@ class Tagging:
     @property
     def is_flat(self) -> bool:
         """Whether its processes' memory, if it is known, is small and does not grow."""
-        if self.early_mb is None or self.process_mb is None:
-            return True
         if self.driver_mb > MOST_GROWTH * self.driver_early_mb:
             return False
+        if self.early_mb is None or self.process_mb is None:
+            return True
         return self.process_mb <= min(MOST_PROCESS_MB, MOST_GROWTH * self.early_mb)
 
     @property

@@ -114,20 +114,24 @@ def tag_with_ray(
     """
     import ray
 
-    task = ray.remote(num_cpus=1, max_retries=RETRIES)(_tag)
+    task = ray.remote(num_cpus=1)(_tag)
     content = ray.put(tagger.model.read_bytes())
     waiting, alone, running = iter(songs), list[list[Song]](), dict[Any, list[Song]]()
     cores, counted = _cores(ray, workers), monotonic()
 
     def chosen() -> list[Song]:
-        return alone.pop() if alone else list(islice(waiting, _SONGS_A_TASK))
+        if alone:
+            return alone.pop()
+        return list(islice(waiting, _SONGS_A_TASK if len(running) >= cores else 1))  # a core must not wait for a group
 
     try:
         while True:
             if monotonic() - counted > _COUNT_SECONDS:
                 cores, counted = _cores(ray, workers), monotonic()
             for some in islice(iter(chosen, []), max(0, _AHEAD * cores - len(running))):
-                running[task.remote(some, [content], tagger, hang_seconds)] = some
+                retries = RETRIES if len(some) == 1 else 0  # a group is divided
+                here = task.options(max_retries=retries)
+                running[here.remote(some, [content], tagger, hang_seconds)] = some
             if not running:
                 return
             for done in ray.wait(list(running), timeout=1.0)[0]:

@@ -22,11 +22,11 @@ from edge_runtime.archive.results import NOT_READ, local_path
 from edge_runtime.audio import Samples, level_dbfs
 from edge_runtime.audio_file import AudioFile
 from edge_runtime.classifier import GenreClassifier
-from edge_runtime.engine_choice import choose_engine, load_verified
+from edge_runtime.engine_choice import choose_engine, load_verified, own_candidate
 from edge_runtime.engine_trial import Candidate
 from edge_runtime.errors import InvalidAnswerError, TmgcError, first_line
 from edge_runtime.files import sha256_of
-from edge_runtime.interpreters import first_engine, installed_engines
+from edge_runtime.interpreters import AUTO
 from edge_runtime.pooling import Pool
 from edge_runtime.predictions import SILENCE, UNKNOWN, apply_threshold
 from edge_runtime.spectrogram import SpectrogramSettings
@@ -119,6 +119,8 @@ class Tagger:
     threshold: float
     """Both of its card."""
     settings: TagSettings
+    engine: str | None = None
+    """That of all songs, whichever process or machine classifies them; None for the first that is installed."""
 
     @classmethod
     def of(cls, model: Path, settings: TagSettings) -> Tagger:
@@ -129,11 +131,12 @@ class Tagger:
         TmgcError
             The model cannot be run.
         """
-        choose_engine(model, threads=1, engine=first_engine(model))  # in a process that may crash
-        card = _opened(model, settings).card
+        engine = own_candidate(model).engine
+        choose_engine(model, threads=1, engine=engine or AUTO)  # in a process that may crash
+        card = _opened(model, settings, engine).card
         if card.warning:
             log.warning("%s", card.warning)
-        return cls(model, sha256_of(model), card.genres, card.threshold, settings)
+        return cls(model, sha256_of(model), card.genres, card.threshold, settings, engine)
 
     def load(self) -> None:
         """Load the model into this process, which does not need its file from then on.
@@ -206,14 +209,15 @@ def _classifier(tagger: Tagger) -> GenreClassifier:
         raise TmgcError(
             f"a model stays as it is while songs are classified: {tagger.model} has changed. Run the same again"
         )
-    return _opened(tagger.model, tagger.settings)
+    return _opened(tagger.model, tagger.settings, tagger.engine)
 
 
-def _opened(model: Path, settings: TagSettings) -> GenreClassifier:
-    """A classifier on one thread, since there is a process for each core; all have the same file and engine."""
+def _opened(model: Path, settings: TagSettings, engine: str | None) -> GenreClassifier:
+    """A classifier on one thread, since there is a process for each core."""
     if settings.embeddings:
         return GenreClassifier(EmbeddingInterpreter(model, threads=1))
-    return GenreClassifier(load_verified(Candidate(model, next(iter(installed_engines(model)), None)), threads=1)[0])
+    interpreter, _ = load_verified(Candidate(model, engine), threads=1)
+    return GenreClassifier(interpreter)
 
 
 def _tag(path: Path, beat: Callable[[], None], classifier: GenreClassifier, settings: TagSettings) -> Row:

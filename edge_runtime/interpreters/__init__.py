@@ -135,7 +135,7 @@ def open_interpreter(path: str | Path, *, threads: int | None = None, engine: st
         from edge_runtime.interpreters.litert import LiteRTInterpreter
 
         return LiteRTInterpreter(path, threads=threads, engine=engine)
-    if (engine or next(iter(installed_engines(path)), None)) == "openvino":
+    if (engine or first_engine(path)) == "openvino":
         from edge_runtime.interpreters.openvino import OpenVinoInterpreter
 
         return OpenVinoInterpreter(path, threads=threads)
@@ -182,9 +182,9 @@ def installed_engines(path: Path) -> list[str]:
     ]
 
 
-def first_engine(path: Path) -> str:
-    """The first of :func:`installed_engines`; :data:`AUTO` where there is none, or a file of another kind."""
-    return next(iter(installed_engines(path)), AUTO)
+def first_engine(path: Path) -> str | None:
+    """The first of :func:`installed_engines`; None where there is none."""
+    return next(iter(installed_engines(path)), None)
 
 
 def engine_of(interpreter: Interpreter) -> str | None:

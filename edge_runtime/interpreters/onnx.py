@@ -35,9 +35,9 @@ class OnnxInterpreter:
         options.inter_op_num_threads = 1
         options.log_severity_level = 4
         try:
-            self._session: Any = onnxruntime.InferenceSession(
-                utf8_path(path), options, providers=["CPUExecutionProvider"]
-            )
+            source = utf8_path(path)
+            content = source if source.isprintable() else path.read_bytes()  # it takes no name that is not UTF-8
+            self._session: Any = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # its exceptions share no public base class
             raise failed_load(path, self.runtime, error) from error
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()

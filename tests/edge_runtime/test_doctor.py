@@ -57,7 +57,7 @@ def test_the_ways_to_run_a_model_are_told_with_their_times(models: dict[str, Pat
     for form in models:
         shutil.copy(models[form], tmp_path)
     finding = check_engines(open_verified(tmp_path / "tiny.float32.onnx").choice)
-    assert finding.state == OK, finding.found
+    assert finding.state == OK, ascii(finding.found)
     for way in ("tiny.float32.onnx by onnxruntime", "tiny.float32.tflite by ai-edge-litert"):
         assert re.search(rf"{way} \S+ [\d.]+ ms, \d+ MB", finding.found)
 

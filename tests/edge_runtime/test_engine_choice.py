@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -97,6 +98,31 @@ def test_an_engine_that_failed_the_parity_check_takes_no_part_unless_it_is_named
     write_with_card(graphs["onnx"], card.replace(export={**card.export, "parity": parity}), other)
     assert Candidate(other, "onnxruntime") not in find_candidates(both)
     assert find_candidates(both, "onnxruntime") == [Candidate(other, "onnxruntime")]
+    both.unlink()
+    engines = {"onnxruntime": {"passed": False}, "openvino": {"passed": False}}
+    parity = {"passed": True, "other_engines": engines}
+    write_with_card(graphs["onnx"], card.replace(export={**card.export, "parity": parity}), other)
+    with pytest.raises(UntrustedModelError, match="a model must answer as Keras does"):
+        find_candidates(other)
+
+
+def test_golden_windows_of_another_kind_are_no_reason_to_end(both: Path, graphs: dict[str, Path]) -> None:
+    other = both.with_suffix(".onnx")
+    card = read_card(other)
+    kinds: tuple[Any, ...] = (None, 3, [], "golden")
+    for golden in kinds:
+        write_with_card(graphs["onnx"], card.replace(export={**card.export, "golden": golden}), other)
+        assert {each.file for each in find_candidates(both)} == {both}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_a_name_that_is_not_utf_8_says_nothing_about_a_file(models: dict[str, Path], tmp_path: Path) -> None:
+    for form, path in models.items():
+        odd = tmp_path / os.fsdecode(b"\xff." + form.encode())
+        shutil.copy(path, odd)
+        choice = choose_engine(odd, threads=1)
+        assert not choice.failed
+        assert all(not trial.failure for trial in read_trials().values())
 
 
 def test_the_fastest_is_first_unless_it_hardly_matters() -> None:

@@ -196,6 +196,10 @@ def test_probabilities_that_are_not_finite_become_no_golden_windows() -> None:
         golden_document("int8", {"loud": [0.5, float("nan")]}, {"loud": [0.5, 0.5]})
 
 
+OTHER_ENGINES: tuple[Any, ...] = ([], {"litert": None}, {"litert": {}}, {"litert": {"loud": [1.0]}})
+"""What a card must not say of further engines."""
+
+
 @pytest.mark.parametrize(
     "golden_of_card",
     [
@@ -216,6 +220,10 @@ def test_probabilities_that_are_not_finite_become_no_golden_windows() -> None:
         {"version": 1, "tolerance": 0.01, "probabilities": {"loud": [1.0]}},
         {"version": 1, "tolerance": 0.01, "probabilities": {"loud": "abc"}},
         {"version": 1, "tolerance": 0.01, "probabilities": [1.0]},
+        *(
+            {"version": 1, "tolerance": 0.01, "probabilities": {"loud": [1.0, 0, 0]}, "other_engines": others}
+            for others in OTHER_ENGINES
+        ),
     ],
 )
 def test_malformed_golden_windows_are_refused_in_one_line(
