@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 from benchmarks.cases import REFERENCE, Case
@@ -62,8 +63,8 @@ def _figures(report: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     parity, accuracy = report["parity"], report["parity"]["accuracy"]
     if accuracy is None:
         return
-    library = parity["runtime"].partition(" ")[0]
-    preferred = next((name for name, engine in ENGINES.items() if engine.distribution == library), None)
+    suffix = Path(report["file"]).suffix
+    preferred = next((name for name, engine in ENGINES.items() if engine.suffix == suffix), None)
     yield {**report, **parity, **accuracy, "engine": preferred}
     for engine, other in parity.get("other_engines", {}).items():
         if "accuracy" in other:
