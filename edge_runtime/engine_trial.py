@@ -28,8 +28,9 @@ from edge_runtime.interpreters import Interpreter, open_interpreter
 from edge_runtime.memory_limit import is_lack_of_memory, memory_line
 from edge_runtime.system_info import peak_memory_mb
 
-HANG_SECONDS = 60.0
-"""After which a step of a trial, the loading or an inference, is ended: it takes seconds on a small board."""
+HANG_SECONDS = 120.0
+"""After which a step of a trial, the loading or an inference, is ended: it takes seconds on a small board, and more
+on one that is busy."""
 
 _LONGEST_SECONDS = 5 * HANG_SECONDS
 """Of a whole trial."""
@@ -146,7 +147,8 @@ def _ended(candidate: Candidate, done: subprocess.CompletedProcess[bytes]) -> Ba
 def _harmful(candidate: Candidate, what: str) -> UntrustedModelError:
     return UntrustedModelError(
         f"a model must run without harm: {candidate.file} by {candidate.engine or 'its interpreter'} {what}. It is "
-        "damaged, or made for another version: copy or export it again, or update the interpreter"
+        "damaged, made for another version, or too much for this machine: copy or export it again, update the "
+        "interpreter, or take a smaller one"
     )
 
 

@@ -28,7 +28,11 @@ VERSION = 1
 
 TOLERANCES = {"float32": 1e-3, "float16": 1e-2, "dynamic": 0.03, "int8": 0.03}
 """Highest difference of a probability from what the exporter computed, by recipe. A right engine differs by the order
-of its sums: 1e-6 in float32; in 8 bits by single steps of a rounding, below 1e-4 between x86-64 and emulated ARM."""
+of its sums: 1e-6 in float32; LiteRT in 8 bits by single roundings, at most 0.009 between x86-64 and emulated ARM."""
+
+ONNX_8_BIT = 0.1
+"""The same for 8 bits in ONNX: its libraries add products of 8 bits in other ways on other processors, and differ by up
+to 0.05 between x86-64 and emulated ARM."""
 
 _SUM_TOLERANCE = 1e-2
 """Probabilities sum to 1 but for rounding."""
@@ -89,6 +93,7 @@ def golden_window(name: str, settings: SpectrogramSettings) -> Samples:
 
 
 def golden_document(
+    form: str,
     recipe: str,
     found: Mapping[str, Sequence[float]],
     keras: Mapping[str, Sequence[float]],
@@ -98,8 +103,8 @@ def golden_document(
 
     Parameters
     ----------
-    recipe : str
-        Name of the recipe, which sets the tolerance.
+    form, recipe : str
+        ``tflite`` or ``onnx``, and the name of the recipe: they set the tolerance.
     found, keras : mapping of str to sequence of float
         Probabilities of each window by the file and by Keras.
     other_engines : mapping of str to such mappings, optional
@@ -116,7 +121,7 @@ def golden_document(
         raise TmgcError("a model's probabilities must be finite: those of its golden windows are not. Train it again")
     return {
         "version": VERSION,
-        "tolerance": TOLERANCES[recipe],
+        "tolerance": ONNX_8_BIT if form == "onnx" and recipe in ("dynamic", "int8") else TOLERANCES[recipe],
         "probabilities": _rounded(found),
         "keras": _rounded(keras),
         "other_engines": {engine: _rounded(each) for engine, each in others.items()},
@@ -169,7 +174,7 @@ def check_golden(interpreter: Interpreter, beat: Callable[[], object] = lambda: 
             raise ValueError("a version is a whole number")
         if golden["version"] != VERSION:
             return []
-        tolerance = _numbers([golden["tolerance"]], highest=max(TOLERANCES.values()))[0]
+        tolerance = _numbers([golden["tolerance"]], highest=ONNX_8_BIT)[0]
         by_this_engine = golden.get("other_engines", {}).get(engine_of(interpreter), golden["probabilities"])
         expected = {name: _numbers(values, highest=1.0) for name, values in by_this_engine.items()}
         if not expected or not set(expected) <= set(NAMES):

@@ -47,8 +47,8 @@ RestartPreventExitStatus={misconfigured}
 OOMPolicy=continue
 # The watchdog is notified every second, also while waiting for a microphone.
 WatchdogSec=60
-# A trial of a file that does not end takes five minutes.
-TimeoutStartSec=900
+# A trial of a file that does not end takes ten minutes.
+TimeoutStartSec=1800
 # Enough for a hop of 0.03 s; PortAudio can write a hundred thousand lines per second when a sound card dies.
 LogRateLimitIntervalSec=30
 LogRateLimitBurst=1000

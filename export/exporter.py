@@ -338,7 +338,9 @@ class Exporter:
             try:
                 found[engine] = self._compute_parity(target, PARITY_SPLIT, engine).summary()
                 golden = predict_golden(open_interpreter(self._provisional(target), engine=engine), NAMES)
-                golden_document(target.recipe.name, golden, self._golden)  # refuses what is no probability
+                golden_document(
+                    target.format.name, target.recipe.name, golden, self._golden
+                )  # refuses what is no probability
             except TmgcError as error:
                 reason = str(error).replace(f"{self._folder}/", "")
                 found[engine] = {"passed": False, "failures": [f"{engine} does not run the file: {reason}"]}
@@ -354,7 +356,7 @@ class Exporter:
             for engine, other in parity.other_engines.items()
             if other["passed"]
         }
-        golden = golden_document(target.recipe.name, found, self._golden, others)
+        golden = golden_document(target.format.name, target.recipe.name, found, self._golden, others)
         return card.replace(export={**card.export, "golden": golden})
 
     def _provisional(self, target: Target) -> Path:

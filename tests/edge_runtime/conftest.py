@@ -66,7 +66,7 @@ def models(tmp_path_factory: pytest.TempPathFactory, card: ModelCard, graphs: di
         export: dict[str, Any] = {"format": form, "recipe": "float32", "keras_sha256": "0" * 64}
         write_with_card(graph, replace(card, export=export), made[form])
         found = predict_golden(open_interpreter(made[form]), NAMES)
-        export["golden"] = golden_document("float32", found, found)
+        export["golden"] = golden_document(form, "float32", found, found)
         write_with_card(graph, replace(card, export=export), made[form])
     return made
 

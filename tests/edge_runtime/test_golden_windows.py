@@ -193,7 +193,7 @@ def test_a_file_without_golden_windows_is_taken_as_it_is(brief_model: Path) -> N
 
 def test_probabilities_that_are_not_finite_become_no_golden_windows() -> None:
     with pytest.raises(TmgcError, match="finite"):
-        golden_document("int8", {"loud": [0.5, float("nan")]}, {"loud": [0.5, 0.5]})
+        golden_document("tflite", "int8", {"loud": [0.5, float("nan")]}, {"loud": [0.5, 0.5]})
 
 
 OTHER_ENGINES: tuple[Any, ...] = ([], {"litert": None}, {"litert": {}}, {"litert": {"loud": [1.0]}})
@@ -233,6 +233,15 @@ def test_malformed_golden_windows_are_refused_in_one_line(
     write_with_card(graphs["tflite"], card.replace(export={"golden": golden_of_card}), path)
     with pytest.raises(TmgcError, match="golden windows are malformed"):
         check_golden(open_interpreter(path))
+
+
+@pytest.mark.parametrize(
+    ("form", "recipe", "tolerance"),
+    [("tflite", "int8", 0.03), ("tflite", "dynamic", 0.03), ("onnx", "int8", 0.1), ("onnx", "float32", 1e-3)],
+)
+def test_a_library_that_rounds_in_more_ways_has_more_tolerance(form: str, recipe: str, tolerance: float) -> None:
+    found = {"loud": [0.5, 0.5]}
+    assert golden_document(form, recipe, found, found)["tolerance"] == tolerance
 
 
 def test_a_result_names_the_worst_probability() -> None:
