@@ -338,9 +338,8 @@ class Exporter:
             try:
                 found[engine] = self._compute_parity(target, PARITY_SPLIT, engine).summary()
                 golden = predict_golden(open_interpreter(self._provisional(target), engine=engine), NAMES)
-                golden_document(
-                    target.format.name, target.recipe.name, golden, self._golden
-                )  # refuses what is no probability
+                # refuses what is no probability
+                golden_document(target.format.name, target.recipe.name, golden, self._golden)
             except TmgcError as error:
                 reason = str(error).replace(f"{self._folder}/", "")
                 found[engine] = {"passed": False, "failures": [f"{engine} does not run the file: {reason}"]}

@@ -105,15 +105,18 @@ def compare(
         windows=len(windows),
         same_genre=sum(here["genre"] == there["genre"] for here, there in pairs),
         largest_difference=max((_difference(here, there) for here, there in pairs), default=0.0),
-        tolerance=ONNX_INT8
-        if model["file"].endswith(".onnx") and model["recipe"] == "int8"
-        else TOLERANCES[model["recipe"]],
+        tolerance=_tolerance(model),
         **cpu_times,
         golden_windows=findings.get("golden-windows", findings["model"])["found"],
         engines=findings["engines"]["found"] if "engines" in findings else "",
         missing=tuple(sorted(missing)),
         trusted=findings.get("golden-windows", findings["model"])["state"] == "ok",
     )
+
+
+def _tolerance(model: dict[str, Any]) -> float:
+    is_onnx = model["file"].endswith(".onnx")
+    return ONNX_INT8 if is_onnx and model["recipe"] == "int8" else TOLERANCES[model["recipe"]]
 
 
 def _engines(findings: dict[str, Any]) -> set[str]:
