@@ -143,9 +143,8 @@ def troubled_disks(disks: Disks) -> list[Start]:
     going, failing, second = disks.going, disks.failing, disks.second
 
     def all_back() -> None:
-        failing.remove()
-        for disk in (going, failing):
-            disk.mount()
+        failing.exchange()
+        going.mount()
 
     return [
         Start(

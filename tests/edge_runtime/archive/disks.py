@@ -63,6 +63,22 @@ class Disk:
             os.close(descriptor)
 
 
+class ImageDisk(Disk):
+    """An ext4 file system in a file, mounted read-only."""
+
+    def __init__(self, folder: Path, image: Path) -> None:
+        super().__init__(folder, "-o", "loop,ro", str(image))
+        self._image = image
+
+    def exchange(self) -> None:
+        """Mount a copy in its place: it fails as long as anybody sees it, also a process with mounts of its own."""
+        self.remove()
+        copy = self._image.with_name(f"{_IMAGE}.copy")
+        shutil.copyfile(self._image, copy)
+        self._arguments = ("-o", "loop,ro", str(copy))
+        self.mount()
+
+
 class Disks:
     """A library of two roots, and its results.
 
@@ -82,7 +98,7 @@ class Disks:
         self.roots = first, work / "second"
         unchanged = [Disk(first / part.name, "--bind", str(part)) for part in others]
         self.going = Disk(first / going.name, "--bind", str(going))
-        self.failing = Disk(first / "zz-failing", "-o", "loop,ro", str(_image(work, copied)))
+        self.failing = ImageDisk(first / "zz-failing", _image(work, copied))
         self.second = Disk(self.roots[1], "--bind", str(second))
         self.results = Disk(work / "results", "-t", "tmpfs", "-o", f"size={_ROOM}", "tmpfs")
         self.every = [*unchanged, self.going, self.failing, self.second, self.results]
@@ -110,7 +126,8 @@ def mounted_disks(work: Path, parts: Sequence[Path], copied: Sequence[Path]) -> 
         for disk in disks.every:
             with contextlib.suppress(subprocess.CalledProcessError):
                 disk.remove()
-        (work / _IMAGE).unlink()
+        for image in work.glob(f"{_IMAGE}*"):
+            image.unlink()
 
 
 def why_not_mounted(folder: Path) -> str:
