@@ -30,8 +30,8 @@ demo: .venv/with-bench
 		--augment negatives --head-epochs 8 --epochs 6 --batch-size 16 --learning-rate 3e-4 --batch-normalization frozen
 	$(BIN)/tmgc-export $(DEMO) --format all --quantize dynamic,int8 --force
 	@echo "a song of the test split, classified by the int8 TFLite file, then by the int8 ONNX file:"
-	@$(BIN)/tmgc-listen $$($(HELD_OUT)) --model $(DEMO)/exports/$(notdir $(DEMO)).int8.tflite
-	@$(BIN)/tmgc-listen $$($(HELD_OUT)) --model $(DEMO)/exports/$(notdir $(DEMO)).int8.onnx
+	@$(BIN)/tmgc-listen $$($(HELD_OUT)) --model $(DEMO)/exports/$(notdir $(DEMO)).int8.tflite --engine litert
+	@$(BIN)/tmgc-listen $$($(HELD_OUT)) --model $(DEMO)/exports/$(notdir $(DEMO)).int8.onnx --engine onnxruntime
 	$(BIN)/tmgc-bench $(DEMO) --quick
 	@echo
 	@echo "That was synthesised music: a demonstration that everything works, not a model of real music."
