@@ -22,7 +22,7 @@ from typing import NamedTuple
 from edge_runtime.engine_trial import Candidate, Trial, try_engine
 from edge_runtime.errors import TmgcError, UntrustedModelError
 from edge_runtime.files import atomic_write, sha256_of
-from edge_runtime.golden_windows import GoldenResult, check_golden, first_failure, untrusted
+from edge_runtime.golden_windows import GoldenResult, require_golden
 from edge_runtime.interpreters import (
     AUTO,
     ENGINES,
@@ -122,10 +122,7 @@ def load_verified(candidate: Candidate, *, threads: int) -> tuple[Interpreter, l
         The file is refused.
     """
     interpreter = open_interpreter(candidate.file, threads=threads, engine=candidate.engine)
-    results = check_golden(interpreter)
-    if failure := first_failure(results, interpreter.runtime):
-        raise untrusted(candidate.file, failure)
-    return interpreter, results
+    return interpreter, require_golden(interpreter)
 
 
 def choose_engine(path: str | Path, *, threads: int, engine: str = AUTO, again: bool = False) -> Choice:

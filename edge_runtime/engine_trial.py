@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from edge_runtime.errors import TmgcError, UntrustedModelError, first_line, shortened
-from edge_runtime.golden_windows import check_golden, first_failure, untrusted
+from edge_runtime.golden_windows import require_golden
 from edge_runtime.interpreters import Interpreter, open_interpreter
 from edge_runtime.memory_limit import is_lack_of_memory, memory_line
 from edge_runtime.system_info import peak_memory_mb
@@ -165,8 +165,7 @@ def main(arguments: list[str]) -> None:
     beat()
     try:
         interpreter = open_interpreter(path, threads=int(threads), engine=engine or None)
-        if failure := first_failure(check_golden(interpreter, beat), interpreter.runtime):
-            raise untrusted(Path(path), failure)
+        require_golden(interpreter, beat)
         answer: dict[str, Any] = {"trial": asdict(_timed(interpreter, float(seconds), beat))}
     except (TmgcError, MemoryError, OSError, ImportError, RuntimeError) as error:
         answer = _refusal(error, is_limited=is_limited)

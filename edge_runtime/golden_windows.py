@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -201,12 +200,23 @@ def first_failure(results: Iterable[GoldenResult], runtime: str) -> str:
     return next((result.failure(runtime) for result in results if not result.passed), "")
 
 
-def untrusted(path: Path, failure: str) -> UntrustedModelError:
-    """The error of a file that computes something else here than on the machine of its exporter."""
-    return UntrustedModelError(
-        f"a model must compute here what it did when it was exported: {path} does not ({failure}). Update the "
-        "interpreter, take another export of the model, or, at your own risk, --trust-anyway"
-    )
+def require_golden(interpreter: Interpreter, beat: Callable[[], object] = lambda: None) -> list[GoldenResult]:
+    """The results of :func:`check_golden`, all of them passed.
+
+    Raises
+    ------
+    UntrustedModelError
+        One has not: the file computes something else here than on the machine of its exporter.
+    TmgcError
+        As of :func:`check_golden`.
+    """
+    results = check_golden(interpreter, beat)
+    if failure := first_failure(results, interpreter.runtime):
+        raise UntrustedModelError(
+            f"a model must compute here what it did when it was exported: {interpreter.path} does not ({failure}). "
+            "Update the interpreter, take another export of the model, or, at your own risk, --trust-anyway"
+        )
+    return results
 
 
 def _noise(seconds: Waveform, seed: int) -> Waveform:
