@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.errors import TmgcError
-from edge_runtime.interpreters import ModelInput, TensorInfo, check_signature, failed_load, failed_run, utf8_path
+from edge_runtime.interpreters import ModelInput, TensorInfo, check_signature, failed_load, failed_run
 from edge_runtime.model_file import check_digest, read_card
 
 _EXACT = {"EXECUTION_MODE_HINT": "ACCURACY", "INFERENCE_PRECISION_HINT": "f32"}
@@ -52,7 +52,7 @@ class OpenVinoInterpreter:
         try:
             # The one front end: read_model would try those of all other formats on a file that this one refuses.
             reader = openvino.frontend.FrontEndManager().load_by_framework("onnx")
-            model = reader.convert(reader.load(utf8_path(path)))
+            model = reader.convert(reader.load(path))
             inputs, outputs = map(_info, model.inputs), map(_info, model.outputs)
             self.input, self.output = check_signature(path, self.card, inputs, outputs)
             model.reshape([1, *self.card.input_shape])

@@ -368,14 +368,18 @@ def test_an_onnx_model_that_is_too_new_for_the_interpreter_is_one_line_with_the_
     assert "pip install --upgrade onnxruntime" in line
 
 
-@pytest.mark.parametrize("form", ["tflite", "onnx"])
-def test_a_model_opens_whose_path_is_no_text_in_the_locale(form: str, models: dict[str, Path], tmp_path: Path) -> None:
+@pytest.mark.parametrize(("form", "engine"), [("tflite", "litert"), ("onnx", "onnxruntime"), ("onnx", "openvino")])
+def test_a_model_opens_whose_path_is_no_text_in_the_locale(
+    form: str, engine: str, models: dict[str, Path], tmp_path: Path
+) -> None:
     path = tmp_path / "ışık" / f"şarkı.{form}"
     path.parent.mkdir()
     path.write_bytes(models[form].read_bytes())
-    program = "import sys; from edge_runtime import GenreClassifier as C; print(C.open(sys.argv[1], threads=1).runtime)"
+    program = (
+        "import sys; from edge_runtime.interpreters import open_interpreter as o; o(sys.argv[1], engine=sys.argv[2])"
+    )
     ascii_only = os.environ | {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
-    command = [sys.executable, "-c", program, str(path)]
+    command = [sys.executable, "-c", program, str(path), engine]
     done = subprocess.run(command, capture_output=True, text=True, env=ascii_only, check=False)
     assert done.returncode == 0, done.stderr
 

@@ -66,6 +66,7 @@ def test_without_the_internet_imagenet_weights_name_the_other_ways(
     import keras  # noqa: F401  # its settings are read when it is imported
 
     monkeypatch.setattr("keras.src.backend.config._KERAS_DIR", str(tmp_path))
+    monkeypatch.setattr("urllib.request._opener", None)  # which keeps the proxies of its first request
     for name in ("https_proxy", "http_proxy", "HTTPS_PROXY", "HTTP_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     line = one_error(tmgc_train("all", songs, run, "--offsets", 0, "--image-size", 75, "--sample-rate", RATE))
