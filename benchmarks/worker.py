@@ -26,7 +26,7 @@ from benchmarks.inputs import Excerpt
 from benchmarks.pipelines import CompiledPipeline, ExportPipeline, KerasPipeline, Pipeline
 from benchmarks.scenarios import BATCH, SINGLE_STREAM, Load, Window, time_windows
 from edge_runtime.audio import Samples
-from edge_runtime.errors import TmgcError, first_line
+from edge_runtime.errors import TmgcError, first_line, pip_install_extra
 from edge_runtime.model_card import ModelCard
 from edge_runtime.system_info import peak_memory_mb
 
@@ -120,7 +120,7 @@ def _reply(worker: Worker, verb: str, options: dict[str, Any]) -> dict[str, Any]
     except TmgcError as error:
         return {"error": str(error)}
     except ModuleNotFoundError as error:
-        return {"error": f"this case needs {error.name}, which is not installed: pip install 'tmgc[bench]'"}
+        return {"error": f"this case needs {error.name}, which is not installed: {pip_install_extra('bench')}"}
     except Exception as error:  # a case may fail in any library, and the other cases must go on
         return {"error": f"{type(error).__name__}: {first_line(error)}"}
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from edge_runtime.audio import MonoResampler, level_dbfs
 from edge_runtime.classifier import GenreClassifier
 from edge_runtime.engine_choice import Choice, Verified, open_verified
-from edge_runtime.errors import InvalidAnswerError, TmgcError
+from edge_runtime.errors import InvalidAnswerError, TmgcError, pip_install
 from edge_runtime.interpreters import Interpreter
 from edge_runtime.interpreters.litert import LiteRTInterpreter, import_runtime
 from edge_runtime.models import default_model
@@ -193,7 +193,8 @@ def check_interpreter() -> Finding:
         return Finding("interpreter", PROBLEM, str(error))
     if runtime.startswith("ai-edge-litert"):
         return Finding("interpreter", OK, runtime)
-    return Finding("interpreter", WARNING, runtime, "pip install ai-edge-litert, which is several times as fast")
+    fix = f"{pip_install('ai-edge-litert')}, which is several times as fast"
+    return Finding("interpreter", WARNING, runtime, fix)
 
 
 _UPDATE = "update the interpreter, or take another export of the model"
@@ -235,7 +236,7 @@ def check_acceleration(interpreter: Interpreter) -> Finding:
         return Finding("XNNPACK", OK, f"not needed by {interpreter.runtime}")
     if interpreter.accelerated:
         return Finding("XNNPACK", OK, f"runs the network on {interpreter.threads} thread(s)")
-    return Finding("XNNPACK", WARNING, "does not run", "pip install --upgrade ai-edge-litert")
+    return Finding("XNNPACK", WARNING, "does not run", pip_install("--upgrade", "ai-edge-litert"))
 
 
 def check_golden_windows(verified: Verified) -> Finding:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import re
+import shlex
+import sys
 from reprlib import Repr
+from sysconfig import get_path
 
 _SHORT = Repr()
 _SHORT.maxstring = _SHORT.maxlong = _SHORT.maxother = 60
@@ -31,3 +36,31 @@ def first_line(error: BaseException, *, longest: int = 200) -> str:
 def shortened(value: object) -> str:
     """A value from a file for a message: in one line, with ``...`` where it is long or deeply nested."""
     return _SHORT.repr(value)
+
+
+def pip_install(*packages: str) -> str:
+    """The command that installs packages into the environment that runs: a bare ``pip`` may be another one's."""
+    sudo = [] if os.access(get_path("purelib"), os.W_OK) else ["sudo"]
+    return shlex.join([*sudo, sys.executable, "-m", "pip", "install", *packages])
+
+
+def pip_install_extra(extra: str) -> str:
+    """The command that installs the packages of an extra of tmgc, which is in no package index itself."""
+    from importlib.metadata import PackageNotFoundError
+
+    try:
+        return pip_install(*_packages_of(extra))
+    except PackageNotFoundError:  # the checkout itself runs
+        return pip_install(f".[{extra}]")
+
+
+def _packages_of(extra: str) -> list[str]:
+    from importlib.metadata import requires
+
+    found: list[str] = []
+    for requirement in requires("tmgc") or []:
+        if f'extra == "{extra}"' not in requirement.replace("'", '"'):
+            continue
+        package, *inner = re.findall(r"[\w.-]+", re.split("[<>=!~;]", requirement)[0])
+        found += [each for name in inner for each in _packages_of(name)] if package == "tmgc" else [package]
+    return list(dict.fromkeys(found))

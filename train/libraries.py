@@ -19,7 +19,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.errors import TmgcError, first_line
+from edge_runtime.errors import TmgcError, first_line, pip_install_extra
 from edge_runtime.memory_limit import is_lack_of_memory, require_memory
 from edge_runtime.native_stderr import silence_native_stderr
 
@@ -66,7 +66,7 @@ def library(name: str, *, extra: str) -> Any:
         if is_lack_of_memory(error):
             raise
         raise TmgcError(
-            f"{name.partition('.')[0]} is needed and cannot be imported ({error}): pip install 'tmgc[{extra}]'"
+            f"{name.partition('.')[0]} is needed and cannot be imported ({error}): {pip_install_extra(extra)}"
         ) from error
 
 

@@ -1,6 +1,6 @@
 """A beets plugin: ``beet tmgc [QUERY]`` classifies songs and keeps their genres in the library.
 
-It needs ``pip install 'tmgc[beets]'`` and ``plugins: tmgc`` in the configuration of beets.
+It needs the extra ``beets`` of tmgc and ``plugins: tmgc`` in the configuration of beets.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from typing import Any
 from edge_runtime.archive.local import HANG_SECONDS
 from edge_runtime.archive.results import NOT_READ
 from edge_runtime.archive.song import Row, Song, Tagger
-from edge_runtime.errors import TmgcError, first_line
+from edge_runtime.errors import TmgcError, first_line, pip_install_extra
 
 log = logging.getLogger("tmgc.archive")
 
@@ -60,7 +60,7 @@ def connect(workers: int | None = None) -> int:
     try:
         import ray
     except ImportError as error:
-        raise TmgcError("--engine ray needs ray, which is not installed: pip install 'tmgc[ray]'") from error
+        raise TmgcError(f"--engine ray needs ray, which is not installed: {pip_install_extra('ray')}") from error
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
     _check_answers(os.environ.get("RAY_ADDRESS", ""))

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge_runtime.errors import TmgcError, first_line
+from edge_runtime.errors import TmgcError, first_line, pip_install_extra
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -97,7 +97,9 @@ def require_archive_extra(*modules: str) -> None:
 
     missing = [name for name in ("pyarrow", *modules) if not find_spec(name)]
     if missing:
-        raise TmgcError(f"tagging an archive needs {missing[0]}, which is not installed: pip install 'tmgc[archive]'")
+        raise TmgcError(
+            f"tagging an archive needs {missing[0]}, which is not installed: {pip_install_extra('archive')}"
+        )
 
 
 def manifest_schema() -> pa.Schema:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edge_runtime.cli.base import OneLineCommand, engine_option, trust_option
-from edge_runtime.errors import TmgcError
+from edge_runtime.errors import TmgcError, pip_install_extra
 
 if TYPE_CHECKING:
     from edge_runtime.server.settings import ServerSettings
@@ -34,7 +34,7 @@ def require_serve_extra() -> None:
 
     missing = [name for name in _NEEDED if not find_spec(name)]
     if missing:
-        raise TmgcError(f"serving needs {missing[0]}, which is not installed: pip install 'tmgc[serve]'")
+        raise TmgcError(f"serving needs {missing[0]}, which is not installed: {pip_install_extra('serve')}")
 
 
 def access_options(command: Callable[..., None]) -> Callable[..., None]:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge_runtime.errors import TmgcError
+from edge_runtime.errors import TmgcError, pip_install
 from edge_runtime.files import atomic_write
 from edge_runtime.history.schema import (
     NOT_SYNCHRONISED,
@@ -221,7 +221,8 @@ def plot_totals(totals: Sequence[HourlyTotal], path: Path) -> None:
         from matplotlib.figure import Figure
     except ImportError:
         raise TmgcError(
-            "--png needs matplotlib, which is not installed: pip install matplotlib, or use --csv and plot elsewhere"
+            f"--png needs matplotlib, which is not installed: {pip_install('matplotlib')}, or use --csv and plot "
+            "elsewhere"
         ) from None
     hours = sorted({total.hour for total in totals})
     if len(hours) > _MAX_BARS:

@@ -11,7 +11,7 @@ from threading import Event as Signal
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from edge_runtime.errors import TmgcError, first_line
+from edge_runtime.errors import TmgcError, first_line, pip_install_extra
 from edge_runtime.outputs import Output
 from edge_runtime.outputs.broker import PASSWORD_VARIABLE, Broker
 from edge_runtime.outputs.home_assistant import discovery
@@ -223,5 +223,5 @@ def _import_paho() -> Any:
     try:
         import paho.mqtt.client
     except ImportError:
-        raise TmgcError("--mqtt needs paho-mqtt, which is not installed: pip install 'tmgc[mqtt]'") from None
+        raise TmgcError(f"--mqtt needs paho-mqtt, which is not installed: {pip_install_extra('mqtt')}") from None
     return paho.mqtt.client

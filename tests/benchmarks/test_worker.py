@@ -20,6 +20,7 @@ from benchmarks.cases import Case, find_cases
 from benchmarks.documents import to_document
 from benchmarks.inputs import excerpts_of_run
 from benchmarks.worker import CaseFailedError, WorkerProcess, environment, serve
+from edge_runtime.errors import pip_install_extra
 from edge_runtime.system_info import peak_memory_mb
 from train.run import Run
 
@@ -89,7 +90,7 @@ def test_a_model_that_cannot_be_loaded_is_an_error_in_one_line(tiny_run: Run) ->
 def test_a_missing_library_names_the_extra_that_brings_it(tiny_run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "librosa", None)
     (reply,) = replies(load(tiny_run, "reference"))
-    assert "pip install 'tmgc[bench]'" in reply["error"]
+    assert pip_install_extra("bench") in reply["error"]
 
 
 def test_an_unexpected_error_is_reported_and_the_process_goes_on(tiny_run: Run) -> None:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import keras
 
-from edge_runtime.errors import TmgcError
+from edge_runtime.errors import TmgcError, pip_install
 from train.training.config import TrainingConfig
 
 
@@ -66,8 +66,8 @@ def on_one_device() -> Iterator[None]:
 def _check_devices(batch_size: int) -> None:
     if keras.config.backend() != "jax":
         raise TmgcError(
-            f"--data-parallel needs the JAX backend, got {keras.config.backend()}: pip install 'jax[cuda12]', then run "
-            "the command again with KERAS_BACKEND=jax before it"
+            f"--data-parallel needs the JAX backend, got {keras.config.backend()}: {pip_install('jax[cuda12]')}, then "
+            "run the command again with KERAS_BACKEND=jax before it"
         )
     devices = len(keras.distribution.list_devices())
     if batch_size % devices:

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
+from edge_runtime.errors import pip_install
 from edge_runtime.history.database import open_history
 from tests.edge_runtime.factories import listen_command
 from tests.edge_runtime.history.recorded import change, overwrite, window_row, write
@@ -113,7 +114,7 @@ def test_without_matplotlib_a_line_names_what_to_install(
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     done = history(recorded, "--png", tmp_path / "evening.png")
     assert done.exit_code == 2
-    assert done.stderr.startswith("error: --png needs matplotlib, which is not installed: pip install matplotlib")
+    assert done.stderr.startswith(f"error: --png needs matplotlib, which is not installed: {pip_install('matplotlib')}")
     assert len(done.stderr.splitlines()) == 1
 
 

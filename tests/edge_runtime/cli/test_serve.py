@@ -20,6 +20,7 @@ import soundfile
 from click.testing import CliRunner
 
 from edge_runtime.cli.serve import announce, main
+from edge_runtime.errors import pip_install_extra
 from tests.conftest import tone
 from tests.edge_runtime.conftest import LISTEN
 from tests.edge_runtime.factories import listen_command
@@ -113,7 +114,8 @@ def test_a_missing_extra_is_named_in_one_line() -> None:
         [sys.executable, "-c", code, "--serve", "0", "song.mp3"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 2
-    assert done.stderr == "error: serving needs uvicorn, which is not installed: pip install 'tmgc[serve]'\n"
+    needed = f"serving needs uvicorn, which is not installed: {pip_install_extra('serve')}"
+    assert done.stderr == f"error: {needed}\n"
 
 
 def test_a_listener_that_serves_nothing_imports_no_web_framework(models: dict[str, Path], tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from pyarrow import parquet
 
 from edge_runtime.archive.results import SHARDS
+from edge_runtime.errors import pip_install_extra
 from tests.conftest import until
 from tests.edge_runtime.archive.chaos import workers
 from tests.edge_runtime.archive.tagged import TAG, rows, tag_command, write_library, write_song
@@ -78,7 +79,7 @@ def test_without_its_extra_one_line_says_what_to_install(missing: str, tmp_path:
     command = [*TAG[:2], code, "s3://bucket/music", str(tmp_path / "out")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    needed = f"tagging an archive needs {missing}, which is not installed: pip install 'tmgc[archive]'"
+    needed = f"tagging an archive needs {missing}, which is not installed: {pip_install_extra('archive')}"
     assert done.stderr.splitlines()[-1] == f"error: {needed}"
 
 

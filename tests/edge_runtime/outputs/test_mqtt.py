@@ -27,7 +27,7 @@ from tests.conftest import until
 from tests.edge_runtime.factories import listen_command, make_prediction
 from tests.edge_runtime.outputs.conftest import write_noise
 
-paho = pytest.importorskip("paho.mqtt.client", reason="paho-mqtt is not installed: pip install 'tmgc[mqtt]'")
+paho = pytest.importorskip("paho.mqtt.client", reason="paho-mqtt is not installed: make test installs it")
 MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
 with_broker = pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed: apt install mosquitto")
 TOPIC = "cafe/music"
@@ -472,5 +472,5 @@ def test_the_command_publishes(
 
 def test_without_paho_the_error_names_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "paho.mqtt.client", None)
-    with pytest.raises(TmgcError, match=r"pip install 'tmgc\[mqtt\]'"):
+    with pytest.raises(TmgcError, match=r"which is not installed: \S+ -m pip install paho-mqtt$"):
         MqttPublisher("mqtt://host/topic", model="tiny")
