@@ -64,7 +64,7 @@ test-full: .venv/with-dev
 
 lint: .cache/linted
 
-.cache/linted: .venv/with-dev $(shell find train export edge_runtime benchmarks tests -name '*.py')
+.cache/linted: .venv/with-dev $(shell find train export edge_runtime benchmarks beetsplug tests -name '*.py') $(wildcard docs/*.py)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

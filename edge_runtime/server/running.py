@@ -62,7 +62,6 @@ class Server:
     """
 
     def __init__(self, service: Service, settings: ServerSettings) -> None:
-        self._service = service
         self._socket = _bound(settings)
         app = build_app(service)
         self.routes = [route for route in app.routes if isinstance(route, Route)]

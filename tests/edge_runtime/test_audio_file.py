@@ -261,9 +261,7 @@ def ffmpeg(*arguments: object) -> None:
 
 
 @needs_ffmpeg
-@pytest.mark.parametrize(
-    "suffix", ["aac", "ac3", "caf", "m4a", "mka", "mp2", "mp4", "oga", "spx", "tta", "webm", "wma", "wv"]
-)
+@pytest.mark.parametrize("suffix", FFMPEG_FORMATS)
 def test_what_libsndfile_does_not_know_is_decoded_by_content_and_its_truncation_told(
     tmp_path: Path, suffix: str
 ) -> None:

@@ -22,7 +22,7 @@ MOST_DIFFERENT = 0.22
 """Largest bit error rate of the same recording. The paper uses 0.35 for 256 frames; a clip has fewer than half as many,
 so that chance matches are likelier. Twelve recordings and ten synthesised songs, encoded again as mp3 and Vorbis at
 32 kbit/s to 320 kbit/s, differ from themselves by 0.00 to 0.17; the nearest of 124 251 pairs of different clips of
-``gtzan_short`` differs by 0.31, and of synthesised songs by 0.37."""
+GTZAN differs by 0.31, and of synthesised songs by 0.37."""
 
 _SAMPLE_RATE = 44_100 / 8  # close to the paper's 5 kHz, and fast to resample to
 _N_FFT = 2048

@@ -175,11 +175,6 @@ class Notes:
         """Number of simultaneous notes."""
         return int(self.pitch.shape[1])
 
-    @property
-    def highest_hz(self) -> float:
-        """The highest fundamental, Hz."""
-        return float(2.0 ** self.pitch.max())
-
 
 @dataclass(frozen=True)
 class Strokes:
