@@ -75,9 +75,9 @@ BUILDER ?= html
 docs: .venv/with-docs
 	$(BIN)/sphinx-build -q -W --keep-going -n -d docs/_build/doctrees -b $(BUILDER) docs docs/_build/$(BUILDER)
 
-wheel:
+wheel: | .venv/bin/pip
 	rm -rf build
-	$(PYTHON) -m pip wheel --quiet --no-deps --wheel-dir dist .
+	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
 	@ls dist/tmgc-*.whl
 
 arm64:
@@ -86,9 +86,11 @@ arm64:
 clean:
 	rm -rf .venv .cache dist build *.egg-info
 
-.venv/with-%: pyproject.toml
+.venv/bin/pip:
 	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else "Python 3.11 to 3.13 is needed, got %d.%d: make PYTHON=python3.11" % v)'
 	$(PYTHON) -m venv .venv
+
+.venv/with-%: pyproject.toml | .venv/bin/pip
 	@echo "installing tmgc[$*] into .venv (TensorFlow is large: a minute or two) ..."
 	$(BIN)/pip install -qq --upgrade pip
 	$(BIN)/pip install -qq --editable '.[$*]'

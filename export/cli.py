@@ -55,7 +55,8 @@ log = logging.getLogger("tmgc.export")
     multiple=True,
     metavar="RECIPES",
     help="none, float16 (tflite only), dynamic, int8 or all; may be repeated, or list several separated by commas. "
-    "Default: the first of int8, dynamic, float16, none that is within tolerance on the validation split.",
+    "Default: the first of int8, dynamic, float16, none that is within tolerance on the validation split; of "
+    "MobileNetV3 and musicnn the first of float16, none.",
 )
 @click.option(
     "--input",

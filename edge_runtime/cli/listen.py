@@ -91,7 +91,8 @@ def main(**options: Any) -> None:
     Each window is 2 s long unless the model's card says otherwise.
 
     Exit code 0: done, or a microphone or pipe was ended by Ctrl-C or SIGTERM; 1: nothing but silence, or the microphone
-    was lost; 2: a file, a device or an option was refused; 130: Ctrl-C ended a file.
+    was lost; 2: a file, a device or an option was refused, or the model computes something else here than where it was
+    exported (78 as a service); 130: Ctrl-C ended a file; 143: SIGTERM did.
     """
     from edge_runtime.models import default_model
     from edge_runtime.outputs.factory import open_outputs

@@ -83,6 +83,14 @@ def test_every_command_of_a_page_parses(page: Path) -> None:
             pytest.fail(f"{name} {shlex.join(arguments)}: {error.format_message()}")
 
 
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name != "archive.md"], ids=lambda page: page.name)
+def test_every_command_of_a_block_names_its_environment(page: Path) -> None:
+    """A newcomer's shell has no environment active; the blocks of archive.md are for other machines, too."""
+    lines = [line for code in code_blocks(page, "sh") for line in code.splitlines()]
+    named = [word for line in lines for word in line.partition("#")[0].split() if Path(word).name in COMMANDS]
+    assert not [word for word in named if Path(word).parent not in (Path(".venv/bin"), Path("/opt/tmgc/bin"))]
+
+
 def test_the_pages_call_all_commands() -> None:
     assert {name for page in PAGES for name, _ in commands_of(page)} == set(COMMANDS)
 
