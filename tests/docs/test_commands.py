@@ -17,7 +17,7 @@ import soundfile
 
 from edge_runtime.models import SMALL_MODEL
 from tests.conftest import tone
-from tests.docs.pages import PAGES, ROOT, code_blocks, inline_code
+from tests.docs.pages import PAGES, ROOT, code_blocks, inline_code, tables
 from tests.factories import square
 
 COMMANDS = {
@@ -112,6 +112,27 @@ def test_every_option_that_a_page_names_exists() -> None:
         option for page in PAGES for span in inline_code(page) for option in re.findall(r"--[a-z][a-z0-9-]+", span)
     }
     assert not named - known
+
+
+def help_of(name: str) -> str:
+    found = command(name)
+    return " ".join(found.get_help(click.Context(found, info_name=name)).split())
+
+
+def test_the_help_of_tmgc_listen_names_the_exit_codes_of_its_page() -> None:
+    (table,) = [table for table in tables(ROOT / "docs" / "listen.md") if table[0][0] == "code"]
+    codes = {code for row in table[1:] for code in re.findall(r"\d+", row[0])}
+    assert len(codes) == 5
+    assert codes | {"78"} <= set(
+        re.findall(r"\d+", help_of("tmgc-listen").partition("Exit code")[2].partition("Options")[0])
+    )
+
+
+def test_the_help_of_tmgc_export_names_the_networks_with_another_default() -> None:
+    from export.recipes import PREFERENCES
+
+    default = help_of("tmgc-export").partition("--quantize")[2].partition("--input")[0].lower()
+    assert all(name.replace("_", "") in default for name in PREFERENCES)
 
 
 def test_every_make_target_that_a_page_names_exists() -> None:
