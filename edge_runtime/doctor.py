@@ -8,6 +8,7 @@ import platform
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,10 @@ from numpy.typing import NDArray
 
 from edge_runtime.audio import MonoResampler, level_dbfs
 from edge_runtime.classifier import GenreClassifier
-from edge_runtime.engine_choice import Choice, Verified, open_verified
+from edge_runtime.engine_choice import Verified, open_verified
+from edge_runtime.engine_memory import PastTrial
 from edge_runtime.errors import InvalidAnswerError, TmgcError, pip_install
-from edge_runtime.interpreters import Interpreter
+from edge_runtime.interpreters import AUTO, Interpreter, check_engine, check_threads
 from edge_runtime.interpreters.litert import LiteRTInterpreter, import_runtime
 from edge_runtime.models import default_model
 from edge_runtime.sources.portaudio import Capture, Device, find_device, list_devices
@@ -197,21 +199,18 @@ def check_interpreter() -> Finding:
     return Finding("interpreter", WARNING, runtime, fix)
 
 
-_UPDATE = "update the interpreter, or take another export of the model"
-
-
-def check_model(model: Path | None) -> Iterator[Finding]:
+def check_model(model: Path | None, *, threads: int | None = None, engine: str = AUTO) -> Iterator[Finding]:
     """The model with its card, XNNPACK, golden windows, and three windows; one that is refused is the only finding."""
     try:
         model = model or default_model()
-        verified = open_verified(model, again=True)
+        verified = open_verified(model, threads=threads, engine=engine, again=True)
     except TmgcError as error:
         yield Finding("model", PROBLEM, str(error))
         return
     yield _card_finding(verified.interpreter.path, verified.interpreter)
     yield check_acceleration(verified.interpreter)
     yield check_golden_windows(verified)
-    yield check_engines(verified.choice)
+    yield check_engines(verified)
     yield self_test(verified.interpreter)
 
 
@@ -249,17 +248,29 @@ def check_golden_windows(verified: Verified) -> Finding:
     return Finding("golden-windows", OK, f"{found} (tolerance {results[0].tolerance:g})")
 
 
-def check_engines(choice: Choice) -> Finding:
-    """Which ways there are to run the model, and how fast each is."""
+def check_engines(verified: Verified) -> Finding:
+    """Which ways there are to run the model, and how fast each is now and was before; the first is what a start takes.
+
+    One that is left out is a reason to warn where it is the one that is preferred: the model's first engine.
+    """
+    choice, threads = verified.choice, verified.interpreter.threads
     ways = [
         f"{each.file.name} by {trial.runtime} {trial.window_ms:.3g} ms, {trial.memory_mb:.0f} MB"
+        + _before(choice.earlier.get(each))
         for each, trial in choice.trials.items()
     ]
-    found = "; ".join(ways)
-    if choice.failed:
-        failed = "; ".join(f"{each.name} is left out: {reason}" for each, reason in choice.failed.items())
-        return Finding("engines", WARNING, f"{found}; {failed}", _UPDATE)
-    return Finding("engines", OK, found)
+    left_out = [f"{each.name} is left out: {reason}" for each, reason in choice.failed.items()]
+    kept = f"remembered in {choice.memory}" if choice.memory else "not remembered"
+    found = "; ".join([*ways, f"on {threads} thread(s), {kept}", *left_out])
+    return Finding("engines", WARNING if choice.first in choice.failed else OK, found)
+
+
+def _before(past: PastTrial | None) -> str:
+    """What was remembered of a way, and since when."""
+    if past is None:
+        return ""
+    found = "failed" if past.trial.failure else f"{past.trial.window_ms:.3g} ms"
+    return f" ({datetime.fromtimestamp(past.time).astimezone():%Y-%m-%d %H:%M}: {found})"
 
 
 def self_test(interpreter: Interpreter) -> Finding:
@@ -296,7 +307,9 @@ def check_latency(latencies_ms: list[float]) -> Finding:
     return Finding("self-test", PROBLEM, found, "take the int8 export, or a small network: tmgc-train distil")
 
 
-def examine(model: Path | None, device: str | None = None) -> Iterator[Finding]:
+def examine(
+    model: Path | None, device: str | None = None, *, threads: int | None = None, engine: str = AUTO
+) -> Iterator[Finding]:
     """Run all checks, one after another.
 
     Parameters
@@ -305,15 +318,26 @@ def examine(model: Path | None, device: str | None = None) -> Iterator[Finding]:
         The model file; None for the newest under ``./runs``.
     device : str or None
         The microphone, as for ``--device``; None for the default.
+    threads : int > 0, optional
+    engine : str
+        Both as for :func:`edge_runtime.engine_choice.open_verified`.
 
     Yields
     ------
     finding : Finding
+
+    Raises
+    ------
+    TmgcError
+        There is no such engine, or the number of threads is out of range.
     """
+    check_engine(engine)
+    if threads is not None:
+        check_threads(threads)
     yield check_bits()
     yield check_python()
     yield check_memory()
     yield check_temperature()
     yield check_interpreter()
-    yield from check_model(model)
+    yield from check_model(model, threads=threads, engine=engine)
     yield from check_microphone(device)

@@ -1,33 +1,30 @@
 """The fastest way to run a model on this board, among those that compute what its exporter did.
 
 Ways are the file itself and the same export in the other format beside it, each by every library that is installed.
-Each is tried in a process of its own (:mod:`edge_runtime.engine_trial`) at the first start; the times are remembered
-for this board, this content of the files, these versions of the libraries and this number of threads.
+Each is tried in a process of its own (:mod:`edge_runtime.engine_trial`) at the first start, and remembered
+(:mod:`edge_runtime.engine_memory`) for later ones.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
-import hashlib
-import json
 import logging
-import os
-import platform
-from dataclasses import asdict, dataclass
-from importlib.metadata import version
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
+from edge_runtime.engine_memory import PastTrial, memory_file, recall, remember, trial_keys
 from edge_runtime.engine_trial import Candidate, Trial, try_engine
 from edge_runtime.errors import TmgcError, UntrustedModelError
-from edge_runtime.files import atomic_write, sha256_of
-from edge_runtime.golden_windows import GoldenResult, require_golden
+from edge_runtime.golden_windows import GoldenResult, has_golden, require_golden
 from edge_runtime.interpreters import (
     AUTO,
     ENGINES,
     SUFFIXES,
     Interpreter,
+    check_engine,
     check_file,
     default_threads,
     installed_engines,
@@ -35,7 +32,6 @@ from edge_runtime.interpreters import (
 )
 from edge_runtime.model_card import ModelCard
 from edge_runtime.model_file import read_card
-from edge_runtime.system_info import board_model, cpu_model, usable_cores
 
 log = logging.getLogger("tmgc.model")
 
@@ -46,29 +42,30 @@ _MARGIN = 0.9
 """Another way than the file itself by its first engine must take less than this share of its time: two that are about
 as fast would take turns."""
 
-_SCHEMA = 1
-
-_MOST_REMEMBERED = 200
-
-_HIGHEST = 1e9
-"""More than any time in ms or memory in MB."""
-
 
 @dataclass(frozen=True)
 class Choice:
     """The ways to run a model on this board."""
 
+    first: Candidate
+    """The one that is preferred before anything is known: the file itself by its first engine."""
     trials: dict[Candidate, Trial]
     """Those that work, the best first."""
     failed: dict[Candidate, str]
     """Why each of the others does not."""
-    remembered: bool
-    """Whether the trials are those of an earlier start."""
+    tried: frozenset[Candidate]
+    """Those that were tried now; what is known of the others is remembered."""
+    earlier: dict[Candidate, PastTrial]
+    """What was remembered before."""
+    memory: Path | None
+    """The file that remembers them; None where they cannot be kept."""
 
 
 class Verified(NamedTuple):
     """A model that has computed its golden windows in this process."""
 
+    candidate: Candidate
+    """The way in which it is run."""
     interpreter: Interpreter
     results: list[GoldenResult]
     """Empty for a file that has none."""
@@ -96,8 +93,44 @@ def open_verified(path: str | Path, *, threads: int | None = None, engine: str =
         The file or the engine is refused.
     """
     threads = default_threads() if threads is None else threads
-    choice = choose_engine(path, threads=threads, engine=engine, again=again)
-    left_out, errors = {} if choice.remembered else dict(choice.failed), list[TmgcError]()
+    return _load_best(choose_engine(path, threads=threads, engine=engine, again=again), threads=threads)
+
+
+def open_by_first_engine(path: Path, *, threads: int) -> Verified:
+    """Load a file itself with the first of its engines that computes its golden windows as the exporter did.
+
+    For work whose parts must all be computed in the same way, on several machines, too: nothing is raced. Engines that
+    have failed here before are tried last.
+
+    Parameters
+    ----------
+    path : Path
+    threads : int > 0
+
+    Raises
+    ------
+    UntrustedModelError, TmgcError
+        As of :func:`open_verified`.
+    """
+    check_file(path)
+    keys = trial_keys(_own_candidates(path), threads)
+    known = recall(keys)
+    errors = dict[Candidate, TmgcError]()
+    for candidate in sorted(keys, key=lambda each: each in known and known[each].is_left_out):
+        try:
+            verified = _load_best(_choose({candidate: keys[candidate]}, threads=threads), threads=threads)
+        except TmgcError as error:
+            errors[candidate] = error.with_traceback(None)  # which would keep the interpreter
+            continue
+        _log_left_out({each: str(error) for each, error in errors.items()})
+        return verified
+    raise _worst(errors.values())
+
+
+def _load_best(choice: Choice, *, threads: int) -> Verified:
+    """The first of the ways that work which computes its golden windows in this process, too; a line for the others."""
+    left_out = {each: reason for each, reason in choice.failed.items() if each in choice.tried}
+    errors = list[TmgcError]()
     for candidate in choice.trials:
         try:
             interpreter, results = load_verified(candidate, threads=threads)
@@ -105,10 +138,16 @@ def open_verified(path: str | Path, *, threads: int | None = None, engine: str =
             left_out[candidate] = str(error)
             errors.append(error.with_traceback(None))  # which would keep the interpreter
             continue
-        for other, reason in left_out.items():
-            log.warning("%s is left out: %s", other.name, reason)
-        return Verified(interpreter, results, choice)
+        _log_left_out(left_out)
+        working = {each: trial for each, trial in choice.trials.items() if each not in left_out}
+        choice = replace(choice, trials=working, failed=choice.failed | left_out)
+        return Verified(candidate, interpreter, results, choice)
     raise _worst(errors)
+
+
+def _log_left_out(reasons: Mapping[Candidate, str]) -> None:
+    for candidate, reason in reasons.items():
+        log.warning("%s is left out: %s", candidate.name, reason)
 
 
 def load_verified(candidate: Candidate, *, threads: int) -> tuple[Interpreter, list[GoldenResult]]:
@@ -128,7 +167,8 @@ def load_verified(candidate: Candidate, *, threads: int) -> tuple[Interpreter, l
 def choose_engine(path: str | Path, *, threads: int, engine: str = AUTO, again: bool = False) -> Choice:
     """Find out how a model runs best here, by trials or from those of an earlier start.
 
-    What works is remembered, and what a library refuses or computes wrongly; a crash or a lack of memory is not.
+    Tried is what is not remembered, what was never timed although there is a choice, and what crashed, did not end or
+    lacked memory more than a day ago; where nothing else works, all that has failed before.
 
     Parameters
     ----------
@@ -137,7 +177,7 @@ def choose_engine(path: str | Path, *, threads: int, engine: str = AUTO, again: 
     engine : str
         As for :func:`open_verified`.
     again : bool
-        Try anew also what is remembered.
+        Try anew also what is remembered, and time it also where there is no choice.
 
     Returns
     -------
@@ -149,30 +189,73 @@ def choose_engine(path: str | Path, *, threads: int, engine: str = AUTO, again: 
     UntrustedModelError, TmgcError
         As of :func:`open_verified`.
     """
-    path = Path(path)
-    candidates = find_candidates(path, engine)
-    keys = {each: _key(each, threads) for each in candidates}
-    remembered = {} if again else read_trials()
-    known = {each: remembered[key] for each, key in keys.items() if key in remembered}
-    if len(known) == len(candidates) and not all(trial.failure for trial in known.values()):
-        return _choice(known, {}, remembered=True)
-    found, errors = dict[Candidate, Trial](), dict[Candidate, TmgcError]()
-    seconds = RACE_SECONDS / len(candidates) if len(candidates) > 1 else 0.0
+    return _choose(trial_keys(find_candidates(Path(path), engine), threads), threads=threads, again=again)
+
+
+def _choose(keys: Mapping[Candidate, str | None], *, threads: int, again: bool = False) -> Choice:
+    """The same of candidates, with the keys of their trials."""
+    earlier = recall(keys)
+    known = {} if again else dict(earlier)
+    hopeful = [each for each in keys if each not in known or not known[each].is_left_out]
+    is_timed = len(hopeful) > 1 or again
+    seconds = RACE_SECONDS / len(hopeful) if is_timed else 0.0
+
+    def is_known(candidate: Candidate) -> bool:
+        past = known.get(candidate)
+        return past is not None and not past.trial.failure and (past.seconds > 0 or not is_timed)
+
+    tried, errors = _try([each for each in hopeful if not is_known(each)], threads=threads, seconds=seconds)
+    known |= tried
+    if all(past.trial.failure for past in known.values()):
+        others, more = _try([each for each in keys if each not in tried], threads=threads, seconds=seconds)
+        tried, errors, known = tried | others, errors + more, known | others
+    memory = remember({key: past for each, past in tried.items() if (key := keys[each])}) if tried else memory_file()
+    trials = {each: known[each].trial for each in keys}
+    working = {each: trial for each, trial in trials.items() if not trial.failure}
+    if not working:
+        raise _worst(errors)
+    failed = {each: trial.failure for each, trial in trials.items() if trial.failure}
+    return Choice(next(iter(keys)), _fastest_first(working), failed, frozenset(tried), earlier, memory)
+
+
+def _try(
+    candidates: Iterable[Candidate], *, threads: int, seconds: float
+) -> tuple[dict[Candidate, PastTrial], list[TmgcError]]:
+    """Try candidates, and time them for so long; also the error of each that fails."""
+    found, errors = dict[Candidate, PastTrial](), list[TmgcError]()
     for candidate in candidates:
         try:
-            found[candidate] = try_engine(candidate, threads=threads, seconds=seconds)
+            trial = try_engine(candidate, threads=threads, seconds=seconds)
         except TmgcError as error:
-            errors[candidate] = error
-    if all(trial.failure for trial in found.values()):
-        raise _worst([*(UntrustedModelError(trial.failure) for trial in found.values()), *errors.values()])
-    remember({key: trial for each, trial in found.items() if (key := keys[each])})
-    return _choice(found, errors, remembered=False)
+            found[candidate] = PastTrial(Trial(failure=str(error)), time.time(), settled=False)
+            errors.append(error)
+            continue
+        found[candidate] = PastTrial(trial, time.time(), seconds)
+        if trial.failure:
+            errors.append(UntrustedModelError(trial.failure))
+    return found, errors
+
+
+def _fastest_first(trials: dict[Candidate, Trial]) -> dict[Candidate, Trial]:
+    """Trials by time, where one is clearly faster than the first of them."""
+    first = next(iter(trials))
+
+    def window_ms(candidate: Candidate) -> float:
+        return trials[candidate].window_ms * (_MARGIN if candidate == first else 1)
+
+    return {each: trials[each] for each in sorted(trials, key=window_ms)}
+
+
+def _worst(errors: Iterable[TmgcError]) -> TmgcError:
+    """Of several reasons the one that matters most: that a model is not to be trusted."""
+    return min(errors, key=lambda error: not isinstance(error, UntrustedModelError))
 
 
 def find_candidates(path: Path, engine: str = AUTO) -> list[Candidate]:
     """The ways to run a model: the file itself first, and each file's engines in order of preference.
 
-    Left out by ``auto`` are engines with which a file has failed its parity check.
+    By ``auto``, nothing takes part that has failed its parity check, an engine or another file than the one that is
+    named; nor what no golden windows would check: another file without them, or a second engine of one without them.
 
     Raises
     ------
@@ -182,42 +265,40 @@ def find_candidates(path: Path, engine: str = AUTO) -> list[Candidate]:
         There is no such file or engine, or a card is missing or malformed.
     """
     check_file(path)
-    names = [name for name, each in ENGINES.items() if not each.last_resort]
-    if engine not in (AUTO, *names):
-        raise TmgcError(f"an engine must be one of {AUTO}, {', '.join(names)}: got {engine}")
+    check_engine(engine)
+    files = [path, *_same_export(path)]
     if engine == AUTO:
-        files = [path, *_same_export(path)]
-        found = [Candidate(file, name) for file in files for name in _usable_engines(file)]
-        if not found and (failed := installed_engines(path)):
-            raise UntrustedModelError(
-                f"a model must answer as Keras does: {path} does not with {', '.join(failed)}. Install another engine, "
-                "take another export of the model, or, at your own risk, name it with --engine"
-            )
-        return found or [Candidate(path, None)]  # whose refusal says what to install
-    for file in (path, *_same_export(path)):
+        found = [Candidate(file, name) for file in files for name in _usable_engines(file, named=file == path)]
+        return found or _own_candidates(path)
+    for file in files:
         if engine in installed_engines(file):
             return [Candidate(file, engine)]
+    library = ENGINES[engine]
+    runs = any(file.suffix == library.suffix for file in files)
+    advice = f"Install it: pip install {library.distribution}" if runs else f"Take a {library.suffix} file"
     raise TmgcError(
-        f"an engine must be installed, and run the file: {engine} does not run {path}. Leave --engine out, or see "
-        "docs/install.md"
+        f"an engine must be installed, and run the file: {engine} does not run {path}. {advice}; or leave --engine out"
     )
 
 
-def own_candidate(path: Path) -> Candidate:
-    """The first way to run a file itself: for work whose parts must all be computed in the same way.
+def _own_candidates(path: Path) -> list[Candidate]:
+    """The ways to run a file itself; the errors are those of :func:`find_candidates`."""
+    usable = _usable_engines(path, named=True)
+    if not usable and (failed := installed_engines(path)):
+        raise UntrustedModelError(
+            f"a model must answer as Keras does: {path} does not with {', '.join(failed)}. Install another engine, "
+            "take another export of the model, or, at your own risk, name one of them: tmgc-listen --engine"
+        )
+    return [Candidate(path, name) for name in usable] or [Candidate(path, None)]  # whose refusal says what to install
 
-    Raises
-    ------
-    TmgcError
-        As of :func:`find_candidates`.
-    """
-    return next((each for each in find_candidates(path) if each.file == path), Candidate(path, None))
 
-
-def _usable_engines(path: Path) -> list[str]:
-    """The installed engines of a file with which it has not failed its parity check."""
-    failed = read_card(path).failed_engines
-    return [name for name in installed_engines(path) if name not in failed]
+def _usable_engines(path: Path, *, named: bool) -> list[str]:
+    """The installed engines of a file that take part in a choice; ``named`` where it is the one that was asked for."""
+    card = read_card(path)
+    usable = [name for name in installed_engines(path) if name not in card.failed_engines]
+    if named:
+        return usable if has_golden(card) else usable[:1]
+    return usable if has_golden(card) and not card.failed_parity else []
 
 
 def _same_export(path: Path) -> list[Path]:
@@ -239,84 +320,3 @@ def _network(card: ModelCard) -> tuple[object, ...]:
     golden = card.export.get("golden")
     keras = golden.get("keras") if isinstance(golden, dict) else None
     return card.replace(export={}, training={}), card.export["keras_sha256"], card.export.get("recipe"), keras
-
-
-def _worst(errors: list[TmgcError]) -> TmgcError:
-    """Of several reasons the one that matters most: that a model is not to be trusted."""
-    return next((error for error in errors if isinstance(error, UntrustedModelError)), errors[0])
-
-
-def _choice(found: dict[Candidate, Trial], errors: dict[Candidate, TmgcError], *, remembered: bool) -> Choice:
-    """The fastest first, where it is clearly faster than what comes first without it."""
-    trials = {each: trial for each, trial in found.items() if not trial.failure}
-    first = next(iter(trials))
-
-    def time(candidate: Candidate) -> float:
-        return trials[candidate].window_ms * (_MARGIN if candidate == first else 1)
-
-    failed = {each: trial.failure for each, trial in found.items() if trial.failure}
-    failed |= {each: str(error) for each, error in errors.items()}
-    return Choice({each: trials[each] for each in sorted(trials, key=time)}, failed, remembered)
-
-
-def _key(candidate: Candidate, threads: int) -> str | None:
-    """What a trial is of: another content, library, number of threads or board has another key.
-
-    None where the version of the library is not known: then a trial is not remembered.
-    """
-    library = ENGINES[candidate.engine].version if candidate.engine else None
-    if library is None:
-        return None
-    board = (board_model(), cpu_model(), platform.machine(), usable_cores())
-    versions = (version("tmgc"), version("numpy"), library)
-    parts = (candidate.file.suffix, sha256_of(candidate.file), candidate.engine, *versions, threads, *board)
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
-
-
-def memory_file() -> Path:
-    """Where trials are remembered: the folder that systemd gives a service, or the user's for what can be made anew."""
-    service = os.environ.get("CACHE_DIRECTORY", "").partition(os.pathsep)[0]
-    user = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 (raises without a home)
-    return Path(service or Path(user, "tmgc"), "engines.json")
-
-
-def read_trials() -> dict[str | None, Trial]:
-    """The trials that are remembered, by key; none where the file is missing or damaged."""
-    try:
-        document = json.loads(memory_file().read_text("utf-8"))
-        if document["schema"] != _SCHEMA:
-            return {}
-        trials = {key: Trial(**trial) for key, trial in document["trials"].items()}
-        return trials if all(_is_valid(trial) for trial in trials.values()) else {}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        return {}
-
-
-def _is_valid(trial: Trial) -> bool:
-    texts, numbers = (trial.runtime, trial.failure), (trial.window_ms, trial.memory_mb)
-    # the highest is compared first: a whole number in JSON may be too large for a float
-    return all(isinstance(each, str) for each in texts) and all(
-        type(each) in (int, float) and 0 <= each < _HIGHEST for each in numbers
-    )
-
-
-def remember(trials: dict[str, Trial]) -> None:
-    """Keep trials for later starts, the oldest of too many not; where they cannot be kept, there are new ones then."""
-    kept = {key: trial for key, trial in read_trials().items() if key not in trials} | trials
-    newest = dict(list(kept.items())[-_MOST_REMEMBERED:])
-    document = {"schema": _SCHEMA, "trials": {key: asdict(each) for key, each in newest.items()}}
-    path = memory_file()
-    try:
-        _check_own(path)
-        with atomic_write(path) as partial:
-            partial.write_text(json.dumps(document, indent=1), "utf-8")
-    except OSError as error:
-        log.info("which engine is fastest is not remembered: %s", error)
-
-
-def _check_own(path: Path) -> None:
-    """Refuse a folder of another user's, in which sudo would leave files that the user cannot replace."""
-    if hasattr(os, "geteuid"):
-        nearest = next((each for each in path.absolute().parents if each.exists()), Path("/"))
-        if nearest.stat().st_uid != os.geteuid():
-            raise PermissionError(errno.EPERM, "the folder belongs to another user", str(nearest))

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from edge_runtime.audio import Samples
 from edge_runtime.errors import TmgcError, UntrustedModelError, first_line
 from edge_runtime.interpreters import Interpreter, engine_of
+from edge_runtime.model_card import ModelCard
 from edge_runtime.spectrogram import Spectrogram, SpectrogramSettings
 
 Waveform = NDArray[np.float64]
@@ -146,6 +147,12 @@ def predict_golden(
     return found
 
 
+def has_golden(card: ModelCard) -> bool:
+    """Whether a file has golden windows of this version: without them it cannot be verified."""
+    golden = card.export.get("golden")
+    return isinstance(golden, dict) and golden.get("version") == VERSION
+
+
 def check_golden(interpreter: Interpreter, beat: Callable[[], object] = lambda: None) -> list[GoldenResult]:
     """Compute the golden windows of a model's card again.
 
@@ -214,7 +221,7 @@ def require_golden(interpreter: Interpreter, beat: Callable[[], object] = lambda
     if failure := first_failure(results, interpreter.runtime):
         raise UntrustedModelError(
             f"a model must compute here what it did when it was exported: {interpreter.path} does not ({failure}). "
-            "Update the interpreter, take another export of the model, or, at your own risk, --trust-anyway"
+            "Update the interpreter, take another export of the model, or, at your own risk, tmgc-listen --trust-anyway"
         )
     return results
 

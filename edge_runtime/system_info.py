@@ -173,3 +173,19 @@ def cpu_model(path: Path = Path("/proc/cpuinfo")) -> str | None:
         if key.strip() == "model name":
             return value.strip()
     return platform.processor() or None
+
+
+_FEATURES = ("model name", "flags", "CPU implementer", "CPU part", "Features")
+"""What Linux tells of a processor on x86-64, and on arm64."""
+
+
+def cpu_features(path: Path = Path("/proc/cpuinfo")) -> tuple[str, ...]:
+    """What tells a processor with its instructions from another: lines of Linux, or the name that Python knows.
+
+    Returns
+    -------
+    lines : tuple of str
+        Each once, although there may be cores of several kinds.
+    """
+    lines = ((line, line.partition(":")[0].strip()) for line in (text_of(path) or "").splitlines())
+    return tuple(dict.fromkeys(line for line, key in lines if key in _FEATURES)) or (platform.processor(),)

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge_runtime.engine_choice import open_verified, own_candidate
+from edge_runtime.engine_choice import open_by_first_engine
 from edge_runtime.errors import TmgcError, first_line
 from edge_runtime.files import atomic_write, sha256_of
-from edge_runtime.interpreters import AUTO, Interpreter, TensorInfo
+from edge_runtime.interpreters import Interpreter, TensorInfo
 from edge_runtime.interpreters.litert import LiteRTInterpreter
 from edge_runtime.terminal import printable
 from export.metadata import graph_facts
@@ -194,7 +194,7 @@ def inspect_file(file: Path) -> dict[str, Any]:
     TmgcError
         The file is damaged, has no card, or no installed interpreter can run it.
     """
-    interpreter = open_verified(file, threads=1, engine=own_candidate(file).engine or AUTO).interpreter
+    interpreter = open_by_first_engine(file, threads=1).interpreter
     graph, missing = None, None
     try:
         graph = graph_facts(file).to_json()

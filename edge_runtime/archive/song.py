@@ -22,11 +22,10 @@ from edge_runtime.archive.results import NOT_READ, local_path
 from edge_runtime.audio import Samples, level_dbfs
 from edge_runtime.audio_file import AudioFile
 from edge_runtime.classifier import GenreClassifier
-from edge_runtime.engine_choice import choose_engine, load_verified, own_candidate
+from edge_runtime.engine_choice import load_verified, open_by_first_engine
 from edge_runtime.engine_trial import Candidate
 from edge_runtime.errors import InvalidAnswerError, TmgcError, first_line
 from edge_runtime.files import sha256_of
-from edge_runtime.interpreters import AUTO
 from edge_runtime.pooling import Pool
 from edge_runtime.predictions import SILENCE, UNKNOWN, apply_threshold
 from edge_runtime.spectrogram import SpectrogramSettings
@@ -131,9 +130,10 @@ class Tagger:
         TmgcError
             The model cannot be run.
         """
-        engine = own_candidate(model).engine
-        choose_engine(model, threads=1, engine=engine or AUTO)  # in a process that may crash
-        card = _opened(model, settings, engine).card
+        (_, engine), interpreter, *_ = open_by_first_engine(model, threads=1)
+        card = interpreter.card
+        if settings.embeddings:
+            _opened(model, settings, engine)  # which may be refused
         if card.warning:
             log.warning("%s", card.warning)
         return cls(model, sha256_of(model), card.genres, card.threshold, settings, engine)

@@ -25,6 +25,10 @@ INTERRUPTED = 130
 """Exit code of a command that Ctrl-C has ended, as shells define it."""
 
 
+threads_option = click.option(
+    "--threads", type=int, help="Threads of a model. Default: all usable cores but one, at most 4."
+)
+
 engine_option = click.option(
     "--engine",
     default="auto",

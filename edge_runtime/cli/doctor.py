@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from edge_runtime.cli.base import OneLineCommand
+from edge_runtime.cli.base import OneLineCommand, engine_option, threads_option
 from edge_runtime.terminal import print_json, print_line
 
 SCHEMA = 1
@@ -23,8 +23,10 @@ SCHEMA = 1
 )
 @click.option("--model", type=click.Path(path_type=Path), help="The model file. Default: as for tmgc-listen.")
 @click.option("--device", help="The microphone: number or a part of its name.")
+@threads_option
+@engine_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON document instead of lines.")
-def doctor(model: Path | None, device: str | None, as_json: bool) -> None:
+def doctor(model: Path | None, device: str | None, threads: int | None, engine: str, as_json: bool) -> None:
     """Check this machine, its microphone and a model, and tell what to fix.
 
     Exit code 0: it can listen; 1: something must be fixed first; 2: an option was refused.
@@ -32,7 +34,7 @@ def doctor(model: Path | None, device: str | None, as_json: bool) -> None:
     from edge_runtime.doctor import PROBLEM, examine
 
     findings = []
-    for finding in examine(model, device):
+    for finding in examine(model, device, threads=threads, engine=engine):
         findings.append(finding)
         if not as_json:
             fix = f". To do: {finding.fix}" if finding.fix else ""

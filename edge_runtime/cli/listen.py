@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from edge_runtime.cli.base import CommandWithSubcommands, engine_option, trust_option
+from edge_runtime.cli.base import CommandWithSubcommands, engine_option, threads_option, trust_option
 from edge_runtime.cli.serve import access_options, announce, server_settings
 from edge_runtime.errors import TmgcError
 
@@ -64,7 +64,7 @@ SUBCOMMANDS = {
 )
 @click.option("--threshold", type=float, help="Confidence below which the genre is 'unknown'. Default: the model's.")
 @click.option("--silence", default=-50.0, show_default=True, help="Level below which a window is silence, dBFS.")
-@click.option("--threads", type=int, help="Threads of the model. Default: all usable cores but one, at most 4.")
+@threads_option
 @engine_option
 @trust_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")

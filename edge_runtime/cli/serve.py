@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edge_runtime.cli.base import OneLineCommand, engine_option, trust_option
+from edge_runtime.cli.base import OneLineCommand, engine_option, threads_option, trust_option
 from edge_runtime.errors import TmgcError, pip_install_extra
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def announce(address: str, token: str | None) -> None:
 @click.command("tmgc-serve", cls=OneLineCommand)
 @click.argument("models", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="MODEL...")
 @click.option("--address", default="8321", show_default=True, metavar="[HOST:]PORT", help="Where to serve.")
-@click.option("--threads", type=int, help="Threads of each model. Default: all usable cores but one, at most 4.")
+@threads_option
 @engine_option
 @trust_option
 @access_options

@@ -8,7 +8,7 @@ from typing import Any
 
 from click.testing import CliRunner, Result
 
-from edge_runtime import Prediction
+from edge_runtime import ModelCard, Prediction
 from edge_runtime.cli.listen import main
 
 GENRES = ("Halk", "Caz", "Rock")
@@ -42,3 +42,10 @@ def make_prediction(
 def listen_command(*arguments: object, charset: str = "utf-8") -> Result:
     """``tmgc-listen`` with these arguments in a locale: its exit code, standard output and standard error."""
     return CliRunner(charset=charset).invoke(main, list(map(str, arguments)))
+
+
+def wrong_in_onnxruntime(card: ModelCard) -> ModelCard:
+    """A card by whose golden windows ONNX Runtime computes something else, and other engines do not."""
+    golden = card.export["golden"]
+    permuted = {window: [*values[1:], values[0]] for window, values in golden["probabilities"].items()}
+    return card.replace(export={**card.export, "golden": {**golden, "other_engines": {"onnxruntime": permuted}}})

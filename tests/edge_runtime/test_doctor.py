@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -13,8 +14,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
-from edge_runtime import ModelCard
+from edge_runtime import ModelCard, engine_choice
+from edge_runtime.cli.doctor import doctor
 from edge_runtime.doctor import (
     OK,
     PROBLEM,
@@ -53,13 +56,75 @@ def test_golden_windows_that_are_missing_or_missed_are_told(
     assert "golden window 'loud'" in finding.found
 
 
-def test_the_ways_to_run_a_model_are_told_with_their_times(models: dict[str, Path], tmp_path: Path) -> None:
-    for form in models:
-        shutil.copy(models[form], tmp_path)
-    finding = check_engines(open_verified(tmp_path / "tiny.float32.onnx").choice)
-    assert finding.state == OK, ascii(finding.found)
-    for way in ("tiny.float32.onnx by onnxruntime", "tiny.float32.tflite by ai-edge-litert"):
-        assert re.search(rf"{way} \S+ [\d.]+ ms, \d+ MB", finding.found)
+@pytest.fixture
+def both(models: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An ONNX file beside the TFLite file of the same network, and nothing that is remembered of them."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(engine_choice, "RACE_SECONDS", 0.03)
+    for path in models.values():
+        shutil.copy(path, tmp_path)
+    return tmp_path / models["onnx"].name
+
+
+def test_the_ways_to_run_a_model_are_told_with_their_times_now_and_before(both: Path, tmp_path: Path) -> None:
+    finding = check_engines(open_verified(both, threads=1))
+    assert (finding.state, finding.fix) == (OK, ""), ascii(finding.found)
+    figures = r"\S+ [\d.]+ ms, \d+ MB"
+    ways = "tiny.float32.onnx by onnxruntime", "tiny.float32.tflite by ai-edge-litert"
+    for way in ways:
+        assert re.search(rf"{way} {figures};", finding.found)
+    assert finding.found.endswith(f"; on 1 thread(s), remembered in {tmp_path / 'cache/tmgc/engines.json'}")
+    again = check_engines(open_verified(both, threads=1, again=True))
+    for way in ways:
+        assert re.search(rf"{way} {figures} \(\d{{4}}-\d\d-\d\d \d\d:\d\d: [\d.]+ ms\);", again.found), again.found
+    (tmp_path / "cache/tmgc/engines.json").unlink()
+    (tmp_path / "cache/tmgc").rmdir()
+    (tmp_path / "cache/tmgc").touch()
+    assert check_engines(open_verified(both, threads=1)).found.endswith("; on 1 thread(s), not remembered")
+
+
+def test_an_engine_that_is_left_out_is_a_warning_where_it_is_the_models_first_one(both: Path) -> None:
+    other = both.with_suffix(".tflite")
+    content = bytearray(other.read_bytes())
+    content[300] ^= 1
+    other.write_bytes(content)
+    finding = check_engines(open_verified(both, threads=1))
+    assert (finding.state, finding.fix) == (OK, "")
+    left_out = "tiny.float32.tflite by litert is left out: a model file must be as it was exported"
+    assert left_out in finding.found
+    finding = check_engines(open_verified(other, threads=1))
+    assert finding.state == WARNING
+    assert left_out in finding.found
+
+
+def test_an_engine_that_fails_in_this_process_only_is_left_out_too(both: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    invoke = litert.LiteRTInterpreter.invoke
+    monkeypatch.setattr(litert.LiteRTInterpreter, "invoke", lambda self, window: invoke(self, window)[::-1])
+    finding = check_engines(open_verified(both.with_suffix(".tflite"), threads=1))
+    assert finding.state == WARNING
+    assert finding.found.startswith("tiny.float32.onnx by ")
+    assert "tiny.float32.tflite by litert is left out: a model must compute here what it did" in finding.found
+
+
+def test_the_threads_and_the_engine_of_a_start_are_what_is_examined(both: Path) -> None:
+    done = CliRunner().invoke(doctor, ["--model", str(both), "--threads", "2", "--engine", "litert", "--json"])
+    found = {each["check"]: each["found"] for each in json.loads(done.stdout)["findings"]}
+    assert found["XNNPACK"] == "runs the network on 2 thread(s)"
+    assert found["engines"].startswith("tiny.float32.tflite by ai-edge-litert ")
+    assert "; on 2 thread(s), remembered in " in found["engines"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--threads", "0"), "threads must be at least 1"),
+        (("--engine", "fastest"), "an engine must be one of auto, litert"),
+    ],
+)
+def test_options_that_no_start_could_have_are_refused(options: tuple[str, ...], said: str, both: Path) -> None:
+    done = CliRunner().invoke(doctor, ["--model", str(both), *options])
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert said in done.stderr
 
 
 def test_the_interpreter_is_named_with_its_version() -> None:

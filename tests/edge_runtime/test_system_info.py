@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edge_runtime import system_info as clock
-from edge_runtime.system_info import board_model, cpu_model, peak_memory_mb, thermal_state, throttling
+from edge_runtime.system_info import board_model, cpu_features, cpu_model, peak_memory_mb, thermal_state, throttling
 
 
 def write(path: Path, text: str) -> None:
@@ -95,3 +95,26 @@ def test_the_processor_is_named_by_linux_or_by_python(tmp_path: Path) -> None:
     path.write_text("processor\t: 0\nmodel name\t: A CPU @ 2 GHz\n")
     assert cpu_model(path) == "A CPU @ 2 GHz"
     assert cpu_model(tmp_path / "none") == (platform.processor() or None)
+
+
+def test_processors_differ_in_their_part_and_their_instructions_on_arm64_too(tmp_path: Path) -> None:
+    core = """processor\t: NUMBER
+BogoMIPS\t: 108.00
+Features\t: fp asimd FEATURE
+CPU implementer\t: 0x41
+CPU architecture: 8
+CPU part\t: PART
+
+"""
+
+    def features(part: str, feature: str, cores: int = 4) -> tuple[str, ...]:
+        path = tmp_path / "cpuinfo"
+        numbered = [core.replace("NUMBER", str(number)) for number in range(cores)]
+        path.write_text("".join(numbered).replace("PART", part).replace("FEATURE", feature))
+        return cpu_features(path)
+
+    assert features("0xd08", "crc32") == features("0xd08", "crc32", cores=2)
+    found = {features("0xd08", "crc32"), features("0xd0b", "crc32"), features("0xd0b", "asimddp")}
+    assert len(found) == 3
+    assert features("0xd0b", "asimddp")[1:] == ("CPU implementer\t: 0x41", "CPU part\t: 0xd0b")
+    assert cpu_features(tmp_path / "none") == (platform.processor(),)
