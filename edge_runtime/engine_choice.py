@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from edge_runtime.engine_memory import PastTrial, memory_file, recall, remember, trial_keys
 from edge_runtime.engine_trial import Candidate, Trial, try_engine
-from edge_runtime.errors import TmgcError, UntrustedModelError
+from edge_runtime.errors import TmgcError, UntrustedModelError, pip_install
 from edge_runtime.golden_windows import GoldenResult, has_golden, require_golden
 from edge_runtime.interpreters import (
     AUTO,
@@ -275,7 +275,7 @@ def find_candidates(path: Path, engine: str = AUTO) -> list[Candidate]:
             return [Candidate(file, engine)]
     library = ENGINES[engine]
     runs = any(file.suffix == library.suffix for file in files)
-    advice = f"Install it: pip install {library.distribution}" if runs else f"Take a {library.suffix} file"
+    advice = f"Install it: {pip_install(library.distribution)}" if runs else f"Take a {library.suffix} file"
     raise TmgcError(
         f"an engine must be installed, and run the file: {engine} does not run {path}. {advice}; or leave --engine out"
     )

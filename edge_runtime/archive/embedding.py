@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.errors import TmgcError
+from edge_runtime.errors import TmgcError, pip_install
 from edge_runtime.interpreters.litert import LiteRTInterpreter
 
 _OUTPUTS_FIELD = 8
@@ -51,7 +51,7 @@ def _with_second_output(path: Path) -> bytes:
     try:
         from ai_edge_litert import schema_py_generated as schema
     except ImportError as error:
-        raise TmgcError("--embeddings needs LiteRT: pip install ai-edge-litert") from error
+        raise TmgcError(f"--embeddings needs LiteRT: {pip_install('ai-edge-litert')}") from error
     model = schema.Model.GetRootAs(bytes(content), 0)
     graph = model.Subgraphs(0)
     dense = [

@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.errors import TmgcError, UntrustedModelError, first_line, shortened
+from edge_runtime.errors import TmgcError, UntrustedModelError, first_line, pip_install, shortened
 from edge_runtime.model_card import ModelCard
 from edge_runtime.system_info import usable_cores
 
@@ -262,7 +262,7 @@ def failed_load(path: Path, runtime: str, error: Exception) -> UntrustedModelErr
     library, _, _ = runtime.partition(" ")
     return UntrustedModelError(
         f"{path} cannot be run by {runtime} ({first_line(error)}): it may be truncated, or made for a newer runtime. "
-        f"Copy it again, or update with: pip install --upgrade {library}"
+        f"Copy it again, or update with: {pip_install('--upgrade', library)}"
     )
 
 

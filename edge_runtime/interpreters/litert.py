@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.errors import TmgcError, UntrustedModelError, first_line
+from edge_runtime.errors import TmgcError, UntrustedModelError, first_line, pip_install
 from edge_runtime.interpreters import ENGINES, ModelInput, TensorInfo, check_signature, failed_run
 from edge_runtime.model_file import check_digest, read_card
 from edge_runtime.native_stderr import silence_native_stderr
@@ -53,7 +53,7 @@ class LiteRTInterpreter:
         if self.runtime.startswith("tflite-runtime") and self.card.export.get("recipe") == "dynamic":
             raise TmgcError(
                 f"a dynamic-range model needs LiteRT: {self.runtime} computes wrong probabilities for {path}. "
-                "Use the int8 or the float32 export, or pip install ai-edge-litert"
+                f"Use the int8 or the float32 export, or {pip_install('ai-edge-litert')}"
             )
         try:
             source = {"model_content": content} if content else {"model_path": os.fsencode(path)}
@@ -64,8 +64,8 @@ class LiteRTInterpreter:
         except (ValueError, RuntimeError, TypeError) as error:
             raise UntrustedModelError(
                 f"{path} cannot be run by {self.runtime} ({first_line(error)}): it may be damaged, made for a newer "
-                "interpreter, or too large for the memory. Copy it again, update with: pip install --upgrade "
-                "ai-edge-litert, or take the int8 export"
+                f"interpreter, or too large for the memory. Copy it again, update with: "
+                f"{pip_install('--upgrade', 'ai-edge-litert')}, or take the int8 export"
             ) from error
         inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
         self.input, self.output = check_signature(
@@ -154,6 +154,6 @@ def import_runtime(engine: str | None = None) -> tuple[Any, str]:
             f"({platform.machine()}): install the 64-bit Raspberry Pi OS"
         )
     raise TmgcError(
-        "a .tflite file needs an interpreter and none is installed: pip install ai-edge-litert "
-        "(tflite-runtime on an old system), or export with --format onnx and pip install onnxruntime"
+        f"a .tflite file needs an interpreter and none is installed: {pip_install('ai-edge-litert')} "
+        "(tflite-runtime on an old system), or export with --format onnx, which needs onnxruntime"
     )

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.errors import TmgcError
+from edge_runtime.errors import TmgcError, pip_install
 from edge_runtime.interpreters import ModelInput, TensorInfo, check_signature, failed_load, failed_run, utf8_path
 from edge_runtime.model_file import check_digest, read_card
 
@@ -23,8 +23,8 @@ class OnnxInterpreter:
             import onnxruntime
         except ImportError:
             raise TmgcError(
-                "an .onnx file needs ONNX Runtime, which is not installed: pip install onnxruntime, or listen with a "
-                ".tflite file"
+                f"an .onnx file needs ONNX Runtime, which is not installed: {pip_install('onnxruntime')}, or listen "
+                "with a .tflite file"
             ) from None
         self.card = read_card(path)
         check_digest(path, self.card)

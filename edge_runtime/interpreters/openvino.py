@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.errors import TmgcError
+from edge_runtime.errors import TmgcError, pip_install
 from edge_runtime.interpreters import ModelInput, TensorInfo, check_signature, failed_load, failed_run
 from edge_runtime.model_file import check_digest, read_card
 
@@ -92,7 +92,8 @@ def import_without_telemetry() -> Any:
         import openvino
     except ImportError:
         raise TmgcError(
-            "the engine openvino needs OpenVINO, which is not installed: pip install openvino, or take another engine"
+            f"the engine openvino needs OpenVINO, which is not installed: {pip_install('openvino')}, or take another "
+            "engine"
         ) from None
     return openvino
 

@@ -385,7 +385,7 @@ def test_an_engine_that_is_named_is_taken_with_the_file_that_it_runs(both: Path,
     [
         ("fastest", "an engine must be one of auto, litert, tflite-runtime, "),
         ("onnxruntime", "Take a .onnx file; or leave --engine out"),
-        ("tflite-runtime", "Install it: pip install tflite-runtime; or leave --engine out"),
+        ("tflite-runtime", "-m pip install tflite-runtime; or leave --engine out"),
     ],
 )
 @pytest.mark.parametrize("trust", [(), ("--trust-anyway",)])
