@@ -170,6 +170,19 @@ def check_threads(threads: int) -> None:
         raise TmgcError(f"threads must be at least 1 and at most {MAX_THREADS}, got {threads}")
 
 
+def check_engine(name: str) -> None:
+    """Check the name of an engine that a user has given.
+
+    Raises
+    ------
+    TmgcError
+        It is neither :data:`AUTO` nor one of :data:`ENGINES`, those of last resort left out.
+    """
+    names = [AUTO, *(each for each, engine in ENGINES.items() if not engine.last_resort)]
+    if name not in names:
+        raise TmgcError(f"an engine must be one of {', '.join(names)}: got {name}")
+
+
 def installed_engines(path: Path) -> list[str]:
     """Names of the installed libraries of :data:`ENGINES` that run a file of this kind, in order of preference.
 
