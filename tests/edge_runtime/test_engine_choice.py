@@ -283,13 +283,13 @@ def test_a_library_for_which_there_is_too_little_memory_is_not_remembered_as_one
     if not ENGINES["openvino"].installed:
         pytest.skip("OpenVINO, which needs the most, is not installed")
     code = (
-        "import resource, sys; resource.setrlimit(resource.RLIMIT_AS, (320_000_000, 320_000_000));"
-        "from edge_runtime.engine_choice import *;"
+        "import resource, sys; from edge_runtime.engine_choice import *;"
+        "resource.setrlimit(resource.RLIMIT_AS, (260_000_000, 260_000_000));"
         "choice = choose_engine(sys.argv[1], threads=1); print(*choice.failed.values(), len(read_trials()))"
     )
     command = [sys.executable, "-c", code, str(models["onnx"])]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert len(done.stdout) > 10, "OpenVINO is left out"
+    assert "tiny.float32.onnx" in done.stdout, "OpenVINO is left out"
     assert done.stdout.endswith(" 1\n"), "and not remembered"
 
 
