@@ -17,11 +17,10 @@ from typing import NamedTuple
 
 from edge_runtime.engine_memory import PastTrial, memory_file, recall, remember, trial_keys
 from edge_runtime.engine_trial import Candidate, Trial, try_engine
-from edge_runtime.errors import TmgcError, UntrustedModelError, pip_install
+from edge_runtime.errors import TmgcError, UntrustedModelError
 from edge_runtime.golden_windows import GoldenResult, has_golden, require_golden
 from edge_runtime.interpreters import (
     AUTO,
-    ENGINES,
     SUFFIXES,
     Interpreter,
     check_engine,
@@ -29,6 +28,7 @@ from edge_runtime.interpreters import (
     default_threads,
     installed_engines,
     open_interpreter,
+    refused_engine,
 )
 from edge_runtime.model_card import ModelCard
 from edge_runtime.model_file import read_card
@@ -273,12 +273,7 @@ def find_candidates(path: Path, engine: str = AUTO) -> list[Candidate]:
     for file in files:
         if engine in installed_engines(file):
             return [Candidate(file, engine)]
-    library = ENGINES[engine]
-    runs = any(file.suffix == library.suffix for file in files)
-    advice = f"Install it: {pip_install(library.distribution)}" if runs else f"Take a {library.suffix} file"
-    raise TmgcError(
-        f"an engine must be installed, and run the file: {engine} does not run {path}. {advice}; or leave --engine out"
-    )
+    raise refused_engine(engine, files)
 
 
 def _own_candidates(path: Path) -> list[Candidate]:

@@ -24,6 +24,13 @@ class UntrustedModelError(TmgcError):
     """
 
 
+class TooLittleMemoryError(TmgcError):
+    """There is too little memory for what has never run here, or a limit forbids it.
+
+    Another attempt would most likely fail in the same way: a service is not restarted.
+    """
+
+
 class InvalidAnswerError(TmgcError):
     """A model's answer to one window is not finite: it is never published."""
 

@@ -20,7 +20,14 @@ NAME = "tmgc"
 """Name of the unit, and of its state folder under ``/var/lib``."""
 
 MISCONFIGURED = 78
-"""Exit code of a service whose model cannot be trusted: systemd does not restart it. EX_CONFIG of sysexits.h."""
+"""Exit code of a service whose model cannot be trusted, or for which there is too little memory: systemd does not
+restart it. EX_CONFIG of sysexits.h."""
+
+
+def is_service() -> bool:
+    """Whether systemd has started this process as a service of ``Type=notify``."""
+    return bool(os.environ.get("NOTIFY_SOCKET"))
+
 
 PROGRAM = Path("/opt/tmgc")
 """The virtual environment of the service, with its model; home folders are invisible to the service."""

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import click
 
-from edge_runtime.errors import TmgcError, UntrustedModelError, first_line
+from edge_runtime.errors import TmgcError, TooLittleMemoryError, UntrustedModelError, first_line
 from edge_runtime.logs import setup_logging
 from edge_runtime.memory_limit import LISTENING_MB, is_lack_of_memory, memory_line, require_memory
 from edge_runtime.terminal import prepare_streams
@@ -51,9 +51,8 @@ def _errors_in_one_line() -> Iterator[None]:
     """A :class:`TmgcError`, or what the system refuses, is one line and exit code 2; Ctrl-C is one line, too."""
     try:
         yield
-    except UntrustedModelError as error:
-        from edge_runtime.outputs.systemd import is_service
-        from edge_runtime.service import MISCONFIGURED
+    except (UntrustedModelError, TooLittleMemoryError) as error:
+        from edge_runtime.service import MISCONFIGURED, is_service
 
         _refuse(str(error), MISCONFIGURED if is_service() else 2)
     except TmgcError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -92,7 +93,8 @@ def main(**options: Any) -> None:
 
     Exit code 0: done, or a microphone or pipe was ended by Ctrl-C or SIGTERM; 1: nothing but silence, or the microphone
     was lost; 2: a file, a device or an option was refused, or the model computes something else here than where it was
-    exported (78 as a service); 130: Ctrl-C ended a file; 143: SIGTERM did.
+    exported, or has too little memory (both 78 as a service); 130, 143: Ctrl-C or SIGTERM ended a file; 130: Ctrl-C,
+    while the model was being opened.
     """
     from edge_runtime.models import default_model
     from edge_runtime.outputs.factory import open_outputs
@@ -106,7 +108,8 @@ def main(**options: Any) -> None:
         return
     hop_seconds = settings.listening.hop_seconds
     with Shutdown(on_check=Watchdog()) as stop:
-        classifier = open_classifier(options["model"] or default_model(), options)
+        with stop.interrupting(_terminated_code(options["files"])):
+            classifier = open_classifier(options["model"] or default_model(), options)
         model = classifier.interpreter.path
         with (
             open_outputs(settings.outputs, classifier, model, hop_seconds=hop_seconds) as outputs,
@@ -117,6 +120,11 @@ def main(**options: Any) -> None:
             session = Session(classifier, settings.listening, [*page, *outputs], stop)
             code = _classify(session, options["files"], settings, options["speed"])
     sys.exit(code)
+
+
+def _terminated_code(files: Sequence[str]) -> int:
+    """The exit code after SIGTERM: only files have an end that is missed."""
+    return 128 + signal.SIGTERM if files and STANDARD_INPUT not in files else 0
 
 
 class Settings(NamedTuple):

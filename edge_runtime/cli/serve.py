@@ -112,7 +112,8 @@ def main(models: tuple[Path, ...], address: str, **options: Any) -> None:
 
     The first MODEL is the default; ?model= names another one by its file name without the ending.
 
-    Exit code 0: ended by Ctrl-C or SIGTERM; 1: the server has ended by itself; 2: a model or an option was refused.
+    Exit code 0: ended by Ctrl-C or SIGTERM; 1: the server has ended by itself; 2: a model or an option was refused;
+    130: Ctrl-C, while a model was being opened.
     """
     settings = server_settings(address, options)
     from edge_runtime.classifier import GenreClassifier
@@ -122,7 +123,8 @@ def main(models: tuple[Path, ...], address: str, **options: Any) -> None:
 
     with Shutdown(on_check=Watchdog()) as stop:
         how = {"threads": options["threads"], "engine": options["engine"], "trust": options["trust_anyway"]}
-        opened = [GenreClassifier.open(path, **how) for path in models]
+        with stop.interrupting(0):
+            opened = [GenreClassifier.open(path, **how) for path in models]
         with serve_models([(each.interpreter.path, each) for each in opened], settings) as server:
             announce(server.address, settings.token)
             sd_notify("READY=1", "STATUS=serving")

@@ -44,6 +44,7 @@ def install_service(model: Path, user: str, dry_run: bool, options: tuple[str, .
     token_file = TOKEN_FILE if _needs_token(parameters) else None
     settings = ServiceSettings(model, options, user, token_file=token_file)
     _check_options(parameters, has_token=token_file is not None)
+    _check_engine(parameters["engine"], model)
     if dry_run:
         standard_output("utf-8")  # which systemd reads in every locale
         print_lines(unit_text(replace(settings, model=placed_model(settings))).splitlines())
@@ -85,6 +86,15 @@ def _check_options(parameters: Mapping[str, Any], *, has_token: bool) -> None:
         server_settings(f"{DEFAULT_PORT}", parameters)
         parameters = {**parameters, "serve": None}
     build_settings(parameters)
+
+
+def _check_engine(engine: str, model: Path) -> None:
+    """Refuse an engine that is unknown, not installed, or of another format: the service has no other file."""
+    from edge_runtime.interpreters import AUTO, check_engine, installed_engines, refused_engine
+
+    check_engine(engine)
+    if engine != AUTO and engine not in installed_engines(model):
+        raise refused_engine(engine, [model])
 
 
 def _check_model(model: Path, parameters: Mapping[str, Any]) -> None:

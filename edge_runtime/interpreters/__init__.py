@@ -183,6 +183,15 @@ def check_engine(name: str) -> None:
         raise TmgcError(f"an engine must be one of {', '.join(names)}: got {name}")
 
 
+def refused_engine(name: str, files: Iterable[Path]) -> TmgcError:
+    """The error of an engine that is not installed, or does not run any of some files."""
+    library, files = ENGINES[name], list(files)
+    runs = any(file.suffix == library.suffix for file in files)
+    advice = f"Install it: {pip_install(library.distribution)}" if runs else f"Take a {library.suffix} file"
+    reason = f"an engine must be installed, and run the file: {name} does not run {files[0]}"
+    return TmgcError(f"{reason}. {advice}; or leave --engine out")
+
+
 def installed_engines(path: Path) -> list[str]:
     """Names of the installed libraries of :data:`ENGINES` that run a file of this kind, in order of preference.
 

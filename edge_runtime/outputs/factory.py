@@ -11,8 +11,9 @@ from edge_runtime.classifier import GenreClassifier
 from edge_runtime.errors import TmgcError
 from edge_runtime.history.retention import Retention
 from edge_runtime.outputs import Output
-from edge_runtime.outputs.systemd import ServiceStatus, is_service
+from edge_runtime.outputs.systemd import ServiceStatus
 from edge_runtime.predictions import Event, Prediction, Summary
+from edge_runtime.service import is_service
 from edge_runtime.terminal import standard_output
 from edge_runtime.windowing import hop_samples
 

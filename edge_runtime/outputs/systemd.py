@@ -12,11 +12,6 @@ from edge_runtime.predictions import Event, Prediction
 from edge_runtime.terminal import printable
 
 
-def is_service() -> bool:
-    """Whether systemd has started this process as a service of ``Type=notify``."""
-    return bool(os.environ.get("NOTIFY_SOCKET"))
-
-
 def sd_notify(*assignments: str) -> None:
     """Send assignments such as ``READY=1`` or ``STATUS=Halk 93%`` to the service manager, if there is one.
 

@@ -8,15 +8,19 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 from edge_runtime import GenreClassifier, ModelCard, engine_trial
 from edge_runtime.engine_trial import Candidate, try_engine
-from edge_runtime.errors import TmgcError, UntrustedModelError
+from edge_runtime.errors import TmgcError, TooLittleMemoryError, UntrustedModelError
+from edge_runtime.service import MISCONFIGURED
 from export.metadata import write_with_card
 from tests.conftest import until
 from tests.edge_runtime.archive.chaos import children
@@ -153,21 +157,107 @@ def test_a_file_that_asks_for_more_memory_than_there_is_is_refused(greedy: Path)
     assert "\n" not in str(refused.value)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_trial_that_is_interrupted_says_nothing_about_the_model(
-    number: signal.Signals, looping: Path, tmp_path: Path
-) -> None:
-    command = [*LISTEN, "song.wav", "--model", str(looping), "--engine", "onnxruntime"]
-    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
+@pytest.fixture
+def both(looping: Path, graphs: dict[str, Path], card: ModelCard) -> Path:
+    """The graph that does not end, with another way to run the same export beside it."""
+    export = {**card.export, "keras_sha256": "0" * 64}
+    write_with_card(looping.with_suffix(".bare.onnx"), card.replace(export=export), looping)
+    write_with_card(graphs["tflite"], card.replace(export=export), looping.with_suffix(".tflite"))
+    return looping
+
+
+@contextmanager
+def listening_while_it_tries(
+    model: Path, *arguments: str, **environment: str
+) -> Iterator[tuple[subprocess.Popen[str], psutil.Process]]:
+    """``tmgc-listen`` in a group of its own, and the process of its first trial, which computes."""
+    command = [*LISTEN, *arguments, "--model", str(model)]
     with subprocess.Popen(
-        command, stderr=subprocess.PIPE, text=True, start_new_session=True, env=environment
+        command, stderr=subprocess.PIPE, text=True, start_new_session=True, env={**os.environ, **environment}
     ) as listening:
-        until(lambda: children(listening.pid, "edge_runtime.engine_trial"))
-        os.killpg(listening.pid, number)
+        try:
+            until(lambda: children(listening.pid, "edge_runtime.engine_trial"))
+            (trial,) = children(listening.pid, "edge_runtime.engine_trial")
+            until(lambda: "onnxruntime" in {Path(each.path).name.split("_")[0] for each in trial.memory_maps()})
+            yield listening, trial
+        finally:
+            listening.kill()
+
+
+@pytest.mark.parametrize(
+    ("number", "files", "code"),
+    [
+        (signal.SIGINT, ("song.wav",), 130),
+        (signal.SIGTERM, ("song.wav",), 143),
+        (signal.SIGTERM, (), 0),
+        (signal.SIGTERM, ("-",), 0),
+    ],
+)
+@pytest.mark.parametrize("send", [os.kill, os.killpg])
+def test_a_signal_ends_a_trial_and_its_process_and_nothing_else_is_tried(
+    send: Any, number: signal.Signals, files: tuple[str, ...], code: int, both: Path, tmp_path: Path
+) -> None:
+    with listening_while_it_tries(both, *files, XDG_CACHE_HOME=str(tmp_path / "cache")) as (listening, trial):
+        send(listening.pid, number)
         _, said = listening.communicate(timeout=20)
-    assert listening.returncode == 130, said
-    assert said == "interrupted\n"
-    assert not (tmp_path / "cache").exists()
+        assert not trial.is_running()
+    assert listening.returncode == code, said
+    assert said == ("interrupted\n" if number == signal.SIGINT else "")
+    assert not (tmp_path / "cache" / "tmgc").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a trial ends at its limit of time")
+def test_a_trial_ends_with_its_parent_however_that_ends(looping: Path) -> None:
+    with listening_while_it_tries(looping, "song.wav") as (listening, trial):
+        listening.kill()
+        until(lambda: not trial.is_running() or trial.status() == psutil.STATUS_ZOMBIE)
+
+
+def test_a_trial_that_is_killed_is_told_as_lack_of_memory_for_which_no_service_is_restarted(looping: Path) -> None:
+    with listening_while_it_tries(looping, "--engine", "onnxruntime", NOTIFY_SOCKET="/nowhere") as (listening, trial):
+        trial.kill()
+        _, said = listening.communicate(timeout=20)
+    assert listening.returncode == MISCONFIGURED, said
+    (line,) = said.splitlines()
+    assert line.startswith("error: there is too little memory: looping.onnx by onnxruntime was killed, as Linux does")
+
+
+@pytest.fixture
+def limited(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    """A function that limits the memory of each process that is started from now on, in kB."""
+    program = tmp_path / "python"
+
+    def limit(kilobytes: int) -> None:
+        program.write_text(f"""#!/bin/sh\nulimit -v {kilobytes}\nexec {sys.executable} "$@"\n""")
+        program.chmod(0o755)
+        monkeypatch.setattr("sys.executable", str(program))
+
+    return limit
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the address space with ulimit -v")
+@pytest.mark.parametrize("megabytes", [60, 80, 100, 115, 130, 145])
+def test_too_little_memory_is_told_by_its_name_whatever_meets_it_first(
+    megabytes: int, models: dict[str, Path], limited: Any
+) -> None:
+    limited(megabytes * 1000)
+    with pytest.raises(TooLittleMemoryError, match=r"there is too little memory: .*Raise the limit \(ulimit -v"):
+        try_engine(Candidate(models["onnx"], "onnxruntime"), threads=1)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the address space with ulimit -v")
+def test_under_a_limit_of_memory_only_the_errors_of_libraries_may_be_its_fault(
+    models: dict[str, Path], graphs: dict[str, Path], wrong: Path, greedy: Path, limited: Any, tmp_path: Path
+) -> None:
+    changed = tmp_path / "changed.tflite"
+    content = bytearray(models["tflite"].read_bytes())
+    content[300] ^= 1
+    changed.write_bytes(content)
+    limited(2_000_000)
+    assert "golden window 'loud'" in try_engine(Candidate(wrong, "litert"), threads=1).failure
+    assert "the SHA-256 of the graph" in try_engine(Candidate(changed, "litert"), threads=1).failure
+    with pytest.raises(TooLittleMemoryError, match=r"greedy.onnx cannot be run .* Or there is too little memory"):
+        try_engine(Candidate(greedy, "onnxruntime"), threads=1)
 
 
 def test_a_child_that_cannot_work_says_nothing_about_the_model(
@@ -191,21 +281,79 @@ def test_no_module_of_the_current_folder_is_run(models: dict[str, Path], tmp_pat
     assert done.stdout.startswith("ai-edge-litert "), done.stderr
 
 
-def test_what_a_library_prints_is_no_answer() -> None:
-    assert engine_trial._answer(b'XNNPACK says hello\n{"trial": {}}\n') == {"trial": {}}
-    for output in (b"", b"\n", b"[]\n", b"hello\n", b"\xff\xfe\n"):
-        assert engine_trial._answer(output) == {}
+@pytest.fixture
+def hostile(models: dict[str, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    """A function that tries a model with a library that does what it is told: lines of Python."""
+    package = tmp_path / "library" / "tflite_runtime"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    monkeypatch.syspath_prepend(package.parent)
+
+    def try_with(code: str) -> str:
+        (package / "interpreter.py").write_text(f"import os, resource, signal, time\n{code}\n")
+        with pytest.raises(TmgcError) as refused:
+            raise TmgcError(try_engine(Candidate(models["tflite"], "tflite-runtime"), threads=1).failure)
+        return str(refused.value)
+
+    return try_with
 
 
-def test_golden_windows_that_fail_in_the_child_are_named_by_the_parent(
-    models: dict[str, Path], graphs: dict[str, Path], tmp_path: Path
-) -> None:
+_CRASH = "os.kill(os.getpid(), signal.SIGSEGV)"
+
+
+def test_what_a_library_prints_is_no_answer(hostile: Any) -> None:
+    forged = """b'{"trial": {"runtime": "forged"}}'"""
+    assert "crashes (SIGSEGV)" in hostile(f"os.write(1, {forged}); {_CRASH}")
+    assert "crashes (exit code 0)" in hostile(f"os.write(1, {forged}); os._exit(0)")
+
+
+def test_what_a_library_prints_is_bounded_and_one_printable_line(hostile: Any) -> None:
+    assert "writes without end" in hostile("while True: os.write(2, b'x' * 65_536)")
+    said = hostile(r"os.write(2, b'\x1b[31m\xff\nfirst\n\x1b]0;last\x07\n'); os._exit(7)")
+    assert said.endswith(r"fails with '\x1b]0;last\x07'")
+
+
+def test_a_library_that_closes_its_output_and_goes_on_is_ended(hostile: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_trial, "_LONGEST_SECONDS", 4.0)
+    assert "does not end" in hostile("os.closerange(0, 100)\nwhile True: time.sleep(1)")
+
+
+def test_a_process_that_a_library_leaves_behind_is_not_waited_for(hostile: Any, tmp_path: Path) -> None:
+    left = tmp_path / "left"
+    assert "crashes (SIGSEGV)" in hostile(
+        f"if child := os.fork():\n    open({str(left)!r}, 'w').write(str(child))\n    {_CRASH}\n"
+        "while True: time.sleep(1)"
+    )
+    process = psutil.Process(int(left.read_text()))
+    assert process.is_running()
+    process.kill()
+
+
+def test_a_crash_leaves_no_image_of_its_memory(hostile: Any) -> None:
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (before[1], before[1]))
+    try:
+        said = hostile("raise RuntimeError(f'limit {resource.getrlimit(resource.RLIMIT_CORE)[0]}')")
+    finally:
+        resource.setrlimit(resource.RLIMIT_CORE, before)
+    assert "limit 0" in said
+
+
+@pytest.fixture
+def wrong(models: dict[str, Path], graphs: dict[str, Path], tmp_path: Path) -> Path:
+    """A file whose card expects other answers than it gives."""
     card = GenreClassifier.open(models["tflite"]).card
     export = json.loads(json.dumps(card.export))
     for window, values in export["golden"]["probabilities"].items():
         export["golden"]["probabilities"][window] = [float(each) for each in np.roll(values, 1)]
     wrong = tmp_path / "wrong.tflite"
     write_with_card(graphs["tflite"], card.replace(export=export), wrong)
+    return wrong
+
+
+def test_golden_windows_that_fail_in_the_child_are_named_by_the_parent(wrong: Path) -> None:
     trial = try_engine(Candidate(wrong, "litert"), threads=1)
     assert "wrong.tflite does not (golden window 'loud': ai-edge-litert" in trial.failure
     with pytest.raises(UntrustedModelError, match=r"wrong.tflite does not \(golden window 'loud': ai-edge-litert"):

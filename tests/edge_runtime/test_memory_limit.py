@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from edge_runtime import TmgcError
-from edge_runtime.memory_limit import LISTENING_MB, require_memory
+from edge_runtime.memory_limit import LISTENING_MB, is_lack_of_memory, require_memory
+from edge_runtime.service import MISCONFIGURED
 from tests.edge_runtime.outputs.conftest import write_noise
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the address space with ulimit -v")
@@ -61,6 +63,30 @@ def test_what_is_said_to_be_needed_is_enough(models: dict[str, Path], tmp_path: 
     song = write_noise(tmp_path / "song.wav", seconds=3)
     done = run_limited(LISTENING_MB + 60, "tmgc-listen", song, "--model", models["tflite"])
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("threads", [1, 2, 4])
+@pytest.mark.parametrize("megabytes", [60, 80, 100])
+def test_what_is_said_where_numpy_does_not_fit_is_known(megabytes: int, threads: int) -> None:
+    limited = f"ulimit -v {megabytes * 1000}; export OPENBLAS_NUM_THREADS={threads}; exec {sys.executable} -c "
+    done = subprocess.run(["sh", "-c", f"{limited} 'import numpy'"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0 or is_lack_of_memory(RuntimeError(done.stderr)), done.stderr
+
+
+def test_a_loader_that_has_set_too_little_aside_is_another_matter() -> None:
+    said = "libgomp.so.1: cannot allocate memory in static TLS block"
+    assert not is_lack_of_memory(ImportError(said))
+
+
+def test_a_service_is_not_restarted_for_a_limit() -> None:
+    done = subprocess.run(
+        ["sh", "-c", f"ulimit -v 100000; exec {sys.executable} -c '{COMMANDS['tmgc-listen']}' --device x"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "NOTIFY_SOCKET": "/nowhere"},
+    )
+    assert done.returncode == MISCONFIGURED, done.stderr
 
 
 def test_memory_that_may_be_taken_is_not_taken() -> None:

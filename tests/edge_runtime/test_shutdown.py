@@ -28,6 +28,23 @@ def test_handlers_are_restored_without_a_request() -> None:
     assert signal.getsignal(signal.SIGTERM) == before
 
 
+@pytest.mark.parametrize(("number", "end"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])
+def test_what_may_be_left_undone_is_interrupted_at_once(number: signal.Signals, end: type[BaseException]) -> None:
+    with Shutdown() as stop:
+        with pytest.raises(end) as ended, stop.interrupting(7):
+            os.kill(os.getpid(), number)
+        assert stop.signal == number
+        assert not isinstance(ended.value, SystemExit) or ended.value.code == 7
+
+
+def test_what_follows_is_not_interrupted() -> None:
+    with Shutdown() as stop:
+        with stop.interrupting(7):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.requested
+
+
 def test_a_rest_ends_once_the_end_is_requested() -> None:
     stop = Shutdown()
     stop.request()
