@@ -136,13 +136,14 @@ class AudioFile:
 
     @property
     def stated_seconds(self) -> float:
-        """Length, seconds, at once: where the sound has ended, or else as the header states or suggests it.
+        """Length, seconds, without decoding: where the sound has ended, or else as the header states it.
 
-        Infinite where it does neither. An MP3 or Ogg file may be longer or shorter.
+        Infinite where it does not. The frames of an MP3 are counted where its header states no length. What a header
+        states may be wrong.
         """
         if self.end_seconds is not None:
             return self.end_seconds
-        return self._sndfile.stated_frames / self._sndfile.rate if self._sndfile else math.inf
+        return self._sndfile.seconds if self._sndfile else math.inf
 
     def blocks(
         self, *, start_seconds: float = 0.0, seconds: float = math.inf, block_seconds: float = _BLOCK_SECONDS
@@ -160,6 +161,7 @@ class AudioFile:
         Yields
         ------
         samples : np.ndarray [shape=(n,)], float32 in [-1, 1], mono
+            Empty while a decoder that cannot seek is on its way to the stretch.
         """
         before = min(start_seconds, _SETTLING_SECONDS)
         decoded = self._counted(self._decoded(start_seconds - before, before + seconds, block_seconds), -before)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 
 from edge_runtime.archive.results import NOT_READ
-from edge_runtime.archive.song import Row, Song, Tagger
+from edge_runtime.archive.song import Row, Song
 from edge_runtime.workers import Lost, work_through
 
 HANG_SECONDS = 60.0
@@ -13,14 +13,19 @@ HANG_SECONDS = 60.0
 
 
 def tag_locally(
-    songs: Iterable[Song], tagger: Tagger, *, workers: int, hang_seconds: float = HANG_SECONDS
+    songs: Iterable[Song],
+    tagger: Callable[[Song, Callable[[], None]], Row],
+    *,
+    workers: int,
+    hang_seconds: float = HANG_SECONDS,
 ) -> Generator[tuple[Song, Row], None, None]:
     """Classify songs in processes of this machine.
 
     Parameters
     ----------
     songs : iterable of Song
-    tagger : Tagger
+    tagger : callable
+        As :class:`~edge_runtime.archive.song.Tagger`; it is sent to the processes.
     workers : int > 0
     hang_seconds : float > 0
 

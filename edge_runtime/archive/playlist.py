@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import logging
 import os
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePath
 from typing import Any
@@ -18,6 +19,16 @@ from edge_runtime.terminal import printable
 log = logging.getLogger("tmgc.archive")
 
 _COLUMNS = ("path", "root", "duration", "genre", "confidence")
+
+_BREAKS_LINE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]|\s$")
+"""What no line of a playlist can hold: control characters and separators, at some of which each player divides lines,
+blanks at the end, which players remove, and bytes of a name that are no UTF-8."""
+
+_READ_OTHERWISE = re.compile(r"[#\s]")
+"""At the beginning of a line: of a comment, and what players remove."""
+
+_NAMED = 3
+"""Songs that a notice names."""
 
 
 def playlist(
@@ -39,7 +50,7 @@ def playlist(
     limit : int > 0, optional
         The songs of the highest confidence, at most so many.
     relative_to : Path, optional
-        The folder that paths are relative to; they are absolute by default.
+        The folder that the playlist will lie in, to which paths are relative then; they are absolute by default.
 
     Raises
     ------
@@ -57,29 +68,33 @@ def playlist(
     if limit is not None:
         best = heapq.nlargest(limit, songs, key=lambda song: (song[0], -song[1]))
         songs = sorted(best, key=lambda song: song[1])
+    # as roots are, and as the system takes each ".."
+    base = None if relative_to is None else os.path.realpath(relative_to)
     yield "#EXTM3U"
-    left_out = 0
+    left_out = list[str]()
     for _, _, row in songs:
-        line = _place(row, relative_to)
-        if line.isprintable() and line == line.strip():
-            yield f"#EXTINF:{round(row['duration'] or -1)},{_title(row)}"
-            yield line
+        line = _place(row, base)
+        if _BREAKS_LINE.search(line):
+            left_out.append(line)
         else:
-            left_out += 1
+            yield f"#EXTINF:{round(row['duration'] or -1)},{PurePath(line).stem}"
+            yield line
     if left_out:
-        log.warning("songs left out, whose names do not fit into a line of UTF-8: %d", left_out)
+        log.warning(
+            "songs left out, since a line of a playlist cannot hold their paths (control characters, a blank at the "
+            "end, or no UTF-8; rename them): %d: %s",
+            len(left_out),
+            ", ".join([*map(printable, left_out[:_NAMED]), *["..."] * (len(left_out) > _NAMED)]),
+        )
 
 
-def _title(row: dict[str, Any]) -> str:
-    return printable(PurePath(local_path(row["path"])).stem)
-
-
-def _place(row: dict[str, Any], relative_to: Path | None) -> str:
+def _place(row: dict[str, Any], base: str | None) -> str:
+    """The line of a song."""
     root, path = local_path(row["root"]), local_path(row["path"])
     if is_address(root):
         return f"{root}/{path}"
     place = os.path.abspath(Path(root, path))  # noqa: PTH100, resolve() would follow links
-    if relative_to is None:
+    if base is None:
         return place
-    relative = os.path.relpath(place, relative_to)
-    return f"./{relative}" if relative.startswith("#") else relative
+    relative = os.path.relpath(place, base)
+    return f"./{relative}" if _READ_OTHERWISE.match(relative) else relative

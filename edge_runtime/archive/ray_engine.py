@@ -7,15 +7,15 @@ import logging
 import os
 import socket
 import tempfile
-from collections.abc import Generator, Iterable, Sequence
-from dataclasses import replace
-from functools import cache
+from collections.abc import Callable, Generator, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
 from itertools import islice
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from edge_runtime.archive.local import HANG_SECONDS
+from edge_runtime.archive.local import HANG_SECONDS, tag_locally
 from edge_runtime.archive.results import NOT_READ
 from edge_runtime.archive.song import Row, Song, Tagger
 from edge_runtime.errors import TmgcError, first_line, pip_install_extra
@@ -23,7 +23,7 @@ from edge_runtime.errors import TmgcError, first_line, pip_install_extra
 log = logging.getLogger("tmgc.archive")
 
 RETRIES = 3
-"""Of a song whose process or machine has gone."""
+"""Of a song that is tried alone, and whose machine has gone."""
 
 _SONGS_A_TASK = 4
 """Ray takes time for each task."""
@@ -37,7 +37,7 @@ _COUNT_SECONDS = 5.0
 _SETS = 10
 """Of a watchdog at most in the time after which it ends a process."""
 
-_LOST = f"{NOT_READ}its process crashed, hung or was killed each time, or its machine has gone"
+_LOST = f"{NOT_READ}Ray's process was killed each time, or its machine has gone"
 
 
 def connect(workers: int | None = None) -> int:
@@ -94,7 +94,10 @@ def tag_with_ray(
     workers: int | None = None,
     hang_seconds: float = HANG_SECONDS,
 ) -> Generator[tuple[Song, Row], None, None]:
-    """Classify songs as Ray tasks of some songs each, one task a core. Where a task is lost, each song gets its own.
+    """Classify songs as Ray tasks of some songs each, one task a core.
+
+    Where a task is lost, Ray does not tell why. Each of its songs then gets a task of its own, which runs
+    :func:`~edge_runtime.archive.local.tag_locally`: a song that crashes or hangs the decoder has the same row as there.
 
     The process is connected to a cluster (:func:`connect`), and is disconnected at the end. The model is sent to the
     machines; songs have the same paths or addresses on all.
@@ -114,30 +117,33 @@ def tag_with_ray(
     """
     import ray
 
-    task = ray.remote(num_cpus=1)(_tag)
+    together = ray.remote(num_cpus=1, max_retries=0)(_tag)
+    watched = ray.remote(num_cpus=1, max_retries=RETRIES)(_tag_watched)
     content = ray.put(tagger.model.read_bytes())
-    waiting, alone, running = iter(songs), list[list[Song]](), dict[Any, list[Song]]()
+    waiting, alone = iter(songs), list[Song]()
+    running = dict[Any, tuple[list[Song], bool]]()
     cores, counted = _cores(ray, workers), monotonic()
 
-    def chosen() -> list[Song]:
+    def chosen() -> tuple[list[Song], bool]:
+        """The songs of the next task, and whether their process is watched."""
         if alone:
-            return alone.pop()
-        return list(islice(waiting, _SONGS_A_TASK if len(running) >= cores else 1))  # a core must not wait for a group
+            return [alone.pop()], True
+        # a core must not wait for a group
+        return list(islice(waiting, _SONGS_A_TASK if len(running) >= cores else 1)), False
 
     try:
         while True:
             if monotonic() - counted > _COUNT_SECONDS:
                 cores, counted = _cores(ray, workers), monotonic()
-            for some in islice(iter(chosen, []), max(0, _AHEAD * cores - len(running))):
-                retries = RETRIES if len(some) == 1 else 0  # a group is divided
-                here = task.options(max_retries=retries)
-                running[here.remote(some, [content], tagger, hang_seconds)] = some
+            for some, is_watched in islice(iter(chosen, ([], False)), max(0, _AHEAD * cores - len(running))):
+                task = watched if is_watched else together
+                running[task.remote(some, [content], tagger, hang_seconds)] = some, is_watched
             if not running:
                 return
             for done in ray.wait(list(running), timeout=1.0)[0]:
-                some, rows = running.pop(done), _results(ray, done)
-                if rows is None and len(some) > 1:
-                    alone += [[song] for song in some]
+                (some, is_watched), rows = running.pop(done), _results(ray, done)
+                if rows is None and not is_watched:
+                    alone += some
                 else:
                     yield from zip(some, rows or [Row(error=_LOST)], strict=True)
     finally:
@@ -167,10 +173,34 @@ def _tag(songs: Sequence[Song], content: list[Any], tagger: Tagger, hang_seconds
     """The task, in a process that ends where a window takes too long."""
     watchdog = _Watchdog(hang_seconds)
     try:
-        here = _with_model_here(tagger, content[0])
+        here = _loaded(tagger, content[0])
         return [here(song, watchdog) for song in songs]
     finally:
         faulthandler.cancel_dump_traceback_later()
+
+
+def _tag_watched(songs: Sequence[Song], content: list[Any], tagger: Tagger, hang_seconds: float) -> list[Row]:
+    """The task of songs that may have ended their process."""
+    import ray
+
+    sent = _SentTagger(tagger, ray.get(content[0]))
+    return [row for _, row in tag_locally(songs, sent, workers=1, hang_seconds=hang_seconds)]
+
+
+@dataclass(frozen=True)
+class _SentTagger:
+    """A tagger for a process that has no file of its model."""
+
+    tagger: Tagger
+    content: bytes
+    """Of the model."""
+
+    def __call__(self, song: Song, beat: Callable[[], None]) -> Row:
+        return self._here(song, beat)
+
+    @cached_property
+    def _here(self) -> Tagger:
+        return _with_model_here(self.tagger, self.content)
 
 
 class _Watchdog:
@@ -195,12 +225,16 @@ def _nowhere() -> Any:
 
 
 @cache
-def _with_model_here(tagger: Tagger, content: Any) -> Tagger:
-    """With the model in the memory of this process; its file, which only this user may read, is there until then."""
+def _loaded(tagger: Tagger, content: Any) -> Tagger:
     import ray
 
+    return _with_model_here(tagger, ray.get(content))
+
+
+def _with_model_here(tagger: Tagger, content: bytes) -> Tagger:
+    """With the model in the memory of this process; its file, which only this user may read, is there until then."""
     with tempfile.TemporaryDirectory(prefix="tmgc-", ignore_cleanup_errors=True) as folder:
         here = replace(tagger, model=Path(folder, tagger.model.name))
-        here.model.write_bytes(ray.get(content))
+        here.model.write_bytes(content)
         here.load()
     return here

@@ -271,11 +271,14 @@ def _sought(
     for number in range(round(length / part)):
         start = max(0.0, min((number + 0.5) * part - seconds / 2, length - seconds))
         read = seconds + _MARGIN_SECONDS
-        blocks = list(file.blocks(start_seconds=start, seconds=read, block_seconds=read))
+        blocks = list[Samples]()
+        for block in file.blocks(start_seconds=start, seconds=read, block_seconds=read):
+            beat()
+            if len(block):
+                blocks.append(block)
         samples = np.concatenate([np.zeros(0, np.float32), *blocks])[: settings.window_samples]
         if len(samples) == settings.window_samples:
             windows.append(samples)
-        beat()
     return windows
 
 

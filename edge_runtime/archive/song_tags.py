@@ -5,10 +5,10 @@ from __future__ import annotations
 import shutil
 import struct
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from edge_runtime.archive.audio_part import comment_block, id3_size, mp4_tags
 from edge_runtime.archive.id3_frames import Frame, Id3Tag, as_tag, parse_id3
@@ -17,11 +17,16 @@ from edge_runtime.errors import TmgcError
 if TYPE_CHECKING:
     from mutagen import PaddingInfo
 
+Item = TypeVar("Item")
+
 GENRE = "GENRE"
 """The field that players show as genre; other names are fields of their own."""
 
 SEPARATOR_V23 = "/"
 """Between several values in ID3v2.3, whose text frames hold one: as its definition says for lists of names."""
+
+_SAVED = 3
+"""Times at most, until a copy has the size that it shall have: Ogg needs a byte more for each 255 of padding."""
 
 
 class SongTags(ABC):
@@ -49,6 +54,10 @@ class SongTags(ABC):
     @abstractmethod
     def stored(self) -> Any:
         """What the field holds, as a value of JSON for :meth:`restore`; None where it is not there."""
+
+    def holds(self, stored: Any) -> bool:
+        """Whether the field holds what :attr:`stored` was, wherever that stood among other tags."""
+        return bool(self.stored == stored)
 
     @property
     @abstractmethod
@@ -156,7 +165,11 @@ class _Id3(SongTags):
 
     @property
     def stored(self) -> Any:
-        return [b"".join(frame).hex() for frame in self._tag.frames if self._is_field(frame)] or None
+        frames = enumerate(self._tag.frames)
+        return [[place, b"".join(frame).hex()] for place, frame in frames if self._is_field(frame)] or None
+
+    def holds(self, stored: Any) -> bool:
+        return _without_places(self.stored) == _without_places(stored)
 
     @property
     def others(self) -> object:
@@ -170,18 +183,17 @@ class _Id3(SongTags):
         content = {"encoding": 1 if is_v23 else 3, "text": text}
         made = ID3()
         made.add(TCON(**content) if self._key == "TCON" else TXXX(desc=self.field, **content))
-        self._replace(_made(made, self._tag.version).frames)
+        place = _first_place(self.stored, len(self._tag.frames))
+        self._replace(enumerate(_made(made, self._tag.version).frames, start=place))
 
     def restore(self, stored: Any) -> None:
-        frames = map(bytes.fromhex, stored or ())
-        self._replace([Frame(frame[:4], frame[4:6], frame[6:]) for frame in frames])
+        frames = ((place, bytes.fromhex(frame)) for place, frame in stored or ())
+        self._replace((place, Frame(frame[:4], frame[4:6], frame[6:])) for place, frame in frames)
 
-    def _replace(self, frames: Sequence[Frame]) -> None:
-        """Put frames in the place of the field's."""
-        is_field = [*map(self._is_field, self._tag.frames), True]
-        others = [frame for frame, is_one in zip(self._tag.frames, is_field, strict=False) if not is_one]
-        place = is_field.index(True)
-        self._tag = self._tag._replace(frames=[*others[:place], *frames, *others[place:]])
+    def _replace(self, frames: Iterable[tuple[int, Frame]]) -> None:
+        """Exchange the frames of the field for others in their places."""
+        others = [frame for frame in self._tag.frames if not self._is_field(frame)]
+        self._tag = self._tag._replace(frames=_inserted(others, frames))
 
     def save(self, copy: Path, *, size: int | None = None, keep_tags: bool = True) -> None:
         with self._path.open("rb") as song, copy.open("wb") as file:
@@ -228,22 +240,26 @@ class _Vorbis(SongTags):
 
     @property
     def values(self) -> list[str]:
-        return _texts(value for _, value in self.stored or ())
+        return _texts(value for _, _, value in self.stored or ())
 
     @property
     def stored(self) -> Any:
-        return [list(pair) for pair in self._tags if self._is_field(pair)] or None
+        return [[place, *pair] for place, pair in enumerate(self._tags) if self._is_field(pair)] or None
+
+    def holds(self, stored: Any) -> bool:
+        return _without_places(self.stored) == _without_places(stored)
 
     @property
     def others(self) -> object:
         return self._tags.vendor, [pair for pair in self._tags if not self._is_field(pair)]
 
     def set(self, values: Sequence[str]) -> None:
-        self.restore([[self.field, value] for value in values])
+        first = _first_place(self.stored, len(self._tags))
+        self.restore([[place, self.field, value] for place, value in enumerate(values, start=first)])
 
     def restore(self, stored: Any) -> None:
         others = [pair for pair in self._tags if not self._is_field(pair)]
-        self._tags[:] = [*others, *map(tuple, stored or ())]
+        self._tags[:] = _inserted(others, ((place, (name, value)) for place, name, value in stored or ()))
 
     def save(self, copy: Path, *, size: int | None = None, keep_tags: bool = True) -> None:
         if not keep_tags:
@@ -366,15 +382,39 @@ def open_tags(path: Path, field: str, *, id3v2_version: int = 4) -> SongTags:
 
 def _save_to(copy: Path, file: Any, size: int | None) -> None:
     """Copy the song of a file of mutagen, and write the tags into the copy."""
-    shutil.copyfile(file.filename, copy)
-    grow = 0 if size is None else size - copy.stat().st_size
+    missing = 0 if size is None else size - Path(file.filename).stat().st_size
+    chosen: int | None = None
 
     def padding(info: PaddingInfo) -> int:
-        if size is not None:
-            return max(0, int(info.padding) + grow)
-        return int(info.padding if info.padding >= 0 else info.get_default_padding())
+        nonlocal chosen
+        if size is None:
+            return int(info.padding if info.padding >= 0 else info.get_default_padding())
+        chosen = max(0, (info.padding if chosen is None else chosen) + missing)
+        return chosen
 
-    file.save(copy, padding=padding)
+    for _ in range(_SAVED):
+        shutil.copyfile(file.filename, copy)
+        file.save(copy, padding=padding)
+        missing = 0 if size is None else size - copy.stat().st_size
+        if not missing:
+            return
+
+
+def _first_place(stored: Any, end: int) -> int:
+    """Where new values are put: in the place of the first one that is there, or else behind all others."""
+    return int(stored[0][0]) if stored else end
+
+
+def _without_places(stored: Any) -> list[list[str]]:
+    return [value for _, *value in stored or ()]
+
+
+def _inserted(others: Sequence[Item], placed: Iterable[tuple[int, Item]]) -> list[Item]:
+    """All in one list, in which each item of a place stands there again."""
+    found = list(others)
+    for place, item in placed:
+        found.insert(place, item)
+    return found
 
 
 def _texts(values: Any) -> list[str]:

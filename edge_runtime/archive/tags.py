@@ -237,7 +237,7 @@ def _undo(root: str, stored: str, changes: Sequence[Change], journal: Journal | 
 def _holds_written(tags: SongTags, changes: Sequence[Change]) -> bool:
     """Whether a field holds exactly what one of the changes has written."""
     written = [change.written for change in changes if change.action == WRITE and change.field == tags.field]
-    return tags.stored is not None and tags.stored in written
+    return tags.stored is not None and any(map(tags.holds, written))
 
 
 def _song(root: str, stored: str) -> tuple[Path, State]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edge_runtime.cli.base import OneLineCommand
-from edge_runtime.terminal import print_line, print_lines, standard_output
+from edge_runtime.terminal import print_line, standard_output
 
 if TYPE_CHECKING:
     from edge_runtime.archive.journal import Journal
@@ -116,7 +116,8 @@ def playlist(out: Path, genre: str, min_confidence: float, limit: int | None, re
 
     lines = lines_of(read_archive(out), genre, min_confidence=min_confidence, limit=limit, relative_to=relative_to)
     standard_output("utf-8")
-    print_lines(lines)
+    for line in lines:
+        print(line)  # a path as it is: no control character is in it
 
 
 @contextmanager

@@ -1,4 +1,5 @@
-"""The end of an MP3, AAC, Ogg, CAF or WMA file: whether its last frame, page or packet is there; no decoder tells.
+"""What no decoder tells of an MP3, AAC, Ogg, CAF or WMA file: whether its last frame, page or packet is there, and how
+long an MP3 is whose header does not state it.
 
 Frame headers are those of ISO/IEC 11172-3, 13818-3 and 13818-7 (ADTS, of AAC), pages those of RFC 3533.
 """
@@ -7,12 +8,16 @@ from __future__ import annotations
 
 import os
 import re
+from functools import lru_cache
 
 _TAIL_BYTES = 16_384
 """Holds ten frames of the largest size."""
 
 _CHAIN = 4
 """Frames in a row that are no coincidence."""
+
+_SCANNED_BYTES = 1 << 20
+"""Read at once where frames are counted."""
 
 _MOST_TAGS = 4
 _MOST_CHUNKS = 1000
@@ -23,6 +28,9 @@ _MAX_PAGE_BYTES = 65_307
 """Of Ogg."""
 
 _SYNC = re.compile(rb"\xff[\xe2-\xe7\xf0-\xff]")
+
+_MPEG_SYNC = re.compile(rb"\xff[\xe2-\xe7\xf2-\xf7\xfa-\xff][\x10-\xef]")
+"""Of frames that are no AAC, whose bit rate is stated."""
 
 _HEADER_BYTES = 6
 """Of ADTS, as far as the size of the frame; four of MPEG audio."""
@@ -68,6 +76,65 @@ def frame_bytes(header: bytes) -> int:
     if layer == 1:
         return (12_000 * kbits // hz + padding) * 4
     return (72_000 if layer == 3 and low else 144_000) * kbits // hz + padding
+
+
+def _frame_seconds(header: bytes) -> float:
+    """How long a frame of MPEG audio sounds, by its header."""
+    low = not header[1] & 0x08
+    layer = 4 - (header[1] >> 1 & 3)
+    hz = _HZ[header[2] >> 2 & 3] // (1 if not low else 2 if header[1] & 0x10 else 4)
+    return (384 if layer == 1 else 576 if layer == 3 and low else 1152) / hz
+
+
+@lru_cache(1024)
+def _frame(header: bytes) -> tuple[int, float]:
+    """Size and length of a frame, bytes and seconds, by the first three bytes of its header; 0 where there is none."""
+    size = frame_bytes(header + b"\0")
+    return size, _frame_seconds(header) if size else 0.0
+
+
+def mp3_seconds(descriptor: int, size: int) -> float:
+    """The length of an MP3 file by its frames, which are counted one by one.
+
+    Parameters
+    ----------
+    descriptor : int
+    size : int
+        Of the file, bytes.
+
+    Returns
+    -------
+    seconds : float
+        0 where there are no frames, or their bit rate is free.
+    """
+    seconds, position, end = 0.0, _behind_id3(descriptor), sound_end(descriptor, size)
+    while content := os.pread(descriptor, max(0, min(_SCANNED_BYTES, end - position)), position):
+        at, is_last = 0, position + len(content) >= end
+        while at < len(content):
+            length, sounds = _frame(content[at : at + 3])
+            if length and at + length <= len(content):
+                at += length
+                seconds += sounds
+            elif not is_last and len(content) - at < _TAIL_BYTES:
+                break
+            else:
+                at = _next_chain(content, at + 1, len(content) if is_last else len(content) - _TAIL_BYTES + 1)
+        position += at or len(content)
+    return seconds
+
+
+def _next_chain(content: bytes, start: int, otherwise: int) -> int:
+    """Where the next chain of frames begins."""
+    for found in _MPEG_SYNC.finditer(content, start):
+        position = found.start()
+        for _ in range(_CHAIN):
+            length = frame_bytes(content[position : position + 4])
+            position += length
+            if not length:
+                break
+        else:
+            return found.start()
+    return otherwise
 
 
 def _adts_bytes(header: bytes) -> int:
@@ -177,17 +244,29 @@ def _asf_is_cut(descriptor: int, size: int) -> bool:
 
 
 def xing_bytes(descriptor: int) -> int:
-    """The length of an MP3 file according to its Xing or Info header, bytes without tags; 0 if there is none."""
-    head = os.pread(descriptor, 10, 0)
-    start = 0
-    if head[:3] == b"ID3" and len(head) == 10:  # four bytes of seven bits
-        start = 10 + sum((byte & 0x7F) << shift for byte, shift in zip(head[6:], (21, 14, 7, 0), strict=True))
+    """Where the frames of an MP3 file end according to its Xing or Info header, which also states how many there are.
+
+    Returns
+    -------
+    end : int
+        Bytes; 0 if there is none, or it lacks one of the two.
+    """
+    start = _behind_id3(descriptor)
     frame = os.pread(descriptor, 4096, start)
     at = min((at for at in map(frame.find, (b"Xing", b"Info")) if at >= 0), default=-1)
     has_both = 3
-    if at < 0 or not frame[at + 7 : at + 8] or frame[at + 7] & has_both != has_both:
+    if at < 0 or not any(frame[at + 8 : at + 12]) or frame[at + 7] & has_both != has_both:
         return 0
     return start + int.from_bytes(frame[at + 12 : at + 16], "big")
+
+
+def _behind_id3(descriptor: int) -> int:
+    """Where an ID3v2 tag at the beginning ends."""
+    head = os.pread(descriptor, 10, 0)
+    if head[:3] != b"ID3" or len(head) < 10:
+        return 0
+    sizes = zip(head[6:], (21, 14, 7, 0), strict=True)  # four bytes of seven bits
+    return 10 + sum((byte & 0x7F) << shift for byte, shift in sizes)
 
 
 def _without_tag(descriptor: int, end: int) -> int:

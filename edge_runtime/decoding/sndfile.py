@@ -12,11 +12,12 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import nullcontext
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from edge_runtime.decoding.file_end import holds_frames, is_cut, sound_end, xing_bytes
+from edge_runtime.decoding.file_end import holds_frames, is_cut, mp3_seconds, sound_end, xing_bytes
 from edge_runtime.decoding.pcm import Block, check_format
 from edge_runtime.errors import TmgcError
 from edge_runtime.native_stderr import silence_native_stderr
@@ -43,6 +44,9 @@ BLANK_BYTES = 4_000_000
 
 _TAIL_BYTES = 1 << 16
 """libsndfile's decoders read so far ahead."""
+
+_FURTHER_BYTES = 4096
+"""Of an MP3 behind the end that its header states: more frames than some encoders leave out."""
 
 _LOST_SECONDS = 1.0
 """Where an MP3 or Ogg file has less sound than its header states by this, it may have lost some."""
@@ -161,6 +165,19 @@ class Sndfile:
         """Length that the header states or suggests; infinite if it does neither."""
         frames: int = self._file.frames
         return math.inf if frames > _UNKNOWN_FRAMES else frames
+
+    @cached_property
+    def seconds(self) -> float:
+        """Length that the header states, seconds; infinite if it does not.
+
+        Of an MP3 whose header states none, or that of a part, its frames are counted: libsndfile guesses by the first.
+        """
+        if self._file.format == "MP3":
+            stated = xing_bytes(self._descriptor)
+            is_part = sound_end(self._descriptor, self._size) - stated > _FURTHER_BYTES
+            if (not stated or is_part) and (counted := mp3_seconds(self._descriptor, self._size)):
+                return counted
+        return self.stated_frames / self.rate
 
     def ends_here(self, frames: int, failure: ValueError) -> bool:
         """Whether an error of :meth:`blocks` means that all was decoded.

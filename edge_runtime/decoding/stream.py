@@ -183,6 +183,11 @@ class ForwardReader:
         Parameters
         ----------
         start, end : float, seconds
+
+        Yields
+        ------
+        block : Block
+            Without samples for each that is decoded in front of the stretch, so that the caller knows of the work.
         """
         if start < self.position_seconds:
             self.close()
@@ -193,8 +198,7 @@ class ForwardReader:
             rest = block.samples[last:]
             self._pending = Block(block.rate, rest) if len(rest) else None
             self.position_seconds += last / block.rate
-            if last > first:
-                yield Block(block.rate, block.samples[first:last])
+            yield Block(block.rate, block.samples[first:last])
             if len(rest):
                 return
         self.ended = True
@@ -219,6 +223,7 @@ def to_mono(
     Yields
     ------
     samples : np.ndarray [shape=(n,)], float32 in [-1, 1], mono
+        Empty for a block without samples.
     """
     skip = round(skip_seconds * sample_rate)
     for samples in _each_to_mono(blocks, sample_rate, warn):
@@ -230,6 +235,9 @@ def to_mono(
 def _each_to_mono(blocks: Iterable[Block], sample_rate: int, warn: Callable[[str], None]) -> Iterator[Samples]:
     layout, stream = None, None
     for block in blocks:
+        if not len(block.samples):
+            yield block.samples[:, 0]
+            continue
         if stream is None or layout != (block.rate, block.samples.shape[1]):
             if stream:
                 yield stream.flush()

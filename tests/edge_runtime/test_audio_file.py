@@ -202,6 +202,22 @@ def test_a_file_is_heard_to_its_end_whatever_its_header_states(tmp_path: Path, w
     assert not warnings
 
 
+COUNTED = [what for what in WHOLE if "mp3" in what and "header states too" not in what and "zeros" not in what]
+"""But what ffmpeg decodes from the beginning, and where a header misleads."""
+
+UNHEARD_SECONDS = 4 * 1152 / RATE
+"""In two files: the frames of their headers, and the silence that an encoder has added and says so."""
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize("what", COUNTED)
+def test_the_length_of_an_mp3_is_known_before_it_is_decoded(tmp_path: Path, what: str) -> None:
+    path = tmp_path / "song.mp3"
+    path.write_bytes(WHOLE[what]())
+    with AudioFile(path, sample_rate=RATE) as file:
+        assert file.stated_seconds == pytest.approx(file.seconds, abs=UNHEARD_SECONDS)
+
+
 @needs_ffmpeg
 @pytest.mark.parametrize("what", WHOLE)
 def test_a_stretch_is_what_decoding_from_the_beginning_gives(tmp_path: Path, what: str) -> None:

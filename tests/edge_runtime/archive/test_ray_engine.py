@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -15,8 +16,8 @@ import psutil
 import pytest
 
 from edge_runtime.archive import ray_engine
+from edge_runtime.archive.local import tag_locally
 from edge_runtime.archive.ray_engine import _with_model_here
-from edge_runtime.archive.results import NOT_READ
 from edge_runtime.archive.song import Row, Song, Tagger, TagSettings
 from tests.edge_runtime.archive.chaos import children
 from tests.edge_runtime.archive.tagged import TAG, rows, tag_command, tag_library, write_copies, write_song
@@ -53,6 +54,7 @@ def test_a_node_that_is_killed_on_the_way_costs_no_row(cluster: Any, tmp_path: P
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as driver:
         while driver.poll() is None and not busy(second):  # a loaded machine starts Ray's processes in half a minute
             time.sleep(0.1)
+        assert driver.poll() is None, "it has ended before the machine went away"
         cluster.remove_node(second, allow_graceful=False)
         _, notices = driver.communicate(timeout=300)
     assert driver.returncode == 0, notices
@@ -62,27 +64,38 @@ def test_a_node_that_is_killed_on_the_way_costs_no_row(cluster: Any, tmp_path: P
 
 
 class Deadly(Tagger):
-    """Some songs end its process."""
+    """Some songs end its process, or never end."""
 
     def __call__(self, song: Song, beat: Callable[[], None]) -> Row:
-        if song.path == "deadly.wav":
+        if song.path == "crash.wav":
+            os.kill(os.getpid(), signal.SIGSEGV)
+        if song.path == "exit.wav":
             os._exit(1)
+        if song.path == "kill.wav":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if song.path == "hang.wav":
+            time.sleep(3600)
         return super().__call__(song, beat)
 
 
 @pytest.mark.full
-def test_a_song_that_ends_its_process_costs_its_own_row_alone(
+def test_songs_that_crash_hang_or_kill_their_process_have_the_rows_of_local_processes(
     cluster: Any, tmp_path: Path, models: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ray_engine, "RETRIES", 0)
     monkeypatch.setenv("RAY_ADDRESS", cluster.address)
-    names = ["a.wav", "deadly.wav", "b.wav", "c.wav", "d.wav"]
+    names = ["a.wav", "crash.wav", "b.wav", "exit.wav", "c.wav", "kill.wav", "d.wav", "hang.wav", "e.wav"]
     songs = [Song(0, write_song(tmp_path / name).name, str(tmp_path), 1, 1) for name in names]
     tagger = Deadly(**vars(Tagger.of(models["tflite"], TagSettings(2))))
     ray_engine.connect()
-    errors = {song.path: row.error for song, row in ray_engine.tag_with_ray(songs, tagger)}
-    assert {name for name in names if errors[name]} == {"deadly.wav"}
-    assert str(errors["deadly.wav"]).startswith(NOT_READ)
+    with_ray = {song.path: row.error for song, row in ray_engine.tag_with_ray(songs, tagger, hang_seconds=15.0)}
+    local = {song.path: row.error for song, row in tag_locally(songs, tagger, workers=2, hang_seconds=15.0)}
+    assert with_ray == local
+    assert {name: local[name] for name in names if local[name]} == {
+        "crash.wav": "the decoder crashed on it",
+        "exit.wav": "the decoder crashed on it",
+        "kill.wav": "not read: its process was killed each time; memory may have run out",
+        "hang.wav": "the decoder hung on it for 15 s",
+    }
 
 
 @pytest.mark.full
@@ -98,11 +111,9 @@ def test_a_cluster_that_does_not_answer_is_told(tmp_path: Path, models: dict[str
 def test_a_machine_keeps_no_file_of_the_model(
     tmp_path: Path, models: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ray = pytest.importorskip("ray", reason="no Ray")
     temporary, model = tmp_path / "temporary", tmp_path / "elsewhere.tflite"
     temporary.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(temporary))
-    monkeypatch.setattr(ray, "get", lambda content: content)  # of this process, without a cluster
     shutil.copy(models["tflite"], model)
     tagger = Tagger.of(model, TagSettings(2))
     model.unlink()

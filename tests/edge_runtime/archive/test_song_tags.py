@@ -115,6 +115,25 @@ def test_room_for_tags_is_used_and_not_wasted(music: Path) -> None:
         assert len(saved(first)) == first.stat().st_size, "a second change takes no more room"
 
 
+@pytest.mark.parametrize("padding", [0, 1, 300])
+@pytest.mark.parametrize("name", ["song.flac", "song.ogg", "song.opus"])
+def test_padding_comes_back_to_the_byte(music: Path, name: str, padding: int) -> None:
+    """Also of Ogg, where 255 bytes take one more to be stored."""
+    song, written, restored = music / name, music / f"written-{name}", music / f"restored-{name}"
+    file = mutagen.File(song)
+    file["genre"] = ["Fasıl" * 20]
+    file.save(padding=lambda info: padding)
+    tags = open_tags(song, "GENRE")
+    stored = tags.stored
+    for length in (1, 100, 520, 1500):
+        tags.set(["x" * length])
+        tags.save(written)
+        again = open_tags(written, "GENRE")
+        again.restore(stored)
+        again.save(restored, size=song.stat().st_size)
+        assert restored.read_bytes() == song.read_bytes(), length
+
+
 ODD_FRAMES = [
     Frame(name, b"\0\0", data)
     for name, data in (

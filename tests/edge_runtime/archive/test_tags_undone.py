@@ -13,6 +13,8 @@ from typing import Any
 import mutagen
 import pytest
 
+from edge_runtime.archive.audio_part import id3_size
+from edge_runtime.archive.id3_frames import Frame, Id3Tag
 from edge_runtime.archive.journal import read_changes
 from edge_runtime.archive.results import Archive
 from edge_runtime.archive.tags import WriteSettings
@@ -52,6 +54,66 @@ def test_a_replaced_genre_comes_back_with_all_its_values(music: Path, name: str)
     assert read_back(music / name) == ["Arabesk"]
     undo(archive)
     assert read_back(music / name) == ["Türk Sanat Müziği", "Fasıl"]
+
+
+def with_genres(song: Path) -> bytes:
+    """A song whose genres stand before, between and behind other tags; its content."""
+    if song.suffix == ".mp3":
+        names, values = (
+            (b"TCON", b"TIT2", b"TCON", b"TPE1", b"TALB", b"TCON"),
+            (b"Halk", b"t", b"Caz", b"a", b"b", b"Pop"),
+        )
+        frames = [Frame(name, b"\0\0", b"\0" + value) for name, value in zip(names, values, strict=True)]
+        with song.open("rb") as opened:
+            opened.seek(id3_size(opened))
+            audio = opened.read()
+        song.write_bytes(Id3Tag(4 if "v24" in song.name else 3, 0, frames).render(300) + audio)
+    else:
+        file: Any = mutagen.File(song)
+        file.tags[:] = [
+            *(("genre", "Türk Sanat Müziği"), ("TITLE", "t"), ("TMGC_GENRE", "Caz"), ("Genre", "Fasıl")),
+            *(("ARTIST", "a"), ("ALBUM", "b"), ("TMGC_GENRE", "Pop"), ("GENRE", "Klasik"), ("DATE", "1970")),
+        ]
+        file.save()
+    return song.read_bytes()
+
+
+@pytest.mark.parametrize("also", [None, 0.01])
+@pytest.mark.parametrize("name", ["song.flac", "song.ogg", "song.opus", "v23.mp3", "v24.mp3"])
+def test_replaced_genres_come_back_into_their_places(music: Path, name: str, also: float | None) -> None:
+    before = with_genres(only(music, name))
+    archive = archive_of(music)
+    for field in ("GENRE", "TMGC_GENRE"):
+        written = write(archive, WriteSettings(replace=True, also=also, field=field))
+        assert outcomes(written) == {"written"}
+    assert (music / name).read_bytes() != before
+    assert outcomes(undo(archive)) == {"written"}
+    assert (music / name).read_bytes() == before
+
+
+def test_replaced_atoms_come_back_as_mutagen_orders_them(music: Path) -> None:
+    song = only(music, "song.m4a")
+    atoms = mutagen.File(song)
+    atoms.tags["\xa9gen"] = ["Fasıl", "Klasik"]
+    atoms.save()
+    before, archive = song.read_bytes(), archive_of(music)
+    assert outcomes(write(archive, WriteSettings(replace=True))) == {"written"}
+    assert outcomes(undo(archive)) == {"written"}
+    assert song.read_bytes() == before
+
+
+def test_a_genre_that_others_have_moved_still_comes_back(music: Path) -> None:
+    song = only(music, "song.flac")
+    with_genres(song)
+    archive = archive_of(music)
+    write(archive, WriteSettings(replace=True))
+    file: Any = mutagen.File(song)
+    file.tags[:] = [("COMPOSER", "c"), *file.tags]
+    file.save()
+    assert outcomes(undo(archive)) == {"written"}
+    tags = list(mutagen.File(song).tags)
+    assert [value for key, value in tags if key.upper() == "GENRE"] == ["Türk Sanat Müziği", "Fasıl", "Klasik"]
+    assert ("COMPOSER", "c") in tags
 
 
 def test_undo_refuses_a_song_that_has_changed_since_and_restores_others(music: Path) -> None:

@@ -64,6 +64,12 @@ def test_a_library_is_written_reported_listed_and_restored(models: dict[str, Pat
     assert {path: path.read_bytes() for path in before} == before
 
 
+def test_a_playlist_has_names_as_they_are(tmp_path: Path) -> None:
+    make_archive(tmp_path / "out", [row("می\u200cخواهم\u3000.mp3", "/srv/music", "Pop")])
+    listed = uses("playlist", tmp_path / "out", "--genre", "Pop")
+    assert listed.stdout.splitlines()[2] == "/srv/music/می\u200cخواهم\u3000.mp3"
+
+
 def test_songs_that_are_refused_are_one_line_each_and_exit_code_1(tmp_path: Path) -> None:
     for name in ("a\x1b[31m.mp3", "b.mp3"):
         (tmp_path / name).write_text("no song")

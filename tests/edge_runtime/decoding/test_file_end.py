@@ -10,13 +10,64 @@ import numpy as np
 import pytest
 import soundfile
 
-from edge_runtime.decoding.file_end import frame_bytes, is_cut, sound_end, xing_bytes
+from edge_runtime.decoding.file_end import frame_bytes, is_cut, mp3_seconds, sound_end, xing_bytes
 
 
 def encoded(form: str, **options: str) -> bytes:
     content = io.BytesIO()
     soundfile.write(content, np.random.default_rng(0).uniform(-0.5, 0.5, 30_000), 22_050, format=form, **options)
     return content.getvalue()
+
+
+ID3 = b"ID3\3\0\0\0\0\1\0" + bytes(128)
+
+
+def counted(path: Path, content: bytes) -> float:
+    path.write_bytes(content)
+    with path.open("rb") as file:
+        return mp3_seconds(file.fileno(), len(content))
+
+
+@pytest.mark.parametrize("mode", ["CONSTANT", "VARIABLE"])
+@pytest.mark.parametrize("copies", [1, 200])
+def test_the_frames_of_an_mp3_are_its_length(tmp_path: Path, mode: str, copies: int) -> None:
+    """Also of more than is read at once, in which a frame lies on each limit."""
+    content = encoded("MP3", bitrate_mode=mode)
+    frames = content[frame_bytes(content[:4]) :]  # without the one that states the length
+    path = tmp_path / "song.mp3"
+    end = number = 0
+    while size := frame_bytes(frames[end : end + 4]):
+        end, number = end + size, number + 1
+    sounds = copies * number * 576 / 22_050
+    assert counted(path, copies * frames) == pytest.approx(sounds, abs=1e-6)
+    junk = np.random.default_rng(1).bytes(5_000).replace(b"\xff", b"")
+    for whole in (
+        *(ID3 + copies * frames, copies * frames + b"TAG" + bytes(125), bytes(200_000) + copies * frames),
+        *(frames + junk + (copies - 1) * frames, frames + ID3 + (copies - 1) * frames),
+    ):
+        assert counted(path, whole) == pytest.approx(sounds, abs=1e-6)
+    assert counted(path, copies * frames[:-10]) < sounds, "the last one is cut"
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("fffb9064", 1152 / 44_100),
+        ("fff380c4", 576 / 22_050),
+        ("ffe310c4", 576 / 11_025),
+        ("fffd8004", 1152 / 44_100),
+        ("ffff4004", 384 / 44_100),
+    ],
+)
+def test_a_frame_of_each_kind_has_its_length(tmp_path: Path, header: str, seconds: float) -> None:
+    begin = bytes.fromhex(header)
+    frame = begin + bytes(frame_bytes(begin) - 4)
+    assert counted(tmp_path / "a", 10 * frame) == pytest.approx(10 * seconds)
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff" * 3_000_000, bytes(3_000_000), b"\xff\xfb\x90\x64", b"RIFF"])
+def test_what_has_no_frames_has_no_length(tmp_path: Path, content: bytes) -> None:
+    assert counted(tmp_path / "a", content) == 0
 
 
 def judged(path: Path, content: bytes) -> bool:
@@ -101,7 +152,7 @@ def test_what_is_none_of_these_is_not_cut(tmp_path: Path, content: bytes) -> Non
 
 def test_a_xing_header_states_the_length_of_the_file(tmp_path: Path) -> None:
     content = encoded("MP3", bitrate_mode="VARIABLE")
-    for path, tag in ((tmp_path / "a", b""), (tmp_path / "b", b"ID3\3\0\0\0\0\1\0" + bytes(128))):
+    for path, tag in ((tmp_path / "a", b""), (tmp_path / "b", ID3)):
         path.write_bytes(tag + content)
         with path.open("rb") as file:
             assert xing_bytes(file.fileno()) == pytest.approx(path.stat().st_size, abs=500)
