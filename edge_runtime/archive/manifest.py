@@ -116,8 +116,8 @@ def write_manifest(out: Path, songs: pa.Table) -> None:
 def _entries(root: str) -> Iterator[Entry]:
     if is_address(root):
         for file in remote_files(local_path(root)):
-            if file.path.lower().endswith(AUDIO_SUFFIXES):
-                yield Entry(stored_path(file.path), file.size, file.mtime_ns)
+            if file.folder or file.path.lower().endswith(AUDIO_SUFFIXES):
+                yield Entry(stored_path(file.path), *file[1:])
         return
     folder = Path(local_path(root))
     if not folder.is_dir():
