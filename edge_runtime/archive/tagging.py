@@ -240,6 +240,7 @@ def _check_root(song: Song, row: Row) -> None:
 
 def _holds_something(folder: Path) -> bool:
     try:
-        return any(True for _ in folder.iterdir())
+        with os.scandir(folder) as entries:  # iterdir() lists all of them
+            return next(entries, None) is not None
     except OSError:
         return False

@@ -319,6 +319,24 @@ def test_a_disk_that_goes_away_during_the_run_ends_it_without_errors_for_its_son
     assert sum(row["error"] is not None for row in rows(out)) == 1
 
 
+def test_a_failed_song_does_not_have_its_whole_folder_listed(
+    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def listdir(folder: Any = ".") -> list[Any]:
+        listed.append(str(folder))
+        return really(folder)
+
+    class Watching(Progress):
+        def begin(self, songs: int, done: int) -> None:
+            monkeypatch.setattr("os.listdir", listdir)
+
+    really, listed, music = os.listdir, list[str](), tmp_path / "music"
+    music.mkdir()
+    (music / "broken.mp3").write_bytes(b"nothing")
+    assert tag_library(music, tmp_path / "out", model, progress=Watching()).failed == 1
+    assert str(music) not in listed
+
+
 def test_songs_that_are_gone_are_told_and_are_not_classified_again_when_they_come_back(
     music: Path, tmp_path: Path, model: Path, notices: list[str]
 ) -> None:
