@@ -262,7 +262,7 @@ class Archive:
     threshold: float
     """Confidence below which the genre is ``unknown``, in [0, 1]."""
     settings: Mapping[str, Any]
-    """What rows depend on beside song and model: ``windows`` and others."""
+    """What rows depend on beside song and model: ``windows``, how often all songs were done again, and others."""
     shard_songs: int
     """Songs of a shard on average."""
     roots: tuple[str, ...]
@@ -364,6 +364,7 @@ _KINDS = {
     **dict.fromkeys(("genres", "roots"), list),
     "threshold": int | float,
     "settings": dict,
+    "force_unfinished": bool,
     "shard_songs": int,
 }
 """What stands in ``archive.json``."""

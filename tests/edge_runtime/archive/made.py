@@ -77,6 +77,7 @@ def make_archive(folder: Path, rows: Iterable[Mapping[str, Any]], genres: Sequen
         **MODEL,
         "genres": genres,
         "threshold": 0.5,
+        "force_unfinished": False,
         "shard_songs": SHARD_SONGS,
         "roots": sorted(set(table.column("root").to_pylist())),
         "version": "0",

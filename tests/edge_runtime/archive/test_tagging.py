@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,26 +15,18 @@ from edge_runtime.archive.results import NOT_READ, SHARDS, read_archive
 from edge_runtime.archive.song import Row
 from edge_runtime.archive.tagging import Progress, Share
 from edge_runtime.models import SMALL_MODEL
-from tests.edge_runtime.archive.tagged import rows, tag_library, write_library, write_song
+from tests.edge_runtime.archive.tagged import (
+    Computed,
+    Interrupting,
+    WithOthers,
+    computed,
+    rows,
+    tag_library,
+    write_library,
+    write_song,
+)
 
 BROKEN = "00/0007.mp3"
-
-
-class Computed(Progress):
-    """Counts the songs that are classified."""
-
-    def __init__(self) -> None:
-        self.songs = 0
-
-    def song(self, row: Row) -> None:
-        self.songs += 1
-
-
-def computed(*arguments: Any, **options: Any) -> int:
-    """Songs that a run classifies."""
-    progress = Computed()
-    tag_library(*arguments, progress=progress, **options)
-    return progress.songs
 
 
 @pytest.fixture(scope="session")
@@ -196,15 +187,9 @@ def test_a_damaged_file_is_named(name: str, music: Path, tmp_path: Path, model: 
 
 
 def test_an_interruption_keeps_the_rows_that_are_done(music: Path, tmp_path: Path, model: Path) -> None:
-    class Interrupting(Computed):
-        def song(self, row: Row) -> None:
-            super().song(row)
-            if self.songs == 5:
-                raise KeyboardInterrupt
-
     out = tmp_path / "out"
     with pytest.raises(KeyboardInterrupt):
-        tag_library(music, out, model, progress=Interrupting())
+        tag_library(music, out, model, progress=Interrupting(5))
     with pytest.raises(TmgcError, match=r"shards of .* are missing"):
         read_archive(out)
     assert computed(music, out, model) == 12 - 5
@@ -234,19 +219,6 @@ def test_shares_add_up_to_the_whole(music: Path, tmp_path: Path, model: Path) ->
     assert sum(parts) == 12
     assert all(parts)
     assert len(rows(out)) == 12
-
-
-class WithOthers(Computed):
-    """Has others work once the first song is done."""
-
-    def __init__(self, others: Callable[[], None]) -> None:
-        super().__init__()
-        self._others = others
-
-    def song(self, row: Row) -> None:
-        super().song(row)
-        if self.songs == 1:
-            self._others()
 
 
 def test_shares_that_run_at_once_have_one_manifest_even_when_the_library_changes(
@@ -388,15 +360,9 @@ def test_after_a_complete_run_the_shards_hold_exactly_one_row_for_each_song(
 def test_a_run_that_was_interrupted_twice_goes_on_where_rows_were_saved_before(
     music: Path, tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Interrupting(Computed):
-        def song(self, row: Row) -> None:
-            super().song(row)
-            if self.songs == 2:
-                raise KeyboardInterrupt
-
     out = tmp_path / "out"
     with pytest.raises(KeyboardInterrupt):
-        tag_library(music, out, model, progress=Interrupting(), shard_songs=10_000)
+        tag_library(music, out, model, progress=Interrupting(2), shard_songs=10_000)
     (saved,) = (out / SHARDS).iterdir()
     before = saved.stat().st_mtime_ns
 
