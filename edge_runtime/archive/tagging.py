@@ -22,13 +22,15 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
+from edge_runtime.archive.counts import COUNTS, Counts, ShardCounts
 from edge_runtime.archive.journal import JOURNAL, OwnChanges
 from edge_runtime.archive.lock import LOCK, lock_results
 from edge_runtime.archive.manifest import find_songs, read_manifest, write_manifest
@@ -52,7 +54,7 @@ from edge_runtime.files import PARTIAL, atomic_write, check_writable, sync_folde
 
 log = logging.getLogger("tmgc.archive")
 
-_RESULTS = frozenset({ARCHIVE_JSON, MANIFEST, SHARDS, OLDER, LOCK, JOURNAL, REPORT})
+_RESULTS = frozenset({ARCHIVE_JSON, MANIFEST, COUNTS, SHARDS, OLDER, LOCK, JOURNAL, REPORT})
 """What a folder of results holds."""
 
 _FORCED_RUNS = "forced_runs"
@@ -142,7 +144,7 @@ def tag(job: Job, engine: Engine, progress: Progress | None = None) -> Outcome:
             _check_same_work(roots, plan)
         if job.share.of > 1:
             lock.let_others_in()
-        outcome = _work(job, Shards(plan, job.tagger.genres), engine, progress or Progress())
+        outcome = classify_missing(job, Shards(plan, job.tagger.genres), engine, progress or Progress())
         if forced.unfinished and job.share.of == 1:
             _write_archive_json(job, roots, plan, unfinished=False)
         return outcome._replace(unread=unread)
@@ -184,31 +186,46 @@ def _update_manifest(out: Path, roots: Sequence[str]) -> int:
     return library.unread
 
 
-def _work(job: Job, shards: Shards, engine: Engine, progress: Progress) -> Outcome:
-    """Have the engine classify what is missing, and put away what is superseded when all is there."""
-    plan = shards.plan
+def classify_missing(job: Job, shards: Shards, engine: Engine, progress: Progress) -> Outcome:
+    """Have the engine classify what is missing, and put away what is superseded when all is there.
+
+    Parameters
+    ----------
+    job : Job
+        The results have its manifest.
+    shards : Shards
+    engine : callable
+    progress : Progress
+    """
+    plan, counts = shards.plan, ShardCounts(shards.plan)
     parts = plan.parts()
-    mine = parts[job.share.number - 1 :: job.share.of]
-    plan.bring_back(part.name for part in mine)
+    mine = {part.name: part.songs for part in parts[job.share.number - 1 :: job.share.of]}
+    plan.bring_back(mine)
     there = plan.existing()
-    again = plan.failed(there & {part.name for part in mine}, unread=not job.retry_failed)
-    done = there - again
-    missing = {part.name for part in mine if part.name not in done}
+    again = {name for name, n in counts.of(there & set(mine)).items() if (n.failed if job.retry_failed else n.not_read)}
+    missing = set(mine) - there | again
     superseded = [plan.path(name) for name in (there - {part.name for part in parts}) | again]
     superseded += [plan.path(name, OLDER) for name in plan.existing(OLDER)]
     older = OlderRows(superseded if missing else (), plan.manifest_parts(missing))
-    progress.begin(sum(part.songs for part in mine), sum(part.songs for part in mine if part.name in done))
+    progress.begin(sum(mine.values()), sum(songs for name, songs in mine.items() if name not in missing))
     songs = shards.open(missing, older, progress.taken_over)
     with shards, closing(engine(songs)) as rows:
         for song, row in rows:
             _check_root(song, row)
             shards.add(song, row)
             progress.song(row)
+    found = counts.of(mine)
     if job.share.of == 1:
-        plan.put_away({part.name for part in parts})
-    genres = plan.genres(part.name for part in mine)
-    failed = genres.pop(None, 0)
-    return Outcome(sum(part.songs for part in mine), genres, failed, 0)
+        plan.put_away(set(mine))
+        counts.keep(found)
+    return _outcome(sum(mine.values()), found.values())
+
+
+def _outcome(songs: int, shards: Collection[Counts]) -> Outcome:
+    genres = Counter[str]()
+    for shard in shards:
+        genres.update(shard.genres)
+    return Outcome(songs, genres, sum(shard.failed for shard in shards), 0)
 
 
 def _roots(job: Job) -> tuple[str, ...]:

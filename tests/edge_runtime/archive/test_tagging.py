@@ -70,6 +70,39 @@ def test_a_second_run_does_nothing_and_leaves_every_file_as_it_is(music: Path, t
     assert {path.name: path.stat().st_mtime_ns for path in (out / SHARDS).iterdir()} == before
 
 
+def test_a_second_run_opens_no_shard_that_is_as_it_was_when_it_was_counted(
+    music: Path, tmp_path: Path, model: Path
+) -> None:
+    out = tmp_path / "out"
+    first = tag_library(music, out, model, shard_songs=4)
+    shard = next((out / SHARDS).iterdir())
+    content, status = shard.read_bytes(), shard.stat()
+    shard.write_bytes(bytes(len(content)))
+    os.utime(shard, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert tag_library(music, out, model, shard_songs=4) == first
+    os.utime(shard)
+    with pytest.raises(TmgcError, match="is damaged"):
+        tag_library(music, out, model, shard_songs=4)
+    shard.write_bytes(content)
+    assert tag_library(music, out, model, shard_songs=4) == first
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut off", "of other columns"])
+def test_counts_are_made_again_where_they_cannot_be_used(damage: str, music: Path, tmp_path: Path, model: Path) -> None:
+    out = tmp_path / "out"
+    first = tag_library(music, out, model)
+    path = out / "counts.parquet"
+    before = parquet.read_table(path)
+    if damage == "missing":
+        path.unlink()
+    elif damage == "cut off":
+        path.write_bytes(path.read_bytes()[:-10])
+    else:
+        parquet.write_table(before.drop_columns("failed"), path)
+    assert tag_library(music, out, model) == first
+    assert parquet.read_table(path) == before
+
+
 def test_only_songs_that_are_new_or_have_changed_are_classified(music: Path, tmp_path: Path, model: Path) -> None:
     out = tmp_path / "out"
     (music / BROKEN).unlink()
