@@ -27,13 +27,18 @@ class Lock:
     file : int or None
         Descriptor of the locked file; None where the system locks none.
     alone : bool
-        Whether nobody else works on the results.
+        Whether nobody else works on the results; where the system locks no file, this is not known, and assumed.
     """
 
     def __init__(self, out: Path, file: int | None, *, alone: bool) -> None:
         self._out = out
         self._file = file
         self.alone = alone
+
+    @property
+    def surely_alone(self) -> bool:
+        """Whether nobody else can be at work."""
+        return self.alone and self._file is not None
 
     def let_others_in(self) -> None:
         """Allow other shares to work from now on.
@@ -52,7 +57,7 @@ class Lock:
 def lock_results(out: Path, *, shared: bool) -> Iterator[Lock]:
     """Lock the results against other runs, where the system supports it.
 
-    What interruptions have left behind is removed when nobody else works.
+    What interruptions have left behind is removed when surely nobody else works.
 
     Parameters
     ----------
@@ -70,7 +75,7 @@ def lock_results(out: Path, *, shared: bool) -> Iterator[Lock]:
     file = os.open(out / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         lock = _lock(out, file, shared=shared)
-        if lock.alone:
+        if lock.surely_alone:
             remove_partial(out)
             remove_partial(out / SHARDS)
         yield lock

@@ -87,7 +87,7 @@ def find_songs(roots: Sequence[str], before: pa.Table | None, own: OwnChanges) -
             unread += count
         if not sum(map(len, found)):
             raise _without_songs(root, len(earlier))
-        parts.append(pa.concat_tables(found).sort_by("path"))
+        parts.append(sorted_by_path(found))
         _tell_gone(root, earlier, parts[-1])
     return Library(pa.concat_tables(parts), unread)
 
@@ -116,8 +116,8 @@ def write_manifest(out: Path, songs: pa.Table) -> None:
 def _entries(root: str) -> Iterator[Entry]:
     if is_address(root):
         for file in remote_files(local_path(root)):
-            if file.path.lower().endswith(AUDIO_SUFFIXES):
-                yield Entry(stored_path(file.path), file.size, file.mtime_ns)
+            if file.folder or file.path.lower().endswith(AUDIO_SUFFIXES):
+                yield Entry(stored_path(file.path), *file[1:])
         return
     folder = Path(local_path(root))
     if not folder.is_dir():
@@ -176,6 +176,29 @@ def _table(root: str, entries: Sequence[Entry]) -> pa.Table:
     return pa.table([paths, [root] * len(entries), sizes, times], schema=manifest_schema())
 
 
+def sorted_by_path(parts: list[pa.Table]) -> pa.Table:
+    """The songs of parts, which are emptied meanwhile: together they may take gigabytes.
+
+    Their text may exceed the 2 GiB that the offsets of a column of strings reach, so it stays in parts of
+    :data:`ROW_GROUP` songs, and has wider offsets while it is sorted.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    schema = manifest_schema()
+    wide = _with_wide_text(pa.concat_tables(parts)).combine_chunks()
+    parts.clear()
+    order = pc.sort_indices(wide, [("path", "ascending")])
+    begins = range(0, len(wide), ROW_GROUP)
+    return pa.concat_tables(wide.take(order.slice(begin, ROW_GROUP)).cast(schema) for begin in begins)
+
+
+def _with_wide_text(songs: pa.Table) -> pa.Table:
+    import pyarrow as pa
+
+    return songs.cast(pa.schema([f.with_type(pa.large_string()) if f.type == pa.string() else f for f in songs.schema]))
+
+
 def _of_root(before: pa.Table | None, root: str) -> pa.Table:
     """The songs of an earlier manifest, which is sorted by root, in one of its roots; without a copy of them."""
     import pyarrow.compute as pc
@@ -187,11 +210,13 @@ def _of_root(before: pa.Table | None, root: str) -> pa.Table:
 
 def _tell_gone(root: str, before: pa.Table, now: pa.Table) -> None:
     """Warn of songs that were there before; both are sorted."""
+    import pyarrow as pa
     import pyarrow.compute as pc
 
     if before["path"].equals(now["path"]):
         return  # to look for each takes ten times as long, and memory
-    gone = before.filter(pc.invert(pc.is_in(before["path"], now["path"])))
+    paths, there = (songs["path"].cast(pa.large_string()) for songs in (before, now))  # of more than 2 GiB together
+    gone = before.filter(pc.invert(pc.is_in(paths, there)))
     if len(gone):
         log.warning("gone from %s since the last run: %d songs, such as %s", root, len(gone), gone["path"][0])
 

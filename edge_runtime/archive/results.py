@@ -225,15 +225,15 @@ def results_key(model_sha256: str, settings: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def shard_name(songs: pa.RecordBatch, *, model_sha256: str, settings: Mapping[str, Any]) -> str:
+def shard_name(songs: pa.RecordBatch, key: str) -> str:
     """File name of a shard: a hash of model and settings, and one of its songs.
 
     Parameters
     ----------
     songs : pyarrow.RecordBatch
         Its part of the manifest.
-    model_sha256, settings
-        As of :func:`results_key`.
+    key : str
+        Of :func:`results_key`.
     """
     songs_hash = hashlib.sha256()
     for name in ("path", "root"):
@@ -241,7 +241,7 @@ def shard_name(songs: pa.RecordBatch, *, model_sha256: str, settings: Mapping[st
             songs_hash.update(part)
     for name in ("size", "mtime_ns"):
         songs_hash.update(songs.column(name).to_numpy().tobytes())
-    return f"{results_key(model_sha256, settings)}-{songs_hash.hexdigest()[:24]}.parquet"
+    return f"{key}-{songs_hash.hexdigest()[:24]}.parquet"
 
 
 def _content(texts: pa.StringArray) -> tuple[bytes, memoryview]:
@@ -264,7 +264,7 @@ class Archive:
     threshold: float
     """Confidence below which the genre is ``unknown``, in [0, 1]."""
     settings: Mapping[str, Any]
-    """What rows depend on beside song and model: ``windows`` and others."""
+    """What rows depend on beside song and model: ``windows``, how often all songs were done again, and others."""
     shard_songs: int
     """Songs of a shard on average."""
     roots: tuple[str, ...]
@@ -366,6 +366,7 @@ _KINDS = {
     **dict.fromkeys(("genres", "roots"), list),
     "threshold": int | float,
     "settings": dict,
+    "force_unfinished": bool,
     "shard_songs": int,
 }
 """What stands in ``archive.json``."""
@@ -375,10 +376,10 @@ def _shard_names(folder: Path, document: Mapping[str, Any]) -> list[tuple[str, i
     """File name and number of songs of each shard of the manifest."""
     import pyarrow as pa
 
-    key = {"model_sha256": document["model_sha256"], "settings": document["settings"]}
+    key = results_key(document["model_sha256"], document["settings"])
     try:
         parts = manifest_parts(folder / MANIFEST, shard_songs=document["shard_songs"])
-        return [(shard_name(part, **key), len(part)) for part in parts]
+        return [(shard_name(part, key), len(part)) for part in parts]
     except FileNotFoundError as error:
         raise TmgcError(f"a folder of results holds {MANIFEST}: {folder} does not. Run tmgc-tag again") from error
     except (pa.ArrowException, OSError) as error:

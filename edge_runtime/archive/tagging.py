@@ -12,6 +12,9 @@ It can be interrupted at any moment and goes on where it was:
    are done to shards of their own, from which the next run takes them over.
 5. When all shards are there, ``shards/`` holds exactly the current rows: superseded shards move to ``older/``, from
    which rows are taken over when songs come back with their disk, or the model before is asked for again.
+
+To do all songs again is a new setting, the number of runs that did: so no row from before fits, and what is done since
+then counts, however often the run is interrupted.
 """
 
 from __future__ import annotations
@@ -19,13 +22,15 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
+from edge_runtime.archive.counts import COUNTS, Counts, ShardCounts
 from edge_runtime.archive.journal import JOURNAL, OwnChanges
 from edge_runtime.archive.lock import LOCK, lock_results
 from edge_runtime.archive.manifest import find_songs, read_manifest, write_manifest
@@ -49,8 +54,10 @@ from edge_runtime.files import PARTIAL, atomic_write, check_writable, sync_folde
 
 log = logging.getLogger("tmgc.archive")
 
-_RESULTS = frozenset({ARCHIVE_JSON, MANIFEST, SHARDS, OLDER, LOCK, JOURNAL, REPORT})
+_RESULTS = frozenset({ARCHIVE_JSON, MANIFEST, COUNTS, SHARDS, OLDER, LOCK, JOURNAL, REPORT})
 """What a folder of results holds."""
+
+_FORCED_RUNS = "forced_runs"
 
 Engine = Callable[[Iterable[Song]], Generator[tuple[Song, Row], None, None]]
 """Classifies songs, in any order."""
@@ -74,7 +81,7 @@ class Job:
     tagger: Tagger
     share: Share
     force: bool = False
-    """Whether songs that are done are done again."""
+    """Whether songs that are done are done again; after an interruption, such a run goes on."""
     retry_failed: bool = False
     """Whether songs with an error are done again."""
     shard_songs: int = SHARD_SONGS
@@ -126,17 +133,50 @@ def tag(job: Job, engine: Engine, progress: Progress | None = None) -> Outcome:
     require_archive_extra()
     roots = _roots(job)
     _check_out(job.out)
-    plan = Plan(job.out, job.tagger.sha256, job.tagger.settings.to_json(), job.shard_songs)
     unread = 0
     with lock_results(job.out, shared=job.share.of > 1) as lock:
+        forced = _forced_runs(job, alone=lock.alone)
+        plan = Plan(job.out, job.tagger.sha256, job.tagger.settings.to_json() | forced.setting, job.shard_songs)
         if lock.alone:
             unread = _update_manifest(job.out, roots)
-            _write_archive_json(job, roots, plan)
+            _write_archive_json(job, roots, plan, unfinished=forced.unfinished)
         else:
             _check_same_work(roots, plan)
         if job.share.of > 1:
             lock.let_others_in()
-        return _work(job, Shards(plan, job.tagger.genres), engine, progress or Progress())._replace(unread=unread)
+        outcome = classify_missing(job, Shards(plan, job.tagger.genres), engine, progress or Progress())
+        if forced.unfinished and job.share.of == 1:
+            _write_archive_json(job, roots, plan, unfinished=False)
+        return outcome._replace(unread=unread)
+
+
+class _ForcedRuns(NamedTuple):
+    """Runs that did all songs again."""
+
+    number: int
+    unfinished: bool
+    """Whether the last one is not complete."""
+
+    @property
+    def setting(self) -> dict[str, int]:
+        """As in ``archive.json``."""
+        return {_FORCED_RUNS: self.number}
+
+
+def _forced_runs(job: Job, *, alone: bool) -> _ForcedRuns:
+    """Those of the results with this one, which goes on with the last one where that is not complete."""
+    before = _ForcedRuns(0, unfinished=False)
+    if (job.out / ARCHIVE_JSON).is_file():
+        document = read_archive_json(job.out)
+        before = _ForcedRuns(document["settings"].get(_FORCED_RUNS, 0), document["force_unfinished"])
+    if not job.force:
+        return before
+    if before.unfinished:
+        log.info("--force goes on with the run that it has begun")
+        return before
+    if not alone:
+        raise TmgcError(f"shares of one --force begin with it: those at work on {job.out} have not. Wait for them")
+    return _ForcedRuns(before.number + 1, unfinished=True)
 
 
 def _update_manifest(out: Path, roots: Sequence[str]) -> int:
@@ -146,31 +186,46 @@ def _update_manifest(out: Path, roots: Sequence[str]) -> int:
     return library.unread
 
 
-def _work(job: Job, shards: Shards, engine: Engine, progress: Progress) -> Outcome:
-    """Have the engine classify what is missing, and put away what is superseded when all is there."""
-    plan = shards.plan
+def classify_missing(job: Job, shards: Shards, engine: Engine, progress: Progress) -> Outcome:
+    """Have the engine classify what is missing, and put away what is superseded when all is there.
+
+    Parameters
+    ----------
+    job : Job
+        The results have its manifest.
+    shards : Shards
+    engine : callable
+    progress : Progress
+    """
+    plan, counts = shards.plan, ShardCounts(shards.plan)
     parts = plan.parts()
-    mine = parts[job.share.number - 1 :: job.share.of]
-    plan.bring_back(part.name for part in mine)
+    mine = {part.name: part.songs for part in parts[job.share.number - 1 :: job.share.of]}
+    plan.bring_back(mine)
     there = plan.existing()
-    again = plan.failed(there & {part.name for part in mine}, unread=not job.retry_failed)
-    done = set[str]() if job.force else there - again
-    missing = {part.name for part in mine if part.name not in done}
+    again = {name for name, n in counts.of(there & set(mine)).items() if (n.failed if job.retry_failed else n.not_read)}
+    missing = set(mine) - there | again
     superseded = [plan.path(name) for name in (there - {part.name for part in parts}) | again]
     superseded += [plan.path(name, OLDER) for name in plan.existing(OLDER)]
-    older = OlderRows(superseded if missing and not job.force else (), plan.manifest_parts(missing))
-    progress.begin(sum(part.songs for part in mine), sum(part.songs for part in mine if part.name in done))
+    older = OlderRows(superseded if missing else (), plan.manifest_parts(missing))
+    progress.begin(sum(mine.values()), sum(songs for name, songs in mine.items() if name not in missing))
     songs = shards.open(missing, older, progress.taken_over)
     with shards, closing(engine(songs)) as rows:
         for song, row in rows:
             _check_root(song, row)
             shards.add(song, row)
             progress.song(row)
+    found = counts.of(mine)
     if job.share.of == 1:
-        plan.put_away({part.name for part in parts})
-    genres = plan.genres(part.name for part in mine)
-    failed = genres.pop(None, 0)
-    return Outcome(sum(part.songs for part in mine), genres, failed, 0)
+        plan.put_away(set(mine))
+        counts.keep(found)
+    return _outcome(sum(mine.values()), found.values())
+
+
+def _outcome(songs: int, shards: Collection[Counts]) -> Outcome:
+    genres = Counter[str]()
+    for shard in shards:
+        genres.update(shard.genres)
+    return Outcome(songs, genres, sum(shard.failed for shard in shards), 0)
 
 
 def _roots(job: Job) -> tuple[str, ...]:
@@ -210,7 +265,7 @@ def _check_same_work(roots: Sequence[str], plan: Plan) -> None:
         )
 
 
-def _write_archive_json(job: Job, roots: Sequence[str], plan: Plan) -> None:
+def _write_archive_json(job: Job, roots: Sequence[str], plan: Plan, *, unfinished: bool) -> None:
     document = {
         "schema": SCHEMA,
         "model": stored_path(str(job.tagger.model.resolve())),
@@ -218,6 +273,7 @@ def _write_archive_json(job: Job, roots: Sequence[str], plan: Plan) -> None:
         "genres": list(job.tagger.genres),
         "threshold": job.tagger.threshold,
         "settings": plan.settings,
+        "force_unfinished": unfinished,
         "shard_songs": plan.shard_songs,
         "roots": list(roots),
         "version": version("tmgc"),
@@ -240,6 +296,7 @@ def _check_root(song: Song, row: Row) -> None:
 
 def _holds_something(folder: Path) -> bool:
     try:
-        return any(True for _ in folder.iterdir())
+        with os.scandir(folder) as entries:  # iterdir() lists all of them
+            return next(entries, None) is not None
     except OSError:
         return False

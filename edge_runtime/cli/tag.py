@@ -45,7 +45,7 @@ INCOMPLETE = 1
 @click.option("--hang-seconds", default=60.0, hidden=True, type=click.FloatRange(min=0, min_open=True))
 @click.option("--shard", default="1/1", metavar="I/N", help="Do the I-th of N parts of the work.")
 @click.option("--embeddings", is_flag=True, help="Keep a vector of each song, for songs like it; of .tflite files.")
-@click.option("--force", is_flag=True, help="Do songs that are done again.")
+@click.option("--force", is_flag=True, help="Do all songs again; after an interruption, go on with that.")
 @click.option("--retry-failed", is_flag=True, help="Do songs that could not be read again.")
 @click.version_option(package_name="tmgc")
 def main(paths: tuple[str, ...], **options: Any) -> None:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from benchmarks.checks.archive import ArchiveCheck, PlainLoop, Tagging
-from benchmarks.checks.archive_planning import Listing, Planning
+from benchmarks.checks.archive_planning import Listing, Planning, time_planning
 
 LOCAL = Tagging("local", 100, 2, 2.0, 0.2, 30.0, 10.0, 150.0, 155.0, driver_early_mb=300.0, driver_mb=310.0)
 RAY = replace(LOCAL, engine="ray", seconds=6.1, start_seconds=4.2, early_mb=None, process_mb=None)
 PLAIN = PlainLoop(10, 600, 5.0, 5.0)
-PLANNING = Planning(10**7, 40_000, 5.0, 200.0)
+PLANNING = Planning(10**7, 40_000, 60.0, 5.0, 200.0)
 LISTING = Listing(200_000, 4.0, 1.0, base_mb=80.0, peak_mb=180.0)
 
 
@@ -61,3 +62,10 @@ def test_each_figure_beyond_its_limit_fails(beyond: dict[str, Any]) -> None:
 def test_a_model_that_takes_longer_than_decoding_may_be_slower() -> None:
     slow = replace(LOCAL, seconds=10.0, model_ms=300.0)
     assert check(local=slow, ray=replace(RAY, seconds=14.0)).passed
+
+
+def test_planning_is_a_run_with_nothing_to_do_over_shards_that_are_there(tmp_path: Path) -> None:
+    planning = time_planning(tmp_path / "out", 20_000)
+    assert 40 < planning.shards < 160
+    assert (tmp_path / "out" / "counts.parquet").is_file()
+    assert f"of 20,000 songs in {planning.shards} shards" in planning.line

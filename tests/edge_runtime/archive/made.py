@@ -20,6 +20,7 @@ from edge_runtime.archive.results import (
     manifest_parts,
     manifest_schema,
     read_archive,
+    results_key,
     schema,
     shard_name,
     stored_path,
@@ -69,7 +70,7 @@ def make_archive(folder: Path, rows: Iterable[Mapping[str, Any]], genres: Sequen
     parquet.write_table(manifest, folder / MANIFEST)
     begin = 0
     for part in manifest_parts(folder / MANIFEST, shard_songs=SHARD_SONGS):
-        parquet.write_table(table.slice(begin, len(part)), folder / SHARDS / shard_name(part, **MODEL))
+        parquet.write_table(table.slice(begin, len(part)), folder / SHARDS / shard_name(part, results_key(**MODEL)))
         begin += len(part)
     document = {
         "schema": SCHEMA,
@@ -77,6 +78,7 @@ def make_archive(folder: Path, rows: Iterable[Mapping[str, Any]], genres: Sequen
         **MODEL,
         "genres": genres,
         "threshold": 0.5,
+        "force_unfinished": False,
         "shard_songs": SHARD_SONGS,
         "roots": sorted(set(table.column("root").to_pylist())),
         "version": "0",

@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -93,3 +93,46 @@ def tag_command(*arguments: object, **environment: str) -> subprocess.CompletedP
         timeout=120,
         env=os.environ | environment,
     )
+
+
+class Computed(Progress):
+    """Counts the songs that are classified."""
+
+    def __init__(self) -> None:
+        self.songs = 0
+
+    def song(self, row: Row) -> None:
+        self.songs += 1
+
+
+class Interrupting(Computed):
+    """Ends a run after so many songs."""
+
+    def __init__(self, songs: int) -> None:
+        super().__init__()
+        self._most = songs
+
+    def song(self, row: Row) -> None:
+        super().song(row)
+        if self.songs == self._most:
+            raise KeyboardInterrupt
+
+
+class WithOthers(Computed):
+    """Has others work once the first song is done."""
+
+    def __init__(self, others: Callable[[], None]) -> None:
+        super().__init__()
+        self._others = others
+
+    def song(self, row: Row) -> None:
+        super().song(row)
+        if self.songs == 1:
+            self._others()
+
+
+def computed(*arguments: Any, **options: Any) -> int:
+    """Songs that a run classifies."""
+    progress = Computed()
+    tag_library(*arguments, progress=progress, **options)
+    return progress.songs

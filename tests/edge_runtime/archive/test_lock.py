@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import pytest
 
 from edge_runtime import TmgcError
 from edge_runtime.archive.lock import lock_results
+from edge_runtime.archive.results import SHARDS
+from edge_runtime.files import atomic_write
 
 pytest.importorskip("fcntl", reason="this system has no such locks")
 
@@ -63,3 +66,18 @@ def test_only_who_is_alone_removes_what_interruptions_have_left(tmp_path: Path) 
             assert (tmp_path / ".part-other").exists()
     with lock_results(tmp_path, shared=True):
         assert not (tmp_path / ".part-other").exists()
+
+
+def test_where_the_disk_locks_no_files_nothing_is_removed_since_others_may_be_writing_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flock(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    with lock_results(tmp_path, shared=True) as first:
+        assert first.alone
+        assert not first.surely_alone
+        with atomic_write(tmp_path / SHARDS / "a.parquet") as partial, lock_results(tmp_path, shared=True):
+            partial.write_bytes(b"rows")
+    assert (tmp_path / SHARDS / "a.parquet").read_bytes() == b"rows"

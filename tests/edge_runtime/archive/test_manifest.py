@@ -6,12 +6,14 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from edge_runtime import TmgcError
 from edge_runtime.archive.journal import OwnChanges, State
-from edge_runtime.archive.manifest import find_songs, read_manifest, write_manifest
-from edge_runtime.archive.results import local_path
+from edge_runtime.archive.manifest import find_songs, read_manifest, sorted_by_path, write_manifest
+from edge_runtime.archive.results import local_path, manifest_schema
 
 _NOBODY = 65534
 
@@ -62,6 +64,28 @@ def test_a_time_beyond_64_bits_is_the_last_one_within(address: str, music: Path,
     song = find_songs([f"{address}{music}"], None, OwnChanges(tmp_path)).songs.to_pylist()[-1]
     assert (song["path"], song["mtime_ns"]) == ("d.wav", 2**63 - 1)
     assert State.of((music / "d.wav").stat()).mtime_ns == 2**63 - 1
+
+
+def test_the_manifest_stays_in_parts_whose_text_has_its_limits(music: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edge_runtime.archive.manifest.ROW_GROUP", 3)
+    songs = find_songs([str(music)], None, OwnChanges(Path("nowhere"))).songs
+    assert songs.schema == manifest_schema()
+    assert [len(chunk) for chunk in songs["path"].chunks] == [3, 1]
+
+
+@pytest.mark.full
+def test_paths_of_more_than_2_gib_together_are_sorted_and_written(tmp_path: Path) -> None:
+    psutil = pytest.importorskip("psutil", reason="no psutil, which tells how much memory is free")
+    if psutil.virtual_memory().available < 8 * 2**30:
+        pytest.skip("less than 8 GiB of memory are free")
+    count, parts = 150_000, 15
+    names = [f"{'x' * 1000}{number}" for number in range(count)]
+    part = pa.table([names, ["/m"] * count, [0] * count, [0] * count], schema=manifest_schema())
+    songs = sorted_by_path([part] * parts)
+    assert pc.sum(pc.binary_length(songs["path"])).as_py() > 2**31
+    write_manifest(tmp_path, songs)
+    assert read_manifest(tmp_path) == songs
+    assert [songs["path"][number].as_py() for number in range(0, len(songs), 100 * parts)] == sorted(names)[::100]
 
 
 def test_several_roots_stand_one_after_the_other(music: Path) -> None:

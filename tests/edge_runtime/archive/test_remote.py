@@ -112,3 +112,15 @@ def test_an_address_is_listed_once_a_minute(tmp_path: Path, monkeypatch: pytest.
     assert is_there(f"file://{tmp_path}/music")
     now = 61.0
     assert not is_there(f"file://{tmp_path}/music")
+
+
+def test_an_error_of_the_program_does_not_count_as_an_address_that_has_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    files = pytest.importorskip("fsspec", reason="no fsspec").filesystem("memory")
+    files.pipe("/odd/song.wav", b"x")
+
+    def listing_nothing(self: object, path: str) -> list[str]:
+        return []
+
+    monkeypatch.setattr(type(files), "ls", listing_nothing)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'detail'"):
+        is_there("memory://odd")

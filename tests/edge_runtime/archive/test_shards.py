@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from edge_runtime.archive.counts import ShardCounts
 from edge_runtime.archive.manifest import write_manifest
 from edge_runtime.archive.results import SHARDS, manifest_parts, manifest_schema
 from edge_runtime.archive.shards import OlderRows, Plan, write_parquet
@@ -95,9 +96,8 @@ def test_the_name_of_a_shard_tells_apart_whatever_its_rows_follow_from(tmp_path:
 
 def test_shards_that_have_gone_meanwhile_count_nothing(tmp_path: Path) -> None:
     mine = plan(tmp_path, manifest([0, 1, 2]))
-    assert mine.failed(["gone.parquet"], unread=False) == set()
     assert mine.all_there(["gone.parquet"]) == []
-    assert not mine.genres(["gone.parquet"])
+    assert ShardCounts(mine).of(["gone.parquet"]) == {}
 
 
 def test_older_rows_are_those_of_wanted_songs_without_an_error(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,26 +15,18 @@ from edge_runtime.archive.results import NOT_READ, SHARDS, read_archive
 from edge_runtime.archive.song import Row
 from edge_runtime.archive.tagging import Progress, Share
 from edge_runtime.models import SMALL_MODEL
-from tests.edge_runtime.archive.tagged import rows, tag_library, write_library, write_song
+from tests.edge_runtime.archive.tagged import (
+    Computed,
+    Interrupting,
+    WithOthers,
+    computed,
+    rows,
+    tag_library,
+    write_library,
+    write_song,
+)
 
 BROKEN = "00/0007.mp3"
-
-
-class Computed(Progress):
-    """Counts the songs that are classified."""
-
-    def __init__(self) -> None:
-        self.songs = 0
-
-    def song(self, row: Row) -> None:
-        self.songs += 1
-
-
-def computed(*arguments: Any, **options: Any) -> int:
-    """Songs that a run classifies."""
-    progress = Computed()
-    tag_library(*arguments, progress=progress, **options)
-    return progress.songs
 
 
 @pytest.fixture(scope="session")
@@ -77,6 +68,39 @@ def test_a_second_run_does_nothing_and_leaves_every_file_as_it_is(music: Path, t
     before = {path.name: path.stat().st_mtime_ns for path in (out / SHARDS).iterdir()}
     assert computed(music, out, model) == 0
     assert {path.name: path.stat().st_mtime_ns for path in (out / SHARDS).iterdir()} == before
+
+
+def test_a_second_run_opens_no_shard_that_is_as_it_was_when_it_was_counted(
+    music: Path, tmp_path: Path, model: Path
+) -> None:
+    out = tmp_path / "out"
+    first = tag_library(music, out, model, shard_songs=4)
+    shard = next((out / SHARDS).iterdir())
+    content, status = shard.read_bytes(), shard.stat()
+    shard.write_bytes(bytes(len(content)))
+    os.utime(shard, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert tag_library(music, out, model, shard_songs=4) == first
+    os.utime(shard)
+    with pytest.raises(TmgcError, match="is damaged"):
+        tag_library(music, out, model, shard_songs=4)
+    shard.write_bytes(content)
+    assert tag_library(music, out, model, shard_songs=4) == first
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut off", "of other columns"])
+def test_counts_are_made_again_where_they_cannot_be_used(damage: str, music: Path, tmp_path: Path, model: Path) -> None:
+    out = tmp_path / "out"
+    first = tag_library(music, out, model)
+    path = out / "counts.parquet"
+    before = parquet.read_table(path)
+    if damage == "missing":
+        path.unlink()
+    elif damage == "cut off":
+        path.write_bytes(path.read_bytes()[:-10])
+    else:
+        parquet.write_table(before.drop_columns("failed"), path)
+    assert tag_library(music, out, model) == first
+    assert parquet.read_table(path) == before
 
 
 def test_only_songs_that_are_new_or_have_changed_are_classified(music: Path, tmp_path: Path, model: Path) -> None:
@@ -196,15 +220,9 @@ def test_a_damaged_file_is_named(name: str, music: Path, tmp_path: Path, model: 
 
 
 def test_an_interruption_keeps_the_rows_that_are_done(music: Path, tmp_path: Path, model: Path) -> None:
-    class Interrupting(Computed):
-        def song(self, row: Row) -> None:
-            super().song(row)
-            if self.songs == 5:
-                raise KeyboardInterrupt
-
     out = tmp_path / "out"
     with pytest.raises(KeyboardInterrupt):
-        tag_library(music, out, model, progress=Interrupting())
+        tag_library(music, out, model, progress=Interrupting(5))
     with pytest.raises(TmgcError, match=r"shards of .* are missing"):
         read_archive(out)
     assert computed(music, out, model) == 12 - 5
@@ -234,19 +252,6 @@ def test_shares_add_up_to_the_whole(music: Path, tmp_path: Path, model: Path) ->
     assert sum(parts) == 12
     assert all(parts)
     assert len(rows(out)) == 12
-
-
-class WithOthers(Computed):
-    """Has others work once the first song is done."""
-
-    def __init__(self, others: Callable[[], None]) -> None:
-        super().__init__()
-        self._others = others
-
-    def song(self, row: Row) -> None:
-        super().song(row)
-        if self.songs == 1:
-            self._others()
 
 
 def test_shares_that_run_at_once_have_one_manifest_even_when_the_library_changes(
@@ -319,6 +324,24 @@ def test_a_disk_that_goes_away_during_the_run_ends_it_without_errors_for_its_son
     assert sum(row["error"] is not None for row in rows(out)) == 1
 
 
+def test_a_failed_song_does_not_have_its_whole_folder_listed(
+    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def listdir(folder: Any = ".") -> list[Any]:
+        listed.append(str(folder))
+        return really(folder)
+
+    class Watching(Progress):
+        def begin(self, songs: int, done: int) -> None:
+            monkeypatch.setattr("os.listdir", listdir)
+
+    really, listed, music = os.listdir, list[str](), tmp_path / "music"
+    music.mkdir()
+    (music / "broken.mp3").write_bytes(b"nothing")
+    assert tag_library(music, tmp_path / "out", model, progress=Watching()).failed == 1
+    assert str(music) not in listed
+
+
 def test_songs_that_are_gone_are_told_and_are_not_classified_again_when_they_come_back(
     music: Path, tmp_path: Path, model: Path, notices: list[str]
 ) -> None:
@@ -370,15 +393,9 @@ def test_after_a_complete_run_the_shards_hold_exactly_one_row_for_each_song(
 def test_a_run_that_was_interrupted_twice_goes_on_where_rows_were_saved_before(
     music: Path, tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Interrupting(Computed):
-        def song(self, row: Row) -> None:
-            super().song(row)
-            if self.songs == 2:
-                raise KeyboardInterrupt
-
     out = tmp_path / "out"
     with pytest.raises(KeyboardInterrupt):
-        tag_library(music, out, model, progress=Interrupting(), shard_songs=10_000)
+        tag_library(music, out, model, progress=Interrupting(2), shard_songs=10_000)
     (saved,) = (out / SHARDS).iterdir()
     before = saved.stat().st_mtime_ns
 
