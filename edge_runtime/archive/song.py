@@ -323,7 +323,7 @@ class _Answers:
         except (InvalidAnswerError, MemoryError):
             raise
         except Exception as error:  # each runtime has its own
-            raise ModelError(f"the model fails: {first_line(error)}. Check it with tmgc-doctor") from error
+            raise ModelError(f"the model fails: {first_line(error)}. Check it with tmgc-listen doctor") from error
         self._model_ms += classified.latency_ms
         self._pool.add(classified.probabilities)
         self._most_probable[self._card.genres[int(classified.probabilities.argmax())]] += 1
