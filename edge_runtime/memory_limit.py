@@ -17,6 +17,7 @@ _SIGNS = (
     "memoryerror",
     "can't start new thread",
     "openblas error: memory allocation",
+    "blas_thread_init: pthread_create failed",
 )
 """How the dynamic loader, C, C++, Python and NumPy's BLAS say that memory has run out."""
 
