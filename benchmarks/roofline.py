@@ -21,7 +21,8 @@ from benchmarks.report import DTYPES, Dtype, KernelRate, Peak, Roofline
 from benchmarks.worker import environment, pin
 from edge_runtime.errors import first_line
 from edge_runtime.interpreters import ENGINES
-from edge_runtime.interpreters.openvino import import_without_telemetry, runtime_options
+from edge_runtime.interpreters.onnx import import_onnxruntime
+from edge_runtime.interpreters.openvino import import_openvino, runtime_options
 
 TIMEOUT_SECONDS = 600.0
 """A measurement of the peak that takes so long is ended; it takes half a minute on a desktop machine."""
@@ -52,7 +53,7 @@ def numpy_kernels() -> Iterator[Kernel]:
 
 def onnx_kernels(threads: int) -> Iterator[Kernel]:
     """Matrices and convolutions by ONNX Runtime, with constant weights as a network has them."""
-    import onnxruntime
+    onnxruntime = import_onnxruntime()
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
@@ -66,7 +67,7 @@ def onnx_kernels(threads: int) -> Iterator[Kernel]:
 
 def openvino_kernels(threads: int) -> Iterator[Kernel]:
     """The convolutions of ONNX Runtime by OpenVINO."""
-    openvino = import_without_telemetry()
+    openvino = import_openvino()
     core, name = openvino.Core(), f"openvino {ENGINES['openvino'].version}"
     for dtype in DTYPES:
         for shape in CONVOLUTIONS:

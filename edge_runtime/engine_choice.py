@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from edge_runtime.engine_memory import PastTrial, memory_file, recall, remember, trial_keys
 from edge_runtime.engine_trial import Candidate, Trial, try_engine
-from edge_runtime.errors import TmgcError, UntrustedModelError
+from edge_runtime.errors import TmgcError, TooLittleMemoryError, UntrustedModelError
 from edge_runtime.golden_windows import GoldenResult, has_golden, require_golden
 from edge_runtime.interpreters import (
     AUTO,
@@ -247,8 +247,9 @@ def _fastest_first(trials: dict[Candidate, Trial]) -> dict[Candidate, Trial]:
 
 
 def _worst(errors: Iterable[TmgcError]) -> TmgcError:
-    """Of several reasons the one that matters most: that a model is not to be trusted."""
-    return min(errors, key=lambda error: not isinstance(error, UntrustedModelError))
+    """Of several reasons the one that matters most: that a model is not to be trusted, then that memory lacks."""
+    order = (UntrustedModelError, TooLittleMemoryError, TmgcError)
+    return min(errors, key=lambda error: next(place for place, kind in enumerate(order) if isinstance(error, kind)))
 
 
 def find_candidates(path: Path, engine: str = AUTO) -> list[Candidate]:

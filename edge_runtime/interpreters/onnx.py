@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,7 @@ class OnnxInterpreter:
     """A loaded ``.onnx`` file."""
 
     def __init__(self, path: Path, *, threads: int) -> None:
-        try:
-            import onnxruntime
-        except ImportError:
-            raise TmgcError(
-                f"an .onnx file needs ONNX Runtime, which is not installed: {pip_install('onnxruntime')}, or listen "
-                "with a .tflite file"
-            ) from None
+        onnxruntime = import_onnxruntime()
         self.card = read_card(path)
         check_digest(path, self.card)
         self.threads = threads
@@ -51,6 +46,27 @@ class OnnxInterpreter:
             raise failed_run(self.path, self.runtime, error) from error
         probabilities: NDArray[np.float32] = batch[0]
         return probabilities
+
+
+def import_onnxruntime() -> Any:
+    """Import ONNX Runtime without its telemetry, which since 1.29 reports each model that it loads to Microsoft.
+
+    Its function that disables telemetry comes too late: by then an identifier of the machine has been written.
+
+    Raises
+    ------
+    TmgcError
+        ONNX Runtime is not installed.
+    """
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    try:
+        import onnxruntime
+    except ImportError:
+        raise TmgcError(
+            f"an .onnx file needs ONNX Runtime, which is not installed: {pip_install('onnxruntime')}, or listen with a "
+            ".tflite file"
+        ) from None
+    return onnxruntime
 
 
 def _info(argument: Any) -> TensorInfo:

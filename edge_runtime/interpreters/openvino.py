@@ -43,7 +43,7 @@ class OpenVinoInterpreter:
     """
 
     def __init__(self, path: Path, *, threads: int) -> None:
-        openvino = import_without_telemetry()
+        openvino = import_openvino()
         self.card = read_card(path)
         check_digest(path, self.card)
         self.threads = threads
@@ -77,7 +77,7 @@ def runtime_options(threads: int) -> dict[str, Any]:
     return {**_EXACT, **_LATENCY, "INFERENCE_NUM_THREADS": threads}
 
 
-def import_without_telemetry() -> Any:
+def import_openvino() -> Any:
     """Import OpenVINO, which reports each import to Google Analytics unless its telemetry package is missing.
 
     The package is a dependency of OpenVINO. It is hidden here, and OpenVINO takes the stub that it has for that case.

@@ -9,6 +9,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from edge_runtime.errors import TmgcError
+from edge_runtime.interpreters.onnx import import_onnxruntime
 from export.metadata import graph_facts
 from export.onnx import convert, normalise_graph, quantize
 from export.recipes import DYNAMIC, FLOAT32, FORMATS, INT8, ONNX_OPSET, ONNX_OPSETS, GraphOptions, Recipe, Target
@@ -45,8 +46,7 @@ def test_names_and_order_that_happen_to_differ_give_the_same_bytes() -> None:
 
 @pytest.mark.parametrize("value", [0.0, -3.0, 0.5])
 def test_the_model_computes_what_it_did(value: float) -> None:
-    import onnxruntime
-
+    onnxruntime = import_onnxruntime()
     model = normalise_graph(_model([2, 0, 1, 3], 3))
     onnx.checker.check_model(model)
     session = onnxruntime.InferenceSession(model.SerializeToString())
@@ -63,8 +63,7 @@ def test_what_the_output_does_not_need_is_left_out() -> None:
 def test_every_recipe_maps_any_number_of_uint8_images_to_float_probabilities(
     recipe: Recipe, image_kit: ParityKit
 ) -> None:
-    import onnxruntime
-
+    onnxruntime = import_onnxruntime()
     session = onnxruntime.InferenceSession(str(image_kit.cache.graph(Target(ONNX, recipe))))
     (input_,), (output,) = session.get_inputs(), session.get_outputs()
     assert (input_.name, input_.type, input_.shape[1:]) == ("image", "tensor(uint8)", [32, 32, 3])
@@ -123,8 +122,7 @@ def _operators(image_kit: ParityKit, recipe: Recipe) -> list[str]:
 
 @pytest.mark.parametrize("opset", ONNX_OPSETS)
 def test_every_supported_opset_can_be_converted_to_and_run(opset: int, image_kit: ParityKit, tmp_path: Path) -> None:
-    import onnxruntime
-
+    onnxruntime = import_onnxruntime()
     options, file = GraphOptions(opset=opset, batch="1"), tmp_path / "float.onnx"
     with silence():
         convert(image_kit.cache.float_tflite, file, options)
@@ -141,8 +139,7 @@ def test_every_supported_opset_can_be_converted_to_and_run(opset: int, image_kit
 def test_a_spectrogram_can_be_converted_to_the_oldest_and_the_newest_opset(
     opset: int, waveform_kit: ParityKit, tmp_path: Path
 ) -> None:
-    import onnxruntime
-
+    onnxruntime = import_onnxruntime()
     file, options = tmp_path / "float.onnx", GraphOptions(input_kind="waveform", opset=opset, batch="1")
     with silence():
         convert(waveform_kit.cache.float_tflite, file, options)
