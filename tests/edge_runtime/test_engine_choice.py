@@ -26,7 +26,7 @@ from edge_runtime.engine_choice import (
 )
 from edge_runtime.engine_memory import memory_file, read_memory, trial_keys
 from edge_runtime.engine_trial import Candidate, Trial, try_engine
-from edge_runtime.errors import TmgcError, UntrustedModelError
+from edge_runtime.errors import TmgcError, TooLittleMemoryError, UntrustedModelError
 from edge_runtime.interpreters import ENGINES, installed_engines, litert
 from edge_runtime.model_file import read_card
 from export.metadata import write_with_card
@@ -277,6 +277,24 @@ def test_a_library_for_which_there_is_too_little_memory_is_remembered_for_a_day(
     (failed,) = [past for past in read_memory().values() if past.trial.failure]
     assert not failed.settled
     assert failed.is_left_out
+
+
+@pytest.mark.parametrize(
+    "errors",
+    [[TmgcError, TooLittleMemoryError], [TmgcError, TooLittleMemoryError, UntrustedModelError]],
+)
+def test_where_all_fail_the_reason_is_told_that_matters_most(
+    errors: list[type[TmgcError]], both: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reasons = iter([*errors, *[TmgcError] * len(find_candidates(both))])
+
+    def fails(candidate: Candidate, **_: Any) -> Trial:
+        raise next(reasons)(candidate.name)
+
+    monkeypatch.setattr(engine_choice, "try_engine", fails)
+    with pytest.raises(TmgcError) as caught:
+        choose_engine(both, threads=1)
+    assert type(caught.value) is errors[-1]
 
 
 def test_another_file_that_failed_its_parity_check_or_cannot_be_verified_takes_no_part(
