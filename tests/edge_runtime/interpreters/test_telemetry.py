@@ -30,7 +30,7 @@ print(seen)
 
 @pytest.mark.parametrize("engine", ["litert", "onnxruntime", "openvino"])
 def test_nothing_is_sent_written_or_started(engine: str, models: dict[str, Path], tmp_path: Path) -> None:
-    """Without our precautions, OpenVINO forks a process that sends; ONNX Runtime sends from C++, which is not seen here.
+    """Without our precautions, OpenVINO forks a process that sends; ONNX Runtime sends from C++, unseen here.
 
     Both write an identifier of the machine into the home folder before.
     """
