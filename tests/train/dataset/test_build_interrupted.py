@@ -199,6 +199,7 @@ def test_killed_while_songs_are_extracted_it_ends_the_same(few_songs: Path, tmp_
         assert contents(run) == undisturbed(few_songs)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("change", ["songs", "settings", "split"])
 def test_killed_while_a_dataset_replaces_another_it_has_one_of_them_whole(
     few_songs: Path, tmp_path: Path, change: str

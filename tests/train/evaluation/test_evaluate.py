@@ -78,6 +78,7 @@ def test_the_temperature_is_that_of_the_validation_split_and_applied_once(evalua
     assert scaled.song_accuracy == result.song_accuracy
 
 
+@pytest.mark.full
 def test_after_a_refit_the_temperature_is_that_of_the_network_that_had_not_been_trained_on_these_clips(
     small_dataset: Dataset, copy_of: Copy
 ) -> None:
@@ -172,6 +173,7 @@ def test_the_card_is_read_and_written_under_the_lock_of_the_run(small_dataset: D
     assert not copy.run.evaluation_json("test").exists()
 
 
+@pytest.mark.full
 def test_robustness_and_the_baseline_are_part_of_the_evaluation_where_they_are_requested(
     small_dataset: Dataset, copy_of: Callable[[Dataset], Dataset]
 ) -> None:

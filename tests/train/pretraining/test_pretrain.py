@@ -49,6 +49,7 @@ def test_the_network_learns_what_the_teacher_answers(music: Path, tmp_path: Path
     assert not (run.folder / ".training").exists()
 
 
+@pytest.mark.full
 def test_its_backbone_is_where_a_training_begins_and_licences_are_handed_on(
     music: Path, tmp_path: Path, teacher: Teacher
 ) -> None:

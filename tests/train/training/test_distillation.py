@@ -103,6 +103,7 @@ def test_the_validation_loss_is_that_of_the_genres(
     assert float(epoch["loss"]) > 100
 
 
+@pytest.mark.full
 def test_a_taught_training_that_is_interrupted_resumes_with_its_teacher(
     small_dataset: Dataset, taught: TrainingConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -186,6 +186,7 @@ def predictions(dataset: Dataset, split: str) -> np.ndarray:
     return probabilities
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("without_dropout")
 def test_a_refit_also_learns_the_validation_clips_and_keeps_what_was_predicted_before(small_dataset: Dataset) -> None:
     fit(small_dataset, QUICK)
@@ -202,6 +203,7 @@ def test_a_refit_also_learns_the_validation_clips_and_keeps_what_was_predicted_b
     assert not run.validation_probabilities.exists(), "it was of the earlier model"
 
 
+@pytest.mark.full
 def test_a_refit_is_as_long_as_the_training_was_until_its_best_epoch(small_dataset: Dataset) -> None:
     fit(small_dataset, replace(QUICK, head_epochs=4, epochs=6, patience=6, monitor="val_accuracy", refit=True))
     head, fine_tuning = (
@@ -239,6 +241,7 @@ def test_a_refit_that_is_resumed_ends_like_one_without_interruption(
     assert predictions(small_dataset, "test") == pytest.approx(uninterrupted, abs=1e-3)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("removed", [False, True])
 def test_killed_between_the_training_and_its_refit_it_goes_on(
     removed: bool, small_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
@@ -261,6 +264,7 @@ def test_killed_between_the_training_and_its_refit_it_goes_on(
     assert (card.training["epochs"], card.training["refit_epochs"]) == (2, 2)
 
 
+@pytest.mark.full
 def test_weights_that_were_refitted_on_the_validation_songs_are_refused(small_dataset: Dataset) -> None:
     run = small_dataset.run
     card = fit(small_dataset, replace(QUICK, epochs=1))
@@ -271,6 +275,7 @@ def test_weights_that_were_refitted_on_the_validation_songs_are_refused(small_da
         fit(small_dataset, again)
 
 
+@pytest.mark.full
 def test_a_killed_training_resumes_from_its_last_complete_epoch(small_dataset: Dataset) -> None:
     run = small_dataset.run
     with in_a_process(run, "--head-epochs", 0, "--epochs", 20, "--augment", "none") as killed:
@@ -355,6 +360,7 @@ def test_data_parallel_training_needs_the_jax_backend(small_dataset: Dataset) ->
         fit(small_dataset, replace(QUICK, data_parallel=True))
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
 def test_a_network_trained_in_16_bits_is_saved_in_32(
     precision: str, small_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
@@ -444,6 +450,7 @@ def test_the_head_is_trained_on_negatives_as_well(small_dataset: Dataset, monkey
     assert uniform == [9], "a quarter of 36 clips"
 
 
+@pytest.mark.full
 def test_a_network_that_begins_with_another_run_inherits_the_licence_of_its_weights(
     small_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
