@@ -52,7 +52,7 @@ def test_the_checks_are_listed_and_described(bench: Bench) -> None:
                 "tmgc-tag --engine local",
                 "ratio",
                 "memory of a process",
-                "planning by a manifest of 100 songs whose 2 shards are there",
+                "a run with nothing to do, of 100 songs in 2 shards",
                 "listing songs whose manifest is there (100 empty files)",
             ],
             marks=pytest.mark.full,
