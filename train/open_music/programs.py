@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -42,7 +43,7 @@ class Program:
         return done.stdout
 
 
-def find_program(name: str, libraries: tuple[str, ...], folder: Path) -> Program:
+def find_program(name: str, libraries: tuple[str, ...], folder: Path, data: Mapping[str, str] | None = None) -> Program:
     """Find a program, or unpack the package of the same name.
 
     Parameters
@@ -52,6 +53,8 @@ def find_program(name: str, libraries: tuple[str, ...], folder: Path) -> Program
         Packages that it needs and that a system without it may lack.
     folder : Path
         Where packages are unpacked.
+    data : mapping of str to str, optional
+        Variables by which a program that is unpacked finds its data: a pattern of the folder for each.
 
     Raises
     ------
@@ -63,7 +66,9 @@ def find_program(name: str, libraries: tuple[str, ...], folder: Path) -> Program
         return Program((installed,))
     root = unpack_packages((name, *libraries), folder)
     found = {str(path.parent) for path in root.glob("usr/lib/**/*.so*")}
-    program = Program((str(root / "usr/bin" / name),), {"LD_LIBRARY_PATH": os.pathsep.join(sorted(found))})
+    environment = {"LD_LIBRARY_PATH": os.pathsep.join(sorted(found))}
+    environment |= {variable: str(next(root.glob(pattern), root)) for variable, pattern in (data or {}).items()}
+    program = Program((str(root / "usr/bin" / name),), environment)
     try:
         program.run("--version")
     except (TmgcError, OSError) as error:
