@@ -55,7 +55,7 @@ def open_studio(folder: Path) -> Studio:
     """
     fluidsynth = find_program("fluidsynth", ("libfluidsynth3", "libinstpatch-1.0-2"), folder)
     libraries = "libespeak-ng1", "libsonic0", "libpcaudio0", "espeak-ng-data"
-    espeak = find_program("espeak-ng", libraries, folder, {"ESPEAK_DATA_PATH": "usr/**/espeak-ng-data"})
+    espeak = find_program("espeak-ng", libraries, folder, {"ESPEAK_DATA_PATH": "usr/lib/**/espeak-ng-data"})
     trees = {package: unpack_packages((package,), folder) for package in ("mma", *SOUND_FONTS)}
     synths = tuple(Synth(fluidsynth, trees[package] / path) for package, path in SOUND_FONTS.items())
     licences = (tree / "usr/share/doc" / package / "copyright" for package, tree in trees.items())
