@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from functools import lru_cache
+from itertools import islice
 
 _TAIL_BYTES = 16_384
 """Holds ten frames of the largest size."""
@@ -126,13 +128,8 @@ def mp3_seconds(descriptor: int, size: int) -> float:
 def _next_chain(content: bytes, start: int, otherwise: int) -> int:
     """Where the next chain of frames begins."""
     for found in _MPEG_SYNC.finditer(content, start):
-        position = found.start()
-        for _ in range(_CHAIN):
-            length = frame_bytes(content[position : position + 4])
-            position += length
-            if not length:
-                break
-        else:
+        frames = islice(_frame_ends(content, found.start(), header_bytes=4), _CHAIN)
+        if len(list(frames)) == _CHAIN:
             return found.start()
     return otherwise
 
@@ -200,13 +197,17 @@ def holds_frames(descriptor: int, start: int, end: int) -> bool:
 def _behind_frames(content: bytes) -> int:
     """Where the first chain of frames ends, maybe behind the content; 0 if there is none."""
     for found in _SYNC.finditer(content):
-        position, frames = found.start(), 0
-        while length := frame_bytes(content[position : position + _HEADER_BYTES]):
-            position += length
-            frames += 1
-        if frames >= _CHAIN:
-            return position
+        ends = list(_frame_ends(content, found.start(), header_bytes=_HEADER_BYTES))
+        if len(ends) >= _CHAIN:
+            return ends[-1]
     return 0
+
+
+def _frame_ends(content: bytes, position: int, *, header_bytes: int) -> Iterator[int]:
+    """Where each of the frames ends that follow each other from a position; the last may end behind the content."""
+    while length := frame_bytes(content[position : position + header_bytes]):
+        position += length
+        yield position
 
 
 def _ogg_is_cut(descriptor: int, size: int) -> bool:
