@@ -1,4 +1,4 @@
-"""Encoded songs, made once."""
+"""Encoded songs, made once, and a model for them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ from pathlib import Path
 import pytest
 
 from tests.edge_runtime.archive.encoded import encode
+
+
+@pytest.fixture(scope="session")
+def model(models: dict[str, Path]) -> Path:
+    return models["tflite"]
 
 
 @pytest.fixture(scope="session")

@@ -20,11 +20,6 @@ from tests.edge_runtime.archive.tagged import (
 )
 
 
-@pytest.fixture(scope="session")
-def model(models: dict[str, Path]) -> Path:
-    return models["tflite"]
-
-
 @pytest.fixture(scope="module")
 def music(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_library(tmp_path_factory.mktemp("library"), 12, broken=[7])
