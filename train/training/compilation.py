@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from train.training.config import TrainingConfig
@@ -28,11 +29,18 @@ def compile_network(network: keras.Model, config: TrainingConfig, learning_rate:
 
 
 def compile_with(network: keras.Model, optimizer: keras.optimizers.Optimizer, **losses: Any) -> None:
-    """Compile a network, and create the optimizer's state, which a checkpoint can then be loaded into."""
+    """Compile a network, and create the state of its optimizer and of its metrics.
+
+    A checkpoint can then be loaded into the optimizer's. TensorFlow traces a step twice that creates a variable:
+    half a minute for InceptionResNetV2.
+    """
     # TensorFlow would spend many minutes in XLA for a network of this depth; JAX has no other way.
     jit_compile: bool | str = False if keras.config.backend() == "tensorflow" else "auto"
     network.compile(optimizer, **losses, jit_compile=jit_compile)
     network.optimizer.build(network.trainable_variables)
+    answers = np.zeros((1, network.output_shape[-1]), np.float32)
+    network.compute_metrics(None, answers, answers, sample_weight=np.ones(1, np.float32))
+    network.reset_metrics()
 
 
 def losses(config: TrainingConfig, n_genres: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The loss of genres and teacher, and the accuracy beside it."""
+"""The loss of genres and teacher, the accuracy beside it, and what exists before the first step."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from train.training.compilation import DistillationLoss, genre_accuracy
+from train.training.compilation import DistillationLoss, compile_network, genre_accuracy
+from train.training.config import TrainingConfig
 
 LABELS = np.array([[1, 0], [0, 1]], np.float32)
 PROBABILITIES = np.array([[0.9, 0.1], [0.8, 0.2]], np.float32)
@@ -35,3 +36,17 @@ def test_the_accuracy_is_that_of_the_genres() -> None:
     metric = genre_accuracy(2)
     metric.update_state(both(LABELS, TARGETS), both(PROBABILITIES, SAID))
     assert (metric.name, float(metric.result())) == ("accuracy", 0.5)
+
+
+@pytest.mark.skipif(keras.config.backend() != "tensorflow", reason="other backends trace differently")
+@pytest.mark.parametrize("teachers", [(), ("musicnn",)], ids=["genres", "genres and a teacher"])
+def test_a_step_is_traced_once(teachers: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    traced: list[object] = []
+    train_step = keras.Model.train_step
+    monkeypatch.setattr(keras.Model, "train_step", lambda self, data: traced.append(self) or train_step(self, data))
+    network = keras.Sequential([keras.Input((4,)), keras.layers.Dense(5, activation="softmax")])
+    compile_network(network, TrainingConfig(weights="none", teachers=teachers), 1e-3, n_genres=2)
+    targets = np.eye(5, dtype=np.float32)
+    for _ in range(2):
+        network.fit(np.zeros((5, 4), np.float32), targets, sample_weight=np.ones(5), verbose=0)
+    assert traced == [network]
