@@ -60,7 +60,7 @@ test: lint
 	$(TESTS) -n 3 -m "not full"  # three on two cores, since many wait: for a microphone, a broker, a clock
 
 test-full: .venv/with-dev
-	$(TESTS) -n auto --no-loadscope-reorder -m full
+	$(TESTS) -n 3 --no-loadscope-reorder -m full
 
 lint: .cache/linted
 

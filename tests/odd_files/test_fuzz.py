@@ -20,7 +20,7 @@ from tests.odd_files.encoders import MissingTool
 from tests.odd_files.fuzz import LIMIT_MEGABYTES, LIMIT_SECONDS
 from tests.odd_files.mutants import FORMATS, mutant
 
-MUTANTS = 180
+MUTANTS = 60
 """Of each format."""
 
 PROCESSES = 2

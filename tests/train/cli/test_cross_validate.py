@@ -74,7 +74,7 @@ def test_a_wrong_folder_is_refused_in_one_line(songs: Path, run: Path) -> None:
 def test_a_killed_cross_validation_continues_with_the_fold_at_work(tmp_path: Path) -> None:
     songs = write_songs(tmp_path / "songs", songs=9, genres=("Caz", "Halk"), seconds=2.6)
     run = tmp_path / "run"
-    command = ["cross-validate", songs, run, *TINY, "--epochs", 40, "--patience", 40]
+    command = ["cross-validate", songs, run, *TINY, "--epochs", 20, "--patience", 20]
     code = "import tests.factories; from train.cli import main; main()"
     with subprocess.Popen([sys.executable, "-c", code, *map(str, command)], env=os.environ) as killed:
         while not list((run / "fold-2" / ".training").glob("epoch-00000[2-9]")):

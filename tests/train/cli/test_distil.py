@@ -105,8 +105,8 @@ def test_a_student_is_as_narrow_as_the_weights_that_it_begins_with(tmp_path: Pat
 @pytest.mark.full
 def test_a_student_that_is_killed_in_any_step_continues(teacher: Run, run: Path, tmp_path: Path) -> None:
     music = write_songs(tmp_path / "music", songs=6)
-    command = ["distil", teacher.folder, run, *TINY, *SMALL, "--epochs", 30, "--patience", 30, "--music", music]
-    command += ["--pretraining-epochs", 30, "--teacher", teacher.folder]
+    command = ["distil", teacher.folder, run, *TINY, *SMALL, "--epochs", 15, "--patience", 15, "--music", music]
+    command += ["--pretraining-epochs", 15, "--teacher", teacher.folder]
     code = "import tests.factories; from train.cli import main; main()"
     for reached in ("images/*.png", "pretraining/.training/epoch-*", ".training/epoch-*"):
         with subprocess.Popen([sys.executable, "-c", code, *map(str, command)], env=os.environ) as killed:
@@ -125,7 +125,7 @@ def test_a_student_that_is_killed_in_any_step_continues(teacher: Run, run: Path,
 @pytest.mark.full
 def test_each_fold_of_a_cross_validation_teaches_its_own_student(run: Path, tmp_path: Path) -> None:
     songs = write_songs(tmp_path / "songs", songs=9, genres=("Caz", "Halk"), seconds=2.6)
-    options = [*TINY_FOLDS, "--no-baseline", "--epochs", 15]
+    options = [*TINY_FOLDS, "--folds", 2, "--no-baseline", "--epochs", 15]
     assert tmgc_train("cross-validate", songs, run / "cv", *options).exit_code == 0
     done = tmgc_train("distil", run / "cv", run / "students", *TINY, *SMALL, "--epochs", 15)
     assert done.exit_code == 0, done.output
@@ -133,7 +133,6 @@ def test_each_fold_of_a_cross_validation_teaches_its_own_student(run: Path, tmp_
     assert document["teacher"]["clips"] == 18
     assert document["teacher"]["name"] == "network of cv"
     assert document["teacher"]["verdict"] in done.stdout
-    for fold in (1, 2, 3):
-        card = Run(run / "students" / f"fold-{fold}").card()
-        assert card.network["teachers"][0]["name"] == f"fold-{fold}"
-        assert card.accuracy["teacher"]["songs"] == 6
+    cards = [Run(run / "students" / f"fold-{fold}").card() for fold in (1, 2)]
+    assert [card.network["teachers"][0]["name"] for card in cards] == ["fold-1", "fold-2"]
+    assert sum(card.accuracy["teacher"]["songs"] for card in cards) == 18

@@ -89,8 +89,8 @@ def test_it_trains_on_real_recordings_and_is_compared_with_the_baseline(labelled
         command = [sys.executable, "-c", "from train.cli import main; main()", *map(str, arguments)]
         return subprocess.run(command, capture_output=True, text=True, env=os.environ, check=False)
 
-    quick = ["--image-size", 75, "--head-epochs", 10, "--epochs", 2, "--batch-normalization", "frozen"]
-    usual = ["--offsets", 0, "--weights", "none", "--augment", "none"]
+    quick = ["--image-size", 75, "--head-epochs", 10, "--epochs", 2, "--unfreeze", 0.1]
+    usual = ["--offsets", 0, "--weights", "none", "--augment", "none", "--batch-normalization", "frozen"]
     done = in_a_process("all", labelled_music, tmp_path / "real", *usual, *quick)
     assert done.returncode == 0, done.stderr
     run = Run(tmp_path / "real")
