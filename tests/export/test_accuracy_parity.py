@@ -1,7 +1,8 @@
 """The whole InceptionResNetV2: every export predicts what Keras does, on songs that were not used in training.
 
 Everything here is ``full``. The fast tests hold the same tolerances, for every format and recipe, on a tiny network:
-``test_parity.py`` and ``test_frontend.py``.
+``test_parity.py`` and ``test_frontend.py``. Files that take waveforms have tests of their own, which another worker
+runs: ``test_accuracy_parity_of_waveforms.py``.
 """
 
 from __future__ import annotations
@@ -55,11 +56,6 @@ def export(run: Run, folder: Path, *options: str) -> Exports:
 @pytest.fixture(scope="module")
 def image_exports(trained_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Exports:
     return export(trained_run, tmp_path_factory.mktemp("image"))
-
-
-@pytest.fixture(scope="module")
-def waveform_exports(trained_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Exports:
-    return export(trained_run, tmp_path_factory.mktemp("waveform"), "--input", "waveform")
 
 
 @pytest.fixture(scope="module")
@@ -148,19 +144,11 @@ def test_the_int8_file_classifies_songs_of_the_test_split(form: str, image_expor
 
 
 @EVERYTHING
-def test_every_file_with_waveform_input_is_within_its_tolerances(
-    form: str, recipe: str, waveform_exports: Exports
-) -> None:
-    check_tolerances(waveform_exports[form, recipe]["parity"])
-
-
-@EVERYTHING
 def test_every_format_and_recipe_is_within_its_tolerances_on_real_recordings(
     form: str, recipe: str, real_reports: dict[tuple[str, str], ParityReport]
 ) -> None:
     check_tolerances(real_reports[form, recipe].to_json())
 
 
-def test_an_export_needs_less_memory_than_is_promised(image_exports: Exports, waveform_exports: Exports) -> None:
-    for reports in (image_exports, waveform_exports):
-        assert max(report["peak_memory_mb"] for report in reports.values()) < MAX_MEMORY_MB
+def test_an_export_needs_less_memory_than_is_promised(image_exports: Exports) -> None:
+    assert max(report["peak_memory_mb"] for report in image_exports.values()) < MAX_MEMORY_MB
