@@ -11,8 +11,8 @@ TESTS := TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 OMP_NUM_THREADS=1 \
 
 help:
 	@echo "make demo       from nothing to an answer: synthesised songs, a trained network, exports, latency (7 minutes)"
-	@echo "make test       lint, types and tests (6 minutes)"
-	@echo "make test-full  the tests that take longer (25 minutes)"
+	@echo "make test       lint, types and tests (6 to 13 minutes on two cores)"
+	@echo "make test-full  the tests that take longer (25 to 45 minutes)"
 	@echo "make lint       ruff and mypy; does nothing where nothing has changed"
 	@echo "make small-model  the model that the package brings along, trained anew (20 minutes)"
 	@echo "make open-music  freely licensed music for a pretraining, into runs/open-music; needs apt (downloads about 6 GB)"
