@@ -8,9 +8,11 @@ runs: ``test_accuracy_parity_of_waveforms.py``.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 
 import numpy as np
@@ -45,8 +47,12 @@ Exports = dict[tuple[str, str], dict[str, Any]]
 
 
 def export(run: Run, folder: Path, *options: str) -> Exports:
-    """Every format and recipe of a run, by the command in a process of its own."""
-    command = [sys.executable, "-c", "from export.cli import main; main()", str(run.folder), "--format", "all"]
+    """Every format and recipe of a run, by the command in a process of its own.
+
+    It exports a copy, since one command at a time changes a run, and another worker may export it, too.
+    """
+    copy = copytree(run.folder, folder / run.name, copy_function=os.link)
+    command = [sys.executable, "-c", "from export.cli import main; main()", str(copy), "--format", "all"]
     command += ["--quantize", "all", "--output", str(folder), "--calibration", "100", "--json", *options]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode in (0, 1), done.stderr
