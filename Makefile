@@ -3,16 +3,17 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := runs/demo
 
-# One TensorFlow thread a worker: two workers with two threads each would wait for each other.
+# One TensorFlow thread a worker: two workers with two threads each would wait for each other. Three workers on two
+# cores, since many tests wait: for a microphone, a broker, a clock.
 TESTS := TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 OMP_NUM_THREADS=1 \
-	$(BIN)/python -m pytest --dist loadfile --durations=25
+	$(BIN)/python -m pytest -n 3 --dist loadfile --durations=25
 
 .PHONY: help demo small-model open-music test test-full lint docs wheel arm64 clean
 
 help:
 	@echo "make demo       from nothing to an answer: synthesised songs, a trained network, exports, latency (7 minutes)"
 	@echo "make test       lint, types and tests (6 to 13 minutes on two cores)"
-	@echo "make test-full  the tests that take longer (25 to 45 minutes)"
+	@echo "make test-full  the tests that take longer (25 to 55 minutes)"
 	@echo "make lint       ruff and mypy; does nothing where nothing has changed"
 	@echo "make small-model  the model that the package brings along, trained anew (20 minutes)"
 	@echo "make open-music  freely licensed music for a pretraining, into runs/open-music; needs apt (downloads about 6 GB)"
@@ -57,10 +58,10 @@ open-music: .venv/with-bench
 HELD_OUT = awk -F, '$$4 == "test" {print "$(DEMO)-songs/" $$2; exit}' $(DEMO)/dataset.csv
 
 test: lint
-	$(TESTS) -n 3 -m "not full"  # three on two cores, since many wait: for a microphone, a broker, a clock
+	$(TESTS) -m "not full"
 
 test-full: .venv/with-dev
-	$(TESTS) -n 3 --no-loadscope-reorder -m full
+	$(TESTS) --no-loadscope-reorder -m full
 
 lint: .cache/linted
 
