@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -76,6 +78,23 @@ def test_a_process_computes_with_one_thread_and_the_environment_stays() -> None:
     before = dict(os.environ)
     assert dict(work_through(threads, [0], workers=1)) == {0: "1"}
     assert dict(os.environ) == before
+
+
+def interrupts_blocked(_: int) -> bool:
+    return signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
+_IN_A_NEW_PROCESS = """
+from edge_runtime.workers import work_through
+from tests.edge_runtime.test_workers import interrupts_blocked
+
+assert all(blocked for _, blocked in work_through(interrupts_blocked, range(2), workers=2))
+"""
+
+
+def test_ctrl_c_reaches_no_process_not_even_the_first_of_all() -> None:
+    """What multiprocessing starts along with its first process unblocks the signal."""
+    subprocess.run([sys.executable, "-c", _IN_A_NEW_PROCESS], check=True)
 
 
 class EndsAtOnce:
