@@ -1,18 +1,14 @@
-"""The page in a real browser: it shows what the listener hears, and what its visitors ask for."""
+"""The page in a real browser: it shows what the listener hears, legibly and in both languages."""
 
 from __future__ import annotations
 
 import json
 import re
-import socket
-import socketserver
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -20,13 +16,12 @@ import pytest
 from edge_runtime import Event, GenreClassifier
 from edge_runtime.server.app import PAGE
 from edge_runtime.server.corrections import CORRECTION_NAME
-from edge_runtime.server.running import ServedListener, Server, serve_listener, serve_models
+from edge_runtime.server.running import ServedListener, serve_listener
 from edge_runtime.server.settings import ServerSettings
 from tests.conftest import tone, until
 from tests.edge_runtime.factories import make_prediction
 from tests.edge_runtime.history.recorded import evening, write
 from tests.edge_runtime.server.browser import Browser, browser, chromium  # noqa: F401  # fixtures
-from tests.edge_runtime.server.conftest import wav
 
 # ruff: noqa: F811  # fixtures
 
@@ -266,121 +261,9 @@ def test_hours_of_today_show_their_windows(browser: Browser, listen: Listen, tmp
     until(lambda: "3\u00a0min\n33%" in browser.text("#shares"))
 
 
-@contextmanager
-def behind_a_prefix(address: str, prefix: str, *, refused: str | None = None) -> Iterator[str]:
-    """A reverse proxy that shows a server under a prefix, as Home Assistant's ingress does; its address.
-
-    It answers the refused path itself.
-    """
-    target = urlsplit(address)
-
-    class Proxy(socketserver.StreamRequestHandler):
-        def handle(self) -> None:
-            line = self.rfile.readline().decode()
-            if not line:
-                return
-            method, path, version = line.split()
-            assert path.startswith(prefix), f"{path} leads out of the prefix"
-            if path.partition("?")[0] == f"{prefix}{refused}":
-                length = next(int(one.split()[1]) for one in self.rfile if one.lower().startswith(b"content-length"))
-                while self.rfile.readline().strip():
-                    pass
-                self.rfile.read(length)
-                self.wfile.write(b"HTTP/1.1 413 Too Large\r\nConnection: close\r\n\r\n<html>\n<h1>nginx</h1>\n")
-                return
-            with socket.create_connection((target.hostname, target.port)) as server:
-                server.sendall(f"{method} {path.removeprefix(prefix)} {version}\r\n".encode())
-                server.sendall(f"X-Ingress-Path: {prefix}\r\nConnection: close\r\n".encode())
-                headers = iter(self.rfile.readline, b"\r\n")
-                server.sendall(b"".join(one for one in headers if not one.lower().startswith(b"connection")))
-                server.sendall(b"\r\n")
-                while received := server.recv(65_536):
-                    self.wfile.write(received)
-
-    class Server(socketserver.ThreadingTCPServer):
-        daemon_threads = True
-
-        def handle_error(self, request: Any, client_address: Any) -> None:
-            pass  # the browser has left
-
-    with Server(("127.0.0.1", 0), Proxy) as proxy:
-        thread = threading.Thread(target=proxy.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        yield f"http://127.0.0.1:{proxy.server_address[1]}{prefix}/"
-        proxy.shutdown()
-        thread.join()
-
-
-@pytest.mark.full
-def test_it_works_behind_a_prefix(browser: Browser, listen: Listen) -> None:
-    token = "a-token-of-some-length"
-    served = listen(token=token)
-    with behind_a_prefix(served.address, "/api/hassio_ingress/abc") as address:
-        browser.open(f"{address}#token={token}")
-        browser.wait_for("#connection", "Live")
-        hear(served, "Rock")
-        browser.wait_for("#genre", "Rock")
-        browser.driver.get("about:blank")
-
-
-def test_what_a_proxy_refuses_is_told_with_its_status(browser: Browser, server: Server, tmp_path: Path) -> None:
-    (tmp_path / "song.wav").write_bytes(wav(3))
-    with behind_a_prefix(server.address, "/music", refused="/v1/classify") as address:
-        browser.open(address)
-        until(lambda: browser.find("#drop").is_displayed())
-        browser.find("#file").send_keys(str(tmp_path / "song.wav"))
-        browser.wait_for("#song-state", "No answer: 413 Too Large")
-        browser.driver.get("about:blank")
-
-
-def test_a_token_that_a_proxy_refuses_is_not_called_wrong(browser: Browser, listen: Listen) -> None:
-    with behind_a_prefix(listen(token="a-token-of-some-length").address, "/music", refused="/v1/session") as address:
-        browser.open(address)
-        browser.wait_for("#lock", "This page needs its token")
-        browser.find("#token").send_keys("a-token-of-some-length\n")
-        browser.wait_for("#lock-error", "413 Too Large")
-        browser.driver.get("about:blank")
-
-
 def test_without_a_history_it_says_so(browser: Browser, listen: Listen) -> None:
     browser.open(listen().address)
     browser.wait_for("#no-history", "No history is kept")
-
-
-def test_a_song_shows_its_genres_and_its_json(browser: Browser, server: Server, tmp_path: Path) -> None:
-    song = tmp_path / "song & <i>dance.wav"
-    song.write_bytes(wav(20))
-    browser.open(server.address)
-    browser.wait_for("#connection", "Uploads only")
-    until(lambda: browser.find("#drop").is_displayed())
-    assert not browser.text("#now")
-    browser.find("#file").send_keys(str(song))
-    browser.wait_for("#song-state", "The whole song")
-    assert browser.text("#song-name") == song.name
-    assert browser.text("#song-genre") in ("Halk", "Caz", "Rock", "Unknown")
-    assert browser.all("#song-lane i")
-    assert browser.text("#song-end") == "0:20"
-    link = browser.find("#song-json")
-    assert link.get_attribute("download") == f"{song.name}.ndjson"
-    assert str(link.get_attribute("href")).startswith("blob:")
-
-
-def test_a_file_that_is_no_sound_is_refused_in_words(browser: Browser, server: Server, tmp_path: Path) -> None:
-    (tmp_path / "letter.txt").write_text("no sound " * 100)
-    browser.open(server.address)
-    until(lambda: browser.find("#drop").is_displayed())
-    browser.find("#file").send_keys(str(tmp_path / "letter.txt"))
-    browser.wait_for("#song-state", "No answer: a body must be a sound that can be decoded")
-
-
-@pytest.mark.full
-def test_of_several_models_one_can_be_chosen(browser: Browser, models: dict[str, Path], tmp_path: Path) -> None:
-    other = tmp_path / "other.tflite"
-    other.write_bytes(models["tflite"].read_bytes())
-    opened = [(path, GenreClassifier.open(path)) for path in (models["tflite"], other)]
-    with serve_models(opened, ServerSettings(port=0)) as server:
-        browser.open(server.address)
-        until(lambda: browser.text("#model").split() == ["tiny.float32", "other"])
 
 
 def test_a_press_on_an_answer_names_the_right_genre(browser: Browser, listen: Listen, tmp_path: Path) -> None:
@@ -403,45 +286,6 @@ def test_a_press_on_an_answer_names_the_right_genre(browser: Browser, listen: Li
     hear(served, "Caz", "Rock")
     browser.wait_for("#genre", "Rock")
     assert browser.run("return document.activeElement.innerText.includes('corrected: Rock')"), "the row is still there"
-
-
-def test_a_token_in_the_address_opens_the_page_and_is_kept_as_a_cookie(browser: Browser, listen: Listen) -> None:
-    token = "a-token-of-some-length"
-    served = listen(token=token)
-    hear(served, "Caz")
-    browser.open(f"{served.address}#token={token}")
-    browser.wait_for("#genre", "Caz")
-    assert browser.driver.current_url == served.address
-    browser.driver.refresh()
-    browser.wait_for("#genre", "Caz")
-
-
-@pytest.mark.full
-def test_without_the_token_the_page_asks_for_it(browser: Browser, listen: Listen) -> None:
-    token = "a-token-of-some-length"
-    served = listen(token=token)
-    hear(served, "Caz")
-    browser.open(served.address)
-    browser.wait_for("#lock", "This page needs its token")
-    assert not browser.text("#now")
-    browser.find("#token").send_keys("another-of-that-length\n")
-    browser.wait_for("#lock-error", "not the right one")
-    browser.find("#token").clear()
-    browser.find("#token").send_keys(f"{token}\n")
-    browser.wait_for("#genre", "Caz")
-    assert not browser.text("#lock")
-
-
-@pytest.mark.full
-def test_a_public_page_shows_what_is_heard_and_corrects_nothing(
-    browser: Browser, listen: Listen, tmp_path: Path
-) -> None:
-    served = listen(token="a-token-of-some-length", public_page=True, corrections=tmp_path / "kept")
-    hear(served, "Caz")
-    browser.open(served.address)
-    browser.wait_for("#genre", "Caz")
-    browser.wait_for("#answer-list", "Caz")
-    assert not browser.all("button.answer-row")
 
 
 def test_the_page_is_small_and_asks_for_nothing_from_elsewhere() -> None:
