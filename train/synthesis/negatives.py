@@ -125,7 +125,8 @@ def _decaying_partials(
     coarse = amplitudes * np.exp(block * np.arange(block)[:, None] * log_z)
     fine = np.exp(log_z[:, None] * np.arange(block))
     # Not a matrix product: the threads of BLAS would take longer over tables of this size.
-    return np.einsum("ip,pj->ij", coarse, fine).imag.ravel()[:samples].astype(np.float32)
+    partials: NDArray[np.complex128] = np.einsum("ip,pj->ij", coarse, fine)
+    return partials.imag.ravel()[:samples].astype(np.float32)
 
 
 def _silence(samples: int, rng: np.random.Generator) -> Sound:
