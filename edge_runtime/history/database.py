@@ -7,6 +7,7 @@ import shlex
 import shutil
 import sqlite3
 import time
+from collections.abc import Callable
 from contextlib import closing, suppress
 from datetime import datetime
 from pathlib import Path
@@ -218,8 +219,14 @@ def _application_id(path: Path) -> int | None:
     return None
 
 
-def read_history(path: Path) -> sqlite3.Connection:
+def read_history(path: Path, *, ended: Callable[[], bool] = lambda: False) -> sqlite3.Connection:
     """Connect for reading: also while another process writes, from a read-only file system, and without the ``-wal``.
+
+    Parameters
+    ----------
+    path : Path
+    ended : callable
+        Whether nobody waits for what is read any more: asked while a statement runs, which then ends.
 
     Raises
     ------
@@ -248,7 +255,7 @@ def read_history(path: Path) -> sqlite3.Connection:
     except BaseException:
         close(connection)
         raise
-    _limit_time(connection)
+    _limit_time(connection, ended)
     return connection
 
 
@@ -344,9 +351,9 @@ def _repair_hint(path: Path) -> str:
     return f"tmgc-listen history {shlex.quote(str(path))} --repair saves what is whole"
 
 
-def _limit_time(connection: sqlite3.Connection) -> None:
+def _limit_time(connection: sqlite3.Connection, ended: Callable[[], bool]) -> None:
     end = time.monotonic() + READ_SECONDS
-    connection.set_progress_handler(lambda: time.monotonic() > end, 1_000_000)
+    connection.set_progress_handler(lambda: ended() or time.monotonic() > end, 1_000_000)
 
 
 def _of_another_program(path: Path) -> TmgcError:

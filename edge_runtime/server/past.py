@@ -114,7 +114,7 @@ class Past:
 
     def _work(self, path: Path, read: Callable[[Connection], Answer]) -> Answer:
         """Read in the thread."""
-        with closing(read_history(path)) as connection:
+        with closing(read_history(path, ended=lambda: self._closed)) as connection:
             self._connection = connection
             try:
                 if self._closed:

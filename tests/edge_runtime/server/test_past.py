@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -192,6 +193,27 @@ def test_the_end_of_a_server_ends_what_it_reads(heard: Path) -> None:
         await asyncio.sleep(0.05)
         past.close()
         async with asyncio.timeout(1):
+            with pytest.raises(RefusedError):
+                await reading
+
+    asyncio.run(ask())
+
+
+def test_a_statement_that_begins_after_the_end_of_a_server_ends_as_well(heard: Path) -> None:
+    begun, ended = threading.Event(), threading.Event()
+
+    def read(connection: Connection) -> Any:
+        begun.set()
+        ended.wait()
+        return read_without_end(connection)
+
+    async def ask() -> None:
+        past = Past(heard)
+        reading = asyncio.create_task(past._read(read))
+        await asyncio.to_thread(begun.wait)
+        past.close()
+        ended.set()
+        async with asyncio.timeout(20):
             with pytest.raises(RefusedError):
                 await reading
 
