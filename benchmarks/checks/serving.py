@@ -35,6 +35,8 @@ MAX_GROWTH_MB = 5.0
 the last; an allocator keeps some."""
 
 _BLOCK_SECONDS = 0.02
+_START_SECONDS = 60.0
+"""How long clients may take to connect."""
 _POSTS = 100
 _WARM_UP = 5
 
@@ -184,6 +186,9 @@ def _listen(model: Path, threads: int, seconds: float, *, streams: int) -> tuple
         source = LiveNoise(classifier.card.spectrogram.sample_rate, seconds)
         windows = dropped = 0
         with _clients("streams" if streams else None, served.address, seconds, streams) as clients:
+            patience = perf_counter() + _START_SECONDS
+            while served.hub.streams < streams and perf_counter() < patience:
+                time.sleep(0.05)  # what is heard before they listen they would not see
             for prediction in listen(source, served.classifier, ListenSettings(1.0), on_frames=served.hub.frames):
                 served.hub.window(prediction)
                 windows, dropped = windows + 1, prediction.dropped_windows
