@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import fcntl
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -98,11 +101,10 @@ def tone(seconds: float, *, sample_rate: int, hz: float = 440.0, level: float = 
 
 def until(what: Callable[[], object]) -> None:
     """Wait for what another thread or process does."""
-    for _ in range(1000):
-        if what():
-            return
+    end = time.monotonic() + 120
+    while not what():
+        assert time.monotonic() < end, "it did not happen in 120 s"
         time.sleep(0.02)
-    raise AssertionError("it did not happen in 20 s")
 
 
 TRAINED_EPOCHS = 8
@@ -115,15 +117,33 @@ def trained_run(tmp_path_factory: pytest.TempPathFactory, request: pytest.Fixtur
 
     All workers of pytest-xdist share it: whoever comes first trains it.
     """
-    shared = tmp_path_factory.getbasetemp()
-    folder = (shared.parent if hasattr(request.config, "workerinput") else shared) / "trained"
-    folder.mkdir(exist_ok=True)
-    run = Run(folder / "trained")
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with shared_folder("trained", tmp_path_factory, request.config) as folder:
+        run = Run(folder / "trained")
         if not run.evaluation_json("test").is_file():
             _train(folder / "songs", run)
     return run
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
+    """This distribution as a wheel, built once: pip builds in the project's folder, where two would meet."""
+    with shared_folder("wheel", tmp_path_factory, request.config) as folder:
+        if not list(folder.glob("tmgc-*.whl")):
+            options = ["--quiet", "--no-deps", "--wheel-dir", str(folder), str(Path(__file__).parents[1])]
+            subprocess.run([sys.executable, "-m", "pip", "wheel", *options], check=True)
+    (built,) = folder.glob("tmgc-*.whl")
+    return built
+
+
+@contextmanager
+def shared_folder(name: str, factory: pytest.TempPathFactory, config: pytest.Config) -> Iterator[Path]:
+    """A folder that all workers of pytest-xdist share, locked for one of them meanwhile."""
+    base = factory.getbasetemp()
+    folder = (base.parent if hasattr(config, "workerinput") else base) / name
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield folder
 
 
 def _train(songs: Path, run: Run) -> None:

@@ -25,14 +25,12 @@ pytestmark = pytest.mark.full
 
 
 @pytest.fixture(scope="module")
-def binaries(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def binaries(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The programs of an environment with nothing but the wheel and what it needs."""
     folder = tmp_path_factory.mktemp("installed")
     subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
-    wheel = ["-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(ROOT)]
-    subprocess.run([sys.executable, *wheel], check=True)
     installed = folder / "venv" / "bin"
-    subprocess.run([installed / "pip", "install", "--quiet", next(folder.glob("tmgc-*.whl"))], check=True)
+    subprocess.run([installed / "pip", "install", "--quiet", wheel], check=True)
     return installed
 
 

@@ -14,8 +14,6 @@ from export.metadata import write_with_card
 from tests.conftest import tone
 from tests.export.conftest import ParityKit, Reports
 
-ROOT = Path(__file__).parents[2]
-
 pytestmark = [
     pytest.mark.full,
     pytest.mark.skipif(sys.version_info >= (3, 12), reason="tflite-runtime was last built for Python 3.11"),
@@ -23,11 +21,11 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def legacy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def legacy(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of the programs of an environment with the extra ``legacy`` and without ai-edge-litert."""
     folder = tmp_path_factory.mktemp("legacy")
     subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-    subprocess.run([folder / "bin" / "pip", "install", "--quiet", f"{ROOT}[legacy]"], check=True)
+    subprocess.run([folder / "bin" / "pip", "install", "--quiet", f"{wheel}[legacy]"], check=True)
     subprocess.run([folder / "bin" / "pip", "uninstall", "--quiet", "--yes", "ai-edge-litert"], check=True)
     return folder / "bin"
 
