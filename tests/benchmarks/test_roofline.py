@@ -51,7 +51,7 @@ def test_integers_are_multiplied_as_well() -> None:
 
 def test_the_quickest_run_of_a_kernel_counts() -> None:
     ran: list[int] = []
-    rate = time_kernel(Kernel("nothing", "float32", 10**9, lambda: ran.append(1)), seconds=0.01)
+    rate = time_kernel(Kernel("nothing", "float32", 10**9, lambda: ran.append(1)), seconds=0.25)
     assert len(ran) > 10
     assert rate.gmacs_per_s > 1e3
 

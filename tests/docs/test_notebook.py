@@ -49,7 +49,9 @@ def test_the_notebook_trains_and_exports(tmp_path: Path, monkeypatch: pytest.Mon
     }.items():
         monkeypatch.setenv(name, value)
     notebook = read_notebook()
-    NotebookClient(notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": tmp_path}}).execute()
+    client = NotebookClient(notebook, kernel_name="python3", resources={"metadata": {"path": tmp_path}})
+    client.timeout, client.startup_timeout, client.iopub_timeout = 600, 300, 60
+    client.execute()
     printed = "".join(output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", []))
     assert "10 genres: Arabesk" in printed
     assert "run.float32.tflite" in printed

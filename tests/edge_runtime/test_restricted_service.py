@@ -70,7 +70,7 @@ def run(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
 def test_a_microphone_is_classified(
     restricted: list[str], virtual_microphone: VirtualMicrophone, brief_model: Path, tmp_path: Path
 ) -> None:
-    soundfile.write(tmp_path / "song.wav", tone(20, sample_rate=44_100), 44_100)
+    soundfile.write(tmp_path / "song.wav", tone(60, sample_rate=44_100), 44_100)
     virtual_microphone.play(tmp_path / "song.wav")
     model = shutil.copy(brief_model, tmp_path)
     state = str(tmp_path / "state")

@@ -116,7 +116,7 @@ def listened(folder: Path, files: Sequence[OddFile]) -> tuple[int, list[dict[str
     """The exit code, the JSON lines and standard error of one ``tmgc-listen`` for all files."""
     names = [name if (name := file.name) != "-" else "./-" for file in files]
     command = [*LISTEN, "--json", "--hop", "2", "--model", str(SMALL_MODEL), "--", *names]
-    done = subprocess.run(command, cwd=folder, capture_output=True, stdin=subprocess.DEVNULL, check=False, timeout=400)
+    done = subprocess.run(command, cwd=folder, capture_output=True, stdin=subprocess.DEVNULL, check=False, timeout=1500)
     lines = [json.loads(line) for line in done.stdout.decode().splitlines()]
     return done.returncode, lines, done.stderr.decode("utf-8", "replace")
 
@@ -151,7 +151,7 @@ def prepared(songs: Path, run: Path) -> str:
     """Standard error of ``tmgc-train prepare``, which succeeds."""
     options = ("--offsets", "0,2", "--image-size", "32", "--sample-rate", "22050")
     command = [*TRAIN, "prepare", str(songs), str(run), *options]
-    done = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, check=False, timeout=500)
+    done = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, check=False, timeout=1500)
     errors = done.stderr.decode("utf-8", "replace")
     assert done.returncode == 0, errors
     assert not done.stdout

@@ -56,7 +56,7 @@ def test_a_node_that_is_killed_on_the_way_costs_no_row(cluster: Any, tmp_path: P
             time.sleep(0.1)
         assert driver.poll() is None, "it has ended before the machine went away"
         cluster.remove_node(second, allow_graceful=False)
-        _, notices = driver.communicate(timeout=300)
+        _, notices = driver.communicate(timeout=1200)
     assert driver.returncode == 0, notices
     assert "Ray: 2 machine(s), 2 cores" in notices
     tag_library(music, tmp_path / "undisturbed", models["tflite"], windows=None)

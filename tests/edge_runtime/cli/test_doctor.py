@@ -82,7 +82,7 @@ from dataclasses import asdict
 from edge_runtime.doctor import check_level, record
 from edge_runtime.sources.portaudio import find_device
 device = find_device(None)
-print(json.dumps(asdict(check_level(record(device, 1.0), sample_rate=device.sample_rate))))
+print(json.dumps(asdict(check_level(record(device, 3.0), sample_rate=device.sample_rate))))
 """
 
 

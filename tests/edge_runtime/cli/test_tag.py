@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from pyarrow import parquet
 
@@ -94,10 +95,16 @@ def test_it_ends_at_once_when_it_is_interrupted_and_keeps_what_is_done(
     # a test that runs in the background would ignore Ctrl-C
     heeding = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); " + TAG[-1]
     command = [*TAG[:-1], heeding, str(song.parent), str(tmp_path / "out"), *model]
+    read = set[str]()
+
+    def reads_the_second_song(worker: psutil.Process) -> bool:
+        read.update(file.path for file in worker.open_files() if Path(file.path).parent == song.parent)
+        return len(read) > 1
+
     with subprocess.Popen(command, stderr=subprocess.PIPE) as driver:
         until(lambda: workers(driver.pid))
         (worker,) = workers(driver.pid)
-        until(lambda: worker.cpu_times().user > 1.2)
+        until(lambda: reads_the_second_song(worker))
         driver.send_signal(number)
         _, notices = driver.communicate(timeout=20)  # all songs would take a minute
     assert driver.returncode == code, notices

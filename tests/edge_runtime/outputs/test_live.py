@@ -230,7 +230,7 @@ def test_lines_are_printed_where_they_are_asked_for(
 
 def test_an_interruption_restores_the_terminal(song: Path, models: dict[str, Path]) -> None:
     code, written = in_a_terminal(
-        [song, "--model", models["tflite"], "--speed", "4"],
+        [song, "--model", models["tflite"], "--speed", "1"],
         once_shown=lambda process, _: process.send_signal(signal.SIGINT),
     )
     assert written.count(ENTER_SCREEN) == written.count(LEAVE_SCREEN) == 1
@@ -241,7 +241,7 @@ def test_an_interruption_restores_the_terminal(song: Path, models: dict[str, Pat
 
 def test_a_terminal_that_is_made_narrower_is_redrawn(song: Path, models: dict[str, Path]) -> None:
     code, written = in_a_terminal(
-        [song, "--model", models["tflite"], "--speed", "10"],
+        [song, "--model", models["tflite"], "--speed", "2"],
         once_shown=lambda _, terminal: resize(terminal, 40, 20),
     )
     assert code == 0

@@ -34,7 +34,8 @@ def test_a_file_that_cannot_be_written_for_a_while_loses_nothing_and_is_warned_o
         other.execute("BEGIN EXCLUSIVE")
         for number in range(5):
             history.window(make_prediction(start=float(number)))
-            time.sleep(0.1)
+        until(lambda: history._failing)
+        time.sleep(0.2)  # for further attempts
         other.execute("COMMIT")
     history.close()
     assert len(starts(path)) == 5
@@ -67,8 +68,8 @@ def test_rows_that_a_full_disk_leaves_unwritten_are_counted_in_a_warning(
     notices: list[str],
 ) -> None:
     monkeypatch.setattr(sqlite, "MAX_QUEUED_ROWS", 1500)
-    history = open_tiny(path)
     almost_full(0)
+    history = open_tiny(path)
     for number in range(2000):
         history.window(make_prediction(start=float(number)))
     until(lambda: history._failing)
@@ -168,7 +169,7 @@ def test_a_file_that_is_gone_is_created_again(how: str, path: Path, quick_batche
     history.window(make_prediction(start=0.0))
     until(lambda: len(starts(path)) == 1)
     for part in path.parent.glob(f"{path.name}*"):
-        part.unlink()
+        part.unlink(missing_ok=True)
     if how == "replaced":
         write(path.with_name("other"), [])
         path.with_name("other").rename(path)
