@@ -103,6 +103,9 @@ log = logging.getLogger("tmgc.export")
     help="Of a bare or an adopted model: a prepared run with clips for calibration and comparison.",
 )
 @click.option("--architecture", help="Of bare weights (.h5): their network. Default: inception_resnet_v2.")
+@click.option(
+    "--threads", type=click.IntRange(min=1), help="Threads of the comparisons. Default: one for each usable core."
+)
 @click.option("--force", is_flag=True, help="Overwrite files of earlier exports.")
 @click.option("--json", "as_json", is_flag=True, help="Print the reports as one JSON document.")
 @click.version_option(package_name="tmgc")
@@ -116,6 +119,7 @@ def main(
     opset: int | None,
     output: Path | None,
     calibration: int,
+    threads: int | None,
     force: bool,
     as_json: bool,
     **bare: Any,
@@ -138,7 +142,7 @@ def main(
     from train.run import newest_run
 
     model = model or newest_run("model.keras")
-    settings = ExportSettings(formats, options, output, calibration_clips=calibration, force=force, graph=graph)
+    settings = ExportSettings(formats, options, output, calibration, force=force, graph=graph, threads=threads)
     with _open_source(model, **bare) as source:
         reports = export_model(source, settings)
     _print(reports, as_json=as_json)

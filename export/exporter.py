@@ -171,6 +171,8 @@ class ExportSettings:
     force: bool = False
     """Overwrite files of earlier exports."""
     graph: GraphOptions = GraphOptions()
+    threads: int | None = None
+    """Of the comparisons with Keras; one for each usable core by default."""
 
 
 def export_model(source: Source, settings: ExportSettings) -> list[dict[str, Any]]:
@@ -327,7 +329,7 @@ class Exporter:
                 self._source.card,
                 recipe=target.recipe.name,
                 input_kind=target.input_kind,
-                threads=usable_cores(),
+                threads=self._settings.threads or usable_cores(),
                 engine=engine,
             )
 

@@ -85,6 +85,7 @@ def test_a_file_with_waveform_input_listens(run: Run, tmp_path: Path) -> None:
         (["--calibration", "5001"], "from 1 to 5000 clips"),
         (["--calibration", "8", "--quantize", "none", "--keep-float", "dense"], "for recipes that quantise"),
         (["--calibration", "8", "--opset", "17"], "--opset 17 is for onnx files"),
+        (["--threads", "0"], "0 is not in the range"),
         (["--format", "onnx", "--opset", "99"], "must lie in 13 to 18, got 99"),
         (["--format", "onnx", "--input", "waveform", "--batch", "dynamic"], "--batch dynamic is for images"),
     ],
