@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -105,6 +106,18 @@ def until(what: Callable[[], object]) -> None:
     while not what():
         assert time.monotonic() < end, "it did not happen in 120 s"
         time.sleep(0.02)
+
+
+@contextmanager
+def mounted_tmpfs(folder: Path, size: str) -> Iterator[Path]:
+    """A new file system in memory on a folder that is made; ``size`` as ``mount`` takes it, such as ``500k``."""
+    if os.geteuid() or not shutil.which("mount"):
+        pytest.skip("only root mounts a file system")
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], check=False).returncode:
+        pytest.skip("no file system can be mounted here")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
 
 
 TRAINED_EPOCHS = 8

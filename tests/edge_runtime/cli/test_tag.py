@@ -14,7 +14,7 @@ from pyarrow import parquet
 
 from edge_runtime.archive.results import SHARDS
 from edge_runtime.errors import pip_install_extra
-from tests.conftest import until
+from tests.conftest import mounted_tmpfs, until
 from tests.edge_runtime.archive.chaos import workers
 from tests.edge_runtime.archive.tagged import TAG, rows, tag_command, write_library, write_song
 
@@ -117,15 +117,8 @@ def test_it_ends_at_once_when_it_is_interrupted_and_keeps_what_is_done(
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 64 kB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip("only root may mount a small disk")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    with mounted_tmpfs(tmp_path / "disk", "64k") as folder:
+        yield folder
 
 
 def test_a_full_disk_ends_it_in_one_line_and_it_goes_on_when_there_is_room(

@@ -23,6 +23,7 @@ from edge_runtime.history.database import (
 )
 from edge_runtime.history.recorder import Recorder, SourceDescription
 from edge_runtime.history.schema import Codes
+from tests.conftest import mounted_tmpfs
 from tests.edge_runtime.factories import GENRES
 from tests.edge_runtime.history.recorded import change, evening, leaf_pages, overwrite, query, write
 
@@ -207,14 +208,8 @@ def test_a_copy_without_its_log_is_read_and_known_to_lack_its_end(
 @pytest.fixture
 def read_only(tmp_path: Path) -> Iterator[Path]:
     """A folder that becomes a read-only file system by the file ``mounted``."""
-    if os.geteuid() or not shutil.which("mount"):
-        pytest.skip("only root mounts a file system")
-    folder = tmp_path / "card"
-    folder.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", folder], check=False).returncode:
-        pytest.skip("no file system can be mounted here")
-    yield folder
-    subprocess.run(["umount", folder], check=True)
+    with mounted_tmpfs(tmp_path / "card", "4m") as folder:
+        yield folder
 
 
 @pytest.mark.parametrize("log", ["no log", "a log"])

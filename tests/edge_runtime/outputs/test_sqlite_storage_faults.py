@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sqlite3
-import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -19,7 +17,7 @@ import pytest
 from edge_runtime import Event, TmgcError
 from edge_runtime.history.database import open_history
 from edge_runtime.outputs import sqlite
-from tests.conftest import until
+from tests.conftest import mounted_tmpfs, until
 from tests.edge_runtime.factories import listen_command, make_prediction
 from tests.edge_runtime.history.recorded import evening, event_row, leaf_pages, overwrite, query, write
 from tests.edge_runtime.outputs.test_sqlite import open_tiny, starts
@@ -98,14 +96,8 @@ def test_what_fits_on_an_almost_full_disk_is_kept(
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 500 kB."""
-    if os.geteuid() or not shutil.which("mount"):
-        pytest.skip("only root mounts a file system")
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=500k", "tmpfs", folder], check=False).returncode:
-        pytest.skip("no file system can be mounted here")
-    yield folder
-    subprocess.run(["umount", "-l", folder], check=True)
+    with mounted_tmpfs(tmp_path / "disk", "500k") as folder:
+        yield folder
 
 
 def test_a_file_system_with_200_kb_left_keeps_what_fits(small_disk: Path, notices: list[str]) -> None:
